@@ -1,0 +1,11 @@
+//! Vector arithmetic, histograms and deterministic scoring arithmetic; the only crate with `unsafe` code.
+//!
+//! Invariants: a scoring function gives the same bits for a row alone or in any batch and on any x86-64 CPU (one fused
+//! multiply-add chain over ascending k, vectorised across rows and outputs; own exp, ln, tanh; never libm).
+//! Deliberately absent: threads, allocation in hot loops, matrix products for training.
+
+pub mod dispatch;
+pub mod dot;
+pub mod histogram;
+pub mod math;
+pub mod tree;

@@ -1,0 +1,12 @@
+//! The learners for tables and what belongs to them: linear models, the scorecard, gradient boosting with exact TreeSHAP,
+//! and calibration.
+//!
+//! Invariants: parallel and deterministic (the same bits for a seed, whatever the number of threads); predictions go
+//! through `statera-kernel`. Deliberately absent: reading data, choosing between models.
+
+#![forbid(unsafe_code)]
+
+pub mod calibration;
+pub mod gbdt;
+pub mod linear;
+pub mod scorecard;
