@@ -1,1 +1,3 @@
 //! statera
+
+pub mod project;
