@@ -220,7 +220,7 @@ fn groups(batch: &RecordBatch, name: &str) -> Result<Vec<u64>> {
 }
 
 /// Cells as text, the way a level is written.
-pub(crate) fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
+pub fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
     if let Some(texts) = column.as_string_opt::<i32>() {
         return texts.iter().map(|t| t.map(str::to_string)).collect();
     }
