@@ -35,7 +35,10 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 1,
         bags: false,
         does: |task| task == Task::Binary,
-        estimator: |_, bins| Ok(Box::new(scorecard::ScorecardParams::with_bins(bins)?)),
+        estimator: |task, bins| {
+            let bins = bins.map(scorecard::BinsFile::parse).transpose()?;
+            Ok(Box::new(scorecard::ScorecardParams { task, bins, ..Default::default() }))
+        },
         load: |parts| Ok(Box::new(scorecard::ScorecardModel::load(parts)?)),
     },
     ModelFamily {
