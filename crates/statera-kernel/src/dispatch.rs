@@ -1,11 +1,17 @@
 //! Which vector instructions run: detected once, overridable for tests.
 //!
-//! A kernel is written once as a generic function over [`MulAdd`] and compiled three times by [`by_level!`], each time
+//! A kernel is written once as a generic function over `Instructions` and compiled three times by `by_level!`, each time
 //! with the instructions of a [`Level`]. Rust neither reassociates nor contracts floating-point operations, so the three
 //! differ in speed alone; the tests of each kernel compare their bits.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+mod instructions;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use instructions::{Avx2, Avx512};
+pub(crate) use instructions::{Instructions, LANES, Sse2};
 
 /// A set of vector instructions, poorest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,51 +92,21 @@ pub fn with_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// How a level multiplies and adds with one rounding. Both implementations give the same bits for every operand
-/// (but for the payload of a NaN).
-pub(crate) trait MulAdd: Copy {
-    /// `a · b + c`, rounded once.
-    fn mul_add(a: f64, b: f64, c: f64) -> f64;
-}
-
-/// The CPU's instruction; only used in functions compiled with the feature `fma`.
-#[derive(Clone, Copy)]
-pub(crate) struct Fused;
-
-impl MulAdd for Fused {
-    #[inline(always)]
-    fn mul_add(a: f64, b: f64, c: f64) -> f64 {
-        // Inlined into a function with the feature `fma`, this is the instruction and not the C library's function.
-        a.mul_add(b, c)
-    }
-}
-
-/// Integer arithmetic that gives the same bits.
-#[derive(Clone, Copy)]
-pub(crate) struct Emulated;
-
-impl MulAdd for Emulated {
-    #[inline(always)]
-    fn mul_add(a: f64, b: f64, c: f64) -> f64 {
-        crate::math::fma_emulated(a, b, c)
-    }
-}
-
-/// Calls a generic `#[inline(always)]` function over [`MulAdd`] in the version compiled for a level; a level that the CPU
+/// Calls a generic `#[inline(always)]` function over `Instructions` in the version compiled for a level; a level that the CPU
 /// lacks is replaced by the richest that it has.
 ///
-/// `by_level!(level, body(a: A, b: B) -> R)` calls `body::<Fused>(a, b)` or `body::<Emulated>(a, b)`.
+/// `by_level!(level, body(a: A, b: B) -> R)` calls `body::<I>(a, b)` with the `Instructions` of the level.
 macro_rules! by_level {
-    ($level:expr, $body:ident $(::<$generic:ident>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
+    ($level:expr, $body:ident($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         fn avx2($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::dispatch::Fused>($($arg),*)
+            $body::<$crate::dispatch::Avx2>($($arg),*)
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
         fn avx512($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::dispatch::Fused>($($arg),*)
+            $body::<$crate::dispatch::Avx512>($($arg),*)
         }
         let level: $crate::dispatch::Level = $level;
         match level.min($crate::dispatch::Level::detected()) {
@@ -140,7 +116,7 @@ macro_rules! by_level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is at most the detected one, so the CPU has these parts of AVX-512.
             $crate::dispatch::Level::Avx512 => unsafe { avx512($($arg),*) },
-            _ => $body::<$crate::dispatch::Emulated>($($arg),*),
+            _ => $body::<$crate::dispatch::Sse2>($($arg),*),
         }
     }};
 }

@@ -7,7 +7,7 @@
 //! Largest errors in units in the last place, against a table of 60-digit values (`tests/math_table.txt`): exp and ln
 //! below 1, tanh and sigmoid below 2; results in the subnormal range are within one subnormal step.
 
-use crate::dispatch::{Level, MulAdd, by_level};
+use crate::dispatch::{Instructions, Level, by_level};
 
 /// `a · b + c`, rounded once; the same bits on every CPU.
 ///
@@ -19,8 +19,8 @@ use crate::dispatch::{Level, MulAdd, by_level};
 /// ```
 pub fn fma(a: f64, b: f64, c: f64) -> f64 {
     #[inline(always)]
-    fn body<M: MulAdd>(a: f64, b: f64, c: f64) -> f64 {
-        M::mul_add(a, b, c)
+    fn body<I: Instructions>(a: f64, b: f64, c: f64) -> f64 {
+        I::mul_add(a, b, c)
     }
     by_level!(Level::active(), body(a: f64, b: f64, c: f64) -> f64)
 }
@@ -41,9 +41,9 @@ macro_rules! scalar_and_slice {
         /// The same with the instructions of `level`, for tests that compare bits.
         pub fn $slice_at(level: Level, values: &mut [f64]) {
             #[inline(always)]
-            fn each<M: MulAdd>(values: &mut [f64]) {
+            fn each<I: Instructions>(values: &mut [f64]) {
                 for v in values {
-                    *v = $body::<M>(*v);
+                    *v = $body::<I>(*v);
                 }
             }
             by_level!(level, each(values: &mut [f64]));
@@ -119,7 +119,7 @@ fn power_of_two(rounded: f64) -> f64 {
 ///
 /// eʳ − 1 = r + r² · (1/2! + r/3! + … + r¹¹/13!); the next term of the series is below 2⁻⁵⁷ of the sum.
 #[inline(always)]
-fn exp_parts<M: MulAdd>(x: f64) -> (f64, f64, f64) {
+fn exp_parts<I: Instructions>(x: f64) -> (f64, f64, f64) {
     const INVERSE_FACTORIALS: [f64; 12] = [
         1.0 / 6_227_020_800.0,
         1.0 / 479_001_600.0,
@@ -134,22 +134,22 @@ fn exp_parts<M: MulAdd>(x: f64) -> (f64, f64, f64) {
         1.0 / 6.0,
         1.0 / 2.0,
     ];
-    let rounded = M::mul_add(x, std::f64::consts::LOG2_E, ROUNDER);
+    let rounded = I::mul_add(x, std::f64::consts::LOG2_E, ROUNDER);
     let n = rounded - ROUNDER;
-    let r = M::mul_add(n, -LN2_LOW, M::mul_add(n, -LN2_HIGH, x));
+    let r = I::mul_add(n, -LN2_LOW, I::mul_add(n, -LN2_HIGH, x));
     let mut q = INVERSE_FACTORIALS[0];
     for c in &INVERSE_FACTORIALS[1..] {
-        q = M::mul_add(q, r, *c);
+        q = I::mul_add(q, r, *c);
     }
-    (rounded, n, M::mul_add(r * r, q, r))
+    (rounded, n, I::mul_add(r * r, q, r))
 }
 
 #[inline(always)]
-fn exp_body<M: MulAdd>(x: f64) -> f64 {
+fn exp_body<I: Instructions>(x: f64) -> f64 {
     // Beyond these the result is +∞ or 0 anyway; NaN passes through both comparisons.
     let x0 = if x > 710.0 { 710.0 } else { x };
     let x0 = if x0 < -746.0 { -746.0 } else { x0 };
-    let (_, n, e) = exp_parts::<M>(x0);
+    let (_, n, e) = exp_parts::<I>(x0);
     // 2ⁿ may overflow or be subnormal where the product is not, so it is applied in two halves; only the second rounds.
     let half = n * 0.5 + ROUNDER;
     let rest = (n - (half - ROUNDER)) + ROUNDER;
@@ -161,7 +161,7 @@ fn exp_body<M: MulAdd>(x: f64) -> f64 {
 /// ln m = f − (f²/2 − s (f²/2 + R)), R = 2 (s²/3 + s⁴/5 + …), the arrangement of Ng (fdlibm, 1993) in which the exact f
 /// carries the leading bits. s² < 0.0295; the first term left out is below 2⁻⁵⁷ of the sum.
 #[inline(always)]
-fn ln_body<M: MulAdd>(x: f64) -> f64 {
+fn ln_body<I: Instructions>(x: f64) -> f64 {
     const COEFFICIENTS: [f64; 11] = [
         2.0 / 23.0,
         2.0 / 21.0,
@@ -190,11 +190,11 @@ fn ln_body<M: MulAdd>(x: f64) -> f64 {
     let z = s * s;
     let mut r = COEFFICIENTS[0];
     for c in &COEFFICIENTS[1..] {
-        r = M::mul_add(r, z, *c);
+        r = I::mul_add(r, z, *c);
     }
     let half_square = 0.5 * f * f;
-    let tail = M::mul_add(s, M::mul_add(r, z, half_square), k * LN2_LOW);
-    let y = M::mul_add(k, LN2_HIGH, f - (half_square - tail));
+    let tail = I::mul_add(s, I::mul_add(r, z, half_square), k * LN2_LOW);
+    let y = I::mul_add(k, LN2_HIGH, f - (half_square - tail));
     let y = if x == 0.0 { f64::NEG_INFINITY } else { y };
     let y = if x == f64::INFINITY { f64::INFINITY } else { y };
     if x.is_nan() || x < 0.0 { f64::NAN } else { y }
@@ -203,16 +203,16 @@ fn ln_body<M: MulAdd>(x: f64) -> f64 {
 /// With t = e^(−2|x|) − 1: tanh |x| = −t / (t + 2), which keeps every bit of a small x; and where that is above ½,
 /// 1 − 2 (t + 1) / (t + 2), whose last subtraction hides the errors of the rest.
 #[inline(always)]
-fn tanh_body<M: MulAdd>(x: f64) -> f64 {
+fn tanh_body<I: Instructions>(x: f64) -> f64 {
     let a = x.abs();
     // From 20 on the nearest number to tanh is 1.
     let a = if a > 20.0 { 20.0 } else { a };
-    let (rounded, _, e) = exp_parts::<M>(-2.0 * a);
+    let (rounded, _, e) = exp_parts::<I>(-2.0 * a);
     let scale = power_of_two(rounded);
     let large = a > 0.55;
     // scale · (e + 1) is t + 1; scale − 1 is exact where it is used.
     let (offset, sign) = if large { (scale, 2.0) } else { (scale - 1.0, -1.0) };
-    let t = M::mul_add(scale, e, offset);
+    let t = I::mul_add(scale, e, offset);
     let quotient = sign * t / (t + if large { 1.0 } else { 2.0 });
     let y = if large { 1.0 - quotient } else { quotient }.copysign(x);
     if x.is_nan() { f64::NAN } else { y }
@@ -220,8 +220,8 @@ fn tanh_body<M: MulAdd>(x: f64) -> f64 {
 
 /// 1 / (1 + e) for x ≥ 0 and e / (1 + e) for x < 0 with e = e^(−|x|), which neither overflows nor cancels.
 #[inline(always)]
-fn sigmoid_body<M: MulAdd>(x: f64) -> f64 {
-    let e = exp_body::<M>(-x.abs());
+fn sigmoid_body<I: Instructions>(x: f64) -> f64 {
+    let e = exp_body::<I>(-x.abs());
     let top = if x < 0.0 { e } else { 1.0 };
     top / (1.0 + e)
 }
