@@ -3,7 +3,7 @@
 use super::ScorecardParams;
 use super::bins_file::{FeatureBins, number};
 use super::optimal::{Counts, Limits, Trend, merge};
-use super::prebin::{prebin, simplest_cut};
+use super::prebin::{distinct, refine, simplest_cut};
 use serde::{Deserialize, Serialize};
 use statera_core::{CODE_MISSING, CODE_RARE, Column, Error, FIRST_LEVEL, FeatureSpec, Result};
 use std::collections::BTreeSet;
@@ -264,11 +264,11 @@ fn fit_number(
         .filter(|((x, w), _)| !x.is_nan() && **w > 0.0 && !special.contains(x))
         .map(|((&x, &w), &bad)| (x, w, bad))
         .collect();
-    let fine = prebin(rows, params.max_prebins);
-    let groups: Vec<Counts> = fine.iter().map(|f| f.counts).collect();
-    let ends = merge(&groups, sample.total, trend, &limits(sample, params));
-    let inner = ends.iter().filter(|&&end| end > 0 && end < fine.len());
-    let cuts = inner.map(|&end| simplest_cut(fine[end - 1].high, fine[end].low)).collect();
+    let values = distinct(rows);
+    let limits = limits(sample, params);
+    let ends = refine(&values, params.max_prebins, |groups| merge(groups, sample.total, trend, &limits));
+    let inner = ends.iter().filter(|&&end| end < values.len());
+    let cuts = inner.map(|&end| simplest_cut(values[end - 1].high, values[end].low)).collect();
     empty(cuts, special)
 }
 

@@ -64,7 +64,8 @@ const HEADER: &str = "\
 #   force    true: stays on the card whatever its information value, correlation and p-value
 #   exclude  true: never on the card
 #   trend    numbers: how the bad rate runs from low to high values:
-#            auto (rising or falling), ascending, descending, peak, valley or free
+#            auto (rising or falling), ascending, descending, peak, valley,
+#            turning (peak or valley) or free
 #   cuts     numbers: ascending; a value below a cut lies left of it, an equal one right of it
 #   special  numbers with a bin of their own (999 = never)
 #   groups   categories: levels that share a bin; a level in no group counts as unknown (weight of evidence 0)

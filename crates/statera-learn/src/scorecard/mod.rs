@@ -47,7 +47,7 @@ pub const NAME: &str = "scorecard";
 pub struct ScorecardParams {
     /// What is predicted; only [`Task::Binary`] makes a scorecard.
     pub task: Task,
-    /// Fine bins of a number before merging, about; at least 2. More find better cuts: time grows with the square.
+    /// Fine bins of a number before merging, about; 2 … 1000. Cuts are then refined between them.
     pub max_prebins: usize,
     /// Bins of a number or groups of a category at most, besides missing and special values; at least 1.
     pub max_bins: usize,
@@ -57,7 +57,8 @@ pub struct ScorecardParams {
     pub min_events: f64,
     /// The fewest bins are taken that keep `1 - iv_tolerance` of the best information value; 0 … 1.
     pub iv_tolerance: f64,
-    /// How the bad rate runs over the bins of a number, where neither the frame nor `bins` says it.
+    /// How the bad rate runs over the bins of a number, where neither the frame nor `bins` says it. The default is monotone:
+    /// turning trends have more information value and no better AUC on new rows (taiwan, german_credit).
     pub trend: Trend,
     /// Missing, special, rare and unknown bins with less training weight are neutral (weight of evidence 0).
     pub min_special: f64,
@@ -65,7 +66,8 @@ pub struct ScorecardParams {
     pub min_iv: f64,
     /// Of two characteristics whose weights of evidence correlate more (absolute value), the weaker is left out.
     pub max_correlation: f64,
-    /// Characteristics with a higher Wald p-value are eliminated, the highest first.
+    /// Characteristics with a higher Wald p-value are eliminated, the highest first. The default is about what Akaike's
+    /// criterion does (.157); stricter levels lose on small tables (german_credit: AUC .775 at .05, .783 at .15).
     pub max_p_value: f64,
     /// Characteristics with a higher variance inflation factor are eliminated, the highest first.
     pub max_vif: f64,
@@ -95,7 +97,7 @@ impl Default for ScorecardParams {
             min_special: 30.0,
             min_iv: 0.02,
             max_correlation: 0.9,
-            max_p_value: 0.05,
+            max_p_value: 0.15,
             max_vif: 10.0,
             ridge: 1e-3,
             base_points: 600.0,

@@ -24,6 +24,8 @@ pub enum Trend {
     Peak,
     /// Falling, then rising; either part may be empty.
     Valley,
+    /// A peak or a valley, whichever has the higher information value.
+    Turning,
     /// Any.
     Free,
 }
@@ -37,6 +39,7 @@ impl Trend {
             Trend::Descending => "descending",
             Trend::Peak => "peak",
             Trend::Valley => "valley",
+            Trend::Turning => "turning",
             Trend::Free => "free",
         }
     }
@@ -278,6 +281,9 @@ pub(super) fn merge(groups: &[Counts], total: Counts, trend: Trend, limits: &Lim
         Trend::Auto => vec![best(Order::Falling, None), best(Order::Rising, None)],
         Trend::Peak => vec![best(Order::Falling, Some(Order::Falling))],
         Trend::Valley => vec![best(Order::Rising, Some(Order::Rising))],
+        Trend::Turning => {
+            vec![best(Order::Falling, Some(Order::Falling)), best(Order::Rising, Some(Order::Rising))]
+        }
         Trend::Free => vec![best(Order::Any, None)],
     };
     let top = |c: &[Best]| c.iter().flatten().map(|b| b.0).fold(f64::NEG_INFINITY, f64::max);
@@ -318,6 +324,8 @@ mod tests {
                 Trend::Descending => rises(&woe),
                 Trend::Peak => (0..woe.len()).any(|t| falls(&woe[..=t]) && rises(&woe[t..])),
                 Trend::Valley => (0..woe.len()).any(|t| rises(&woe[..=t]) && falls(&woe[t..])),
+                Trend::Turning => (0..woe.len())
+                    .any(|t| (falls(&woe[..=t]) && rises(&woe[t..])) || (rises(&woe[..=t]) && falls(&woe[t..]))),
                 Trend::Free => true,
             };
             let allowed = bins.len() <= limits.max_bins
@@ -328,6 +336,9 @@ mod tests {
         }
         best
     }
+
+    const TRENDS: [Trend; 7] =
+        [Trend::Auto, Trend::Ascending, Trend::Descending, Trend::Peak, Trend::Valley, Trend::Turning, Trend::Free];
 
     #[test]
     fn merges_are_the_best_of_all_that_exist() {
@@ -344,7 +355,7 @@ mod tests {
                 min_events: rng.below(4) as f64,
                 tolerance: 0.0,
             };
-            for trend in [Trend::Auto, Trend::Ascending, Trend::Descending, Trend::Peak, Trend::Valley, Trend::Free] {
+            for trend in TRENDS {
                 let ends = merge(&groups, total, trend, &limits);
                 let expected = brute_force(&groups, total, trend, &limits);
                 if expected == f64::NEG_INFINITY {
