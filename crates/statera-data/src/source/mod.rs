@@ -1,5 +1,10 @@
 //! Where tables come from.
 
+pub mod ipc;
+pub mod parquet;
+pub mod physical;
+pub mod postgres;
+
 use crate::Table;
 use arrow_array::RecordBatch;
 use statera_core::{Kind, Result, Run};
