@@ -10,7 +10,11 @@ mod dialect;
 mod encoding;
 mod glob;
 mod input;
+pub mod ipc;
 mod jsonl;
+pub mod parquet;
+pub mod physical;
+pub mod postgres;
 mod xlsx;
 
 use crate::{ColumnInfo, Table, infer};
@@ -22,7 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Every kind of source, in the order in which addresses are tried.
-pub const SOURCES: &[Source] = &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE];
+pub const SOURCES: &[Source] = &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE, parquet::SOURCE, ipc::SOURCE, postgres::SOURCE];
 
 /// How to read a table; everything that is `None` is detected.
 #[derive(Debug, Clone, Default)]
