@@ -32,6 +32,14 @@ pub struct Keys<'a> {
 /// dealt so that rows and classes come as near to `share` as whole groups allow. By time, the last `share` of the rows
 /// are the test, moved to the nearest change of time.
 ///
+/// ```
+/// use statera_core::{Task, split::{Keys, holdout}};
+/// let target = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
+/// let (train, test) = holdout(&Keys { task: Task::Binary, target: &target, time: None, group: None }, 0.25, 42)?;
+/// assert_eq!((train.len(), test.len()), (6, 2));
+/// # Ok::<(), statera_core::Error>(())
+/// ```
+///
 /// Fails unless 0 < `share` < 1 and both sides get rows of every class (two classes at least on a test side by time).
 pub fn holdout(keys: &Keys<'_>, share: f64, seed: u64) -> Result<Sides> {
     if !(share > 0.0 && share < 1.0) {

@@ -9,15 +9,18 @@ pub(super) const ACCURACY: Metric = Metric {
     higher_is_better: true,
     needs: Needs::Probability,
     applies: |task| task.is_classification(),
-    compute: |sample| sample.mean(|row| f64::from(u8::from(named(sample, row) == sample.target[row]))),
+    compute: accuracy,
     interval: None,
 };
 
-fn named(sample: &Sample, row: usize) -> f64 {
-    let k = sample.task.n_outputs();
-    let p = &sample.probability[row * k..][..k];
-    if k == 1 {
-        return f64::from(u8::from(p[0] >= sample.cutoff));
+fn accuracy(sample: &Sample) -> f64 {
+    let right = |is_right: bool| f64::from(u8::from(is_right));
+    match sample.task.n_outputs() {
+        1 => sample.mean(|row| right((sample.probability[row] >= sample.cutoff) == (sample.target[row] == 1.0))),
+        k => sample.mean(|row| {
+            let p = &sample.probability[row * k..][..k];
+            let named = (1..k).fold(0, |best, class| if p[class] > p[best] { class } else { best });
+            right(named as f64 == sample.target[row])
+        }),
     }
-    (1..k).fold(0, |best, class| if p[class] > p[best] { class } else { best }) as f64
 }

@@ -12,7 +12,11 @@ pub(super) const AUC: Metric = Metric {
     higher_is_better: true,
     needs: Needs::Margin,
     applies: |task| task == Task::Binary,
-    compute: |sample| runs_area(sample.margin_runs()),
+    compute: |sample| {
+        let mut area = Area::default();
+        sample.sweep(|all, hit, _| area.add(all, hit));
+        area.value()
+    },
     interval: Some(delong_interval),
 };
 
@@ -32,26 +36,41 @@ pub(super) const AUC_MACRO: Metric = Metric {
 ///
 /// `target` is 0 or 1; one score a row, not NaN; one weight a row, non-negative.
 pub fn area(score: &[f64], target: &[f64], weight: &[f64]) -> f64 {
-    runs_area(Ranking::new(score.len(), |i| score[i]).sums(weight, |i| target[i]))
+    let mut area = Area::default();
+    Ranking::new(score.len(), |i| score[i]).sweep(weight, |i| target[i], |all, hit| area.add(all, hit));
+    area.value()
 }
 
-/// Area from the runs' (weight, positive weight), highest score first.
-fn runs_area(runs: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let (mut positive, mut negative, mut won) = (0.0, 0.0, 0.0);
-    for (all, hit) in runs {
+/// The area while runs of equal scores come in, highest score first.
+#[derive(Default)]
+struct Area {
+    positive: f64,
+    negative: f64,
+    /// Weight of the pairs ranked rightly, ties counting half.
+    won: f64,
+}
+
+impl Area {
+    #[inline]
+    fn add(&mut self, all: f64, hit: f64) {
         let miss = all - hit;
-        won += miss * (positive + 0.5 * hit);
-        positive += hit;
-        negative += miss;
+        self.won += miss * (self.positive + 0.5 * hit);
+        self.positive += hit;
+        self.negative += miss;
     }
-    won / (positive * negative)
+
+    /// NaN without rows of both classes.
+    fn value(&self) -> f64 {
+        self.won / (self.positive * self.negative)
+    }
 }
 
 fn macro_area(sample: &Sample) -> f64 {
     let areas = sample.by_probability.iter().enumerate().filter_map(|(class, ranking)| {
         let is_class = |row: usize| f64::from(u8::from(sample.target[row] == class as f64));
-        let area = runs_area(ranking.sums(&sample.weight, is_class));
-        area.is_finite().then_some(area)
+        let mut area = Area::default();
+        ranking.sweep(&sample.weight, is_class, |all, hit| area.add(all, hit));
+        Some(area.value()).filter(|area| area.is_finite())
     });
     let (n, sum) = areas.fold((0, 0.0), |(n, sum), area| (n + 1, sum + area));
     sum / f64::from(n)
@@ -69,8 +88,10 @@ pub(super) fn placements(score: &[f64], target: &[f64], weight: &[f64]) -> Vec<f
     }
     let mut placement = vec![0.0; score.len()];
     let (mut positive, mut negative) = (0.0, 0.0);
-    for (run, (all, hit)) in ranking.runs().zip(ranking.sums(weight, |i| target[i])) {
-        let miss = all - hit;
+    for run in ranking.runs() {
+        let (hit, miss) = run.iter().map(|&row| row as usize).fold((0.0, 0.0), |(hit, miss), row| {
+            (hit + weight[row] * target[row], miss + weight[row] * (1.0 - target[row]))
+        });
         for &row in run {
             placement[row as usize] = if target[row as usize] == 1.0 {
                 (n_negative - negative - 0.5 * miss) / n_negative

@@ -16,13 +16,13 @@ pub(super) const AVERAGE_PRECISION: Metric = Metric {
 
 fn average_precision(sample: &Sample) -> f64 {
     let (mut above, mut positive, mut sum) = (0.0, 0.0, 0.0);
-    for (all, hit) in sample.margin_runs() {
+    sample.sweep(|all, hit, _| {
         above += all;
         positive += hit;
         // The first runs may have no weight in a bootstrap draw.
         if hit > 0.0 {
             sum += hit * positive / above;
         }
-    }
+    });
     sum / positive
 }

@@ -37,16 +37,21 @@ pub(super) fn bins(sample: &Sample) -> [Bin; N_BINS] {
     let scale = N_BINS as f64 / sample.weight.iter().sum::<f64>();
     let mut bins = [Bin::default(); N_BINS];
     let mut above = 0.0;
-    for run in sample.by_probability[0].runs() {
-        let weight: f64 = run.iter().map(|&row| sample.weight[row as usize]).sum();
-        let bin = &mut bins[((above + 0.5 * weight) * scale).min((N_BINS - 1) as f64) as usize];
-        above += weight;
-        for &row in run {
-            let (row, w) = (row as usize, sample.weight[row as usize]);
-            bin.weight += w;
-            bin.weight_squared += w * w;
-            bin.probability += w * sample.probability[row];
-            bin.positive += w * sample.target[row];
+    let mut run = Bin::default();
+    let ranking = &sample.by_probability[0];
+    for (&row, &is_last) in ranking.order.iter().zip(&ranking.is_last) {
+        let (row, w) = (row as usize, sample.weight[row as usize]);
+        run.weight += w;
+        run.weight_squared += w * w;
+        run.positive += w * sample.target[row];
+        if is_last {
+            let bin = &mut bins[((above + 0.5 * run.weight) * scale).min((N_BINS - 1) as f64) as usize];
+            bin.weight += run.weight;
+            bin.weight_squared += run.weight_squared;
+            bin.positive += run.positive;
+            bin.probability += run.weight * sample.probability[row];
+            above += run.weight;
+            run = Bin::default();
         }
     }
     bins

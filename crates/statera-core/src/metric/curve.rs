@@ -62,15 +62,12 @@ pub fn precision_recall_curve(target: &[f64], margins: &[f64], weight: Option<&[
     let sample = binary(target, margins, weight)?;
     let (_, total_positive) = sample.totals();
     let (mut above, mut positive) = (0.0, 0.0);
-    let points: Vec<CurvePoint> = sample
-        .margin_runs()
-        .zip(cutoffs(&sample))
-        .map(|((all, hit), cutoff)| {
-            above += all;
-            positive += hit;
-            CurvePoint { x: positive / total_positive, y: positive / above, cutoff: Some(cutoff) }
-        })
-        .collect();
+    let mut points = Vec::new();
+    sample.sweep(|all, hit, margin| {
+        above += all;
+        positive += hit;
+        points.push(CurvePoint { x: positive / total_positive, y: positive / above, cutoff: Some(margin) });
+    });
     Ok(thin(&points, |p| p.x, MAX_POINTS))
 }
 
@@ -115,27 +112,21 @@ fn binary(target: &[f64], margins: &[f64], weight: Option<&[f64]>) -> Result<Sam
     Sample::new(Task::Binary, target, Predicted { margins, probabilities: &[] }, weight, 0.5)
 }
 
-/// The margin of each run of equal margins.
-fn cutoffs(sample: &Sample) -> Vec<f64> {
-    let ranking = sample.by_margin.as_ref().expect("the sample is binary");
-    ranking.runs().map(|run| sample.margin[run[0] as usize]).collect()
-}
-
 fn ks_points(target: &[f64], margins: &[f64], weight: Option<&[f64]>) -> Result<Vec<KsPoint>> {
     let sample = binary(target, margins, weight)?;
     let (total, total_positive) = sample.totals();
     let (mut positive, mut negative) = (0.0, 0.0);
     let mut points = vec![KsPoint { share: 0.0, positive: 0.0, negative: 0.0, cutoff: None }];
-    for ((all, hit), cutoff) in sample.margin_runs().zip(cutoffs(&sample)) {
+    sample.sweep(|all, hit, margin| {
         positive += hit;
         negative += all - hit;
         points.push(KsPoint {
             share: ((positive + negative) / total).min(1.0),
             positive: (positive / total_positive).min(1.0),
             negative: (negative / (total - total_positive)).min(1.0),
-            cutoff: Some(cutoff),
+            cutoff: Some(margin),
         });
-    }
+    });
     Ok(points)
 }
 

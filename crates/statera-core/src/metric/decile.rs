@@ -62,16 +62,17 @@ pub fn deciles(target: &[f64], margins: &[f64], weight: Option<&[f64]>) -> Resul
 fn gains(sample: &Sample) -> [(f64, f64); 10] {
     let (total, positive) = sample.totals();
     let mut gains = [(total, positive); 10];
-    let (mut above, mut hit_above, mut next) = (0.0, 0.0, 0);
-    for (all, hit) in sample.margin_runs() {
-        while next < 9 && above + all >= total * (next + 1) as f64 / 10.0 {
-            let end = total * (next + 1) as f64 / 10.0;
+    let end_of = |decile: usize| total * decile as f64 / 10.0;
+    let (mut above, mut hit_above, mut next, mut end) = (0.0, 0.0, 0, end_of(1));
+    sample.sweep(|all, hit, _| {
+        while next < 9 && above + all >= end {
             let share = if all > 0.0 { (end - above) / all } else { 0.0 };
             gains[next] = (end, hit_above + hit * share);
             next += 1;
+            end = end_of(next + 1);
         }
         above += all;
         hit_above += hit;
-    }
+    });
     gains
 }

@@ -37,7 +37,10 @@ pub fn paired_difference(
     let (gain, standard_error) = match task {
         Task::Binary => area_difference(target, a.margins, b.margins, &weight)?,
         Task::Classes(_) => {
-            let (first, second) = (row_losses(task, target, a)?, row_losses(task, target, b)?);
+            if a.probabilities.is_empty() || b.probabilities.is_empty() {
+                return Err(Error::request("there are margins only; comparing log loss needs probabilities"));
+            }
+            let [first, second] = [a, b].map(|p| log_loss::row_losses(task, target, p.probabilities));
             let gains: Vec<f64> = first.iter().zip(&second).map(|(a, b)| b - a).collect();
             mean_and_error(&gains, &weight)
         }
@@ -62,14 +65,6 @@ fn area_difference(target: &[f64], a: &[f64], b: &[f64], weight: &[f64]) -> Resu
         ))
     })?;
     Ok((auc::area(a, target, weight) - auc::area(b, target, weight), variance.sqrt()))
-}
-
-fn row_losses(task: Task, target: &[f64], predicted: Predicted<'_>) -> Result<Vec<f64>> {
-    if predicted.probabilities.is_empty() {
-        return Err(Error::request("there are margins only; comparing log loss needs probabilities"));
-    }
-    let sample = Sample::new(task, target, predicted, None, 0.5)?;
-    Ok((0..target.len()).map(|row| log_loss::loss(&sample, row)).collect())
 }
 
 fn rmse_difference(target: &[f64], a: &[f64], b: &[f64], weight: &[f64]) -> (f64, f64) {

@@ -17,10 +17,10 @@ pub(super) const KS: Metric = Metric {
 fn greatest_distance(sample: &Sample) -> f64 {
     let (total, total_positive) = sample.totals();
     let (mut positive, mut negative, mut greatest) = (0.0, 0.0, 0.0f64);
-    for (all, hit) in sample.margin_runs() {
+    sample.sweep(|all, hit, _| {
         positive += hit;
         negative += all - hit;
         greatest = greatest.max((positive / total_positive - negative / (total - total_positive)).abs());
-    }
+    });
     greatest.min(1.0)
 }

@@ -140,7 +140,15 @@ pub fn primary(task: Task) -> &'static Metric {
 /// orders are computed once and a draw only changes the rows' weights. Where the bootstrap's bias would leave the value
 /// outside its own interval, the interval is widened to it.
 ///
-/// Fails as [`Sample::new`] does.
+/// Fails as [`Sample::new`] does, and with too few replicates.
+///
+/// ```
+/// use statera_core::{Task, metric::{DEFAULT_BOOTSTRAP, Predicted, evaluate}};
+/// let predicted = Predicted { margins: &[-2.0, -1.0, 0.0, 1.0], probabilities: &[0.1, 0.3, 0.5, 0.7] };
+/// let measured = evaluate(Task::Binary, &[0.0, 1.0, 0.0, 1.0], predicted, None, 0.5, 42, DEFAULT_BOOTSTRAP)?;
+/// assert_eq!((measured[0].name.as_str(), measured[0].interval.value), ("auc", 0.75));
+/// # Ok::<(), statera_core::Error>(())
+/// ```
 pub fn evaluate(
     task: Task,
     target: &[f64],

@@ -1,5 +1,6 @@
 //! Targets and predictions, checked once and sorted once.
 
+use super::log_loss;
 use crate::{Error, Result, Task};
 
 /// What a model says of rows.
@@ -17,8 +18,8 @@ pub struct Predicted<'a> {
 pub struct Ranking {
     /// Row indices, descending by score.
     pub order: Vec<u32>,
-    /// Where each run of equal scores ends in `order`; ascending, the last is the number of rows.
-    pub ends: Vec<u32>,
+    /// For each place in `order`: true if the next score is lower or there is none.
+    pub is_last: Vec<bool>,
 }
 
 impl Ranking {
@@ -26,34 +27,30 @@ impl Ranking {
     pub fn new(n: usize, score: impl Fn(usize) -> f64) -> Self {
         let mut keyed: Vec<(f64, u32)> = (0..n).map(|i| (score(i), i as u32)).collect();
         keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let mut ends: Vec<u32> = (1..n).filter(|&i| keyed[i].0 != keyed[i - 1].0).map(|i| i as u32).collect();
-        if n > 0 {
-            ends.push(n as u32);
-        }
-        Ranking { order: keyed.into_iter().map(|(_, i)| i).collect(), ends }
+        let is_last = (1..=n).map(|i| i == n || keyed[i].0 != keyed[i - 1].0).collect();
+        Ranking { order: keyed.into_iter().map(|(_, i)| i).collect(), is_last }
     }
 
     /// The row indices of each run of equal scores, from the highest score down.
     pub fn runs(&self) -> impl Iterator<Item = &[u32]> {
-        self.ends.iter().scan(0, |start, &end| {
-            let run = &self.order[*start..end as usize];
-            *start = end as usize;
-            Some(run)
-        })
+        let mut start = 0;
+        let ends = self.is_last.iter().enumerate().filter(|&(_, &is_last)| is_last).map(|(i, _)| i + 1);
+        ends.map(move |end| &self.order[std::mem::replace(&mut start, end)..end])
     }
 
-    /// Weight of each run and the part of it that is positive.
-    pub fn sums<'a>(
-        &'a self,
-        weight: &'a [f64],
-        positive: impl Fn(usize) -> f64 + 'a,
-    ) -> impl Iterator<Item = (f64, f64)> + 'a {
-        self.runs().map(move |run| {
-            run.iter().fold((0.0, 0.0), |(all, hit), &row| {
-                let w = weight[row as usize];
-                (all + w, hit + w * positive(row as usize))
-            })
-        })
+    /// Calls `visit` with the weight of each run and the part of it that is positive, from the highest score down.
+    #[inline]
+    pub fn sweep(&self, weight: &[f64], positive: impl Fn(usize) -> f64, mut visit: impl FnMut(f64, f64)) {
+        let (mut all, mut hit) = (0.0, 0.0);
+        for (&row, &is_last) in self.order.iter().zip(&self.is_last) {
+            let w = weight[row as usize];
+            all += w;
+            hit += w * positive(row as usize);
+            if is_last {
+                visit(all, hit);
+                (all, hit) = (0.0, 0.0);
+            }
+        }
     }
 }
 
@@ -72,10 +69,12 @@ pub struct Sample {
     pub probability: Vec<f64>,
     /// Non-negative; the bootstrap sets it to weight × number of draws.
     pub weight: Vec<f64>,
+    /// Log loss of each row, where there are probabilities.
+    pub loss: Vec<f64>,
     /// Least probability that is taken as positive.
     pub cutoff: f64,
-    /// Binary only: rows by margin.
-    pub by_margin: Option<Ranking>,
+    /// Binary only: true if the next row's margin is lower or there is none. Rows are in descending order of margin.
+    pub is_last: Vec<bool>,
     /// Rows by probability: one ranking (binary), one per class, or none.
     pub by_probability: Vec<Ranking>,
 }
@@ -116,12 +115,14 @@ impl Sample {
         let margin = take(predicted.margins);
         let probability = if has_probability { take(predicted.probabilities) } else { Vec::new() };
         let n = rows.len();
+        let target: Vec<f64> = rows.iter().map(|&r| target[r]).collect();
         Ok(Sample {
             task,
-            target: rows.iter().map(|&r| target[r]).collect(),
+            loss: if has_probability { log_loss::row_losses(task, &target, &probability) } else { Vec::new() },
+            target,
             weight: rows.iter().map(|&r| weight.map_or(1.0, |w| w[r])).collect(),
             cutoff,
-            by_margin: (task == Task::Binary).then(|| Ranking::new(n, |i| margin[i])),
+            is_last: if task == Task::Binary { Ranking::new(n, |i| margin[i]).is_last } else { Vec::new() },
             by_probability: (0..if has_probability { k } else { 0 })
                 .map(|c| Ranking::new(n, |i| probability[i * k + c]))
                 .collect(),
@@ -145,10 +146,20 @@ impl Sample {
         sum / weight
     }
 
-    /// Weight and positive weight of each run of equal margins of a binary sample, from the highest margin down.
-    pub fn margin_runs(&self) -> impl Iterator<Item = (f64, f64)> {
-        let ranking = self.by_margin.as_ref().expect("only metrics of the binary task ask for this");
-        ranking.sums(&self.weight, |row| self.target[row])
+    /// Calls `visit` with weight, positive weight and margin of each run of equal margins of a binary sample, from the
+    /// highest margin down.
+    #[inline]
+    pub fn sweep(&self, mut visit: impl FnMut(f64, f64, f64)) {
+        let (mut all, mut hit) = (0.0, 0.0);
+        let rows = self.weight.iter().zip(&self.target).zip(&self.margin).zip(&self.is_last);
+        for (((&w, &y), &margin), &is_last) in rows {
+            all += w;
+            hit += w * y;
+            if is_last {
+                visit(all, hit, margin);
+                (all, hit) = (0.0, 0.0);
+            }
+        }
     }
 
     /// Weight of all rows and of the positive ones of a binary sample.

@@ -95,16 +95,15 @@ pub fn swap_set(applicants: Applicants<'_>, approval_rate: f64, seed: u64) -> Re
     }
     let book = Book::new(applicants)?;
     let figures = book.figures(&book.weight, approval_rate);
-    let mut replicates = vec![Vec::with_capacity(DEFAULT_BOOTSTRAP); 3];
+    let (mut bads, mut money, mut gained) = (Vec::new(), Vec::new(), Vec::new());
     let mut drawn = vec![0.0; book.weight.len()];
     for replicate in 0..DEFAULT_BOOTSTRAP {
         bootstrap::draw(&book.weight, &mut Rng::fork(seed, replicate as u64), &mut drawn);
         let figures = book.figures(&drawn, approval_rate);
-        replicates[0].push(figures.swapped_out - figures.swapped_in);
-        replicates[1].push(figures.money);
-        replicates[2].push(figures.gained);
+        bads.push(figures.swapped_out - figures.swapped_in);
+        money.push(figures.money);
+        gained.push(figures.gained);
     }
-    let [bads, money, gained]: [Vec<f64>; 3] = replicates.try_into().expect("there are three figures");
     Ok(SwapSet {
         approval_rate,
         n_rows: figures.total,
@@ -204,17 +203,21 @@ impl Book {
         // The baseline's own bad rate must count as reached although it has been rounded.
         let within = |bads: f64, weight: f64| bads <= bad_rate * weight * (1.0 + 1e-12);
         let (mut above, mut bads, mut largest) = (0.0, 0.0, 0.0);
-        for (all, hit) in ranking.sums(weight, |row| self.target[row]) {
-            if within(bads + hit, above + all) {
-                largest = above + all;
-            } else if within(bads, above) {
-                // Somewhere in this run of equal scores the share passes the bad rate.
-                let share = hit / all;
-                largest = ((bads - above * share) / (bad_rate - share)).clamp(above, above + all);
-            }
-            above += all;
-            bads += hit;
-        }
+        ranking.sweep(
+            weight,
+            |row| self.target[row],
+            |all, hit| {
+                if within(bads + hit, above + all) {
+                    largest = above + all;
+                } else if within(bads, above) {
+                    // Somewhere in this run of equal scores the share passes the bad rate.
+                    let share = hit / all;
+                    largest = ((bads - above * share) / (bad_rate - share)).clamp(above, above + all);
+                }
+                above += all;
+                bads += hit;
+            },
+        );
         largest
     }
 }

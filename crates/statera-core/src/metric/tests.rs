@@ -309,7 +309,7 @@ fn extremes_have_values() {
 fn stability_is_that_computed_by_hand() {
     // .1 ln(.6 / .5) - .1 ln(.4 / .5) = .040547
     let psi = |e: &[f64], a: &[f64]| population_stability(e, a).unwrap();
-    assert!((psi(&[50.0, 50.0], &[60.0, 40.0]) - 0.040546510810816440).abs() < 1e-15);
+    assert!((psi(&[50.0, 50.0], &[60.0, 40.0]) - 0.04054651081081644).abs() < 1e-15);
     assert_eq!(psi(&[3.0, 0.0, 1.0], &[6.0, 0.0, 2.0]), 0.0);
     // An empty bin: shares 1.5/3 and 1.5/3 against .5/3 and 2.5/3.
     let expected = (0.5 / 3.0 - 0.5) * f64::ln((0.5 / 3.0) / 0.5) + (2.5 / 3.0 - 0.5) * f64::ln((2.5 / 3.0) / 0.5);
