@@ -6,12 +6,12 @@
 //! 2.2e-308 … 1 - 1.1e-16. It is computed with additions, multiplications, divisions and `statera-kernel`'s functions
 //! only, so that it has the same bits on every machine.
 
-use self::arithmetic_until_kernel_has_it::{exp, ln, sigmoid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statera_core::metric::{Predicted, Sample};
 use statera_core::split::{Keys, folds};
 use statera_core::{Error, Result, Task};
+use statera_kernel::math::{exp, ln, sigmoid};
 
 /// Fewest rows of which an isotonic curve is fitted; with fewer it follows chance.
 pub const MIN_ISOTONIC_ROWS: usize = 1_000;
@@ -414,19 +414,6 @@ fn interpolate(x: &[f64], y: &[f64], margin: f64) -> f64 {
 /// Keeps a probability off 0 and 1, where odds have no logarithm.
 fn inside(p: f64) -> f64 {
     p.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0)
-}
-
-/// Stands in for `statera_kernel::math` on this branch; to be replaced by `use statera_kernel::math::{exp, ln, sigmoid};`.
-mod arithmetic_until_kernel_has_it {
-    pub fn exp(x: f64) -> f64 {
-        x.exp()
-    }
-    pub fn ln(x: f64) -> f64 {
-        x.ln()
-    }
-    pub fn sigmoid(x: f64) -> f64 {
-        1.0 / (1.0 + exp(-x))
-    }
 }
 
 #[cfg(test)]
