@@ -17,13 +17,12 @@ pub mod physical;
 pub mod postgres;
 mod xlsx;
 
-use crate::{ColumnInfo, Table, infer};
+use crate::{Table, infer};
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Run};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Every kind of source, in the order in which addresses are tried.
 pub const SOURCES: &[Source] = &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE, parquet::SOURCE, ipc::SOURCE, postgres::SOURCE];
@@ -38,6 +37,9 @@ pub struct ReadOptions {
 }
 
 /// Rows of a source, batch by batch, in order.
+///
+/// A source with types of its own delivers only those that a [`Table`] has: `Int64`, `Float64`, `Decimal128`, `Utf8` and
+/// `Timestamp(Microsecond, "UTC")`.
 pub trait BatchReader: Send {
     /// True if every column is `Utf8` text whose kind is still to be found (CSV, JSON Lines, xlsx); false if the source
     /// has types of its own (Parquet, Arrow, PostgreSQL).
@@ -48,7 +50,8 @@ pub trait BatchReader: Send {
     fn facts(&self) -> SourceFacts {
         SourceFacts::default()
     }
-    /// Where a row that was already delivered stands, for messages; `row` counts from 0 over all batches.
+    /// Where a row that was already delivered stands, for messages: the source and a line or row; `row` counts from 0
+    /// over all batches.
     fn place(&self, row: usize) -> String {
         format!("row {}", row + 1)
     }
@@ -146,7 +149,8 @@ pub fn read_table_with_facts(address: &str, options: &ReadOptions, run: &Run) ->
         return Ok((table, ReadFacts { source: reader.facts(), columns }));
     }
     refuse_unknown_columns(origin, &schema, options)?;
-    let table = typed_table(origin, &schema, batches, options)?;
+    let (columns, batches) = infer::kinds_of_typed(origin, &schema, batches, options, &zone)?;
+    let table = Table { columns, batches, origin: origin.to_string() };
     Ok((table, ReadFacts { source: reader.facts(), columns: Vec::new() }))
 }
 
@@ -164,16 +168,5 @@ pub(crate) fn refuse_unknown_columns(origin: &str, schema: &Schema, options: &Re
     Ok(())
 }
 
-/// A table whose source has types of its own.
-fn typed_table(
-    origin: &str,
-    schema: &Arc<Schema>,
-    batches: Vec<RecordBatch>,
-    options: &ReadOptions,
-) -> Result<Table> {
-    infer::kinds_of_typed(origin, schema, batches, options).map(|(columns, batches): (Vec<ColumnInfo>, _)| Table {
-        columns,
-        batches,
-        origin: origin.to_string(),
-    })
-}
+#[cfg(test)]
+mod tests;
