@@ -68,7 +68,7 @@ const HEADER: &str = "\
 #            turning (peak or valley) or free
 #   cuts     numbers: ascending; a value below a cut lies left of it, an equal one right of it
 #   special  numbers with a bin of their own (999 = never)
-#   groups   categories: levels that share a bin; a level in no group counts as unknown (weight of evidence 0)
+#   groups   categories: levels that share a bin; a level in no group counts as unknown
 #   labels   texts for the bins of cuts or groups, one each; only with fixed = true
 # The comments under a feature show what this card found; they are not read.
 ";

@@ -279,8 +279,7 @@ fn cholesky(a: &[f64], p: usize) -> Option<Vec<f64>> {
             let sum: f64 = (0..j).map(|k| l[i * p + k] * l[j * p + k]).sum();
             let rest = a[i * p + j] - sum;
             if i == j {
-                // The comparison is false for NaN as well.
-                if !(rest > 1e-14 * a[i * p + i]) {
+                if rest.is_nan() || rest <= 1e-14 * a[i * p + i] {
                     return None;
                 }
                 l[i * p + i] = rest.sqrt();

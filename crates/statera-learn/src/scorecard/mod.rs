@@ -88,7 +88,7 @@ impl Default for ScorecardParams {
     fn default() -> Self {
         ScorecardParams {
             task: Task::Binary,
-            max_prebins: 100,
+            max_prebins: 50,
             max_bins: 10,
             min_bin_share: 0.05,
             min_events: 5.0,

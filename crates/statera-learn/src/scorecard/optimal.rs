@@ -133,7 +133,7 @@ impl Chains {
     }
 }
 
-/// The spans that satisfy the limits.
+/// The spans that satisfy the limits, by ascending weight of evidence.
 fn feasible_spans(groups: &[Counts], total: Counts, limits: &Limits) -> Vec<Span> {
     let mut spans = Vec::new();
     for start in 0..groups.len() {
@@ -147,17 +147,16 @@ fn feasible_spans(groups: &[Counts], total: Counts, limits: &Limits) -> Vec<Span
             }
         }
     }
+    // A stable sort: spans of equal evidence stay in the order of their boundaries.
+    spans.sort_by(|a, b| a.woe.total_cmp(&b.woe));
     spans
 }
 
-/// Spans by the boundary at which they start, or end; in each list by ascending weight of evidence.
+/// Spans by the boundary at which they start, or end. `spans` ascend by weight of evidence, and so does each list.
 fn by_boundary(spans: &[Span], n_groups: usize, boundary: impl Fn(&Span) -> usize) -> Vec<Vec<u32>> {
     let mut lists = vec![Vec::new(); n_groups + 1];
     for (id, span) in spans.iter().enumerate() {
         lists[boundary(span)].push(id as u32);
-    }
-    for list in &mut lists {
-        list.sort_by(|&a: &u32, &b| spans[a as usize].woe.total_cmp(&spans[b as usize].woe));
     }
     lists
 }
@@ -189,6 +188,9 @@ fn chains(
                 }
                 Order::Any => sweep(spans, enter.iter(), leave.iter(), last, |_, _| true, &mut value, &mut before),
             }
+        }
+        if value.iter().all(|v| *v == f64::NEG_INFINITY) {
+            break; // no chain is longer
         }
         out.value.push(value);
         out.before.push(before);
@@ -229,21 +231,30 @@ fn sweep<'a>(
 /// The best partition found for one number of bins: its information value and the ends of its bins.
 type Best = Option<(f64, Vec<usize>)>;
 
+/// Candidate bins of one feature, and where they may follow each other.
+struct Graph {
+    spans: Vec<Span>,
+    starting: Vec<Vec<u32>>,
+    ending: Vec<Vec<u32>>,
+    n_groups: usize,
+    max_bins: usize,
+}
+
 /// The best partitions with a turn (or with none): `left` runs up to the turning span, then `right`.
-fn best_by_count(spans: &[Span], n_groups: usize, left: Order, right: Option<Order>, max_bins: usize) -> Vec<Best> {
-    let starting = by_boundary(spans, n_groups, |s| s.start);
-    let ending = by_boundary(spans, n_groups, |s| s.end);
-    let from_left = chains(spans, &starting, &ending, 0, left, max_bins);
-    let from_right = right.map(|order| chains(spans, &ending, &starting, n_groups, order, max_bins));
+fn best_by_count(graph: &Graph, left: Order, right: Option<Order>) -> Vec<Best> {
+    let Graph { spans, starting, ending, n_groups, max_bins } = graph;
+    let (n_groups, max_bins) = (*n_groups, *max_bins);
+    let from_left = chains(spans, starting, ending, 0, left, max_bins);
+    let from_right = right.map(|order| chains(spans, ending, starting, n_groups, order, max_bins));
     // (value, turning span, layers on the left, layers on the right) by number of bins.
     let mut best: Vec<(f64, usize, usize, usize)> = vec![(f64::NEG_INFINITY, 0, 0, 0); max_bins];
     for (id, span) in spans.iter().enumerate() {
-        for l in 0..max_bins {
+        for l in 0..from_left.value.len() {
             let value = from_left.value[l][id];
             match &from_right {
                 None if span.end == n_groups && value > best[l].0 => best[l] = (value, id, l, 0),
                 Some(other) if value > f64::NEG_INFINITY => {
-                    for r in 0..max_bins - l {
+                    for r in 0..other.value.len().min(max_bins - l) {
                         let value = value + other.value[r][id] - span.iv;
                         if value > best[l + r].0 {
                             best[l + r] = (value, id, l, r);
@@ -272,9 +283,15 @@ fn best_by_count(spans: &[Span], n_groups: usize, left: Order, right: Option<Ord
 pub(super) fn merge(groups: &[Counts], total: Counts, trend: Trend, limits: &Limits) -> Vec<usize> {
     let n = groups.len();
     let spans = feasible_spans(groups, total, limits);
-    let max_bins = limits.max_bins.clamp(1, n.max(1));
+    let graph = Graph {
+        starting: by_boundary(&spans, n, |s| s.start),
+        ending: by_boundary(&spans, n, |s| s.end),
+        spans,
+        n_groups: n,
+        max_bins: limits.max_bins.clamp(1, n.max(1)),
+    };
     // Weight of evidence falls where the bad rate rises. Seen from the right, a fall is a rise.
-    let best = |left, right| best_by_count(&spans, n, left, right, max_bins);
+    let best = |left, right| best_by_count(&graph, left, right);
     let candidates = match trend {
         Trend::Ascending => vec![best(Order::Falling, None)],
         Trend::Descending => vec![best(Order::Rising, None)],

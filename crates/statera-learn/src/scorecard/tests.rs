@@ -113,6 +113,72 @@ fn card_has_the_right_signs_and_monotone_points() {
 }
 
 #[test]
+fn figures_of_a_characteristic_agree_with_rows() {
+    let mut frame = sample(2000, 6);
+    let spec = frame.spec.as_ref();
+    frame.spec = Arc::new(FrameSpec { features: spec.features[1..2].to_vec(), raw_columns: spec.raw_columns.clone() });
+    frame.columns = vec![frame.columns[1].clone()];
+    let model = fit(&ScorecardParams::default(), &frame);
+    let c = &model.characteristics()[0];
+    let rows = c.binning.assign(&frame.spec.features[0], &frame.columns[0]);
+    let risk: Vec<f64> = rows.iter().map(|&b| -c.binning.bins[b as usize].woe).collect();
+    assert!((c.gini - (2.0 * auc(&frame.target, &risk) - 1.0)).abs() < 1e-12);
+    assert!((c.iv - c.binning.bins.iter().map(|b| b.iv).sum::<f64>()).abs() < 1e-15);
+    // Alone on the card, a regression on weights of evidence has coefficient -1 and the prior odds as intercept, and
+    // all of the information value is marginal.
+    let e = c.estimate.expect("it is informative");
+    let bads = frame.target.iter().sum::<f64>();
+    assert!((e.coefficient + 1.0).abs() < 1e-4 && (e.vif - 1.0).abs() < 1e-6, "{e:?}");
+    assert!((model.intercept() - (bads / (2000.0 - bads)).ln()).abs() < 1e-4);
+    assert!((c.marginal_iv - c.iv).abs() < 1e-6, "{} and {}", c.marginal_iv, c.iv);
+}
+
+#[test]
+fn selection_gives_its_reasons() {
+    let mut rng = Rng::new(77);
+    let n = 4000;
+    let (mut strong, mut twin, mut suppressed, mut target) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..n {
+        let x = rng.normal();
+        // Rises with x, and so with risk; at equal x it lowers the risk.
+        let s = x + 0.8 * rng.normal();
+        strong.push(x);
+        twin.push(x + 0.05 * rng.normal());
+        suppressed.push(s);
+        target.push(f64::from(u8::from(rng.uniform() < 1.0 / (1.0 + (1.0 - 2.0 * x + 0.7 * s).exp()))));
+    }
+    let names = ["strong", "twin", "suppressed"];
+    let frame = Frame {
+        spec: Arc::new(FrameSpec {
+            features: names.iter().enumerate().map(|(i, name)| feature(name, i, None)).collect(),
+            raw_columns: names.map(String::from).to_vec(),
+        }),
+        n_rows: n,
+        columns: [strong, twin, suppressed].map(Column::Number).to_vec(),
+        target,
+        ..Frame::default()
+    };
+    let reasons = |params: ScorecardParams| -> Vec<String> {
+        let model = fit(&params, &frame);
+        model.characteristics().iter().map(|c| c.left_out.clone().unwrap_or_default()).collect()
+    };
+    let of = ScorecardParams::default;
+    let default = reasons(of());
+    assert_eq!(default.iter().filter(|r| r.is_empty()).count(), 1, "{default:?}");
+    assert!(default.iter().any(|r| r.starts_with("correlation 0.9") && r.ends_with("above 0.9")), "{default:?}");
+    assert!(default[2].ends_with("of the wrong sign (must be below 0)"), "{default:?}");
+    let inflated = reasons(ScorecardParams { max_correlation: 1.0, max_vif: 3.0, ..of() });
+    assert!(inflated[..2].iter().any(|r| r.starts_with("variance inflation ")), "{inflated:?}");
+    // Forced, the suppressed one stays, with no points rather than with inverted ones.
+    let entry = FeatureBins { name: "suppressed".into(), force: true, ..Default::default() };
+    let bins = Some(BinsFile { feature: vec![entry] });
+    let forced = fit(&ScorecardParams { bins, ..of() }, &frame);
+    let c = &forced.characteristics()[2];
+    assert!(c.estimate.is_some_and(|e| e.coefficient == 0.0) && c.binning.bins.iter().all(|b| b.points == 0), "{c:?}");
+    assert!(ScorecardModel::load(&forced.save()).is_ok());
+}
+
+#[test]
 fn scale_puts_600_points_at_one_bad_in_twenty() {
     let model = fit(&ScorecardParams::default(), &sample(2000, 5));
     let probability = |points| 1.0 / (1.0 + (-model.margin(points)).exp());
@@ -448,7 +514,7 @@ fn five_folds(frame: &Frame, params: &ScorecardParams) -> f64 {
 fn taiwan_is_binned_and_ranked_well() {
     let Some(columns) = read("taiwan_credit_default/default_of_credit_card_clients.csv.gz") else { return };
     let frame = frame_of(&columns, "1");
-    // optbinning 0.20.1 on the same 23 columns: 3.8180 with monotonic_trend="auto_asc_desc", 3.8887 with its default, which
+    // optbinning 1.0.0 on the same 23 columns: 3.8180 with monotonic_trend="auto_asc_desc", 3.8887 with its default, which
     // may turn.
     for (trend, peer) in [(Trend::Auto, 3.8180), (Trend::Turning, 3.8887)] {
         let start = std::time::Instant::now();
@@ -472,25 +538,5 @@ fn german_credit_is_ranked_well() {
     assert!(auc >= 0.765, "{auc}");
     for (name, text) in fit(&ScorecardParams::default(), &frame).describe() {
         println!("  {name}: {text}");
-    }
-}
-#[test]
-fn explore() {
-    let taiwan = frame_of(&read("taiwan_credit_default/default_of_credit_card_clients.csv.gz").unwrap(), "1");
-    let german = frame_of(&read("german_credit/german_credit.csv").unwrap(), "bad");
-    let d = ScorecardParams::default;
-    for trend in [Trend::Auto, Trend::Turning] {
-        for n in [30, 50, 100] {
-            let params = ScorecardParams { trend, max_prebins: n, ..d() };
-            let t = std::time::Instant::now();
-            let b = params.bin(&taiwan).unwrap();
-            let s = t.elapsed().as_secs_f64();
-            let total: f64 = b.iter().map(Binning::iv).sum();
-            println!(
-                "{trend:?} {n} IV {total:.4} in {s:.3} taiwan {:.4} german {:.4}",
-                five_folds(&taiwan, &params),
-                five_folds(&german, &params)
-            );
-        }
     }
 }
