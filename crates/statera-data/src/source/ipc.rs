@@ -13,7 +13,8 @@ use std::io::{BufReader, Cursor, Read, Seek};
 /// Arrow IPC files.
 pub const SOURCE: Source = Source { name: "Arrow IPC", example: "loans.arrow", accepts, open };
 
-/// First bytes of the file format, padding included; the stream format follows them, then a footer.
+/// First bytes of the file format, padded to 8 bytes; after more zeros, up to the writer's alignment, comes the stream
+/// format, then a footer.
 const MAGIC: [u8; 8] = *b"ARROW1\0\0";
 /// First bytes of the stream format (since Arrow 0.15).
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -47,15 +48,30 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
 /// Reads Arrow IPC of either format from a stream, such as standard input; `origin` names it in messages.
 pub fn from_stream(mut stream: Box<dyn Read + Send>, origin: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     let zone = zone_named(options.tz.as_deref())?;
-    let mut first = Vec::with_capacity(MAGIC.len());
-    (&mut stream).take(MAGIC.len() as u64).read_to_end(&mut first).map_err(|e| Error::io(format!("{origin}: {e}")))?;
+    let mut first = next_bytes(&mut stream, origin)?;
     if first.is_empty() {
         return Err(Error::data(format!("{origin}: empty; allowed is Arrow IPC with at least a schema")));
     }
-    let stream: Box<dyn Read + Send> = if first == MAGIC { stream } else { Box::new(Cursor::new(first).chain(stream)) };
+    if first == MAGIC {
+        first.clear();
+        while first.iter().all(|b| *b == 0) {
+            first = next_bytes(&mut stream, origin)?;
+            if first.is_empty() {
+                break;
+            }
+        }
+    }
+    let stream = Cursor::new(first).chain(stream);
     let reader = StreamReader::try_new_buffered(stream, None).map_err(|e| damaged(origin, &e))?;
     let schema = reader.schema();
     Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, origin)))
+}
+
+/// The next 8 bytes, fewer at the end.
+fn next_bytes(stream: &mut impl Read, origin: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(MAGIC.len());
+    stream.take(MAGIC.len() as u64).read_to_end(&mut bytes).map_err(|e| Error::io(format!("{origin}: {e}")))?;
+    Ok(bytes)
 }
 
 fn damaged(origin: &str, error: &ArrowError) -> Error {

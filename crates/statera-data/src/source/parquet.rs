@@ -39,10 +39,10 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     let shares = share_columns(&metadata, workers);
     let workers = shares
         .into_iter()
-        .map(|columns| Worker::start(path, &file, &metadata, columns, zone.clone()))
+        .map(|columns| Worker::start(path, &metadata, columns, zone.clone()))
         .collect::<Result<Vec<Worker>>>()?;
     let n_rows = metadata.metadata().file_metadata().num_rows().max(0) as usize;
-    Ok(Box::new(ParquetReader { path: path.into(), workers, empty, sent_first: false, rows_read: 0, n_rows }))
+    Ok(Box::new(ParquetReader { path: path.into(), workers, empty, is_first: true, is_ended: false, rows_read: 0, n_rows }))
 }
 
 fn damaged(path: &str, error: impl std::fmt::Display) -> Error {
@@ -82,14 +82,9 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(
-        path: &str,
-        file: &File,
-        metadata: &ArrowReaderMetadata,
-        columns: Vec<usize>,
-        zone: TimeZone,
-    ) -> Result<Worker> {
-        let file = file.try_clone().map_err(|e| Error::io(format!("{path}: {e}")))?;
+    fn start(path: &str, metadata: &ArrowReaderMetadata, columns: Vec<usize>, zone: TimeZone) -> Result<Worker> {
+        // A file of its own: copies of one handle share its position, which every worker moves.
+        let file = File::open(path).map_err(|e| Error::io(format!("{path}: {e}")))?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
             .with_projection(mask)
@@ -134,7 +129,8 @@ struct ParquetReader {
     workers: Vec<Worker>,
     /// No rows, all columns.
     empty: RecordBatch,
-    sent_first: bool,
+    is_first: bool,
+    is_ended: bool,
     rows_read: usize,
     /// Rows the file says it has.
     n_rows: usize,
@@ -172,9 +168,13 @@ impl BatchReader for ParquetReader {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let batch = self.assemble()?;
-        let first = !std::mem::replace(&mut self.sent_first, true);
-        match batch {
+        if self.is_ended {
+            return Ok(None);
+        }
+        let batch = self.assemble();
+        self.is_ended = !matches!(batch, Ok(Some(_)));
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        match batch? {
             Some(batch) => {
                 self.rows_read += batch.num_rows();
                 Ok(Some(batch))
@@ -183,7 +183,7 @@ impl BatchReader for ParquetReader {
                 let what = format!("{} rows found, its footer says {}", self.rows_read, self.n_rows);
                 Err(damaged(&self.path, what))
             }
-            None if first => Ok(Some(self.empty.clone())),
+            None if is_first => Ok(Some(self.empty.clone())),
             None => Ok(None),
         }
     }
@@ -275,9 +275,9 @@ mod tests {
         std::fs::write(&path, &whole[..whole.len() / 2]).expect("writes");
         let error = read(&path).expect_err("truncated").to_string();
         assert!(error.contains("x.parquet: not a complete Parquet file ("), "{error}");
-        // Bytes of a page overwritten, the footer left whole.
+        // The header of the first page overwritten, the footer left whole (values themselves carry no checksum).
         let mut holed = whole.clone();
-        holed[200..1200].fill(0xee);
+        holed[4..24].fill(0xee);
         std::fs::write(&path, &holed).expect("writes");
         let error = read(&path).expect_err("damaged").to_string();
         assert!(error.contains("x.parquet: not a complete Parquet file ("), "{error}");
