@@ -2,7 +2,9 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_schema::DataType;
 use statera_core::Result;
 use statera_data::sink::{Sink, SinkOptions};
@@ -30,11 +32,29 @@ impl Server {
         std::fs::write(folder.path().join("password"), "se%cret").map_err(|e| e.to_string())?;
         if is_root() {
             let done = Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).output();
-            done.ok().filter(|d| d.status.success()).ok_or("running as root, and there is no user postgres to run the server")?;
+            done.ok()
+                .filter(|d| d.status.success())
+                .ok_or("running as root, and there is no user postgres to run the server")?;
         }
         let server = Server { binaries, folder, port };
         let path = |name: &str| server.folder.path().join(name).display().to_string();
-        server.run("initdb", &["-D", &path("data"), "-U", "bank", "-A", "scram-sha-256", "--pwfile", &path("password"), "-E", "UTF8", "--no-locale", "--no-sync"])?;
+        server.run(
+            "initdb",
+            &[
+                "-D",
+                &path("data"),
+                "-U",
+                "bank",
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                &path("password"),
+                "-E",
+                "UTF8",
+                "--no-locale",
+                "--no-sync",
+            ],
+        )?;
         let settings = format!("-p {port} -h 127.0.0.1 -k {} -c fsync=off", server.folder.path().display());
         server.run("pg_ctl", &["-D", &path("data"), "-w", "-l", &path("log"), "-o", &settings, "start"])?;
         Ok(server)
@@ -94,7 +114,8 @@ fn is_root() -> bool {
 
 fn find_binaries() -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH").map(|p| std::env::split_paths(&p).collect::<Vec<_>>()).unwrap_or_default();
-    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path().join("bin"));
+    let installed =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path().join("bin"));
     let mut installed: Vec<PathBuf> = installed.collect();
     installed.sort();
     let has_server = |folder: &Path| ["initdb", "pg_ctl", "psql"].iter().all(|name| folder.join(name).exists());
@@ -187,7 +208,9 @@ fn reads_many_rows_in_batches(server: &Server) {
     let mut reader = postgres::open(&address, &ReadOptions::default()).expect("opens");
     let (mut next, mut n_batches) = (1, 0);
     while let Some(batch) = reader.next_batch().expect("reads") {
-        for (id, name) in batch.column(0).as_primitive::<Int64Type>().values().iter().zip(batch.column(1).as_string::<i32>()) {
+        for (id, name) in
+            batch.column(0).as_primitive::<Int64Type>().values().iter().zip(batch.column(1).as_string::<i32>())
+        {
             assert_eq!((*id, name), (next, Some(format!("x{next}").as_str())));
             next += 1;
         }
@@ -196,7 +219,9 @@ fn reads_many_rows_in_batches(server: &Server) {
     assert_eq!((next, n_batches), (40_001, 3));
     assert!(reader.next_batch().expect("stays at the end").is_none());
     // A reader may leave at any time.
-    let mut reader = postgres::open(&server.source("SELECT g FROM generate_series(1, 100000000) g"), &ReadOptions::default()).expect("opens");
+    let mut reader =
+        postgres::open(&server.source("SELECT g FROM generate_series(1, 100000000) g"), &ReadOptions::default())
+            .expect("opens");
     assert!(reader.next_batch().expect("reads").is_some());
     drop(reader);
     let none = read(&server.source("SELECT 1 AS a, 'x' AS b WHERE false")).expect("reads");
@@ -215,7 +240,10 @@ fn finds_the_scale_of_numerics(server: &Server) {
     assert_eq!(rows.column(0).as_primitive::<Decimal128Type>().value(30_000), 70_001);
     check_error(
         read(&server.source("SELECT bare FROM amounts ORDER BY at")),
-        &["column «bare», row 20001: the numeric has 2 decimals where the rows before have at most 1", "cast it in the query to numeric(38, decimals)"],
+        &[
+            "column «bare», row 20001: the numeric has 2 decimals where the rows before have at most 1",
+            "cast it in the query to numeric(38, decimals)",
+        ],
     );
     let rows = read(&server.source("SELECT bare FROM amounts ORDER BY at DESC")).expect("reads");
     assert_eq!(rows.column(0).data_type(), &DataType::Decimal128(38, 2));
@@ -223,7 +251,9 @@ fn finds_the_scale_of_numerics(server: &Server) {
 
 fn reads_times_in_the_zone(server: &Server) {
     let options = ReadOptions { tz: Some("Asia/Seoul".into()), ..Default::default() };
-    let address = server.source("SELECT timestamp '1970-01-01 09:00' AS a, date '1970-01-02' AS b, timestamptz '1970-01-01 00:00Z' AS c");
+    let address = server.source(
+        "SELECT timestamp '1970-01-01 09:00' AS a, date '1970-01-02' AS b, timestamptz '1970-01-01 00:00Z' AS c",
+    );
     let rows = read_with(&address, &options).expect("reads");
     let first = |at: usize| rows.column(at).as_primitive::<TimestampMicrosecondType>().value(0);
     assert_eq!([first(0), first(1), first(2)], [0, 15 * 3_600_000_000, 0]);
@@ -232,7 +262,10 @@ fn reads_times_in_the_zone(server: &Server) {
 fn reports_what_it_cannot_read(server: &Server) {
     let label = format!("PostgreSQL database «postgres» at host 127.0.0.1, port {}, as user «bank»", server.port);
     for (sql, expected) in [
-        ("SELECT 1 AS ok, interval '1 day' AS term", "column «term» is of type interval, which is not read; allowed are integers"),
+        (
+            "SELECT 1 AS ok, interval '1 day' AS term",
+            "column «term» is of type interval, which is not read; allowed are integers",
+        ),
         ("SELECT ARRAY[1] AS list", "column «list» is of type int4[], which is not read"),
         ("SELECT * FROM no_such", "relation \"no_such\" does not exist"),
         ("SELECT 'NaN'::numeric AS x", "column «x», row 1: the numeric is NaN; allowed are numbers and null"),
@@ -240,13 +273,17 @@ fn reports_what_it_cannot_read(server: &Server) {
         ("SELECT 1e40::numeric AS x", "column «x», row 1: the numeric has more than 38 digits; cast it"),
         ("SELECT 1 / (g - 3) AS x FROM generate_series(1, 5) g", "division by zero"),
         ("DELETE FROM every RETURNING a", "cannot execute DELETE in a read-only transaction"),
+        ("SELECT 1 AS a, 2 AS a", "the query has two columns «a»; name one otherwise"),
         ("SET search_path = public", "the query returns no columns; allowed is a SELECT"),
     ] {
         check_error(read(&server.source(sql)), &[&label, expected]);
     }
     check_error(read(&server.base()), &["say what to read by one of ?query=SELECT… or ?table=schema.name"]);
     let wrong = server.table("every").replace("se%25cret", "wrongsecret");
-    check_error(read(&wrong), &["cannot connect to", "password authentication failed for user \"bank\"; check user, password"]);
+    check_error(
+        read(&wrong),
+        &["cannot connect to", "password authentication failed for user \"bank\"; check user, password"],
+    );
     let wrong = server.table("every").replace("/postgres?", "/nowhere?");
     check_error(read(&wrong), &["database \"nowhere\" does not exist; check"]);
 }
@@ -264,7 +301,8 @@ fn sample(n_rows: usize) -> RecordBatch {
         _ => Some(format!("이름, \"{i}\"\n")),
     };
     let names = StringArray::from_iter((0..n_rows).map(text));
-    let times = TimestampMicrosecondArray::from_iter((0..n_rows).map(|i| (i % 4 != 0).then_some(i as i64 * 86_400_000_001)));
+    let times =
+        TimestampMicrosecondArray::from_iter((0..n_rows).map(|i| (i % 4 != 0).then_some(i as i64 * 86_400_000_001)));
     let columns: [(&str, ArrayRef); 5] = [
         ("id", Arc::new(ids)),
         ("score", Arc::new(scores)),
@@ -395,13 +433,18 @@ fn refuses_other_runs_and_tables(server: &Server) {
             other => break other,
         }
     };
-    check_error(refused, &["table «public.others» holds 100 rows of an unfinished run of another input or bundle; finish that run"]);
+    check_error(
+        refused,
+        &["table «public.others» holds 100 rows of an unfinished run of another input or bundle; finish that run"],
+    );
     finish_when_free(&address, &sample(100));
     drop(open_when_free(&address));
     server.sql("CREATE TABLE narrow (id bigint)");
     check_error(
         open(&server.table("narrow"), "run 1"),
-        &["table «public.narrow» lacks «score» (double precision), «amount» (numeric(14, 2)), «na\"me» (text), «time» (timestamptz); add them"],
+        &[
+            "table «public.narrow» lacks «score» (double precision), «amount» (numeric(14, 2)), «na\"me» (text), «time» (timestamptz); add them",
+        ],
     );
     server.sql("CREATE TABLE strict (LIKE others); ALTER TABLE strict ADD CHECK (id < 50)");
     let mut sink = open(&server.table("strict"), "run 1").expect("opens");

@@ -17,7 +17,8 @@ fn rows(n_rows: usize) -> RecordBatch {
     let ids = Int64Array::from_iter_values(0..n_rows as i64);
     let scores = Float64Array::from_iter((0..n_rows).map(|i| (i % 11 != 0).then_some(1.0 / (i + 1) as f64)));
     let names = StringArray::from_iter((0..n_rows).map(|i| (i % 5 != 0).then(|| format!("이름, \"{i}\""))));
-    let times = TimestampMicrosecondArray::from_iter((0..n_rows).map(|i| Some(i as i64 * 1_000_001))).with_timezone("UTC");
+    let times =
+        TimestampMicrosecondArray::from_iter((0..n_rows).map(|i| Some(i as i64 * 1_000_001))).with_timezone("UTC");
     let columns: [(&str, ArrayRef); 4] =
         [("id", Arc::new(ids)), ("score", Arc::new(scores)), ("name", Arc::new(names)), ("time", Arc::new(times))];
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).expect("valid")
@@ -229,7 +230,10 @@ fn another_run_is_refused() {
     let out = folder.path().join("x.csv");
     run(&out, &rows(N_ROWS), 100, 3).expect("writes");
     let other = SinkOptions { fingerprint: "run 2".into(), ..options() };
-    check_error(start(&out, &other), "x.csv.journal: an unfinished run of another input or bundle; finish that run with its");
+    check_error(
+        start(&out, &other),
+        "x.csv.journal: an unfinished run of another input or bundle; finish that run with its",
+    );
     let cp949 = SinkOptions { encoding: Encoding::Cp949, ..options() };
     check_error(start(&out, &cp949), "an unfinished run wrote utf-8-bom(id Int64, score Float64");
     let schema: SchemaRef = Arc::new(rows(0).schema().project(&[0]).expect("one column"));
@@ -259,7 +263,10 @@ fn a_run_may_start_over() {
 #[test]
 fn wrong_addresses_are_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    check_error(start(Path::new("scores.xlsx"), &options()), "cannot write to «scores.xlsx»; allowed are scores.csv, scores.parquet");
+    check_error(
+        start(Path::new("scores.xlsx"), &options()),
+        "cannot write to «scores.xlsx»; allowed are scores.csv, scores.parquet",
+    );
     check_error(start(Path::new("no/such/x.csv"), &options()), "no/such/x.csv.journal: No such file or directory");
     let inside = folder.path().join("a.csv");
     fs::create_dir(&inside).expect("creates");

@@ -116,7 +116,8 @@ impl Journal {
             "finish that run with its own command, write to another file, or start over and delete {out}.partial and \
              {out}.journal"
         );
-        let version = serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|v| v["statera_journal"].as_u64());
+        let version =
+            serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|v| v["statera_journal"].as_u64());
         if version.is_some() && !resume {
             return Ok(());
         }

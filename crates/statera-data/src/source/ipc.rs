@@ -1,11 +1,11 @@
 //! Arrow IPC: files and streams, as other programs on the same machine write them.
 
-use super::physical::{normalise, zone_named};
+use super::physical::normalise;
 use super::{BatchReader, ReadOptions, Source};
+use crate::time::Zone;
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, SchemaRef};
-use jiff::tz::TimeZone;
 use statera_core::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
@@ -39,15 +39,19 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     if !is_file {
         return from_stream(Box::new(BufReader::new(file)), path, options);
     }
-    let zone = zone_named(options.tz.as_deref())?;
+    let zone = Zone::new(options.tz.as_deref())?;
     let reader = FileReader::try_new_buffered(file, None).map_err(|e| damaged(path, &e))?;
     let schema = reader.schema();
     Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, path)))
 }
 
 /// Reads Arrow IPC of either format from a stream, such as standard input; `origin` names it in messages.
-pub fn from_stream(mut stream: Box<dyn Read + Send>, origin: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
-    let zone = zone_named(options.tz.as_deref())?;
+pub fn from_stream(
+    mut stream: Box<dyn Read + Send>,
+    origin: &str,
+    options: &ReadOptions,
+) -> Result<Box<dyn BatchReader>> {
+    let zone = Zone::new(options.tz.as_deref())?;
     let mut first = next_bytes(&mut stream, origin)?;
     if first.is_empty() {
         return Err(Error::data(format!("{origin}: empty; allowed is Arrow IPC with at least a schema")));
@@ -84,13 +88,13 @@ struct IpcReader {
     batches: Batches,
     /// Sent as an empty batch where the stream holds none.
     empty: Option<SchemaRef>,
-    zone: TimeZone,
+    zone: Zone,
     origin: String,
     n_rows: usize,
 }
 
 impl IpcReader {
-    fn new(batches: Batches, schema: SchemaRef, zone: TimeZone, origin: &str) -> Self {
+    fn new(batches: Batches, schema: SchemaRef, zone: Zone, origin: &str) -> Self {
         IpcReader { batches, empty: Some(schema), zone, origin: origin.into(), n_rows: 0 }
     }
 }
