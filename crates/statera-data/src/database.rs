@@ -11,8 +11,18 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Parameters of an address that belong to the connection.
 const CONNECTION_PARAMETERS: [&str; 12] = [
-    "application_name", "dbname", "host", "hostaddr", "options", "password", "port", "sslcert", "sslkey", "sslmode",
-    "sslrootcert", "user",
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "user",
 ];
 
 /// True if the address is one of PostgreSQL.
@@ -85,9 +95,10 @@ impl Address {
     fn refused(&self, error: &sqlx::Error) -> Error {
         match error {
             sqlx::Error::Io(e) => self.unreachable(&e.to_string()),
-            sqlx::Error::Tls(e) => {
-                Error::io(format!("cannot connect to {}: {e}; check the parameters sslmode and sslrootcert", self.label))
-            }
+            sqlx::Error::Tls(e) => Error::io(format!(
+                "cannot connect to {}: {e}; check the parameters sslmode and sslrootcert",
+                self.label
+            )),
             sqlx::Error::Database(e) => Error::io(format!(
                 "cannot connect to {}: {}; check user, password (in the address, PGPASSWORD or ~/.pgpass) and database",
                 self.label,
@@ -170,9 +181,10 @@ mod tests {
 
     #[test]
     fn query_and_table_leave_the_address() {
-        let address =
-            Address::parse("postgres://ann:s%40fe@db.bank:6432/loans?sslmode=disable&query=SELECT%20a%2Bb%20LIKE%20'x%'")
-                .expect("parses");
+        let address = Address::parse(
+            "postgres://ann:s%40fe@db.bank:6432/loans?sslmode=disable&query=SELECT%20a%2Bb%20LIKE%20'x%'",
+        )
+        .expect("parses");
         assert_eq!(address.query.as_deref(), Some("SELECT a+b LIKE 'x%'"));
         assert_eq!(address.label, "PostgreSQL database «loans» at host db.bank, port 6432, as user «ann»");
         let address = Address::parse("postgresql://ann@%2Ftmp%2Fpg/loans?table=risk.scores").expect("parses");
@@ -183,7 +195,9 @@ mod tests {
 
     #[test]
     fn passwords_are_in_no_message() {
-        for address in ["postgres://ann:se?cret@db/loans", "postgres://ann:secret@db:port/loans", "postgres://ann:se/cret@db"] {
+        for address in
+            ["postgres://ann:se?cret@db/loans", "postgres://ann:secret@db:port/loans", "postgres://ann:se/cret@db"]
+        {
             if let Err(error) = Address::parse(address) {
                 assert!(!error.to_string().contains("cret"), "{error}");
                 assert!(error.is_request());
@@ -204,6 +218,8 @@ mod tests {
             ),
             "{error}"
         );
-        assert!(error.ends_with("check that the server runs, that host and port are right, and that no firewall stands between"));
+        assert!(error.ends_with(
+            "check that the server runs, that host and port are right, and that no firewall stands between"
+        ));
     }
 }

@@ -55,6 +55,14 @@ impl Zone {
         &self.name
     }
 
+    /// Microseconds UTC of the instant at which a clock of this zone shows what a clock in UTC shows at `reading`; skipped and
+    /// repeated times as in [`parse_cell`].
+    pub(crate) fn instant_of_clock(&self, reading: jiff::Timestamp) -> std::result::Result<i64, jiff::Error> {
+        let Some(zone) = &self.zone else { return Ok(reading.as_microsecond()) };
+        let local = TimeZone::UTC.to_datetime(reading);
+        zone.to_ambiguous_timestamp(local).compatible().map(|instant| instant.as_microsecond())
+    }
+
     /// The instant at which a clock of this zone shows that date and time of day. Where the clock is set forward the skipped
     /// time is read with the offset before it, where it is set back the first of the two instants is taken.
     fn instant(&self, date: Date, micros: i64) -> Option<i64> {

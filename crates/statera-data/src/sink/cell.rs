@@ -6,7 +6,9 @@
 use super::Encoding;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_schema::DataType;
 use encoding_rs::{EUC_KR, EncoderResult};
 use jiff::Timestamp;
@@ -201,7 +203,8 @@ mod tests {
         let decimals = Decimal128Array::from(vec![Some(-1205), Some(5), None, Some(0)]);
         check(decimals.with_precision_and_scale(10, 2).expect("valid"), &["-12.05", "0.05", "", "0.00"]);
         check(Decimal128Array::from(vec![-3]).with_precision_and_scale(5, 0).expect("valid"), &["-3"]);
-        let text = vec![Some("a"), Some(""), None, Some("a,b"), Some("say \"hi\""), Some(" x"), Some("\\."), Some("가\n나")];
+        let text =
+            vec![Some("a"), Some(""), None, Some("a,b"), Some("say \"hi\""), Some(" x"), Some("\\."), Some("가\n나")];
         check(
             StringArray::from(text),
             &["a", "\"\"", "", "\"a,b\"", "\"say \"\"hi\"\"\"", "\" x\"", "\"\\.\"", "\"가\n나\""],

@@ -83,24 +83,23 @@ impl Journal {
         }
         let path = beside(out, ".journal");
         let mut file = lock(&path, out)?;
-        let header = Header { statera_journal: FORMAT, fingerprint: options.fingerprint.clone(), layout };
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|e| failed(&path, &e))?;
         let mut journal = Journal { out: out.into(), path, file, entries: Vec::new(), header_len: 0 };
-        match journal.parse(&text, &header)? {
-            Some(()) if options.resume => {}
-            _ => journal.restart(&header)?,
+        let header = Header { statera_journal: FORMAT, fingerprint: options.fingerprint.clone(), layout };
+        if !(journal.parse(&text, &header, options.resume)? && options.resume) {
+            journal.restart(&header)?;
         }
         Ok(journal)
     }
 
-    /// Reads header and entries; `None` where the header is incomplete. Another run's journal is an error, unless the
-    /// caller does not want to continue one.
-    fn parse(&mut self, text: &[u8], header: &Header) -> Result<Option<()>> {
+    /// Reads header and entries; false where the header is incomplete. Another run's journal is an error, unless the
+    /// caller starts over; a file that is no journal is always one.
+    fn parse(&mut self, text: &[u8], header: &Header, resume: bool) -> Result<bool> {
         let mut lines = text.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n"));
-        let Some(first) = lines.next() else { return Ok(None) };
+        let Some(first) = lines.next() else { return Ok(false) };
         self.header_len = first.len() as u64;
-        self.check_header(first, header)?;
+        self.check_header(first, header, resume)?;
         let mut end = self.header_len;
         for line in lines {
             // What cannot be read is the trace of a crash: it and all behind it do not count.
@@ -108,16 +107,20 @@ impl Journal {
             end += line.len() as u64;
             self.entries.push((entry, end));
         }
-        Ok(Some(()))
+        Ok(true)
     }
 
-    fn check_header(&self, line: &[u8], header: &Header) -> Result<()> {
+    fn check_header(&self, line: &[u8], header: &Header, resume: bool) -> Result<()> {
         let out = self.out.display();
         let advice = format!(
             "finish that run with its own command, write to another file, or start over and delete {out}.partial and \
              {out}.journal"
         );
-        let version = serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|v| v["statera_journal"].as_u64());
+        let version =
+            serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|v| v["statera_journal"].as_u64());
+        if version.is_some() && !resume {
+            return Ok(());
+        }
         if version.is_some_and(|v| v > u64::from(FORMAT)) {
             return Err(Error::newer(format!("{}: written by a newer version; {advice}", self.path.display())));
         }

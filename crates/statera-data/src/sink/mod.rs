@@ -146,11 +146,17 @@ fn layout(schema: &SchemaRef, encoding: Option<Encoding>) -> String {
 /// Fails unless the rows have the schema the sink was opened for.
 fn check_schema(expected: &SchemaRef, rows: &RecordBatch) -> Result<()> {
     let found = rows.schema();
-    let types = |s: &SchemaRef| s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<(String, DataType)>>();
+    let types = |s: &SchemaRef| {
+        s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<(String, DataType)>>()
+    };
     if *expected == found || types(expected) == types(&found) {
         return Ok(());
     }
-    Err(Error::request(format!("rows of the columns {} where {} are due", layout(&found, None), layout(expected, None))))
+    Err(Error::request(format!(
+        "rows of the columns {} where {} are due",
+        layout(&found, None),
+        layout(expected, None)
+    )))
 }
 
 /// After a failed write: the sink is in no state to go on.

@@ -177,8 +177,10 @@ impl ParquetSink {
 
 fn open_part(path: &Path) -> Result<(File, ParquetMetaData)> {
     let file = File::open(path).map_err(|e| failed(path, &e))?;
-    let metadata = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional).parse_and_finish(&file);
-    let metadata = metadata.map_err(|e| Error::io(format!("{}: {e}; delete the folder and start over", path.display())))?;
+    let metadata =
+        ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional).parse_and_finish(&file);
+    let metadata =
+        metadata.map_err(|e| Error::io(format!("{}: {e}; delete the folder and start over", path.display())))?;
     Ok((file, metadata))
 }
 

@@ -38,8 +38,9 @@ struct PostgresSink {
 
 /// A connection that holds the table's lock.
 struct Session {
-    runtime: Runtime,
     connection: PgConnection,
+    /// Outlives the connection, which it drives.
+    runtime: Runtime,
     address: Address,
     target: Target,
 }
@@ -76,7 +77,7 @@ pub(super) fn open(address: &str, schema: &SchemaRef, options: &SinkOptions) -> 
     Ok(Box::new(PostgresSink {
         schema: schema.clone(),
         chunk_rows: options.chunk_rows.max(1) as u64,
-        session: Session { runtime, connection, address, target },
+        session: Session { connection, runtime, address, target },
         fingerprint: options.fingerprint.clone(),
         rows_done: progress.0,
         rows_written: progress.0,
@@ -296,6 +297,7 @@ impl Sink for PostgresSink {
         if !self.is_finished {
             self.commit(true)?;
         }
-        Ok(())
+        // Everything is committed; the server ends the session a moment after this process does, so the lock goes first.
+        self.session.execute("SELECT pg_advisory_unlock_all()")
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes of files and of standard input: gzip is opened by its first bytes, whatever the name says.
 
-use super::{BatchReader, ReadOptions, csv};
+use super::{BatchReader, ReadOptions, csv, ipc};
 use flate2::read::MultiGzDecoder;
 use statera_core::{Error, Result};
 use std::fs::File;
@@ -34,15 +34,10 @@ pub(super) fn open_standard_input(options: &ReadOptions) -> Result<Box<dyn Batch
 fn open_stream(input: Input, origin: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     let input = decompressed(input).map_err(|e| read_error(origin, &e))?;
     let (head, input) = peeked(input, 6).map_err(|e| read_error(origin, &e))?;
-    if head.starts_with(b"ARROW1") || head.starts_with(&[0xFF; 4]) {
-        return open_arrow_stream(input, origin, options);
+    if ipc::is_ipc(&head) {
+        return ipc::from_stream(input, origin, options);
     }
     csv::open_input(input, origin)
-}
-
-/// Opens Arrow IPC that comes on a stream.
-fn open_arrow_stream(_input: Input, origin: &str, _options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
-    Err(Error::request(format!("{origin}: Arrow IPC; this build reads CSV only")))
 }
 
 /// The first `n` bytes (fewer at the end of the stream), and the stream with them still in front.

@@ -1,11 +1,11 @@
 //! Arrow IPC: files and streams, as other programs on the same machine write them.
 
-use super::physical::{normalise, zone_named};
+use super::physical::normalise;
 use super::{BatchReader, ReadOptions, Source};
+use crate::time::Zone;
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, SchemaRef};
-use jiff::tz::TimeZone;
 use statera_core::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
@@ -13,7 +13,8 @@ use std::io::{BufReader, Cursor, Read, Seek};
 /// Arrow IPC files.
 pub const SOURCE: Source = Source { name: "Arrow IPC", example: "loans.arrow", accepts, open };
 
-/// First bytes of the file format, padding included; the stream format follows them, then a footer.
+/// First bytes of the file format, padded to 8 bytes; after more zeros, up to the writer's alignment, comes the stream
+/// format, then a footer.
 const MAGIC: [u8; 8] = *b"ARROW1\0\0";
 /// First bytes of the stream format (since Arrow 0.15).
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -38,24 +39,43 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     if !is_file {
         return from_stream(Box::new(BufReader::new(file)), path, options);
     }
-    let zone = zone_named(options.tz.as_deref())?;
+    let zone = Zone::new(options.tz.as_deref())?;
     let reader = FileReader::try_new_buffered(file, None).map_err(|e| damaged(path, &e))?;
     let schema = reader.schema();
     Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, path)))
 }
 
 /// Reads Arrow IPC of either format from a stream, such as standard input; `origin` names it in messages.
-pub fn from_stream(mut stream: Box<dyn Read + Send>, origin: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
-    let zone = zone_named(options.tz.as_deref())?;
-    let mut first = Vec::with_capacity(MAGIC.len());
-    (&mut stream).take(MAGIC.len() as u64).read_to_end(&mut first).map_err(|e| Error::io(format!("{origin}: {e}")))?;
+pub fn from_stream(
+    mut stream: Box<dyn Read + Send>,
+    origin: &str,
+    options: &ReadOptions,
+) -> Result<Box<dyn BatchReader>> {
+    let zone = Zone::new(options.tz.as_deref())?;
+    let mut first = next_bytes(&mut stream, origin)?;
     if first.is_empty() {
         return Err(Error::data(format!("{origin}: empty; allowed is Arrow IPC with at least a schema")));
     }
-    let stream: Box<dyn Read + Send> = if first == MAGIC { stream } else { Box::new(Cursor::new(first).chain(stream)) };
+    if first == MAGIC {
+        first.clear();
+        while first.iter().all(|b| *b == 0) {
+            first = next_bytes(&mut stream, origin)?;
+            if first.is_empty() {
+                break;
+            }
+        }
+    }
+    let stream = Cursor::new(first).chain(stream);
     let reader = StreamReader::try_new_buffered(stream, None).map_err(|e| damaged(origin, &e))?;
     let schema = reader.schema();
     Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, origin)))
+}
+
+/// The next 8 bytes, fewer at the end.
+fn next_bytes(stream: &mut impl Read, origin: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(MAGIC.len());
+    stream.take(MAGIC.len() as u64).read_to_end(&mut bytes).map_err(|e| Error::io(format!("{origin}: {e}")))?;
+    Ok(bytes)
 }
 
 fn damaged(origin: &str, error: &ArrowError) -> Error {
@@ -68,13 +88,13 @@ struct IpcReader {
     batches: Batches,
     /// Sent as an empty batch where the stream holds none.
     empty: Option<SchemaRef>,
-    zone: TimeZone,
+    zone: Zone,
     origin: String,
     n_rows: usize,
 }
 
 impl IpcReader {
-    fn new(batches: Batches, schema: SchemaRef, zone: TimeZone, origin: &str) -> Self {
+    fn new(batches: Batches, schema: SchemaRef, zone: Zone, origin: &str) -> Self {
         IpcReader { batches, empty: Some(schema), zone, origin: origin.into(), n_rows: 0 }
     }
 }

@@ -25,7 +25,8 @@ use statera_core::{Error, Kind, Result, Run};
 use std::collections::BTreeMap;
 
 /// Every kind of source, in the order in which addresses are tried.
-pub const SOURCES: &[Source] = &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE, parquet::SOURCE, ipc::SOURCE, postgres::SOURCE];
+pub const SOURCES: &[Source] =
+    &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE, parquet::SOURCE, ipc::SOURCE, postgres::SOURCE];
 
 /// How to read a table; everything that is `None` is detected.
 #[derive(Debug, Clone, Default)]

@@ -1,11 +1,11 @@
 //! Parquet files, decoded in parallel: every worker reads a share of the columns, batch by batch in step with the others,
 //! so that memory is bounded by a few batches whatever the size of the file's row groups.
 
-use super::physical::{normalise, rebuild, zone_named};
+use super::physical::{normalise, rebuild};
 use super::{BatchReader, ReadOptions, Source};
+use crate::time::Zone;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::Field;
-use jiff::tz::TimeZone;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use statera_core::{Error, Result};
@@ -31,7 +31,7 @@ pub fn accepts(address: &str) -> bool {
 
 /// Opens a file. Errors name the path; columns of a type no table keeps are refused here, before any row is read.
 pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
-    let zone = zone_named(options.tz.as_deref())?;
+    let zone = Zone::new(options.tz.as_deref())?;
     let file = File::open(path).map_err(|e| Error::io(format!("{path}: {e}")))?;
     let metadata = ArrowReaderMetadata::load(&file, Default::default()).map_err(|e| damaged(path, e))?;
     let empty = normalise(&RecordBatch::new_empty(metadata.schema().clone()), &zone, 0).map_err(|e| e.at(path))?;
@@ -39,10 +39,18 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     let shares = share_columns(&metadata, workers);
     let workers = shares
         .into_iter()
-        .map(|columns| Worker::start(path, &file, &metadata, columns, zone.clone()))
+        .map(|columns| Worker::start(path, &metadata, columns, zone.clone()))
         .collect::<Result<Vec<Worker>>>()?;
     let n_rows = metadata.metadata().file_metadata().num_rows().max(0) as usize;
-    Ok(Box::new(ParquetReader { path: path.into(), workers, empty, sent_first: false, rows_read: 0, n_rows }))
+    Ok(Box::new(ParquetReader {
+        path: path.into(),
+        workers,
+        empty,
+        is_first: true,
+        is_ended: false,
+        rows_read: 0,
+        n_rows,
+    }))
 }
 
 fn damaged(path: &str, error: impl std::fmt::Display) -> Error {
@@ -68,7 +76,13 @@ fn share_columns(metadata: &ArrowReaderMetadata, workers: usize) -> Vec<Vec<usiz
             lightest.1.push(column);
         }
     }
-    shares.into_iter().map(|(_, mut columns)| { columns.sort_unstable(); columns }).collect()
+    shares
+        .into_iter()
+        .map(|(_, mut columns)| {
+            columns.sort_unstable();
+            columns
+        })
+        .collect()
 }
 
 /// What a worker sends: rows of its columns, or `None` when it has read them all.
@@ -82,14 +96,9 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(
-        path: &str,
-        file: &File,
-        metadata: &ArrowReaderMetadata,
-        columns: Vec<usize>,
-        zone: TimeZone,
-    ) -> Result<Worker> {
-        let file = file.try_clone().map_err(|e| Error::io(format!("{path}: {e}")))?;
+    fn start(path: &str, metadata: &ArrowReaderMetadata, columns: Vec<usize>, zone: Zone) -> Result<Worker> {
+        // A file of its own: copies of one handle share its position, which every worker moves.
+        let file = File::open(path).map_err(|e| Error::io(format!("{path}: {e}")))?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
             .with_projection(mask)
@@ -112,7 +121,7 @@ impl Worker {
 }
 
 /// Decodes until the end, an error, or until nobody listens.
-fn decode(path: &str, reader: ParquetRecordBatchReader, zone: &TimeZone, sender: &SyncSender<Message>) {
+fn decode(path: &str, reader: ParquetRecordBatchReader, zone: &Zone, sender: &SyncSender<Message>) {
     let mut n_rows = 0;
     for batch in reader {
         let rows = batch.map_err(|e| damaged(path, e)).and_then(|batch| {
@@ -134,7 +143,8 @@ struct ParquetReader {
     workers: Vec<Worker>,
     /// No rows, all columns.
     empty: RecordBatch,
-    sent_first: bool,
+    is_first: bool,
+    is_ended: bool,
     rows_read: usize,
     /// Rows the file says it has.
     n_rows: usize,
@@ -172,9 +182,13 @@ impl BatchReader for ParquetReader {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let batch = self.assemble()?;
-        let first = !std::mem::replace(&mut self.sent_first, true);
-        match batch {
+        if self.is_ended {
+            return Ok(None);
+        }
+        let batch = self.assemble();
+        self.is_ended = !matches!(batch, Ok(Some(_)));
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        match batch? {
             Some(batch) => {
                 self.rows_read += batch.num_rows();
                 Ok(Some(batch))
@@ -183,7 +197,7 @@ impl BatchReader for ParquetReader {
                 let what = format!("{} rows found, its footer says {}", self.rows_read, self.n_rows);
                 Err(damaged(&self.path, what))
             }
-            None if first => Ok(Some(self.empty.clone())),
+            None if is_first => Ok(Some(self.empty.clone())),
             None => Ok(None),
         }
     }
@@ -245,7 +259,7 @@ mod tests {
         let batches = read(&path).expect("reads");
         assert!(batches.len() >= 4);
         let all = arrow_select::concat::concat_batches(&batches[0].schema(), &batches).expect("one schema");
-        assert_eq!(all, normalise(&written, &TimeZone::UTC, 0).expect("normalises"));
+        assert_eq!(all, normalise(&written, &Zone::utc(), 0).expect("normalises"));
     }
 
     #[test]
@@ -275,9 +289,9 @@ mod tests {
         std::fs::write(&path, &whole[..whole.len() / 2]).expect("writes");
         let error = read(&path).expect_err("truncated").to_string();
         assert!(error.contains("x.parquet: not a complete Parquet file ("), "{error}");
-        // Bytes of a page overwritten, the footer left whole.
+        // The header of the first page overwritten, the footer left whole (values themselves carry no checksum).
         let mut holed = whole.clone();
-        holed[200..1200].fill(0xee);
+        holed[4..24].fill(0xee);
         std::fs::write(&path, &holed).expect("writes");
         let error = read(&path).expect_err("damaged").to_string();
         assert!(error.contains("x.parquet: not a complete Parquet file ("), "{error}");

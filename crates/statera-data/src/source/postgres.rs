@@ -12,19 +12,20 @@
 //!
 //! Domains are read as what they are based on. The query runs in a read-only transaction: reading can change nothing.
 
-use super::physical::{DECIMAL_DIGITS, instant, instant_type, power_of_ten, rebuild, zone_named};
+use super::physical::{DECIMAL_DIGITS, instant, instant_type, power_of_ten, rebuild};
 use super::{BatchReader, ReadOptions, Source};
 use crate::database::{Address, quote_table, runtime};
+use crate::time::Zone;
 use arrow_array::builder::{Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{Array, ArrayRef, Decimal128Array, RecordBatch};
 use arrow_schema::Field;
 use futures_util::TryStreamExt;
 use futures_util::future::select;
-use jiff::tz::TimeZone;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgColumn, PgConnection, PgRow, PgTypeInfo, PgTypeKind};
 use sqlx::{Column, Executor, Row, Statement, TypeInfo, ValueRef};
 use statera_core::{Error, Result};
+use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -50,13 +51,15 @@ const DAY_US: i64 = 86_400_000_000;
 /// Dropping the reader ends the connection.
 pub fn open(address: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     let address = Address::parse(address)?;
-    let zone = zone_named(options.tz.as_deref())?;
+    let zone = Zone::new(options.tz.as_deref())?;
     let sql = match (&address.query, &address.table) {
         (Some(query), None) => query.clone(),
         (None, Some(table)) => format!("SELECT * FROM {}", quote_table(table)),
         _ => {
             let label = &address.label;
-            return Err(Error::request(format!("{label}: say what to read by one of ?query=SELECT… or ?table=schema.name")));
+            return Err(Error::request(format!(
+                "{label}: say what to read by one of ?query=SELECT… or ?table=schema.name"
+            )));
         }
     };
     let (sender, batches) = sync_channel(LOOK_AHEAD);
@@ -99,7 +102,8 @@ impl PostgresReader {
         if self.ended {
             return Ok(None);
         }
-        let message = self.batches.recv().unwrap_or_else(|_| Err(Error::io("the thread reading PostgreSQL ended early")));
+        let message =
+            self.batches.recv().unwrap_or_else(|_| Err(Error::io("the thread reading PostgreSQL ended early")));
         self.ended = !matches!(message, Ok(Some(_)));
         message
     }
@@ -119,7 +123,7 @@ impl BatchReader for PostgresReader {
 }
 
 /// Reads all rows; the batches go to `sender`, at least one.
-async fn stream(address: &Address, sql: &str, zone: &TimeZone, sender: &SyncSender<Message>) -> Result<()> {
+async fn stream(address: &Address, sql: &str, zone: &Zone, sender: &SyncSender<Message>) -> Result<()> {
     let failed = |e: sqlx::Error| address.error(&e);
     let mut connection = address.connect().await?;
     connection.execute("BEGIN READ ONLY").await.map_err(failed)?;
@@ -132,6 +136,7 @@ async fn stream(address: &Address, sql: &str, zone: &TimeZone, sender: &SyncSend
     if columns.is_empty() {
         return Err(Error::request(format!("{}: the query returns no columns; allowed is a SELECT", address.label)));
     }
+    refuse_twins(statement.columns()).map_err(|e| e.at(&address.label))?;
     let mut batch = Batch { columns, zone, first_row: 0, n_rows: 0 };
     let mut rows = statement.query().fetch(&mut connection);
     let mut sent = false;
@@ -148,6 +153,18 @@ async fn stream(address: &Address, sql: &str, zone: &TimeZone, sender: &SyncSend
         let _ = sender.send(batch.finish().map(Some).map_err(|e| e.at(&address.label)));
     }
     Ok(())
+}
+
+/// Fails if two columns have one name.
+fn refuse_twins(columns: &[PgColumn]) -> Result<()> {
+    let mut names = HashSet::with_capacity(columns.len());
+    match columns.iter().find(|c| !names.insert(c.name())) {
+        None => Ok(()),
+        Some(twin) => Err(Error::data(format!(
+            "the query has two columns «{0}»; name one otherwise, as in {0} AS other",
+            twin.name()
+        ))),
+    }
 }
 
 /// Decimals that a table declares for a `numeric` column, `None` where the column is computed or declares none.
@@ -170,7 +187,7 @@ async fn declared_scale(connection: &mut PgConnection, column: &PgColumn) -> sql
 /// Columns being filled.
 struct Batch<'a> {
     columns: Vec<ColumnReader>,
-    zone: &'a TimeZone,
+    zone: &'a Zone,
     /// Rows before this batch.
     first_row: usize,
     n_rows: usize,
@@ -193,9 +210,10 @@ impl Batch<'_> {
         let mut fields = Vec::with_capacity(self.columns.len());
         let mut arrays = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
-            let array = column.cells.finish().map_err(|(row, e)| {
-                e.at(format!("column «{}», row {}", column.name, first_row + row + 1))
-            })?;
+            let array = column
+                .cells
+                .finish()
+                .map_err(|(row, e)| e.at(format!("column «{}», row {}", column.name, first_row + row + 1)))?;
             fields.push(Field::new(&column.name, array.data_type().clone(), true));
             arrays.push(array);
         }
@@ -241,7 +259,10 @@ enum TextForm {
 enum Cells {
     Int(Int64Builder),
     Float(Float64Builder),
-    Decimal { cells: Vec<Option<Numeric>>, scale: Option<i8> },
+    Decimal {
+        cells: Vec<Option<Numeric>>,
+        scale: Option<i8>,
+    },
     Text(StringBuilder, TextForm),
     /// Days of the calendar.
     Date(TimestampMicrosecondBuilder),
@@ -275,7 +296,7 @@ impl Cells {
         })
     }
 
-    fn append(&mut self, bytes: Option<&[u8]>, zone: &TimeZone) -> Result<()> {
+    fn append(&mut self, bytes: Option<&[u8]>, zone: &Zone) -> Result<()> {
         match (self, bytes) {
             (Cells::Int(b), Some(v)) => b.append_value(integer(v)?),
             (Cells::Int(b), None) => b.append_null(),
@@ -350,8 +371,8 @@ fn finite(is_finite: bool) -> Result<()> {
     Err(Error::data("the time is infinity; allowed are dates and null: write nullif(column, 'infinity') in the query"))
 }
 
-fn local(us: i64, zone: &TimeZone) -> Result<i64> {
-    instant(us, Some(zone).filter(|zone| **zone != TimeZone::UTC))
+fn local(us: i64, zone: &Zone) -> Result<i64> {
+    instant(us, Some(zone))
 }
 
 fn append_text(builder: &mut StringBuilder, form: TextForm, bytes: &[u8]) -> Result<()> {
@@ -380,7 +401,8 @@ struct Numeric {
 impl Numeric {
     /// Decodes the binary format: count of digits, weight of the first, sign, decimals shown; then digits to base 10,000.
     fn decode(bytes: &[u8]) -> Result<Numeric> {
-        let field = |at: usize| Ok::<_, Error>(u16::from_be_bytes(exact(bytes.get(2 * at..2 * at + 2).unwrap_or_default())?));
+        let field =
+            |at: usize| Ok::<_, Error>(u16::from_be_bytes(exact(bytes.get(2 * at..2 * at + 2).unwrap_or_default())?));
         let (n_digits, weight, sign, scale) = (field(0)?, field(1)?.cast_signed(), field(2)?, field(3)?);
         if !matches!(sign, 0 | 0x4000) {
             let what = if sign == 0xc000 { "NaN" } else { "infinity" };
@@ -404,7 +426,8 @@ impl Numeric {
             (Some(v), Some(power), false) => Some(v / power),
             _ => None,
         };
-        let unscaled = unscaled.filter(|v| *v < limit).zip(i8::try_from(scale).ok().filter(|s| *s <= DECIMAL_DIGITS as i8));
+        let unscaled =
+            unscaled.filter(|v| *v < limit).zip(i8::try_from(scale).ok().filter(|s| *s <= DECIMAL_DIGITS as i8));
         let (unscaled, scale) = unscaled.ok_or_else(|| {
             Error::data(format!(
                 "the numeric has more than {DECIMAL_DIGITS} digits; cast it in the query to double precision or \
