@@ -1,3 +1,4 @@
 //! statera
 
 pub mod project;
+pub mod sample;
