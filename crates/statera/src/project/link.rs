@@ -53,7 +53,7 @@ impl Index {
         let mut ranges = vec![0..0; keys.len()];
         for (i, (number, ..)) in entries.iter().enumerate() {
             let range = &mut ranges[*number];
-            *range = if range.is_empty() { i..i + 1 } else { range.start..i + 1 };
+            *range = if range.start == range.end { i..i + 1 } else { range.start..i + 1 };
         }
         if date.is_none()
             && let Some(twice) = ranges.iter().find(|r| r.len() > 1)

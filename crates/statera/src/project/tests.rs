@@ -286,10 +286,13 @@ fn a_join_without_a_date_needs_a_unique_key() {
     );
 }
 
+/// Key, day and cell of a row of the other table.
+type Other = (Option<i64>, Option<i64>, Option<i64>);
+
 /// Random loans, payments and accounts with missing keys, dates and cells, unsorted.
 struct Random {
     loans: Vec<(Option<i64>, Option<i64>)>,
-    others: Vec<(Option<i64>, Option<i64>, Option<i64>)>,
+    others: Vec<Other>,
 }
 
 impl Random {
@@ -338,7 +341,7 @@ fn an_as_of_join_takes_the_latest_row_and_never_a_later_one() {
         assert_eq!(rows.len(), random.loans.iter().filter(|l| l.1.is_some()).count());
         for (row, found) in rows.iter().zip(found) {
             let (loan, day) = random.loans[row.unwrap() as usize];
-            let known = |(_, o): &(usize, &(Option<i64>, Option<i64>, Option<i64>))| {
+            let known = |(_, o): &(usize, &Other)| {
                 loan.is_some() && o.0 == loan && o.1.is_some_and(|paid| paid + lag <= day.unwrap())
             };
             // max_by_key keeps the last of equal dates, as the join does.
@@ -383,9 +386,8 @@ fn the_definition_of_bad_agrees_with_a_naive_computation() {
                 if end > data_end {
                     continue;
                 }
-                let inside = |o: &&(Option<i64>, Option<i64>, Option<i64>)| {
-                    loan.is_some() && o.0 == *loan && o.1.is_some_and(|paid| paid > *day && paid <= end)
-                };
+                let inside =
+                    |o: &&Other| loan.is_some() && o.0 == *loan && o.1.is_some_and(|paid| paid > *day && paid <= end);
                 let cells: Vec<i64> = random.others.iter().filter(inside).filter_map(|o| o.2).collect();
                 expected.push((Some(row as f64), Some(f64::from(u8::from(naive(&cells))))));
             }
