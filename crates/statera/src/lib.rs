@@ -16,5 +16,6 @@ pub mod pipeline;
 pub mod project;
 pub mod reference;
 mod rows;
+pub mod sample;
 pub mod scorer;
 pub mod training_set;

@@ -1,0 +1,223 @@
+//! The project file as it is written: the structs of the edge. [`super::Project`] is what comes out when they are checked.
+
+use super::settings::Sensitivity;
+use serde::Deserialize;
+use statera_core::{Error, Kind, Result};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProjectFile {
+    #[serde(default = "credit")]
+    pub purpose: String,
+    pub tz: Option<String>,
+    pub sources: BTreeMap<String, String>,
+    pub main: MainFile,
+    #[serde(default, rename = "join")]
+    pub joins: Vec<JoinFile>,
+    pub outcome: Option<OutcomeFile>,
+    #[serde(default, rename = "exclude")]
+    pub exclusions: Vec<ExclusionFile>,
+    #[serde(default)]
+    pub roles: RolesFile,
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnFile>,
+    #[serde(default)]
+    pub split: SplitFile,
+    #[serde(default)]
+    pub candidates: CandidatesFile,
+    #[serde(default)]
+    pub policy: PolicyFile,
+}
+
+fn credit() -> String {
+    "credit".into()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MainFile {
+    pub source: String,
+    pub key: Option<OneOrMany>,
+    pub date: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JoinFile {
+    pub source: String,
+    pub on: On,
+    pub date: Option<String>,
+    #[serde(default)]
+    pub lag_days: u32,
+    pub columns: Vec<String>,
+    #[serde(default)]
+    pub prefix: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutcomeFile {
+    pub source: String,
+    pub on: On,
+    pub date: String,
+    pub bad: String,
+    pub indeterminate: Option<String>,
+    pub indeterminate_weight: Option<f64>,
+    pub performance_months: Option<u32>,
+    pub data_until: Option<String>,
+    #[serde(default)]
+    pub no_rows: NoRows,
+    #[serde(default = "bad")]
+    pub target: String,
+}
+
+fn bad() -> String {
+    "bad".into()
+}
+
+/// What becomes of a row whose loan has no row in the performance window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoRows {
+    /// Its outcome is unknown; it is left out and counted.
+    #[default]
+    Exclude,
+    /// Nothing happened: for performance tables that hold arrears only.
+    Good,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExclusionFile {
+    pub name: String,
+    pub rule: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RolesFile {
+    pub target: Option<String>,
+    pub positive: Option<Scalar>,
+    pub id: Option<String>,
+    pub time: Option<String>,
+    pub group: Option<String>,
+    pub weight: Option<String>,
+    pub amount: Option<String>,
+    pub baseline: Option<String>,
+    pub protected: Vec<String>,
+    pub drop: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ColumnFile {
+    pub kind: Option<Kind>,
+    pub missing: Vec<Scalar>,
+    pub monotone: Option<i8>,
+    pub unit: Option<String>,
+    pub purpose: Option<Vec<String>>,
+    pub sensitivity: Option<Sensitivity>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SplitFile {
+    pub test_share: Option<f64>,
+    pub folds: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CandidatesFile {
+    pub models: Vec<String>,
+    pub prefer: Prefer,
+    pub seed: Option<u64>,
+    pub winsorize: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Prefer {
+    #[default]
+    Best,
+    Simple,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PolicyFile {
+    pub cutoff: Option<f64>,
+    pub approval_rate: Option<f64>,
+}
+
+/// A value written with or without quotes.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a number, true, false or a text")]
+pub(super) enum Scalar {
+    Whole(i64),
+    Real(f64),
+    Truth(bool),
+    Text(String),
+}
+
+impl Scalar {
+    pub fn text(&self) -> String {
+        match self {
+            Scalar::Whole(v) => v.to_string(),
+            Scalar::Real(v) => v.to_string(),
+            Scalar::Truth(v) => v.to_string(),
+            Scalar::Text(v) => v.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a column or a list of columns")]
+pub(super) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    pub fn list(self) -> Vec<String> {
+        match self {
+            OneOrMany::One(column) => vec![column],
+            OneOrMany::Many(columns) => columns,
+        }
+    }
+}
+
+/// Which columns must be equal: one name, names, or `{ main = "other" }`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a column, a list of columns, or { column of the main table = \"column of the other\" }")]
+pub(super) enum On {
+    Same(OneOrMany),
+    Named(BTreeMap<String, String>),
+}
+
+impl On {
+    /// Pairs of a column of the main table and one of the other.
+    pub fn pairs(self) -> Vec<(String, String)> {
+        match self {
+            On::Same(columns) => columns.list().into_iter().map(|c| (c.clone(), c)).collect(),
+            On::Named(columns) => columns.into_iter().collect(),
+        }
+    }
+}
+
+/// Reads the text; an error names the file, the line and what is written there.
+pub(super) fn read(text: &str, path: &str) -> Result<ProjectFile> {
+    toml::from_str(text).map_err(|e| {
+        let message = e.message().trim().replace('\n', "; ");
+        match e.span() {
+            None => Error::request(format!("{path}: {message}")),
+            Some(span) => {
+                let start = span.start.min(text.len());
+                let line = text[..start].matches('\n').count();
+                let written = text.lines().nth(line).unwrap_or_default().trim();
+                Error::request(format!("{path}, line {} («{written}»): {message}", line + 1))
+            }
+        }
+    })
+}
