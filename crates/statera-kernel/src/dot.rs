@@ -10,8 +10,13 @@ use crate::dispatch::{Instructions, LANES, Level, by_level};
 const CHAINS: usize = 4;
 /// Columns that are transposed at a time, a multiple of [`LANES`]; a tile of them stays in the first-level cache.
 const COLUMNS: usize = 64;
-/// Rows whose outer products are added to a Gram matrix in one pass over it.
-const OUTER_ROWS: usize = 4;
+/// Rows whose outer products are added to a Gram matrix in one pass over it; they stay in the first-level cache.
+const OUTER_ROWS: usize = 32;
+
+/// A vector in memory that no load splits over two cache lines.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([f64; LANES]);
 
 /// The affine map of each row: `out[i, o] = bias[o] + Σₖ x[i, k] · weights[o, k]`.
 ///
@@ -166,44 +171,64 @@ pub fn gram_at(level: Level, x: &[f32], n_cols: usize, weights: &[f64], sum: &mu
 #[inline(always)]
 fn gram_body<I: Instructions>(x: &[f32], n_cols: usize, weights: &[f64], sum: &mut [f64]) {
     let side = n_cols + 1;
-    // Lines of whole vectors: no loop has a scalar tail, and what lies above the diagonal is dropped at the end.
+    // Everything is padded to whole vectors: no loop has a scalar tail, and what lies outside is dropped at the end.
     let n_vectors = side.div_ceil(LANES);
-    let mut rows = vec![[0.0; LANES]; OUTER_ROWS * n_vectors];
-    let mut lower = vec![[0.0; LANES]; side * n_vectors];
+    let mut rows = vec![Line([0.0; LANES]); OUTER_ROWS * n_vectors];
+    let mut lower = vec![Line([0.0; LANES]); n_vectors * LANES * n_vectors];
     for (block, weights) in weights.chunks(OUTER_ROWS).enumerate() {
-        let mut scale = [0.0; OUTER_ROWS];
-        scale[..weights.len()].copy_from_slice(weights);
         for (r, row) in rows.chunks_exact_mut(n_vectors).take(weights.len()).enumerate() {
-            let row = row.as_flattened_mut();
-            for (to, v) in row.iter_mut().zip(&x[(block * OUTER_ROWS + r) * n_cols..][..n_cols]) {
-                *to = f64::from(*v);
+            let (squares, rest) = x[(block * OUTER_ROWS + r) * n_cols..][..n_cols].as_chunks::<LANES>();
+            for (line, square) in row.iter_mut().zip(squares) {
+                for (to, v) in line.0.iter_mut().zip(square) {
+                    *to = f64::from(*v);
+                }
             }
-            row[n_cols] = 1.0;
+            for (l, v) in rest.iter().enumerate() {
+                row[n_vectors - 1].0[l] = f64::from(*v);
+            }
+            row[n_cols / LANES].0[n_cols % LANES] = 1.0;
         }
-        add_outer_products::<I>(&rows, scale, &mut lower);
+        for v in 0..n_vectors {
+            let lines = &mut lower[v * LANES * n_vectors..][..LANES * n_vectors];
+            if side - v * LANES > 2 {
+                add_outer_products::<I, LANES>(&rows, weights, v, 0, lines);
+            } else {
+                for lane in 0..side - v * LANES {
+                    add_outer_products::<I, 1>(&rows, weights, v, lane, lines);
+                }
+            }
+        }
     }
-    for (i, (line, from)) in sum.chunks_exact_mut(side).zip(lower.chunks_exact(n_vectors)).enumerate() {
-        for (s, v) in line[..=i].iter_mut().zip(from.as_flattened()) {
-            *s += v;
+    for (i, line) in sum.chunks_exact_mut(side).enumerate() {
+        for (j, s) in line[..=i].iter_mut().enumerate() {
+            *s += lower[i * n_vectors + j / LANES].0[j % LANES];
         }
     }
 }
 
-/// Adds the scaled outer products of four rows to the lower triangle, in one pass over it.
+/// Adds the rows' weighted outer products to `N` lines of the lower triangle, those of lane `lane` on of vector `v`.
 #[inline(always)]
-fn add_outer_products<I: Instructions>(rows: &[[f64; LANES]], scale: [f64; OUTER_ROWS], lower: &mut [[f64; LANES]]) {
-    let n_vectors = rows.len() / OUTER_ROWS;
-    let (a, rest) = rows.split_at(n_vectors);
-    let (b, rest) = rest.split_at(n_vectors);
-    let (c, d) = rest.split_at(n_vectors);
-    for (i, line) in lower.chunks_exact_mut(n_vectors).enumerate() {
-        let (v, l) = (i / LANES, i % LANES);
-        let (wa, wb) = (I::splat(scale[0] * a[v][l]), I::splat(scale[1] * b[v][l]));
-        let (wc, wd) = (I::splat(scale[2] * c[v][l]), I::splat(scale[3] * d[v][l]));
-        for ((((s, a), b), c), d) in line[..=v].iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            let ab = I::add(I::mul(wa, I::load(a)), I::mul(wb, I::load(b)));
-            let cd = I::add(I::mul(wc, I::load(c)), I::mul(wd, I::load(d)));
-            *s = I::lanes(I::add(I::load(s), I::add(ab, cd)));
+fn add_outer_products<I: Instructions, const N: usize>(
+    rows: &[Line],
+    weights: &[f64],
+    v: usize,
+    lane: usize,
+    lines: &mut [Line],
+) {
+    let n_vectors = lines.len() / LANES;
+    for j in 0..=v {
+        let mut sums = [I::splat(0.0); N];
+        for (n, sum) in sums.iter_mut().enumerate() {
+            *sum = I::load(&lines[(lane + n) * n_vectors + j].0);
+        }
+        for (row, w) in rows.chunks_exact(n_vectors).zip(weights) {
+            let weighted = I::mul(I::splat(*w), I::load(&row[j].0));
+            for (n, sum) in sums.iter_mut().enumerate() {
+                *sum = I::add(*sum, I::mul(weighted, I::splat(row[v].0[lane + n])));
+            }
+        }
+        for (n, sum) in sums.into_iter().enumerate() {
+            lines[(lane + n) * n_vectors + j].0 = I::lanes(sum);
         }
     }
 }

@@ -25,8 +25,11 @@ pub const NAME: &str = "logistic";
 
 /// Strengths that are tried where `l2` is not given, strongest first: each fit starts at the one before it.
 const PATH: [f64; 9] = [1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
-/// Strengths in a row that must be worse than the best one before the path ends.
+/// Strengths in a row that must not be better than the best one before the path ends.
 const PATH_PATIENCE: usize = 2;
+/// The share by which a weaker penalty must lower the loss to count as better: with many rows all are alike, and the
+/// stronger is the more careful one.
+const PATH_GAIN: f64 = 1e-6;
 /// The strength where none can be chosen: scikit-learn's default.
 const FALLBACK_L2: f64 = 1.0;
 
@@ -56,7 +59,7 @@ pub struct LinearParams {
     /// What is predicted. Default: binary.
     pub task: Task,
     /// Strength of the squared penalty, at least 0. `None`, the default, tries nine values from 1000 to 0.1 and takes the
-    /// one with the least loss on the validation rows; without those, the one with the least AIC at the effective number
+    /// one with the least loss on the validation rows (to a millionth); without those, the one with the least AIC at the effective number
     /// of parameters tr H (H + l2)⁻¹ (Hastie, Tibshirani and Friedman 2009, section 7.6), or 1 for models of more than
     /// 512 parameters.
     pub l2: Option<f64>,
@@ -169,7 +172,7 @@ impl LinearParams {
             };
             run.progress.update(done as u64 + 1, &format!("l2 {l2}"));
             match &best {
-                Some((least, _)) if criterion >= *least => worse += 1,
+                Some((least, _)) if criterion > least - PATH_GAIN * least.abs() => worse += 1,
                 _ => {
                     worse = 0;
                     best = Some((criterion, PathFit { l2, solution }));
@@ -200,7 +203,11 @@ fn check_frame(task: Task, frame: &Frame) -> Result<()> {
     if frame.target.len() != n_rows || frame.weight.as_ref().is_some_and(|w| w.len() != n_rows) {
         return Err(Error::request(format!("a target and, if any, a weight are needed for each of the {n_rows} rows")));
     }
-    if let Some(i) = frame.dense.data.par_iter().position_first(|v| !v.is_finite()) {
+    // Whole chunks without early exit are checked as vectors; the place is looked for only where there is one.
+    let finite = |chunk: &[f32]| chunk.iter().fold(true, |all, v| all & v.is_finite());
+    if !frame.dense.data.par_chunks(1 << 16).all(finite)
+        && let Some(i) = frame.dense.data.iter().position(|v| !v.is_finite())
+    {
         let (row, name) = (i / n_cols, &frame.spec.features[i % n_cols].name);
         let value = frame.dense.data[i];
         return Err(Error::data(format!("row {row}, column «{name}»: {value}; allowed: finite numbers")));

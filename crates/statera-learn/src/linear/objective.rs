@@ -99,8 +99,8 @@ impl<'a> Objective<'a> {
             rows.map(|i| self.frame.weight_of(i)).sum::<f64>().max(0.5) / total
         };
         let mut intercepts: Vec<f64> = match self.task {
-            Task::Binary => vec![(share(1) / share(0)).ln()],
-            Task::Classes(k) => (0..k).map(|class| share(class).ln()).collect(),
+            Task::Binary => vec![math::ln(share(1) / share(0))],
+            Task::Classes(k) => (0..k).map(|class| math::ln(share(class))).collect(),
             Task::Regression => {
                 vec![
                     (0..self.frame.n_rows).map(|i| self.frame.weight_of(i) * self.frame.target[i]).sum::<f64>() / total,
@@ -241,7 +241,7 @@ impl<'a> Objective<'a> {
         Ok(match self.task {
             Task::Regression => {
                 let total = self.total_weight();
-                total * (2.0 * loss / total).ln() + 2.0 * effective
+                total * math::ln(2.0 * loss / total) + 2.0 * effective
             }
             _ => 2.0 * (loss + effective),
         })

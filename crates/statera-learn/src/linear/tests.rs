@@ -152,7 +152,7 @@ fn absolute_penalties_are_those_of_scikit_learn() {
 
 #[test]
 fn signs_are_kept_and_the_rest_is_optimal() {
-    // SciPy 1.16: minimize(method="L-BFGS-B") with bounds, l2 = 1.
+    // SciPy 1.17.1: minimize(method="L-BFGS-B") with bounds, l2 = 1.
     let check = |signs: [i8; 3], expected: [f64; 3], intercept: f64| {
         let model = fit(&params(Task::Binary, 1.0), &with_signs(sixty(Task::Binary), &signs));
         check_numbers(&model, &expected, &[intercept], 1e-6);
@@ -356,9 +356,9 @@ fn singular_designs_converge() {
         if l2 < 1e-3 {
             // Without a penalty, a saturated model gives each level its own share.
             let scores = model.predict(&train).expect("scores");
-            for i in 0..3 {
+            for (i, level) in levels.iter().enumerate() {
                 let p = 1.0 / (1.0 + (-scores.row(i)[0]).exp());
-                assert!((p - share(levels[i])).abs() < 1e-6, "level {}: {p}", levels[i]);
+                assert!((p - share(*level)).abs() < 1e-6, "level {level}: {p}");
             }
         }
         for task in [Task::Classes(3), Task::Regression] {
