@@ -118,7 +118,8 @@ fn of_column(profile: &Profile, column: &ColumnProfile, out: &mut Vec<Warning>) 
         && !is_target
     {
         let codes: Vec<String> = summary.sentinels.iter().map(|v| figure::plain(*v)).collect();
-        let text = format!("{} stands apart from the other values, often, and may mean missing", codes.join(" and "));
+        let text =
+            format!("{} is frequent and stands apart from the other values: it may mean missing", codes.join(" and "));
         push(WarningKind::Sentinel, text, Some(format!("--missing {}={}", column.name, codes.join(","))));
     }
     if column.near_unique && column.kind != Kind::Identifier && column.kind != Kind::Text && column.personal.is_none() {
