@@ -277,8 +277,8 @@ fn number_facts(s: &NumberSummary, n_cells: usize) -> Vec<(&'static str, String)
         ("5 to 95 %", format!("{} to {}", number(q[2]), number(q[6]))),
         ("1 to 99 %", format!("{} to {}", number(q[1]), number(q[7]))),
     ];
-    let optional = [("zero", s.n_zero), ("negative", s.n_negative)];
-    facts.extend(optional.iter().filter(|f| f.1 > 0).map(|&(name, n)| (name, percent(share(n, n_cells)))));
+    let part = |n: usize| if n == 0 { "none".to_owned() } else { percent(share(n, n_cells)) };
+    facts.extend([("zero", part(s.n_zero)), ("negative", part(s.n_negative))]);
     facts.push(("outliers", if s.n_outliers == 0 { "none".into() } else { count(s.n_outliers) }));
     facts
 }

@@ -339,6 +339,9 @@ fn drift_is_found_by_month() {
     let by_quarter = of(&t, &ProfileOptions { period: Some(Period::Quarter), ..options });
     let labels: Vec<String> = by_quarter.drift.expect("drift").periods.into_iter().map(|p| p.label).collect();
     assert_eq!(labels, ["2024-Q1", "2024-Q2", "2024-Q3", "2024-Q4"]);
+    // A column that alternates, as does the target: folds must not follow the order of rows.
+    let auc = column_of(&profile, "channel").auc.expect("an AUC");
+    assert!(auc > 0.5, "{auc}");
     show(&profile, "drift");
 }
 
@@ -625,6 +628,7 @@ fn taiwan_agrees_with_pandas() {
     assert_close(&[auc], &[1.0 - 0.3821973573301078]);
     let d = &profile.duplicates;
     assert_eq!((d.n_exact, d.n_without_ids, d.without.as_slice()), (0, 35, &["ID".to_owned()][..]));
+    assert_eq!(profile.warnings[0].text, "35 rows repeat an earlier one, with ID left aside");
     assert_eq!(kinds(&profile), [(WarningKind::Duplicate, ""), (WarningKind::NearUnique, "ID")]);
     let target = profile.target.expect("a target");
     assert_eq!((target.n_positive, target.n_known), (6636, 30_000));

@@ -145,11 +145,15 @@ fn of_duplicates(profile: &Profile) -> Option<Warning> {
     }
     let repeat =
         |n: usize| if n == 1 { "1 row repeats".to_owned() } else { format!("{} rows repeat", figure::count(n)) };
-    let mut text = format!("{} an earlier one in every column", repeat(counts.n_exact));
-    if !counts.without.is_empty() {
-        let names = figure::cut(&counts.without.join(", "), 60);
-        text = format!("{text}; {} with {names} left aside", figure::count(counts.n_without_ids));
-    }
+    let names = figure::cut(&counts.without.join(", "), 60);
+    let text = match (counts.n_exact, counts.without.is_empty()) {
+        (0, _) => format!("{} an earlier one, with {names} left aside", repeat(n)),
+        (n_exact, true) => format!("{} an earlier one in every column", repeat(n_exact)),
+        (n_exact, false) => {
+            let rest = figure::count(counts.n_without_ids);
+            format!("{} an earlier one in every column, {rest} with {names} left aside", repeat(n_exact))
+        }
+    };
     Some(Warning { kind: WarningKind::Duplicate, column: None, text, advice: None })
 }
 
