@@ -53,7 +53,9 @@ impl Rng {
         // Lemire's rejection method.
         loop {
             let m = u128::from(self.next_u64()) * u128::from(n);
-            if m as u64 >= n.wrapping_neg() % n {
+            // The remainder is smaller than n: it is seldom needed, and costs more than all the rest.
+            let low = m as u64;
+            if low >= n || low >= n.wrapping_neg() % n {
                 return (m >> 64) as usize;
             }
         }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conform;
+mod database;
 pub mod infer;
 pub mod personal;
 pub mod preparer;

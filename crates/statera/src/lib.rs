@@ -1,1 +1,20 @@
-//! statera
+//! From a bank's table to a chosen, measured and saved model, and from a saved model to scores.
+//!
+//! Invariants: one scoring function ([`scorer::Scorer::score`]) for training's evaluation, batch and everything served;
+//! the same seed gives the same bundle digest; nothing half-written stays. Deliberately absent: terminal output, servers.
+
+#![forbid(unsafe_code)]
+
+pub mod batch;
+pub mod bundle;
+mod cross_fit;
+pub mod evaluate;
+pub mod facts;
+pub mod leaderboard;
+pub mod models;
+pub mod pipeline;
+pub mod project;
+pub mod reference;
+mod rows;
+pub mod scorer;
+pub mod training_set;

@@ -1,9 +1,32 @@
 //! Where tables come from.
+//!
+//! A source turns an address into record batches. Text sources (CSV, JSON Lines, xlsx) deliver every cell as it is
+//! written; [`crate::infer`] finds the kinds afterwards, over the whole column. Sources with types of their own keep them.
+//! Adding one is one file and one line in [`SOURCES`].
 
-use crate::Table;
+mod block;
+mod csv;
+mod dialect;
+mod encoding;
+mod glob;
+mod input;
+pub mod ipc;
+mod jsonl;
+pub mod parquet;
+pub mod physical;
+pub mod postgres;
+mod xlsx;
+
+use crate::{ColumnInfo, Table, infer};
 use arrow_array::RecordBatch;
-use statera_core::{Kind, Result, Run};
+use arrow_schema::Schema;
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Kind, Result, Run};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every kind of source, in the order in which addresses are tried.
+pub const SOURCES: &[Source] = &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE, parquet::SOURCE, ipc::SOURCE, postgres::SOURCE];
 
 /// How to read a table; everything that is `None` is detected.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +44,14 @@ pub trait BatchReader: Send {
     fn is_text(&self) -> bool;
     /// The next rows, `None` at the end. Every batch has the same schema; the first may be empty.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>>;
+    /// What was detected about the source so far.
+    fn facts(&self) -> SourceFacts {
+        SourceFacts::default()
+    }
+    /// Where a row that was already delivered stands, for messages; `row` counts from 0 over all batches.
+    fn place(&self, row: usize) -> String {
+        format!("row {}", row + 1)
+    }
 }
 
 /// A kind of source.
@@ -33,4 +64,116 @@ pub struct Source {
     pub accepts: fn(&str) -> bool,
     /// Opens it.
     pub open: fn(&str, &ReadOptions) -> Result<Box<dyn BatchReader>>,
+}
+
+/// What was detected about a source as a whole; `None` where the question does not arise.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Encoding of the text, such as `UTF-8` or `CP949`.
+    pub encoding: Option<String>,
+    /// Character between two fields.
+    pub separator: Option<char>,
+    /// True if the first record names the columns.
+    pub header: Option<bool>,
+    /// What a reader should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What was detected about a table and each of its columns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReadFacts {
+    /// About the source.
+    pub source: SourceFacts,
+    /// About each column, in the table's order; empty where the source has types of its own.
+    pub columns: Vec<infer::ColumnFacts>,
+}
+
+/// Opens an address: `-` (CSV or Arrow IPC on standard input), a pattern of paths, or what one of [`SOURCES`] accepts.
+///
+/// # Errors
+/// [`statera_core::ErrorKind::Request`] for an address that no source accepts; the message lists what there is.
+pub fn open(address: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
+    if address == "-" {
+        return input::open_standard_input(options);
+    }
+    if glob::is_pattern(address) {
+        return glob::open(address, options);
+    }
+    open_one(address, options)
+}
+
+/// Opens an address that is neither a pattern nor standard input.
+fn open_one(address: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
+    match SOURCES.iter().find(|s| (s.accepts)(address)) {
+        Some(source) => (source.open)(address, options),
+        None => {
+            let accepted: Vec<String> = SOURCES.iter().map(|s| format!("{} ({})", s.name, s.example)).collect();
+            Err(Error::request(format!(
+                "{address}: no reader for this ending; there are {}, a pattern (data/*.csv) and - (standard input)",
+                accepted.join(", ")
+            )))
+        }
+    }
+}
+
+/// Reads a whole table; see [`read_table_with_facts`].
+pub fn read_table(address: &str, options: &ReadOptions, run: &Run) -> Result<Table> {
+    read_table_with_facts(address, options, run).map(|(table, _)| table)
+}
+
+/// Reads a whole table and tells what was detected on the way.
+///
+/// The text of a column is freed as soon as its typed cells exist, so the peak stays below three times the table's size.
+///
+/// # Errors
+/// Whatever the source reports, a table without rows, and kinds in `options.types` that the cells or the columns do not allow.
+pub fn read_table_with_facts(address: &str, options: &ReadOptions, run: &Run) -> Result<(Table, ReadFacts)> {
+    let zone = crate::time::Zone::new(options.tz.as_deref())?;
+    let mut reader = open(address, options)?;
+    let origin = if address == "-" { "standard input" } else { address };
+    let mut batches = Vec::new();
+    while let Some(batch) = reader.next_batch()? {
+        run.check()?;
+        batches.push(batch);
+    }
+    if batches.iter().all(|b| b.num_rows() == 0) {
+        return Err(Error::data(format!("{origin}: column names and no rows")));
+    }
+    let schema = batches[0].schema();
+    batches.retain(|b| b.num_rows() > 0);
+    if reader.is_text() {
+        let (table, columns) = infer::infer(origin, batches, options, &zone, &*reader, run)?;
+        return Ok((table, ReadFacts { source: reader.facts(), columns }));
+    }
+    refuse_unknown_columns(origin, &schema, options)?;
+    let table = typed_table(origin, &schema, batches, options)?;
+    Ok((table, ReadFacts { source: reader.facts(), columns: Vec::new() }))
+}
+
+/// Fails if the user gave a kind for a column that does not exist.
+pub(crate) fn refuse_unknown_columns(origin: &str, schema: &Schema, options: &ReadOptions) -> Result<()> {
+    for name in options.types.keys() {
+        if schema.index_of(name).is_err() {
+            let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            return Err(Error::request(format!(
+                "{origin}: a kind is given for «{name}», which is not a column; there are {}",
+                names.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A table whose source has types of its own.
+fn typed_table(
+    origin: &str,
+    schema: &Arc<Schema>,
+    batches: Vec<RecordBatch>,
+    options: &ReadOptions,
+) -> Result<Table> {
+    infer::kinds_of_typed(origin, schema, batches, options).map(|(columns, batches): (Vec<ColumnInfo>, _)| Table {
+        columns,
+        batches,
+        origin: origin.to_string(),
+    })
 }

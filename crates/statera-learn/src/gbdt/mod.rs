@@ -1,1 +1,193 @@
-//! .
+//! Gradient boosting of decision trees, with exact attributions.
+//!
+//! Trees grow leaf by leaf on byte codes (as LightGBM: Ke et al., NeurIPS 2017). A number becomes at most 255 codes between
+//! edges in f64; missing cells and sentinels have codes of their own and go to the side that gains. A category splits one
+//! level against the rest up to four levels, else by the order of G/(H + smoothing) (Fisher 1958); missing and unknown
+//! levels are never in a set. Monotone features bound the leaves below a split (LightGBM's basic method).
+//!
+//! Gradients are summed as integers (`statera_kernel::histogram`), so a model's bytes depend on the seed only, not on the
+//! threads. Attributions are path-dependent Shapley values, exact for the trees ([`GbdtModel`]'s `attribute`).
+//!
+//! Deliberately absent: losses beyond log loss, softmax and squared error; growth level by level.
+
+mod bin;
+mod fit;
+mod grow;
+mod model;
+mod objective;
+mod shap;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use model::{GbdtModel, load};
+
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
+
+/// Name of the family in lists, files and on the command line.
+pub const NAME: &str = "boosting";
+
+/// Settings of gradient boosting. The default is the shipped start; [`GbdtParams::lightgbm_parity`] are the settings of
+/// LightGBM's own defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GbdtParams {
+    /// What is predicted.
+    pub task: Task,
+    /// Share of a leaf's optimal value that is added, in (0, 1].
+    pub learning_rate: f64,
+    /// Most rounds, at least 1; a round is one tree per output. Without validation rows it is the number of rounds.
+    pub max_trees: usize,
+    /// Rounds without a smaller validation loss (log loss, or squared error for regression) after which to stop; the best
+    /// round is kept. 0 never stops early.
+    pub patience: usize,
+    /// Most leaves of a tree, 2 to 4,096. Trees of up to 32 leaves are scored fastest.
+    pub max_leaves: usize,
+    /// Least rows of a leaf. A row of weight 2 counts twice; weights below 1 on average are first raised to an average of 1.
+    pub min_rows_per_leaf: usize,
+    /// Least sum of second derivatives of a leaf, non-negative.
+    pub min_hessian_per_leaf: f64,
+    /// λ: added to the hessian of each leaf, non-negative; a positive value is needed where `min_hessian_per_leaf` is 0.
+    pub l2: f64,
+    /// Share of the rows that each tree sees, drawn without replacement, in (0, 1].
+    pub row_share: f64,
+    /// Share of the features that each tree sees, in (0, 1].
+    pub column_share: f64,
+    /// Most codes of a number apart from missing and sentinels, 2 to 255.
+    pub max_bins: usize,
+    /// Least rows between two edges of a number.
+    pub min_rows_per_bin: usize,
+    /// Levels in a feature up to which splits are one level against the rest.
+    pub max_levels_one_against_rest: usize,
+    /// Added to the hessian when levels are sorted, and the least rows of a level that may be in a set.
+    pub level_smoothing: f64,
+    /// Added to λ when levels are sorted.
+    pub level_l2: f64,
+    /// Most levels on one side when levels are sorted.
+    pub max_levels_per_side: usize,
+    /// Least rows that a set of sorted levels gains before the next cut is tried, and least rows outside of it.
+    pub min_rows_per_level_group: usize,
+}
+
+impl Default for GbdtParams {
+    fn default() -> Self {
+        GbdtParams {
+            task: Task::Binary,
+            learning_rate: 0.05,
+            max_trees: 2_000,
+            patience: 50,
+            max_leaves: 15,
+            min_rows_per_leaf: 20,
+            min_hessian_per_leaf: 1e-3,
+            l2: 1.0,
+            row_share: 0.8,
+            column_share: 0.8,
+            max_bins: 255,
+            min_rows_per_bin: 3,
+            max_levels_one_against_rest: 4,
+            level_smoothing: 10.0,
+            level_l2: 10.0,
+            max_levels_per_side: 32,
+            min_rows_per_level_group: 100,
+        }
+    }
+}
+
+impl GbdtParams {
+    /// LightGBM's default settings: rate 0.1, 100 trees, 31 leaves, 20 rows and hessian 0.001 a leaf, λ 0, no sampling and
+    /// no early stopping.
+    pub fn lightgbm_parity() -> Self {
+        GbdtParams {
+            learning_rate: 0.1,
+            max_trees: 100,
+            patience: 0,
+            max_leaves: 31,
+            l2: 0.0,
+            row_share: 1.0,
+            column_share: 1.0,
+            ..GbdtParams::default()
+        }
+    }
+
+    /// Fits to the concrete type; see [`Estimator::fit`].
+    ///
+    /// # Errors
+    /// A setting out of its range, a frame of another form, an unusable target or weight, no rows, or an interruption.
+    pub fn fit_model(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<GbdtModel> {
+        self.check()?;
+        fit::fit(self, train, valid, run)
+    }
+
+    /// Checks every range.
+    fn check(&self) -> Result<()> {
+        let share = |x: f64| x > 0.0 && x <= 1.0;
+        let not_negative = |x: f64| x >= 0.0 && x.is_finite();
+        let rules: [(&str, String, bool, &str); 13] = [
+            ("learning_rate", self.learning_rate.to_string(), share(self.learning_rate), "above 0 and at most 1"),
+            ("max_trees", self.max_trees.to_string(), (1..=100_000).contains(&self.max_trees), "1 to 100000"),
+            ("max_leaves", self.max_leaves.to_string(), (2..=4096).contains(&self.max_leaves), "2 to 4096"),
+            (
+                "min_hessian_per_leaf",
+                self.min_hessian_per_leaf.to_string(),
+                not_negative(self.min_hessian_per_leaf),
+                "0 or more",
+            ),
+            ("l2", self.l2.to_string(), not_negative(self.l2), "0 or more"),
+            (
+                "l2",
+                self.l2.to_string(),
+                self.l2 > 0.0 || self.min_hessian_per_leaf > 0.0,
+                "above 0 where min_hessian_per_leaf is 0",
+            ),
+            ("row_share", self.row_share.to_string(), share(self.row_share), "above 0 and at most 1"),
+            ("column_share", self.column_share.to_string(), share(self.column_share), "above 0 and at most 1"),
+            ("max_bins", self.max_bins.to_string(), (2..=255).contains(&self.max_bins), "2 to 255"),
+            (
+                "min_rows_per_leaf",
+                self.min_rows_per_leaf.to_string(),
+                (1..=1 << 31).contains(&self.min_rows_per_leaf),
+                "1 to 2^31",
+            ),
+            ("level_smoothing", self.level_smoothing.to_string(), not_negative(self.level_smoothing), "0 or more"),
+            ("level_l2", self.level_l2.to_string(), not_negative(self.level_l2), "0 or more"),
+            (
+                "classes",
+                self.task.n_outputs().to_string(),
+                !matches!(self.task, Task::Classes(k) if !(3..=1_000).contains(&k)),
+                "3 to 1000",
+            ),
+        ];
+        match rules.into_iter().find(|rule| !rule.2) {
+            Some((name, value, _, allowed)) => {
+                Err(Error::request(format!("boosting: {name} is {value}, allowed is {allowed}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Estimator for GbdtParams {
+    fn form(&self) -> Form {
+        Form::Codes
+    }
+
+    /// With validation rows and patience, keeps the round of smallest validation loss; else runs `max_trees` rounds.
+    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+        Ok(Box::new(self.fit_model(train, valid, run)?))
+    }
+
+    /// The mean number of rounds of the fold models, times k/(k - 1) for the rows that k folds had fewer, rounded up.
+    fn refit(&self, folds: &[Box<dyn Model>]) -> Box<dyn Estimator> {
+        let rounds: Vec<usize> =
+            folds.iter().filter_map(|m| m.as_any().downcast_ref::<GbdtModel>()).map(GbdtModel::n_rounds).collect();
+        let mut params = self.clone();
+        if let k @ 1.. = rounds.len() {
+            let more = if self.patience > 0 && k > 1 { k as f64 / (k as f64 - 1.0) } else { 1.0 };
+            let mean = rounds.iter().sum::<usize>() as f64 / k as f64;
+            params.max_trees = ((mean * more).ceil() as usize).max(1);
+            params.patience = 0;
+        }
+        Box::new(params)
+    }
+}

@@ -1,0 +1,284 @@
+//! What can be typed. Lists of models, sources and sinks come from the crates that hold them.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use statera::models::MODELS;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Models that decide about people's money: trained, measured and run inside your own network.
+#[derive(Parser)]
+#[command(name = "statera", version, max_term_width = 100, propagate_version = true, after_help = START)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+const START: &str = "Start here:\n  statera demo                                   the main job on an invented bank, told as a story\n  statera train loans.csv --target default --out model.statera";
+
+#[derive(Args, Clone)]
+pub struct Common {
+    /// Print machine-readable JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Worker threads; all cores if not given. Results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// No progress bars and no remarks
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// See the main job on a built-in sample bank, told as a story
+    #[command(after_help = "Example:\n  statera demo --out my-demo")]
+    Demo(Demo),
+    /// Write the tables of the sample bank: invented loan applications with known truth
+    #[command(after_help = "Example:\n  statera sample bank --rows 100000 --seed 7")]
+    Sample(Sample),
+    /// Write a commented project file, filled in from a table
+    #[command(after_help = "Example:\n  statera init loans.csv --out project.toml")]
+    Init(Init),
+    /// Look at a table: kinds, missing cells, distributions, identifiers, leaks, drift
+    #[command(after_help = "Example:\n  statera profile loans.csv --target default --time applied_on --out profile.html")]
+    Profile(Profile),
+    /// Train, compare and choose models, and save the chosen one as a bundle
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<Train>),
+    /// Measure a bundle on a table whose outcomes are known
+    #[command(after_help = "Example:\n  statera evaluate model.statera loans-2026.csv")]
+    Evaluate(Evaluate),
+    /// Score a table of any length, every row exactly once
+    #[command(after_help = SCORE_EXAMPLES)]
+    Score(Score),
+    /// Print the completions of a shell
+    #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
+    Completions(Completions),
+}
+
+const TRAIN_EXAMPLES: &str = "Examples:
+  statera train loans.csv --target default --id loan_id --out model.statera
+  statera train german.csv --target class --positive bad --models scorecard,boosting --out german.statera
+  statera train applications.csv --target default --time applied_on --baseline bank_score --amount loan_amount --out a.statera
+  statera train project.toml --out model.statera";
+
+const SCORE_EXAMPLES: &str = "Examples:
+  statera score model.statera new.csv --out scores.csv
+  statera score model.statera 'month-*.parquet' --out scores.parquet
+  cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
+
+/// The addresses a table can come from.
+const DATA_HELP: &str =
+    "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, - (standard input), or postgres://…?query=…";
+
+#[derive(Args)]
+pub struct Demo {
+    /// Folder for the bank's tables and the bundle
+    #[arg(long, value_name = "DIR", default_value = "statera-demo")]
+    pub out: PathBuf,
+    /// Loan applications of the sample bank
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub rows: usize,
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Args)]
+pub struct Sample {
+    /// Folder to write to; made if it does not exist
+    pub dir: PathBuf,
+    /// Loan applications
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub rows: usize,
+    /// Seed: the same seed writes the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Replace the files of an earlier sample
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Args)]
+pub struct Init {
+    /// A table whose columns the file is filled in from
+    pub data: Option<String>,
+    /// Where to write it; - prints it
+    #[arg(long, value_name = "FILE", default_value = "project.toml")]
+    pub out: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Profile {
+    #[arg(help = DATA_HELP)]
+    pub data: String,
+    /// Column to be predicted
+    #[arg(long, value_name = "COL")]
+    pub target: Option<String>,
+    /// The target's value that is the event
+    #[arg(long, value_name = "VALUE", requires = "target")]
+    pub positive: Option<String>,
+    /// Column that names a row
+    #[arg(long, value_name = "COL")]
+    pub id: Option<String>,
+    /// Column of times; shows drift and the target by period
+    #[arg(long, value_name = "COL")]
+    pub time: Option<String>,
+    /// Column of a loan's key, for vintages and roll rates (with --period and --days-past-due)
+    #[arg(long, value_name = "COL", requires_all = ["period", "days_past_due"])]
+    pub loan: Option<String>,
+    /// Column of a loan's reporting date
+    #[arg(long, value_name = "COL", requires = "loan")]
+    pub period: Option<String>,
+    /// Column of days past due
+    #[arg(long, value_name = "COL", requires = "loan")]
+    pub days_past_due: Option<String>,
+    /// Also write a page to look at
+    #[arg(long, value_name = "FILE.html")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// How a table is read.
+#[derive(Args, Clone)]
+pub struct Reading {
+    /// Kind of a column (number, category, time, text, identifier), when the guess is wrong; repeatable
+    #[arg(long, value_name = "COL=KIND", value_delimiter = ',')]
+    pub types: Vec<String>,
+    /// Zone of times that name none, such as Asia/Seoul; UTC if not given
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Train {
+    #[arg(help = "The table, or a project file (.toml). A table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, - (standard input), or postgres://…?query=…")]
+    pub data: String,
+    /// Column to be predicted (required unless a project file names it)
+    #[arg(long, value_name = "COL")]
+    pub target: Option<String>,
+    /// The target's value that is the event
+    #[arg(long, value_name = "VALUE")]
+    pub positive: Option<String>,
+    #[arg(long, value_name = "A,B", value_delimiter = ',', help = models_help())]
+    pub models: Vec<String>,
+    /// Use the best candidate, or the simplest that is not clearly worse
+    #[arg(long, value_enum)]
+    pub prefer: Option<Prefer>,
+    /// Column that names a row; never a feature. Exact repeats of a row are dropped
+    #[arg(long, value_name = "COL")]
+    pub id: Option<String>,
+    /// Column of the observation time; makes every split out-of-time
+    #[arg(long, value_name = "COL")]
+    pub time: Option<String>,
+    /// Column whose equal values stay on one side of every split, such as a customer
+    #[arg(long, value_name = "COL")]
+    pub group: Option<String>,
+    /// Column of row weights
+    #[arg(long, value_name = "COL")]
+    pub weight: Option<String>,
+    /// Column of money at stake, for figures in money
+    #[arg(long, value_name = "COL")]
+    pub amount: Option<String>,
+    /// Column of the bank's present score, to compare with
+    #[arg(long, value_name = "COL")]
+    pub baseline: Option<String>,
+    /// Columns that are kept for fairness figures and never features
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub protected: Vec<String>,
+    /// Columns that are not used
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub drop: Vec<String>,
+    /// Values that stand for something else than an amount: COL=-1,999; repeatable
+    #[arg(long, value_name = "COL=A,B")]
+    pub missing: Vec<String>,
+    /// Columns whose risk must rise (COL=+) or fall (COL=-); repeatable
+    #[arg(long, value_name = "COL=+|-", value_delimiter = ',')]
+    pub monotone: Vec<String>,
+    /// Cut each number at this share from both ends, such as 0.01
+    #[arg(long, value_name = "SHARE")]
+    pub winsorize: Option<f64>,
+    /// Share of the rows held back for the final test; 0 for none
+    #[arg(long, value_name = "SHARE")]
+    pub test: Option<f64>,
+    /// Folds of the cross-fitting
+    #[arg(long, value_name = "K")]
+    pub folds: Option<usize>,
+    /// Probability from which a row is declined
+    #[arg(long, value_name = "P", conflicts_with = "approval_rate")]
+    pub cutoff: Option<f64>,
+    /// Share of the rows that is approved
+    #[arg(long, value_name = "SHARE")]
+    pub approval_rate: Option<f64>,
+    /// A bins.toml edited by the bank, for the scorecard
+    #[arg(long, value_name = "FILE")]
+    pub bins: Option<PathBuf>,
+    /// Seed of every random draw
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where the bundle goes: a folder, or one file with the ending .zip
+    #[arg(long, value_name = "BUNDLE")]
+    pub out: PathBuf,
+    /// Replace a bundle of that name
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Prefer {
+    /// The best cross-fitted metric
+    Best,
+    /// The simplest within one standard error of the paired difference
+    Simple,
+}
+
+fn models_help() -> String {
+    let list: Vec<String> = MODELS
+        .iter()
+        .map(|m| format!("{}{} ({})", m.name, if m.fast { "*" } else { "" }, m.about))
+        .collect();
+    format!("Candidates, or all; those marked * if not given: {}", list.join("; "))
+}
+
+#[derive(Args)]
+pub struct Evaluate {
+    /// A bundle that `statera train` wrote
+    pub bundle: PathBuf,
+    #[arg(help = DATA_HELP)]
+    pub data: String,
+    /// Probability from which a row counts as the event; the bundle's if not given
+    #[arg(long, value_name = "P")]
+    pub cutoff: Option<f64>,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Args)]
+pub struct Score {
+    /// A bundle that `statera train` wrote
+    pub bundle: PathBuf,
+    #[arg(help = DATA_HELP)]
+    pub data: String,
+    /// Where the scores go: FILE.csv, FILE.parquet, or postgres://…?table=NAME
+    #[arg(long, value_name = "OUT")]
+    pub out: String,
+    /// Characters of a CSV file: utf-8-bom, utf-8 or cp949
+    #[arg(long, value_name = "NAME", default_value = "utf-8-bom")]
+    pub encoding: String,
+    /// Start over instead of continuing an interrupted run
+    #[arg(long)]
+    pub start_over: bool,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,28 @@
+//! `statera init`.
+
+use super::reading;
+use crate::args::{Init, Reading};
+use crate::console::Console;
+use statera::project;
+use statera_core::{Error, Run};
+use std::path::Path;
+
+pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
+    let reading = Reading { types: Vec::new(), tz: None };
+    let columns = match &args.data {
+        Some(address) => reading::table(address, &reading::options(&reading)?, run)?.0.columns,
+        None => Vec::new(),
+    };
+    let text = project::template(args.data.as_deref(), &columns);
+    if args.out == Path::new("-") {
+        console.line(text);
+        return Ok(());
+    }
+    if args.out.exists() {
+        return Err(Error::request(format!("{} exists; name another file with --out", args.out.display())).into());
+    }
+    std::fs::write(&args.out, text).map_err(|e| Error::io(format!("{}: {e}", args.out.display())))?;
+    console.line(format!("{} is written; look it over, then:", args.out.display()));
+    console.line(format!("  statera train {} --out model.statera", args.out.display()));
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! One file per command.
+
+mod completions;
+mod demo;
+mod evaluate;
+mod init;
+mod profile;
+mod reading;
+mod sample;
+mod score;
+mod train;
+
+use crate::args::Command;
+use crate::console::Console;
+use statera_core::Run;
+
+/// Runs a command.
+pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(args, console, run),
+        Command::Sample(args) => sample::run(args, console, run),
+        Command::Init(args) => init::run(args, console, run),
+        Command::Profile(args) => profile::run(args, console, run),
+        Command::Train(args) => train::run(args, console, run),
+        Command::Evaluate(args) => evaluate::run(args, console, run),
+        Command::Score(args) => score::run(args, console, run),
+        Command::Completions(args) => completions::run(args),
+    }
+}

@@ -1,0 +1,34 @@
+//! `statera profile`.
+
+use super::reading;
+use crate::args::Profile as Args;
+use crate::console::Console;
+use statera_core::Run;
+use statera_data::profile::{LoanColumns, Profile, ProfileOptions};
+
+pub fn run(args: &Args, console: &Console, run: &Run) -> anyhow::Result<()> {
+    let (table, _) = reading::table(&args.data, &reading::options(&args.reading)?, run)?;
+    let loans = match (&args.loan, &args.period, &args.days_past_due) {
+        (Some(loan), Some(period), Some(days)) => Some(LoanColumns::new(loan, period, days)),
+        _ => None,
+    };
+    let options = ProfileOptions {
+        target: args.target.clone(),
+        positive: args.positive.clone(),
+        time: args.time.clone(),
+        id: args.id.clone(),
+        loans,
+        ..ProfileOptions::default()
+    };
+    let profile = Profile::of(&table, &options, run)?;
+    if let Some(path) = &args.out {
+        let page = profile.to_html(&args.data)?;
+        std::fs::write(path, page).map_err(|e| statera_core::Error::io(format!("{}: {e}", path.display())))?;
+        console.note(format!("the page is {}", path.display()));
+    }
+    if console.json {
+        return console.print_json(&profile);
+    }
+    console.line(profile.to_text(console.width()));
+    Ok(())
+}

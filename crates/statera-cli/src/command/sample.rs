@@ -1,0 +1,35 @@
+//! `statera sample`.
+
+use crate::args::Sample;
+use crate::console::{Console, count};
+use serde_json::json;
+use statera::sample::SampleBank;
+use statera_core::Run;
+
+pub fn run(args: &Sample, console: &Console, run: &Run) -> anyhow::Result<()> {
+    let bank = SampleBank { rows: args.rows, seed: args.seed, overwrite: args.force, ..SampleBank::default() };
+    let files = bank.write(&args.dir, run)?;
+    if console.json {
+        return console.print_json(&json!({
+            "applications": files.applications, "truth": files.truth, "performance": files.performance,
+            "customers": files.customers, "project": files.project, "rows": files.rows, "defaults": files.defaults,
+            "attainable_auc": files.expected_auc,
+        }));
+    }
+    console.line(format!(
+        "{} loan applications of an invented bank, {} of them default ({:.1} %).",
+        count(files.rows as f64),
+        count(files.defaults as f64),
+        100.0 * files.defaults as f64 / files.rows as f64
+    ));
+    if let Some(auc) = files.expected_auc {
+        console.line(format!("The best AUC that any model can expect on them is {auc:.3}."));
+    }
+    console.line(format!("The tables are in {}; next:", args.dir.display()));
+    console.line(format!(
+        "  statera train {} --target default --id application_id --time application_date --drop customer_id --baseline \
+         bank_score --amount loan_amount --protected sex,age --out sample.statera",
+        files.applications.display()
+    ));
+    Ok(())
+}

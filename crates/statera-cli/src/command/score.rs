@@ -1,0 +1,44 @@
+//! `statera score`.
+
+use super::reading;
+use crate::args::Score;
+use crate::console::{Console, count};
+use statera::batch::{self, BatchOptions};
+use statera::bundle::Bundle;
+use statera_core::{Error, Run};
+use statera_data::sink::Encoding;
+
+pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
+    let encoding = Encoding::parse(&args.encoding).ok_or_else(|| {
+        let names: Vec<&str> = Encoding::ALL.iter().map(|e| e.name()).collect();
+        Error::request(format!("--encoding {}: allowed are {}", args.encoding, names.join(", ")))
+    })?;
+    let bundle = Bundle::read(&args.bundle)?;
+    let mut read = reading::options(&args.reading)?;
+    if read.tz.is_none() {
+        read.tz = Some(bundle.scorer.schema().tz.clone());
+    }
+    let options = BatchOptions { encoding, start_over: args.start_over };
+    let summary = batch::score(&bundle, &args.data, &read, &args.out, &options, run)?;
+    if console.json {
+        return console.print_json(&summary);
+    }
+    if !summary.ignored_columns.is_empty() {
+        console.note(format!(
+            "{} columns that the model does not read were ignored: {}",
+            summary.ignored_columns.len(),
+            summary.ignored_columns.join(", ")
+        ));
+    }
+    if summary.n_done_before > 0 {
+        console.note(format!("continued after {} rows of an interrupted run", count(summary.n_done_before as f64)));
+    }
+    let mean = summary.mean.map_or(String::new(), |mean| format!(", mean {mean:.4}"));
+    console.line(format!("{} rows scored{mean}; they are in {}", count(summary.n_rows as f64), shown(&args.out)));
+    Ok(())
+}
+
+/// An address without a password.
+fn shown(address: &str) -> &str {
+    if address.contains("://") { "the database" } else { address }
+}

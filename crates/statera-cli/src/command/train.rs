@@ -1,0 +1,228 @@
+//! `statera train`.
+
+use super::reading;
+use crate::args::{Prefer, Train};
+use crate::console::{Console, count, figure, seconds};
+use serde_json::json;
+use statera::facts::Facts;
+use statera::leaderboard::{BASELINE, Entry};
+use statera::pipeline::{self, Timing, Trained};
+use statera::project::{Project, Settings};
+use statera_core::metric::{self, Interval, Measured};
+use statera_core::{Error, Result, Run, Task};
+use statera_data::Table;
+use statera_data::infer::TextFormat;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
+    refuse_existing(&args.out, args.force)?;
+    let bins = args.bins.as_ref().map(|path| read_text(path)).transpose()?;
+    let (table, settings, formats) = if args.data.ends_with(".toml") {
+        from_project(args, console, run)?
+    } else {
+        from_table(args, run)?
+    };
+    let run = Run { seed: settings.seed, ..run.clone() };
+    let mut trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run)?;
+    trained.bundle.write(&args.out, args.force, &run)?;
+    if console.json {
+        return console.print_json(&json!({
+            "bundle": args.out,
+            "digest": trained.bundle.digest()?,
+            "facts": trained.facts,
+            "timings": trained.timings,
+        }));
+    }
+    print(&trained, console);
+    console.line(format!("\nThe bundle is {}; next:", args.out.display()));
+    console.line(format!("  statera score {} {} --out scores.csv", args.out.display(), args.data));
+    Ok(())
+}
+
+/// Says so before the work, not after it.
+fn refuse_existing(out: &Path, force: bool) -> Result<()> {
+    if out.exists() && !force {
+        return Err(Error::request(format!(
+            "{} exists; a bundle is never changed in place: name another one, or replace it with --force",
+            out.display()
+        )));
+    }
+    Ok(())
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::request(format!("{}: {e}", path.display())))
+}
+
+type Input = (Table, Settings, BTreeMap<String, TextFormat>);
+
+fn from_table(args: &Train, run: &Run) -> Result<Input> {
+    let mut settings = Settings::default();
+    override_settings(&mut settings, args)?;
+    if settings.target.is_empty() {
+        return Err(Error::request(format!(
+            "which column of {} is to be predicted? name it with --target COL",
+            args.data
+        )));
+    }
+    let mut options = reading::options(&args.reading)?;
+    options.tz = settings.tz.clone();
+    settings.types = options.types.clone();
+    let (table, facts) = reading::table(&args.data, &options, run)?;
+    let formats = reading::formats(&facts);
+    Ok((table, settings, formats))
+}
+
+fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
+    let path = Path::new(&args.data);
+    let project = Project::parse(&read_text(path)?, path)?;
+    let assembled = project.assemble(path.parent().unwrap_or(Path::new("")), run)?;
+    for step in &assembled.counts {
+        console.note(step);
+    }
+    let mut settings = assembled.settings;
+    override_settings(&mut settings, args)?;
+    Ok((assembled.table, settings, assembled.formats))
+}
+
+/// Flags that are given take the place of what the project file says.
+fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
+    let set = |to: &mut Option<String>, from: &Option<String>| {
+        if from.is_some() {
+            to.clone_from(from);
+        }
+    };
+    if let Some(target) = &args.target {
+        settings.target.clone_from(target);
+    }
+    set(&mut settings.positive, &args.positive);
+    set(&mut settings.id, &args.id);
+    set(&mut settings.time, &args.time);
+    set(&mut settings.group, &args.group);
+    set(&mut settings.weight, &args.weight);
+    set(&mut settings.amount, &args.amount);
+    set(&mut settings.baseline, &args.baseline);
+    set(&mut settings.tz, &args.reading.tz);
+    settings.protected.extend(args.protected.iter().cloned());
+    settings.drop.extend(args.drop.iter().cloned());
+    if !args.models.is_empty() {
+        settings.models.clone_from(&args.models);
+    }
+    if let Some(prefer) = args.prefer {
+        settings.prefer_simple = prefer == Prefer::Simple;
+    }
+    settings.winsorize = args.winsorize.or(settings.winsorize);
+    settings.test_share = args.test.unwrap_or(settings.test_share);
+    settings.folds = args.folds.unwrap_or(settings.folds);
+    settings.seed = args.seed.unwrap_or(settings.seed);
+    if args.cutoff.is_some() || args.approval_rate.is_some() {
+        (settings.cutoff, settings.approval_rate) = (args.cutoff, args.approval_rate);
+    }
+    for flag in &args.missing {
+        let (column, values) = flag
+            .split_once('=')
+            .filter(|(_, values)| !values.is_empty())
+            .ok_or_else(|| Error::request(format!("--missing {flag}: allowed is COL=VALUE,VALUE")))?;
+        settings.missing.entry(column.into()).or_default().extend(values.split(',').map(String::from));
+    }
+    for flag in &args.monotone {
+        let direction = flag.rsplit_once('=').and_then(|(column, sign)| match sign {
+            "+" | "1" => Some((column, 1)),
+            "-" | "-1" => Some((column, -1)),
+            _ => None,
+        });
+        let (column, direction) = direction
+            .ok_or_else(|| Error::request(format!("--monotone {flag}: allowed is COL=+ (rising) or COL=- (falling)")))?;
+        settings.monotone.insert(column.into(), direction);
+    }
+    Ok(())
+}
+
+/// What was found, on one screen.
+pub fn print(trained: &Trained, console: &Console) {
+    let facts = &trained.facts;
+    for note in &facts.notes {
+        console.note(note);
+    }
+    print_board(trained, console);
+    swap_set(facts, console);
+}
+
+/// The leaderboard and what was chosen.
+pub fn print_board(trained: &Trained, console: &Console) {
+    let facts = &trained.facts;
+    let rate = facts.event_rate.map_or(String::new(), |rate| {
+        let event = facts.classes.last().map_or("", String::as_str);
+        format!(", {} = {event} in {:.1} %", facts.target, 100.0 * rate)
+    });
+    console.line(format!("{} rows{rate}; split {}", count(facts.n_rows as f64), facts.split));
+    leaderboard(facts, &trained.timings, console);
+    let title = |name: &str| {
+        facts.leaderboard.entries.iter().find(|e| e.model == name).map_or(name.into(), |e| e.title.clone())
+    };
+    let board = &facts.leaderboard;
+    let mut chosen = format!("Best: {}.", title(&board.best));
+    if board.simplest != board.best {
+        chosen += &format!(" Simplest within one standard error: {}.", title(&board.simplest));
+    }
+    chosen += &format!(" Used: {}, calibrated by {}.", title(&board.chosen), facts.calibration);
+    console.line(chosen);
+    let most: Vec<String> = facts.importance.iter().take(5).map(|(name, value)| format!("{name} {value:.2}")).collect();
+    console.line(format!("What moves the score most (mean |contribution| to the log-odds): {}", most.join(", ")));
+}
+
+fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Console) {
+    let primary = metric::primary(facts.task);
+    let shown: &[&str] = match facts.task {
+        Task::Binary => &["ks", "brier", "log_loss"],
+        Task::Classes(_) => &["accuracy"],
+        Task::Regression => &["mae", "r2"],
+    };
+    let mut header = vec!["".to_string(), format!("{} cross-fitted", primary.title), format!("{} on test", primary.title)];
+    header.extend(shown.iter().map(|name| metric::find(name).map_or((*name).into(), |m| m.title.to_string())));
+    header.extend(["Fit".into(), "Rows/s".into()]);
+    let rows = facts.leaderboard.entries.iter().map(|entry| {
+        let on_test = if entry.test.is_empty() { &entry.cross_fitted } else { &entry.test };
+        let mut row = vec![
+            marked(entry, facts),
+            find(&entry.cross_fitted, primary.name).map_or("–".into(), |i| figure(i.value)),
+            find(&entry.test, primary.name)
+                .map_or("–".into(), |i| format!("{} [{}, {}]", figure(i.value), figure(i.low), figure(i.high))),
+        ];
+        row.extend(shown.iter().map(|name| find(on_test, name).map_or("–".into(), |i| figure(i.value))));
+        let timing = timings.get(&entry.model);
+        row.push(timing.map_or("–".into(), |t| seconds(t.fit_seconds)));
+        row.push(timing.map_or("–".into(), |t| count(t.rows_per_second)));
+        row
+    });
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    console.table(&header, rows.collect());
+}
+
+fn marked(entry: &Entry, facts: &Facts) -> String {
+    let board = &facts.leaderboard;
+    match &entry.model {
+        name if name == BASELINE => entry.title.clone(),
+        name if *name == board.best => format!("{} (best)", entry.title),
+        name if *name == board.simplest => format!("{} (simplest)", entry.title),
+        _ => entry.title.clone(),
+    }
+}
+
+fn find(measured: &[Measured], name: &str) -> Option<Interval> {
+    measured.iter().find(|m| m.name == name).map(|m| m.interval)
+}
+
+fn swap_set(facts: &Facts, console: &Console) {
+    let Some(swap) = &facts.swap_set else { return };
+    let range = |i: &Interval| format!("{} [{}, {}]", count(i.value), count(i.low), count(i.high));
+    console.line(format!(
+        "Against the present score, approving {:.0} % of {} rows: {} fewer bads{}; or {} more approvals at the same bad rate",
+        100.0 * swap.approval_rate,
+        count(swap.n_rows),
+        range(&swap.bads_avoided),
+        swap.money_avoided.as_ref().map_or(String::new(), |m| format!(" ({} in money)", range(m))),
+        range(&swap.approvals_gained),
+    ));
+}

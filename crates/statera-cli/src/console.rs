@@ -1,0 +1,182 @@
+//! The terminal: progress on standard error, tables that fit, numbers as people read them.
+
+use crate::args::Common;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use statera_core::Progress;
+use statera_core::metric::Interval;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Width of tables when standard output is not a terminal.
+const PLAIN_WIDTH: u16 = 100;
+
+/// What the commands print through.
+pub struct Console {
+    pub json: bool,
+    quiet: bool,
+    bar: Arc<Bar>,
+}
+
+impl Console {
+    pub fn new(common: &Common) -> Console {
+        let visible = std::io::stderr().is_terminal() && !common.json && !common.quiet;
+        Console {
+            json: common.json,
+            quiet: common.quiet,
+            bar: Arc::new(Bar { visible, current: Mutex::new(None) }),
+        }
+    }
+
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        self.bar.clone()
+    }
+
+    pub fn finish_progress(&self) {
+        self.bar.finish();
+    }
+
+    /// A line of the result.
+    pub fn line(&self, text: impl std::fmt::Display) {
+        if !self.json {
+            // A reader that closed the pipe has seen enough.
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+    }
+
+    /// A remark that is no result.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet && !self.json {
+            eprintln!("note: {text}");
+        }
+    }
+
+    /// The result for machines.
+    pub fn print_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(value)?;
+        let _ = writeln!(std::io::stdout(), "{text}");
+        Ok(())
+    }
+
+    /// A table that fits the terminal; the first column is text, the others are numbers.
+    pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>) {
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        if !std::io::stdout().is_terminal() {
+            table.set_width(PLAIN_WIDTH);
+        }
+        table.set_header(header.iter().enumerate().map(|(i, h)| aligned(h, i)));
+        for row in rows {
+            table.add_row(row.iter().enumerate().map(|(i, c)| aligned(c, i)));
+        }
+        self.line(table);
+    }
+
+    pub fn width(&self) -> usize {
+        let table = Table::new();
+        usize::from(table.width().unwrap_or(PLAIN_WIDTH)).clamp(60, 160)
+    }
+}
+
+fn aligned(text: &str, column: usize) -> Cell {
+    let alignment = if column == 0 { CellAlignment::Left } else { CellAlignment::Right };
+    Cell::new(text).set_alignment(alignment)
+}
+
+/// A progress bar on standard error, drawn on a terminal only.
+struct Bar {
+    visible: bool,
+    current: Mutex<Option<ProgressBar>>,
+}
+
+impl Bar {
+    fn with(&self, f: impl FnOnce(&mut Option<ProgressBar>)) {
+        if let Ok(mut current) = self.current.lock() {
+            f(&mut current);
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn start(&self, step: &str, total: u64) {
+        if !self.visible {
+            return;
+        }
+        let bar = ProgressBar::with_draw_target((total > 0).then_some(total), ProgressDrawTarget::stderr_with_hz(10));
+        let template = if total > 0 {
+            "{prefix:<22} {bar:30} {percent:>3} %  {eta:>4} left  {msg}"
+        } else {
+            "{prefix:<22} {spinner} {human_pos} {msg}, {per_sec}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━━─"));
+        }
+        bar.set_prefix(step.to_string());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        self.with(|current| {
+            if let Some(old) = current.replace(bar) {
+                old.finish_and_clear();
+            }
+        });
+    }
+
+    fn update(&self, done: u64, remark: &str) {
+        self.with(|current| {
+            if let Some(bar) = current {
+                bar.set_position(done);
+                bar.set_message(remark.to_string());
+            }
+        });
+    }
+
+    fn finish(&self) {
+        self.with(|current| {
+            if let Some(bar) = current.take() {
+                bar.finish_and_clear();
+            }
+        });
+    }
+}
+
+/// A whole number with thousands separators.
+pub fn count(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if value < 0.0 && digits != "0" { format!("−{out}") } else { out }
+}
+
+/// A figure with four decimals.
+pub fn figure(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+/// A figure with its interval.
+pub fn interval(interval: &Interval) -> String {
+    format!("{:.4}  [{:.4}, {:.4}]", interval.value, interval.low, interval.high)
+}
+
+/// Seconds as people read them.
+pub fn seconds(value: f64) -> String {
+    if value < 9.95 { format!("{value:.1} s") } else { format!("{value:.0} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        let cases = [(0.0, "0"), (999.0, "999"), (1000.0, "1,000"), (-1234567.4, "−1,234,567"), (-0.2, "0")];
+        for (value, text) in cases {
+            assert_eq!(count(value), text);
+        }
+    }
+}

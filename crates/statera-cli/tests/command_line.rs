@@ -1,0 +1,268 @@
+//! The command line as a newcomer meets it: a whole round, and bad input of every kind with the message it gets.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn statera(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A small table on which a model can be trained; `edit` changes its text.
+fn loans(n: usize) -> String {
+    let mut csv = String::from("loan,income,region,score,bad\n");
+    for i in 0..n {
+        let income = 900 + (i * 7919) % 3000;
+        let region = ["north", "south", "east"][(i * 31) % 3];
+        // The outcome depends on income and, with a pattern that repeats, on nothing else.
+        let bad = u8::from((i * 104_729) % 1000 < if income < 2000 { 350 } else { 120 });
+        csv += &format!("L{i:05},{income},{region},{},{bad}\n", 700 - income / 10 + (i * 13) % 90);
+    }
+    csv
+}
+
+const TRAIN: [&str; 9] =
+    ["train", "loans.csv", "--target", "bad", "--id", "loan", "--models", "logistic", "--out=m.statera"];
+
+/// Trains on `csv` with `more` flags; the exit code and what stands on standard error.
+fn train(csv: &[u8], more: &[&str]) -> (i32, String, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), csv).unwrap();
+    let output = statera(dir.path(), &[&TRAIN[..], more].concat());
+    let left: Vec<String> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|n| n != "loans.csv" && n != "m.statera")
+        .collect();
+    assert!(left.is_empty(), "half-written files stay: {left:?}");
+    (output.status.code().unwrap_or(-1), text(&output.stderr), dir.path().join("m.statera").exists())
+}
+
+#[test]
+fn a_whole_round() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), loans(1200)).unwrap();
+    let trained = statera(dir.path(), &["train", "loans.csv", "--target", "bad", "--id", "loan", "--baseline", "score", "--out", "m.statera"]);
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    let shown = text(&trained.stdout);
+    for word in ["Scorecard", "Logistic regression", "Gradient boosting", "Present score", "(best)", "m.statera"] {
+        assert!(shown.contains(word), "«{word}» is not in:\n{shown}");
+    }
+    let scored = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "scores.csv"]);
+    assert!(scored.status.success(), "{}", text(&scored.stderr));
+    let scores = fs::read_to_string(dir.path().join("scores.csv")).unwrap();
+    assert!(scores.starts_with("\u{feff}loan,probability"), "{}", &scores[..40]);
+    assert_eq!(scores.lines().count(), 1201);
+    let measured = statera(dir.path(), &["evaluate", "m.statera", "loans.csv", "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&measured.stdout).expect("json on standard output");
+    let auc = value["metrics"].as_array().unwrap().iter().find(|m| m["name"] == "auc").expect("an AUC");
+    assert!(auc["interval"]["value"].as_f64().unwrap() > 0.6);
+    // The same bundle as one file, from the same seed, has the same scores.
+    let zipped = statera(dir.path(), &["train", "loans.csv", "--target", "bad", "--id", "loan", "--baseline", "score", "--out", "m.zip"]);
+    assert!(zipped.status.success(), "{}", text(&zipped.stderr));
+    assert!(statera(dir.path(), &["score", "m.zip", "loans.csv", "--out", "again.csv"]).status.success());
+    assert_eq!(scores, fs::read_to_string(dir.path().join("again.csv")).unwrap());
+}
+
+#[test]
+fn bad_training_data_gets_a_clear_error() {
+    let good = loans(300);
+    let with = |from: &str, to: &str| good.replacen(from, to, 1).into_bytes();
+    let header_only = good.lines().next().unwrap().as_bytes().to_vec();
+    let constant = good.lines().map(|l| if l.starts_with('L') { format!("{}0\n", &l[..l.len() - 1]) } else { format!("{l}\n") });
+    let cases: Vec<(&str, Vec<u8>, &[&str], i32, &[&str])> = vec![
+        ("empty", Vec::new(), &[], 1, &["loans.csv", "empty"]),
+        ("header only", header_only, &[], 1, &["loans.csv"]),
+        ("ragged", with("L00007,", "L00007,extra,"), &[], 1, &["loans.csv", "line 9", "6", "5"]),
+        ("binary", vec![0, 159, 146, 150, 0, 1, 2, 3, 0, 0, 200], &[], 1, &["loans.csv"]),
+        ("duplicate name", with("region", "income"), &[], 1, &["income"]),
+        ("no target", good.clone().into_bytes(), &["--target=gone"], 2, &["gone", "income"]),
+        ("constant target", constant.collect::<String>().into_bytes(), &[], 1, &["«bad» is «0» in every row"]),
+        ("missing target", good.replacen(",1\n", ",\n", 1).into_bytes(), &[], 1, &["target «bad» is missing in 1 of 300"]),
+        ("more classes", good.clone().into_bytes(), &["--target=region", "--positive=north"], 1, &["3 values", "--positive north"]),
+        ("no such value", good.clone().into_bytes(), &["--positive=7"], 2, &["--positive 7", "«1»"]),
+        ("unknown model", good.clone().into_bytes(), &["--models=oracle"], 2, &["oracle", "scorecard"]),
+        ("unknown kind", good.clone().into_bytes(), &["--types=income=money"], 2, &["income=money", "number"]),
+        ("unknown zone", good.clone().into_bytes(), &["--tz=Mars/Base"], 2, &["Mars/Base"]),
+        ("two roles", good.clone().into_bytes(), &["--weight=loan"], 2, &["loan", "two roles"]),
+        ("bad folds", good.clone().into_bytes(), &["--folds=1"], 2, &["folds", "2"]),
+        ("single row", good.lines().take(2).collect::<Vec<_>>().join("\n").into_bytes(), &[], 1, &["row"]),
+    ];
+    for (name, csv, flags, code, words) in cases {
+        // A flag that is given again takes the place of the first.
+        let flags: Vec<&str> = flags.to_vec();
+        let kept: Vec<&str> = flags.iter().copied().filter(|f| !f.starts_with("--target=") && !f.starts_with("--models=")).collect();
+        let replaced: Vec<&str> = flags.iter().copied().filter(|f| f.starts_with("--target=") || f.starts_with("--models=")).collect();
+        let (got, stderr, bundle) = if replaced.is_empty() { train(&csv, &kept) } else { train_replacing(&csv, &replaced, &kept) };
+        assert_eq!(got, code, "{name}: {stderr}");
+        assert!(!bundle, "{name}: a bundle was written");
+        for word in words {
+            assert!(stderr.contains(word), "{name}: «{word}» is not in: {stderr}");
+        }
+    }
+}
+
+/// As [`train`], with the target or the models replaced by `--flag=value`.
+fn train_replacing(csv: &[u8], replaced: &[&str], more: &[&str]) -> (i32, String, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), csv).unwrap();
+    let mut args = vec!["train", "loans.csv", "--out=m.statera"];
+    if !replaced.iter().any(|f| f.starts_with("--target")) {
+        args.push("--target=bad");
+    }
+    args.extend(replaced);
+    args.extend(more);
+    let output = statera(dir.path(), &args);
+    (output.status.code().unwrap_or(-1), text(&output.stderr), dir.path().join("m.statera").exists())
+}
+
+#[test]
+fn a_missing_file_and_an_unreachable_database_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&["profile", "gone.csv"], &["gone.csv"]),
+        (&["score", "gone.statera", "x.csv", "--out", "y.csv"], &["gone.statera"]),
+        (&["profile", "postgres://u:secret@127.0.0.1:1/db?query=SELECT%201"], &["127.0.0.1", "1"]),
+    ];
+    for (args, words) in cases {
+        let output = statera(dir.path(), args);
+        let stderr = text(&output.stderr);
+        assert_ne!(output.status.code(), Some(0), "{args:?}");
+        assert!(!stderr.contains("secret"), "a password is shown: {stderr}");
+        for word in words {
+            assert!(stderr.contains(word), "{args:?}: «{word}» is not in: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn scoring_data_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = loans(600);
+    fs::write(dir.path().join("loans.csv"), &good).unwrap();
+    let trained = statera(dir.path(), &[&TRAIN[..], &["--drop=score"]].concat());
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    let score = |name: &str, csv: &str| {
+        fs::write(dir.path().join("new.csv"), csv).unwrap();
+        let out = format!("{name}.csv");
+        let output = statera(dir.path(), &["score", "m.statera", "new.csv", "--out", &out]);
+        (output.status.code(), text(&output.stderr), fs::read_to_string(dir.path().join(out)).ok())
+    };
+    let (_, _, plain) = score("plain", &good);
+    let plain = plain.expect("scores");
+    let swapped: String = good
+        .lines()
+        .map(|l| {
+            let f: Vec<&str> = l.split(',').collect();
+            format!("{},{},{},{},extra{}\n", f[2], f[0], f[4], f[1], if f[0] == "loan" { "" } else { "1" })
+        })
+        .collect();
+    let (code, stderr, reordered) = score("reordered", &swapped);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(reordered.as_deref(), Some(plain.as_str()), "reordered columns give the same bytes");
+    assert!(stderr.contains("2 columns that the model does not read were ignored"), "{stderr}");
+    let (code, _, unseen) = score("unseen", &good.replacen("north", "the moon", 1));
+    assert_eq!(code, Some(0));
+    assert_eq!(unseen.expect("scores").lines().count(), plain.lines().count());
+    for (name, csv, words) in [
+        ("missing", good.replacen("income", "salary", 1), vec!["«income»"]),
+        ("retyped", good.replacen("L00003,", "L00003,about ", 1), vec!["«income»", "about"]),
+        ("ragged", good.replacen("L00003,", "L00003,1,", 1), vec!["line 5"]),
+    ] {
+        let (code, stderr, written) = score(name, &csv);
+        assert_eq!(code, Some(1), "{name}: {stderr}");
+        assert!(written.is_none(), "{name}: a file was written");
+        for word in words {
+            assert!(stderr.contains(word), "{name}: «{word}» is not in: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_bundle_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), loans(600)).unwrap();
+    assert!(statera(dir.path(), &TRAIN).status.success());
+    let bundle = dir.path().join("m.statera");
+    let restore: Vec<(std::path::PathBuf, Vec<u8>)> =
+        fs::read_dir(&bundle).unwrap().map(|e| e.unwrap().path()).map(|p| (p.clone(), fs::read(&p).unwrap())).collect();
+    let refused = |what: &str, words: &[&str]| {
+        let output = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "s.csv"]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{what}: {stderr}");
+        for word in words {
+            assert!(stderr.contains(word), "{what}: «{word}» is not in: {stderr}");
+        }
+        for (path, bytes) in &restore {
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    for (path, bytes) in &restore {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "run.json" || name == "manifest.json" {
+            continue;
+        }
+        let mut altered = bytes.clone();
+        let middle = altered.len() / 2;
+        altered[middle] ^= 1;
+        fs::write(path, &altered).unwrap();
+        refused("altered", &[&name, "altered"]);
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        refused("truncated", &[&name, "bytes"]);
+        fs::remove_file(path).unwrap();
+        refused("removed", &[&name, "missing"]);
+    }
+    let manifest = fs::read_to_string(bundle.join("manifest.json")).unwrap();
+    fs::write(bundle.join("manifest.json"), manifest.replace("\"format_version\": 1", "\"format_version\": 99")).unwrap();
+    refused("newer", &["format 99", "install"]);
+    fs::write(bundle.join("surprise.bin"), b"x").unwrap();
+    let output = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "s.csv"]);
+    assert!(text(&output.stderr).contains("surprise.bin is not in the manifest"));
+}
+
+#[test]
+fn an_existing_bundle_is_not_replaced_without_being_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), loans(600)).unwrap();
+    assert!(statera(dir.path(), &TRAIN).status.success());
+    let again = statera(dir.path(), &TRAIN);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("--force"), "{}", text(&again.stderr));
+    assert!(statera(dir.path(), &[&TRAIN[..], &["--force"]].concat()).status.success());
+    fs::create_dir(dir.path().join("mine")).unwrap();
+    fs::write(dir.path().join("mine/letter.txt"), "dear").unwrap();
+    let wrong = statera(dir.path(), &["train", "loans.csv", "--target", "bad", "--models", "logistic", "--out", "mine", "--force"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+    assert!(dir.path().join("mine/letter.txt").exists(), "somebody's folder was replaced");
+}
+
+#[test]
+fn personal_identifiers_are_refused_as_features() {
+    let csv: String = loans(300)
+        .lines()
+        .enumerate()
+        .map(|(i, l)| if i == 0 { format!("mail,{l}\n") } else { format!("person{}@example.org,{l}\n", i % 50) })
+        .collect();
+    let (code, stderr, bundle) = train(csv.as_bytes(), &["--types=mail=category"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("«mail»") && stderr.contains("--drop mail"), "{stderr}");
+    assert!(!stderr.contains("@example.org"), "a person's address is shown: {stderr}");
+    assert!(!bundle);
+}
+
+#[test]
+fn help_of_every_command_has_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["demo", "sample", "init", "profile", "train", "evaluate", "score", "completions"] {
+        let help = text(&statera(dir.path(), &[command, "--help"]).stdout);
+        assert!(help.contains("Example") && help.contains(&format!("statera {command}")), "{command}:\n{help}");
+    }
+    let models = text(&statera(dir.path(), &["train", "--help"]).stdout);
+    for model in statera::models::MODELS {
+        assert!(models.contains(model.name), "{} is not in the help of train", model.name);
+    }
+}

@@ -1,0 +1,272 @@
+//! The boosting loop.
+
+use super::bin::{encode, fit_coders, sample};
+use super::grow::{Grower, Grown};
+use super::model::GbdtModel;
+use super::objective::{Labels, check_target, derivatives, loss, start};
+use super::split::{Kind, Rules};
+use super::{GbdtParams, NAME};
+use rayon::prelude::*;
+use statera_core::{Error, Frame, Result, Rng, Run};
+use statera_kernel::histogram::{Cell, CodeMatrix};
+use statera_kernel::tree::{Coder, Forest, Tree};
+use std::borrow::Cow;
+
+/// Rows a task of a tree's traversal takes.
+const CHUNK: usize = 4_096;
+
+/// Fits in a pool of `run.threads` threads; the result does not depend on their number.
+pub(super) fn fit(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Result<GbdtModel> {
+    if rayon::current_num_threads() == run.threads {
+        return fit_here(params, train, valid, run);
+    }
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(run.threads)
+        .build()
+        .map_err(|e| Error::io(format!("cannot start {} threads: {e}", run.threads)))?;
+    pool.install(|| fit_here(params, train, valid, run))
+}
+
+fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Result<GbdtModel> {
+    let (train, labels) = labelled(params, train, "training rows")?;
+    let base = start(params.task, &labels)?;
+    let coders = fit_coders(params, &train, &labels.weight, run.seed)?;
+    let matrix = encode(&coders, &train)?;
+    let kinds = kinds(&train, &coders);
+    let valid = (valid.n_rows > 0).then(|| Validation::new(params, valid, &coders, &base)).transpose()?;
+    let mut boost = Boost {
+        params,
+        margins: base.iter().map(|&b| vec![b; labels.n_rows()]).collect(),
+        cells: vec![vec![Cell::default(); labels.n_rows()]; base.len()],
+        splittable: splittable(&matrix),
+        matrix: &matrix,
+        labels: &labels,
+        kinds: &kinds,
+        trees: Vec::new(),
+        seed: run.seed,
+    };
+    let best = boost.rounds(valid, run)?;
+    let mut trees = boost.trees;
+    trees.truncate(best.rounds * base.len());
+    let (mut shapes, mut gains, mut covers) = (Vec::new(), Vec::new(), Vec::new());
+    for (tree, gain, cover) in trees {
+        shapes.push(tree);
+        gains.push(gain);
+        covers.push(cover);
+    }
+    let forest = Forest::new(coders, base, shapes).map_err(|e| Error::data(format!("{NAME}: {e}")))?;
+    Ok(GbdtModel {
+        params: params.clone(),
+        spec: train.spec.clone(),
+        forest,
+        gains,
+        covers,
+        valid_loss: best.loss,
+        paths: std::sync::OnceLock::new(),
+    })
+}
+
+/// The rows of positive weight with their checked labels.
+fn labelled<'a>(params: &GbdtParams, frame: &'a Frame, place: &str) -> Result<(Cow<'a, Frame>, Labels)> {
+    let n = frame.n_rows;
+    if frame.columns.len() != frame.spec.features.len() || frame.columns.iter().any(|c| c.len() != n) {
+        return Err(Error::request(format!(
+            "{NAME}, {place}: a frame of codes with {} columns of {n} rows is needed",
+            frame.spec.features.len()
+        )));
+    }
+    if frame.columns.is_empty() {
+        return Err(Error::data(format!("{NAME}, {place}: there is no feature, at least one is needed")));
+    }
+    check_target(params.task, &frame.target, n, place)?;
+    let Some(weight) = &frame.weight else {
+        let labels = Labels::new(frame.target.clone(), Vec::new());
+        return at_least_one_row(Cow::Borrowed(frame), labels, place);
+    };
+    if weight.len() != n {
+        return Err(Error::request(format!("{place}: {} weights for {n} rows", weight.len())));
+    }
+    if let Some(row) = weight.iter().position(|&w| !(0.0..=1e9).contains(&w)) {
+        let w = weight[row];
+        return Err(Error::data(format!("{place}, row {row}: weight is {w}, allowed is 0 to 1e9")));
+    }
+    let frame = if weight.contains(&0.0) {
+        Cow::Owned(frame.take(&(0..n).filter(|&r| weight[r] > 0.0).collect::<Vec<_>>()))
+    } else {
+        Cow::Borrowed(frame)
+    };
+    let labels = Labels::new(frame.target.clone(), frame.weight.clone().unwrap_or_default());
+    at_least_one_row(frame, labels, place)
+}
+
+fn at_least_one_row<'a>(frame: Cow<'a, Frame>, labels: Labels, place: &str) -> Result<(Cow<'a, Frame>, Labels)> {
+    if frame.n_rows == 0 {
+        return Err(Error::data(format!("{place}: there is no row of positive weight, at least two are needed")));
+    }
+    Ok((frame, labels))
+}
+
+fn kinds(frame: &Frame, coders: &[Coder]) -> Vec<Kind> {
+    let kind = |(spec, coder): (&statera_core::FeatureSpec, &Coder)| match coder {
+        Coder::Number { sentinels, .. } => Kind::Number { n_special: 1 + sentinels.len(), monotone: spec.monotone },
+        Coder::Level { .. } => Kind::Level,
+    };
+    frame.spec.features.iter().zip(coders).map(kind).collect()
+}
+
+/// Columns with at least two codes among the rows.
+fn splittable(matrix: &CodeMatrix) -> Vec<bool> {
+    (0..matrix.n_columns())
+        .into_par_iter()
+        .map(|column| (1..matrix.n_rows()).any(|row| matrix.code(row, column) != matrix.code(0, column)))
+        .collect()
+}
+
+/// Validation rows and their margins so far.
+struct Validation {
+    matrix: CodeMatrix,
+    labels: Labels,
+    margins: Vec<Vec<f64>>,
+}
+
+impl Validation {
+    fn new(params: &GbdtParams, frame: &Frame, coders: &[Coder], base: &[f64]) -> Result<Validation> {
+        let (frame, labels) = labelled(params, frame, "validation rows")?;
+        if frame.columns.len() != coders.len() {
+            let n = frame.columns.len();
+            return Err(Error::request(format!(
+                "validation rows: {n} features, the training rows have {}",
+                coders.len()
+            )));
+        }
+        let matrix = encode(coders, &frame)?;
+        Ok(Validation { matrix, margins: base.iter().map(|&b| vec![b; labels.n_rows()]).collect(), labels })
+    }
+
+    /// Adds a round's trees and returns the loss.
+    fn add(&mut self, params: &GbdtParams, trees: &[(Tree, Vec<f64>, Vec<f64>)]) -> f64 {
+        for (tree, _, _) in trees {
+            add_tree(tree, &self.matrix, &mut self.margins[tree.output]);
+        }
+        loss(params.task, &self.margins, &self.labels.target, &self.labels.weight)
+    }
+}
+
+/// Adds a tree's leaf values to the margins of all rows of a matrix.
+fn add_tree(tree: &Tree, matrix: &CodeMatrix, margins: &mut [f64]) {
+    margins.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, margins)| {
+        for (i, margin) in margins.iter_mut().enumerate() {
+            *margin += tree.leaves[tree.leaf(|column| matrix.code(chunk * CHUNK + i, column))];
+        }
+    });
+}
+
+/// The state of the loop.
+struct Boost<'a> {
+    params: &'a GbdtParams,
+    matrix: &'a CodeMatrix,
+    labels: &'a Labels,
+    kinds: &'a [Kind],
+    splittable: Vec<bool>,
+    /// Margins of the training rows, one vector per output.
+    margins: Vec<Vec<f64>>,
+    cells: Vec<Vec<Cell>>,
+    /// Trees with their nodes' gains and leaves' covers.
+    trees: Vec<(Tree, Vec<f64>, Vec<f64>)>,
+    seed: u64,
+}
+
+/// Where the loop ended.
+struct Best {
+    rounds: usize,
+    loss: Option<f64>,
+}
+
+impl Boost<'_> {
+    fn rounds(&mut self, mut valid: Option<Validation>, run: &Run) -> Result<Best> {
+        let params = self.params;
+        let mut grower = Grower::new(self.matrix, self.kinds);
+        let mut best = Best { rounds: 0, loss: None };
+        let n_outputs = self.margins.len();
+        run.progress.start(NAME, params.max_trees as u64);
+        for round in 0..params.max_trees {
+            run.check()?;
+            if !self.round(round, &mut grower) {
+                break;
+            }
+            let Some(valid) = &mut valid else {
+                best.rounds = round + 1;
+                run.progress.update(round as u64 + 1, "");
+                continue;
+            };
+            let loss = valid.add(params, &self.trees[round * n_outputs..]);
+            if best.loss.is_none_or(|b| loss < b) || params.patience == 0 {
+                best = Best { rounds: round + 1, loss: Some(loss) };
+            }
+            run.progress.update(round as u64 + 1, &format!("validation loss {loss:.5}"));
+            if params.patience > 0 && round + 1 - best.rounds >= params.patience {
+                break;
+            }
+        }
+        run.progress.finish();
+        Ok(best)
+    }
+
+    /// Grows a tree per output; false if none could split, so that no later round can either.
+    fn round(&mut self, round: usize, grower: &mut Grower) -> bool {
+        let packings = derivatives(self.params.task, self.labels, &self.margins, &mut self.cells);
+        let n_outputs = self.margins.len();
+        let mut has_split = self.params.row_share < 1.0 || self.params.column_share < 1.0;
+        for (output, packing) in packings.into_iter().enumerate() {
+            let rules = Rules { params: self.params, packing, count_unit: self.labels.count_unit };
+            let mut rng = Rng::fork(self.seed, (round * n_outputs + output) as u64);
+            let mut rows = self.draw_rows(&mut rng);
+            let wanted = self.draw_columns(&mut rng);
+            let grown = grower.grow(&rules, &self.cells[output], &mut rows, &wanted);
+            has_split |= !grown.nodes.is_empty();
+            self.add(output, grown, &rows);
+        }
+        if !has_split {
+            self.trees.truncate(round * n_outputs);
+        }
+        has_split
+    }
+
+    fn draw_rows(&self, rng: &mut Rng) -> Vec<u32> {
+        let n = self.labels.n_rows();
+        if self.params.row_share == 1.0 {
+            return (0..n as u32).collect();
+        }
+        let wanted = ((n as f64 * self.params.row_share).round() as usize).max(1);
+        sample(n, wanted, rng).into_iter().map(|row| row as u32).collect()
+    }
+
+    fn draw_columns(&self, rng: &mut Rng) -> Vec<bool> {
+        if self.params.column_share == 1.0 {
+            return self.splittable.clone();
+        }
+        let usable: Vec<usize> = (0..self.splittable.len()).filter(|&c| self.splittable[c]).collect();
+        let n_wanted = ((usable.len() as f64 * self.params.column_share).round() as usize).max(1);
+        let mut wanted = vec![false; self.splittable.len()];
+        for i in sample(usable.len(), n_wanted.min(usable.len()), rng) {
+            wanted[usable[i]] = true;
+        }
+        wanted
+    }
+
+    /// Keeps a tree and moves the training margins; rows that it did not see are sent down the tree.
+    fn add(&mut self, output: usize, grown: Grown, rows: &[u32]) {
+        let rate = self.params.learning_rate;
+        let leaves: Vec<f64> = grown.values.iter().map(|v| v * rate).collect();
+        let tree = Tree { output, nodes: grown.nodes, leaves };
+        let margins = &mut self.margins[output];
+        if rows.len() < self.labels.n_rows() {
+            add_tree(&tree, self.matrix, margins);
+        } else {
+            for (range, value) in grown.ranges.into_iter().zip(&tree.leaves) {
+                rows[range].iter().for_each(|&row| margins[row as usize] += value);
+            }
+        }
+        self.trees.push((tree, grown.gains, grown.covers));
+    }
+}

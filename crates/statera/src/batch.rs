@@ -1,0 +1,162 @@
+//! Scoring a table of any length in constant memory, every row exactly once, restartable.
+
+use crate::bundle::Bundle;
+use crate::scorer::Schema;
+use crate::training_set::texts_of;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use statera_core::{Error, Result, Run, Task};
+use statera_data::sink::{self, Encoding, SinkOptions};
+use statera_data::source::{self, ReadOptions};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How to score a table.
+#[derive(Debug, Clone, Default)]
+pub struct BatchOptions {
+    /// Characters of a CSV file that is written.
+    pub encoding: Encoding,
+    /// True starts over instead of continuing an interrupted run.
+    pub start_over: bool,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
+pub struct BatchSummary {
+    /// Rows in the output.
+    pub n_rows: u64,
+    /// Of them, rows that an interrupted run had already written.
+    pub n_done_before: u64,
+    /// Columns of the data that the model does not read.
+    pub ignored_columns: Vec<String>,
+    /// Mean probability of the event (binary) or prediction (regression) over the rows scored now.
+    pub mean: Option<f64>,
+}
+
+/// Scores every row of `address` and writes the rows' names and scores to `out`.
+///
+/// # Errors
+/// What reading, scoring and writing refuse; an interruption keeps what is written so that the same call continues it.
+pub fn score(
+    bundle: &Bundle,
+    address: &str,
+    read: &ReadOptions,
+    out: &str,
+    options: &BatchOptions,
+    run: &Run,
+) -> Result<BatchSummary> {
+    let schema = bundle.scorer.schema();
+    let mut reader = source::open(address, read)?;
+    let sink_options = SinkOptions {
+        encoding: options.encoding,
+        resume: !options.start_over,
+        fingerprint: fingerprint(bundle, address)?,
+        ..SinkOptions::default()
+    };
+    let mut sink = None;
+    let mut summary = BatchSummary::default();
+    let (mut seen, mut sum, mut scored_now) = (0u64, 0.0, 0u64);
+    run.progress.start("Scoring", 0);
+    while let Some(batch) = reader.next_batch()? {
+        run.check()?;
+        let sink = match &mut sink {
+            Some(sink) => sink,
+            None => {
+                // The first batch is checked before an output is begun: a wrong table leaves no trace.
+                bundle.scorer.score(&batch.slice(0, batch.num_rows().min(1))).map_err(|e| e.at(address))?;
+                summary.ignored_columns = ignored(&batch, schema);
+                let opened = sink::open(out, &output_schema(schema, &batch), &sink_options)?;
+                summary.n_done_before = opened.rows_done();
+                sink.insert(opened)
+            }
+        };
+        let first = seen;
+        seen += batch.num_rows() as u64;
+        if seen <= summary.n_done_before {
+            continue;
+        }
+        let skip = summary.n_done_before.saturating_sub(first) as usize;
+        let rest = batch.slice(skip, batch.num_rows() - skip);
+        let first = first + skip as u64;
+        let scored = bundle
+            .scorer
+            .score(&rest)
+            .map_err(|e| e.at(format!("{address}, counting from {}", reader.place(first as usize))))?;
+        sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
+        scored_now += rest.num_rows() as u64;
+        sink.write(&output(schema, &rest, &scored.probabilities, first)?)?;
+        run.progress.update(seen, "rows");
+    }
+    run.progress.finish();
+    let sink = sink.ok_or_else(|| Error::data(format!("{address}: no rows")))?;
+    if seen < summary.n_done_before {
+        return Err(Error::data(format!(
+            "{address} has {seen} rows, but {} are already written; it is not the table that was scored before: start over \
+             with --start-over",
+            summary.n_done_before
+        )));
+    }
+    sink.finish()?;
+    summary.n_rows = seen;
+    summary.mean = (schema.task.n_outputs() == 1 && scored_now > 0).then(|| sum / scored_now as f64);
+    Ok(summary)
+}
+
+/// What a run must agree on with the one it continues: the model, the table, and (for files) its length.
+fn fingerprint(bundle: &Bundle, address: &str) -> Result<String> {
+    let bytes = std::fs::metadata(address).map(|m| m.len()).unwrap_or_default();
+    let text = format!("{}\n{address}\n{bytes}", bundle.digest()?);
+    Ok(blake3::hash(text.as_bytes()).to_hex().to_string())
+}
+
+fn ignored(batch: &RecordBatch, schema: &Schema) -> Vec<String> {
+    let used: BTreeSet<&str> =
+        schema.inputs.iter().map(|i| i.name.as_str()).chain(schema.id.as_deref()).collect();
+    batch.schema().fields().iter().map(|f| f.name().clone()).filter(|n| !used.contains(n.as_str())).collect()
+}
+
+/// The row's name: the declared id if the data have it, else its number.
+fn id_name<'a>(schema: &'a Schema, batch: &RecordBatch) -> Option<&'a str> {
+    schema.id.as_deref().filter(|id| batch.column_by_name(id).is_some())
+}
+
+fn output_schema(schema: &Schema, batch: &RecordBatch) -> SchemaRef {
+    let mut fields = vec![match id_name(schema, batch) {
+        Some(id) => Field::new(id, DataType::Utf8, true),
+        None => Field::new("row", DataType::Int64, false),
+    }];
+    match schema.task {
+        Task::Binary => fields.push(Field::new("probability", DataType::Float64, false)),
+        Task::Regression => fields.push(Field::new("prediction", DataType::Float64, false)),
+        Task::Classes(_) => {
+            fields.push(Field::new("class", DataType::Utf8, false));
+            let probability = |c: &String| Field::new(format!("probability_{c}"), DataType::Float64, false);
+            fields.extend(schema.classes.iter().map(probability));
+        }
+    }
+    Arc::new(ArrowSchema::new(fields))
+}
+
+fn output(schema: &Schema, batch: &RecordBatch, values: &[f64], first: u64) -> Result<RecordBatch> {
+    let id: ArrayRef = match id_name(schema, batch).and_then(|id| batch.column_by_name(id)) {
+        Some(column) => Arc::new(StringArray::from(texts_of(column))),
+        None => {
+            let numbers = (0..batch.num_rows()).map(|row| (first + row as u64 + 1) as i64);
+            Arc::new(Int64Array::from_iter_values(numbers))
+        }
+    };
+    let n_outputs = schema.task.n_outputs();
+    let mut arrays = vec![id];
+    if let Task::Classes(_) = schema.task {
+        let likeliest = |row: &[f64]| {
+            let best = (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+            schema.classes[best].as_str()
+        };
+        arrays.push(Arc::new(StringArray::from_iter_values(values.chunks_exact(n_outputs).map(likeliest))));
+    }
+    for output in 0..n_outputs {
+        let column = values.iter().skip(output).step_by(n_outputs).copied();
+        arrays.push(Arc::new(Float64Array::from_iter_values(column)));
+    }
+    RecordBatch::try_new(output_schema(schema, batch), arrays).map_err(|e| Error::data(e.to_string()))
+}

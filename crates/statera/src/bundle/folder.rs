@@ -1,0 +1,154 @@
+//! Parts on disk: a folder or one zip file.
+
+use statera_core::{Error, Result, Run};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// No part may be larger; a model of ten thousand trees stays far below.
+const MAX_PART_BYTES: u64 = 1 << 30;
+/// No bundle has more parts.
+const MAX_PARTS: usize = 64;
+
+fn is_zip(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
+}
+
+/// Writes all parts beside `path` and renames; on failure or interruption nothing stays.
+pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run: &Run) -> Result<()> {
+    let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
+    if path.exists() && !replace {
+        return Err(Error::request(format!(
+            "{} exists; a bundle is never changed in place: name another one, or replace it with --force",
+            path.display()
+        )));
+    }
+    if path.exists() && !looks_like_bundle(path) {
+        return Err(Error::request(format!("{} exists and is not a bundle; it will not be replaced", path.display())));
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(place)?;
+    }
+    let partial = Partial(beside(path, "partial"));
+    remove(&partial.0).map_err(place)?;
+    if is_zip(path) {
+        write_synced(&partial.0, &zipped(parts)?).map_err(place)?;
+    } else {
+        fs::create_dir(&partial.0).map_err(place)?;
+        for (name, bytes) in parts {
+            run.check()?;
+            write_synced(&partial.0.join(name), bytes).map_err(place)?;
+        }
+    }
+    run.check()?;
+    let old = beside(path, "old");
+    if path.exists() {
+        remove(&old).map_err(place)?;
+        fs::rename(path, &old).map_err(place)?;
+    }
+    fs::rename(&partial.0, path).map_err(place)?;
+    remove(&old).map_err(place)
+}
+
+/// Only what an earlier run wrote may be replaced, never a folder of somebody's files.
+fn looks_like_bundle(path: &Path) -> bool {
+    if path.is_dir() { path.join("manifest.json").is_file() } else { is_zip(path) }
+}
+
+/// A hidden name in the same folder, so that a rename stays on one disk.
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.{what}"))
+}
+
+/// Removes what it names when dropped; after the rename there is nothing left to remove.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // A failure to clean up must not hide the failure that led here.
+        let _ = remove(&self.0);
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Stored with a fixed time, so that equal parts give an equal file.
+fn zipped(parts: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
+    let failed = |e: String| Error::io(format!("zip: {e}"));
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .last_modified_time(zip::DateTime::default());
+    for (name, bytes) in parts {
+        zip.start_file(name.as_str(), options).map_err(|e| failed(e.to_string()))?;
+        zip.write_all(bytes).map_err(|e| failed(e.to_string()))?;
+    }
+    Ok(zip.finish().map_err(|e| failed(e.to_string()))?.into_inner())
+}
+
+/// Reads all parts.
+pub fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let meta = fs::metadata(path).map_err(|e| {
+        Error::request(format!("{}: {e}; name a bundle that `statera train` wrote", path.display()))
+    })?;
+    if meta.is_dir() { read_folder(path) } else { read_zip(path) }.map_err(|e| e.at(path.display()))
+}
+
+fn read_folder(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut parts = BTreeMap::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !entry.file_type()?.is_file() {
+            return Err(Error::damaged(format!("{name} is no file; a bundle holds files only")));
+        }
+        parts.insert(name.clone(), bounded(&name, File::open(entry.path())?)?);
+        check_count(parts.len())?;
+    }
+    Ok(parts)
+}
+
+fn read_zip(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let damaged = |e: zip::result::ZipError| Error::damaged(format!("not a bundle: {e}"));
+    let mut zip = zip::ZipArchive::new(File::open(path)?).map_err(damaged)?;
+    check_count(zip.len())?;
+    let mut parts = BTreeMap::new();
+    for i in 0..zip.len() {
+        let file = zip.by_index(i).map_err(damaged)?;
+        let name = file.name().to_string();
+        if name.contains(['/', '\\']) || name.starts_with('.') {
+            return Err(Error::damaged(format!("«{name}» is not the name of a part")));
+        }
+        parts.insert(name.clone(), bounded(&name, file)?);
+    }
+    Ok(parts)
+}
+
+fn check_count(n: usize) -> Result<()> {
+    if n > MAX_PARTS { Err(Error::damaged(format!("more than {MAX_PARTS} files; this is no bundle"))) } else { Ok(()) }
+}
+
+/// Reads at most the bound, whatever a header claims.
+fn bounded(name: &str, file: impl Read) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_PART_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::damaged(format!("{name}: {e}")))?;
+    if bytes.len() as u64 > MAX_PART_BYTES {
+        return Err(Error::damaged(format!("{name} is larger than {MAX_PART_BYTES} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,260 @@
+//! The bundle: a folder (or the same as one `.zip`) of inert files with their digests, from which a scorer is loaded.
+//!
+//! A bundle is write-once: it is written beside its place and renamed. Loading checks the format version, the size and
+//! digest of every part, every index inside them, and at last replays the golden rows; a mismatch refuses the bundle.
+
+mod codec;
+mod folder;
+mod golden;
+
+use crate::models;
+use crate::reference::Reference;
+use crate::scorer::{Member, Schema, Scorer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use statera_core::{Error, Parts, Result, Run};
+use statera_data::preparer::Preparer;
+use statera_learn::calibration::Calibrator;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Version of the bundle's format that is written. Readers accept it and the ones before it.
+pub const FORMAT_VERSION: u32 = 1;
+/// Golden rows in a bundle.
+pub const N_GOLDEN: usize = 64;
+/// Background rows in a bundle.
+pub const N_BACKGROUND: usize = 100;
+
+/// `manifest.json`: what the bundle is and the digest of each part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// See [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The program that wrote it.
+    pub software: String,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Model family by name.
+    pub family: String,
+    /// Fingerprint of the training table.
+    pub data_fingerprint: String,
+    /// Digests of the bundles this one was made from.
+    pub parents: Vec<String>,
+    /// Size and BLAKE3 digest of every part.
+    pub parts: BTreeMap<String, PartDigest>,
+}
+
+/// Size and digest of a part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartDigest {
+    /// Length.
+    pub bytes: u64,
+    /// BLAKE3, hexadecimal.
+    pub blake3: String,
+}
+
+/// `model.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelFile {
+    family: String,
+    members: Vec<Value>,
+}
+
+/// `preparer.json`: the distinct preparers and which member uses which.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PreparerFile {
+    preparers: Vec<Value>,
+    members: Vec<usize>,
+}
+
+/// A trained model with everything that belongs to it, in memory.
+pub struct Bundle {
+    /// What it is; its parts are filled when it is written or read.
+    pub manifest: Manifest,
+    /// Scores raw rows.
+    pub scorer: Scorer,
+    /// Distributions of the training rows.
+    pub reference: Reference,
+    /// Every figure that reports show.
+    pub facts: Value,
+    /// Clocks and timings; not part of the digest.
+    pub run: Value,
+}
+
+impl Bundle {
+    /// Digest of the bundle: BLAKE3 of its manifest.
+    pub fn digest(&self) -> Result<String> {
+        Ok(blake3::hash(&codec::json(&self.manifest)?).to_hex().to_string())
+    }
+
+    /// Writes the bundle to `path`, a folder or (with the ending `.zip`) one file. Nothing half-written stays: it is
+    /// written beside its place and renamed.
+    ///
+    /// # Errors
+    /// `path` exists and `replace` is false; the disk is full or not writable.
+    pub fn write(&mut self, path: &Path, replace: bool, run: &Run) -> Result<()> {
+        let mut parts = self.parts()?;
+        self.manifest.parts = parts
+            .iter()
+            .map(|(name, bytes)| {
+                let digest = PartDigest { bytes: bytes.len() as u64, blake3: blake3::hash(bytes).to_hex().to_string() };
+                (name.clone(), digest)
+            })
+            .collect();
+        parts.insert("manifest.json".into(), codec::json(&self.manifest)?);
+        parts.insert("run.json".into(), codec::json(&self.run)?);
+        run.check()?;
+        folder::write(path, &parts, replace, run)
+    }
+
+    /// Loads the bundle at `path`, checks every part and replays the golden rows.
+    ///
+    /// # Errors
+    /// [`statera_core::ErrorKind::Newer`] for a newer format, [`statera_core::ErrorKind::Damaged`] for anything that is
+    /// missing, altered or does not fit together; the message names the part.
+    pub fn read(path: &Path) -> Result<Bundle> {
+        Bundle::of_parts(folder::read(path)?).map_err(|e| e.at(path.display()))
+    }
+
+    /// The model's text files that people edit, by name.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        self.scorer.members()[0].model.save().files
+    }
+
+    fn parts(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        let scorer = &self.scorer;
+        let saved: Vec<Parts> = scorer.members().iter().map(|m| m.model.save()).collect();
+        let mut parts = BTreeMap::new();
+        let model = ModelFile {
+            family: self.manifest.family.clone(),
+            members: saved.iter().map(|p| p.json.clone()).collect(),
+        };
+        parts.insert("model.json".into(), codec::json(&model)?);
+        parts.insert("weights.safetensors".into(), codec::tensors(&saved)?);
+        for (name, text) in saved.into_iter().next().map(|p| p.files).unwrap_or_default() {
+            parts.insert(name, text.into_bytes());
+        }
+        parts.insert("preparer.json".into(), codec::json(&preparer_file(scorer.members())?)?);
+        parts.insert("schema.json".into(), codec::json(scorer.schema())?);
+        parts.insert("calibration.json".into(), codec::json(&scorer.calibrator().save())?);
+        parts.insert("reference.json".into(), codec::json(&self.reference)?);
+        parts.insert("facts.json".into(), codec::json(&self.facts)?);
+        let inputs = &scorer.schema().inputs;
+        let golden = self.reference.draw(inputs, N_GOLDEN, self.manifest.seed ^ 0x601d)?;
+        parts.insert("golden.parquet".into(), golden::write(&golden, scorer)?);
+        let background = self.reference.draw(inputs, N_BACKGROUND, self.manifest.seed ^ 0xbac6)?;
+        parts.insert("background.parquet".into(), codec::parquet(&background)?);
+        Ok(parts)
+    }
+
+    fn of_parts(mut parts: BTreeMap<String, Vec<u8>>) -> Result<Bundle> {
+        let manifest = read_manifest(&parts)?;
+        let run = parts.remove("run.json").map_or(Ok(Value::Null), |bytes| codec::parse("run.json", &bytes))?;
+        parts.remove("manifest.json");
+        check_digests(&manifest, &parts)?;
+        let part = |name: &str| {
+            parts.get(name).map(Vec::as_slice).ok_or_else(|| Error::damaged(format!("{name} is missing")))
+        };
+        let model: ModelFile = codec::parse("model.json", part("model.json")?)?;
+        let family = models::MODELS.iter().find(|m| m.name == model.family).ok_or_else(|| {
+            Error::damaged(format!("model.json: «{}» is not a model this program knows", model.family))
+        })?;
+        let mut tensors = codec::read_tensors(part("weights.safetensors")?, model.members.len())?;
+        let preparers = read_preparers(part("preparer.json")?, model.members.len())?;
+        let mut members = Vec::new();
+        for (i, (json, preparer)) in model.members.into_iter().zip(preparers).enumerate() {
+            let files = BTreeMap::new();
+            let mut saved = Parts { json, tensors: std::mem::take(&mut tensors[i]), files };
+            for name in family_files(&manifest) {
+                let text = String::from_utf8(part(&name)?.to_vec());
+                saved.files.insert(name.clone(), text.map_err(|_| Error::damaged(format!("{name} is not UTF-8")))?);
+            }
+            members.push(Member { preparer, model: (family.load)(&saved)? });
+        }
+        if members.is_empty() {
+            return Err(Error::damaged("model.json: no members"));
+        }
+        let schema: Schema = codec::parse("schema.json", part("schema.json")?)?;
+        let calibrator = Calibrator::load(&codec::parse("calibration.json", part("calibration.json")?)?)?;
+        let scorer = Scorer::new(schema, members, calibrator);
+        golden::replay(part("golden.parquet")?, &scorer)?;
+        Ok(Bundle {
+            reference: codec::parse("reference.json", part("reference.json")?)?,
+            facts: codec::parse("facts.json", part("facts.json")?)?,
+            manifest,
+            scorer,
+            run,
+        })
+    }
+}
+
+/// The editable files among the parts: those with the ending `.toml`.
+fn family_files(manifest: &Manifest) -> Vec<String> {
+    manifest.parts.keys().filter(|name| name.ends_with(".toml")).cloned().collect()
+}
+
+fn preparer_file(members: &[Member]) -> Result<PreparerFile> {
+    let mut distinct: Vec<&Arc<Preparer>> = Vec::new();
+    let mut used = Vec::new();
+    for member in members {
+        let at = distinct.iter().position(|p| Arc::ptr_eq(p, &member.preparer)).unwrap_or_else(|| {
+            distinct.push(&member.preparer);
+            distinct.len() - 1
+        });
+        used.push(at);
+    }
+    let preparers = distinct.iter().map(|p| codec::value(p)).collect::<Result<_>>()?;
+    Ok(PreparerFile { preparers, members: used })
+}
+
+fn read_preparers(bytes: &[u8], n_members: usize) -> Result<Vec<Arc<Preparer>>> {
+    let file: PreparerFile = codec::parse("preparer.json", bytes)?;
+    let preparers: Vec<Arc<Preparer>> = file
+        .preparers
+        .iter()
+        .map(|value| Preparer::from_json(&value.to_string()).map(Arc::new))
+        .collect::<Result<_>>()?;
+    if file.members.len() != n_members || file.members.iter().any(|&m| m >= preparers.len()) {
+        return Err(Error::damaged("preparer.json: its members do not fit model.json"));
+    }
+    Ok(file.members.iter().map(|&m| preparers[m].clone()).collect())
+}
+
+/// Reads the version before anything else, so that a newer bundle is told as such whatever else changed in it.
+fn read_manifest(parts: &BTreeMap<String, Vec<u8>>) -> Result<Manifest> {
+    let bytes = parts.get("manifest.json").ok_or_else(|| Error::damaged("no bundle: manifest.json is missing"))?;
+    let value: Value = codec::parse("manifest.json", bytes)?;
+    let version = value.get("format_version").and_then(Value::as_u64).unwrap_or(0);
+    let software = value.get("software").and_then(Value::as_str).unwrap_or("a newer program");
+    if version > u64::from(FORMAT_VERSION) {
+        return Err(Error::newer(format!(
+            "bundle format {version} was written by {software}; this program reads formats up to {FORMAT_VERSION}: install \
+             that version or a later one"
+        )));
+    }
+    if version == 0 {
+        return Err(Error::damaged("manifest.json: no format_version"));
+    }
+    codec::parse("manifest.json", bytes)
+}
+
+fn check_digests(manifest: &Manifest, parts: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    for (name, digest) in &manifest.parts {
+        let bytes = parts.get(name).ok_or_else(|| Error::damaged(format!("{name} is missing")))?;
+        if bytes.len() as u64 != digest.bytes {
+            return Err(Error::damaged(format!("{name} has {} bytes; the manifest says {}", bytes.len(), digest.bytes)));
+        }
+        if blake3::hash(bytes).to_hex().as_str() != digest.blake3 {
+            return Err(Error::damaged(format!("{name} was altered: its digest is not the manifest's")));
+        }
+    }
+    match parts.keys().find(|name| !manifest.parts.contains_key(*name)) {
+        Some(extra) => Err(Error::damaged(format!("{extra} is not in the manifest"))),
+        None => Ok(()),
+    }
+}

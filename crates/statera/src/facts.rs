@@ -1,0 +1,167 @@
+//! Every figure that the report and the documents show: `facts.json`. No clock, no machine, no timing.
+
+use crate::leaderboard::{Leaderboard, baseline_risk};
+use crate::pipeline::Contender;
+use crate::project::Settings;
+use crate::training_set::TrainingSet;
+use serde::{Deserialize, Serialize};
+use statera_core::metric::{self, Applicants, CurvePoint, Decile, KsPoint, ReliabilityBin, SwapSet};
+use statera_core::{Error, Result, Run, Task};
+use std::collections::BTreeMap;
+
+/// Share of applicants approved where the settings name none.
+pub const DEFAULT_APPROVAL_RATE: f64 = 0.8;
+/// Rows that importance is averaged over; more change nothing that is worth the time.
+const IMPORTANCE_ROWS: usize = 2_000;
+
+/// What was trained on what, and how good it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// What is predicted.
+    pub task: Task,
+    /// Target column.
+    pub target: String,
+    /// Classes by index; of two, the second is the event.
+    pub classes: Vec<String>,
+    /// Rows used.
+    pub n_rows: usize,
+    /// Rows that candidates were trained on.
+    pub n_train: usize,
+    /// Rows held back; 0 without a test.
+    pub n_test: usize,
+    /// How rows were divided, in words.
+    pub split: String,
+    /// Share of the event among all rows; binary only.
+    pub event_rate: Option<f64>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// Candidates side by side.
+    pub leaderboard: Leaderboard,
+    /// How probabilities are made of margins.
+    pub calibration: String,
+    /// Rows that the figures below are of: `test`, or `cross-fitted` without a test.
+    pub measured_on: String,
+    /// What changes when the model takes the present score's place.
+    pub swap_set: Option<SwapSet>,
+    /// The ten deciles by score; binary only.
+    pub deciles: Vec<Decile>,
+    /// Receiver operating characteristic; binary only.
+    pub roc: Vec<CurvePoint>,
+    /// Precision by recall; binary only.
+    pub precision_recall: Vec<CurvePoint>,
+    /// The two cumulative distributions; binary only.
+    pub ks: Vec<KsPoint>,
+    /// Predicted against observed shares; binary only.
+    pub reliability: Vec<ReliabilityBin>,
+    /// Mean absolute attribution by raw column, in margin units, the largest first.
+    pub importance: Vec<(String, f64)>,
+    /// Everything that was asked for.
+    pub settings: Settings,
+}
+
+/// Collects the figures of the chosen contender.
+pub fn gather(
+    set: &TrainingSet,
+    train: &TrainingSet,
+    test: Option<&TrainingSet>,
+    contenders: &[Contender],
+    leaderboard: Leaderboard,
+    settings: &Settings,
+    run: &Run,
+) -> Result<Facts> {
+    let chosen = contenders
+        .iter()
+        .find(|c| c.family == leaderboard.chosen)
+        .ok_or_else(|| Error::request("no candidate was chosen"))?;
+    run.check()?;
+    let (rows, margins, probabilities) = match test {
+        Some(test) => {
+            let scored = chosen.scorer.score(&test.batch)?;
+            (test.clone(), scored.margins, scored.probabilities)
+        }
+        None => (train.take(&chosen.rows)?, chosen.out_of_fold.clone(), chosen.probabilities()),
+    };
+    let mut facts = Facts {
+        task: set.task,
+        target: settings.target.clone(),
+        classes: set.classes.clone(),
+        n_rows: set.n_rows(),
+        n_train: train.n_rows(),
+        n_test: test.map_or(0, TrainingSet::n_rows),
+        split: split_in_words(settings),
+        event_rate: (set.task == Task::Binary).then(|| set.target.iter().sum::<f64>() / set.n_rows() as f64),
+        notes: set.notes.clone(),
+        leaderboard,
+        calibration: chosen.scorer.calibrator().name().into(),
+        measured_on: if test.is_some() { "test" } else { "cross-fitted" }.into(),
+        swap_set: None,
+        deciles: Vec::new(),
+        roc: Vec::new(),
+        precision_recall: Vec::new(),
+        ks: Vec::new(),
+        reliability: Vec::new(),
+        importance: importance(chosen, &rows)?,
+        settings: settings.clone(),
+    };
+    if set.task == Task::Binary {
+        let weight = rows.weight.as_deref();
+        facts.deciles = metric::deciles(&rows.target, &margins, weight)?;
+        facts.roc = metric::roc_curve(&rows.target, &margins, weight)?;
+        facts.precision_recall = metric::precision_recall_curve(&rows.target, &margins, weight)?;
+        facts.ks = metric::ks_curve(&rows.target, &margins, weight)?;
+        facts.reliability = metric::reliability(&rows.target, &probabilities, weight)?;
+        facts.swap_set = swap_set(train, &rows, &margins, settings)?;
+    }
+    Ok(facts)
+}
+
+fn swap_set(
+    train: &TrainingSet,
+    rows: &TrainingSet,
+    margins: &[f64],
+    settings: &Settings,
+) -> Result<Option<SwapSet>> {
+    let Some(score) = &train.baseline else { return Ok(None) };
+    let oriented = metric::orient(&train.target, score, train.weight.as_deref())?;
+    let baseline = baseline_risk(rows, oriented.flipped);
+    let applicants = Applicants {
+        target: &rows.target,
+        model: margins,
+        baseline: &baseline,
+        amount: rows.amount.as_deref(),
+        weight: rows.weight.as_deref(),
+    };
+    metric::swap_set(applicants, settings.approval_rate.unwrap_or(DEFAULT_APPROVAL_RATE), settings.seed).map(Some)
+}
+
+/// Mean absolute attribution by raw column; classes are summed.
+fn importance(chosen: &Contender, rows: &TrainingSet) -> Result<Vec<(String, f64)>> {
+    let n = rows.n_rows().min(IMPORTANCE_ROWS);
+    let attributions = chosen.scorer.attribute(&rows.batch.slice(0, n))?;
+    let mut sums: BTreeMap<&String, f64> = BTreeMap::new();
+    for row in 0..n {
+        for output in 0..attributions.n_outputs {
+            for (name, value) in chosen.scorer.raw_columns().iter().zip(attributions.of(row, output)) {
+                *sums.entry(name).or_default() += value.abs() / n as f64;
+            }
+        }
+    }
+    let mut importance: Vec<(String, f64)> = sums.into_iter().map(|(name, value)| (name.clone(), value)).collect();
+    importance.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    Ok(importance)
+}
+
+fn split_in_words(settings: &Settings) -> String {
+    let how = match (&settings.time, &settings.group) {
+        (Some(time), _) => format!("out of time by «{time}»"),
+        (None, Some(group)) => format!("by whole groups of «{group}»"),
+        (None, None) => "at random, each class in proportion".into(),
+    };
+    let test = if settings.test_share > 0.0 {
+        format!("; the test holds {:.0} % of the rows", settings.test_share * 100.0)
+    } else {
+        "; no rows were held back for a test".into()
+    };
+    format!("{how}; {} folds{test}", settings.folds)
+}

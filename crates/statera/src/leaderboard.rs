@@ -1,0 +1,222 @@
+//! Which candidate is best, and which is the simplest that is not clearly worse.
+
+use crate::models::{self, ModelFamily};
+use crate::pipeline::Contender;
+use crate::project::Settings;
+use crate::training_set::TrainingSet;
+use serde::{Deserialize, Serialize};
+use statera_core::metric::{self, DEFAULT_BOOTSTRAP, Difference, Measured, Predicted};
+use statera_core::{Result, Run, Task};
+
+/// Name of the bank's present score on the leaderboard.
+pub const BASELINE: &str = "baseline";
+
+/// One line of the leaderboard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Family by name, or [`BASELINE`].
+    pub model: String,
+    /// Name in tables.
+    pub title: String,
+    /// Every metric on rows of the training part that the judging fold model had not seen; candidates are chosen by it.
+    pub cross_fitted: Vec<Measured>,
+    /// Every metric of the final model on the test rows; empty without a test.
+    pub test: Vec<Measured>,
+    /// How much better the best candidate is on the same rows; `None` for the best itself.
+    pub best_gains: Option<Difference>,
+    /// A few figures of the final model.
+    pub about: Vec<(String, String)>,
+}
+
+/// All candidates side by side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaderboard {
+    /// Metric that candidates are chosen by.
+    pub metric: String,
+    /// The baseline first, then candidates from simple to complex.
+    pub entries: Vec<Entry>,
+    /// The candidate with the best cross-fitted metric.
+    pub best: String,
+    /// The simplest candidate within one standard error of the paired difference to the best.
+    pub simplest: String,
+    /// The one that is used.
+    pub chosen: String,
+    /// Probability from which a row counts as the event in precision, recall, F1 and accuracy; binary only.
+    pub cutoff: f64,
+}
+
+/// Measures every contender and the bank's present score, and chooses.
+pub fn judge(
+    contenders: &[Contender],
+    train: &TrainingSet,
+    test: Option<&TrainingSet>,
+    settings: &Settings,
+    run: &Run,
+) -> Result<Leaderboard> {
+    let rows = &contenders[0].rows;
+    let judged = Judged::new(train, rows);
+    let probabilities: Vec<Vec<f64>> = contenders.iter().map(|c| c.probabilities()).collect();
+    let predicted = |i: usize| Predicted { margins: &contenders[i].out_of_fold, probabilities: &probabilities[i] };
+    let metric = metric::primary(train.task);
+    let mut values = Vec::new();
+    let mut entries = Vec::new();
+    let best_so_far = |values: &[f64]| {
+        let better = |a: f64, b: f64| if metric.higher_is_better { a > b } else { a < b };
+        (0..values.len()).fold(0, |best, i| if better(values[i], values[best]) { i } else { best })
+    };
+    run.progress.start("Measuring", contenders.len() as u64 + 1);
+    let cutoffs: Vec<f64> = probabilities.iter().map(|p| cutoff_of(p, &judged, train.task, settings)).collect();
+    for (i, contender) in contenders.iter().enumerate() {
+        run.check()?;
+        let measured = judged.evaluate(train.task, predicted(i), cutoffs[i], settings.seed)?;
+        values.push(measured.iter().find(|m| m.name == metric.name).map_or(f64::NAN, |m| m.interval.value));
+        let family = models::family(contender.family)?;
+        let test = test.map(|test| contender.measure(test, cutoffs[i], settings.seed)).transpose()?;
+        entries.push(Entry {
+            model: family.name.into(),
+            title: family.title.into(),
+            cross_fitted: measured,
+            test: test.unwrap_or_default(),
+            best_gains: None,
+            about: contender.scorer.members()[0].model.describe(),
+        });
+        run.progress.update(i as u64 + 1, family.title);
+    }
+    let best = best_so_far(&values);
+    let mut simplest = best;
+    for i in (0..contenders.len()).rev() {
+        if i == best {
+            continue;
+        }
+        let gains = judged.compare(train.task, predicted(best), predicted(i))?;
+        let simpler = complexity(contenders[i].family) < complexity(contenders[simplest].family);
+        if simpler && gains.gain.value <= gains.standard_error {
+            simplest = i;
+        }
+        entries[i].best_gains = Some(gains);
+    }
+    if let Some(entry) = baseline_entry(train, test, rows, settings, predicted(best))? {
+        entries.insert(0, entry);
+    }
+    run.progress.finish();
+    let name = |i: usize| contenders[i].family.to_string();
+    let chosen = if settings.prefer_simple { simplest } else { best };
+    Ok(Leaderboard {
+        metric: metric.name.into(),
+        entries,
+        best: name(best),
+        simplest: name(simplest),
+        chosen: name(chosen),
+        cutoff: cutoffs[chosen],
+    })
+}
+
+fn complexity(family: &str) -> u8 {
+    models::MODELS.iter().find(|m: &&ModelFamily| m.name == family).map_or(u8::MAX, |m| m.complexity)
+}
+
+/// Targets and weights of the rows that candidates are judged on.
+pub(crate) struct Judged {
+    pub target: Vec<f64>,
+    pub weight: Option<Vec<f64>>,
+}
+
+impl Judged {
+    pub fn new(set: &TrainingSet, rows: &[usize]) -> Judged {
+        Judged {
+            target: rows.iter().map(|&r| set.target[r]).collect(),
+            weight: set.weight.as_ref().map(|w| rows.iter().map(|&r| w[r]).collect()),
+        }
+    }
+    fn evaluate(&self, task: Task, predicted: Predicted<'_>, cutoff: f64, seed: u64) -> Result<Vec<Measured>> {
+        metric::evaluate(task, &self.target, predicted, self.weight.as_deref(), cutoff, seed, DEFAULT_BOOTSTRAP)
+    }
+    fn compare(&self, task: Task, a: Predicted<'_>, b: Predicted<'_>) -> Result<Difference> {
+        metric::paired_difference(task, &self.target, a, b, self.weight.as_deref())
+    }
+}
+
+impl Contender {
+    /// Calibrated probabilities of the out-of-fold margins.
+    pub fn probabilities(&self) -> Vec<f64> {
+        self.scorer.calibrator().probabilities(self.scorer.schema().task, &self.out_of_fold)
+    }
+
+    /// Every metric of the final model on rows that took no part in training.
+    fn measure(&self, test: &TrainingSet, cutoff: f64, seed: u64) -> Result<Vec<Measured>> {
+        let scored = self.scorer.score(&test.batch)?;
+        let predicted = Predicted { margins: &scored.margins, probabilities: &scored.probabilities };
+        Judged { target: test.target.clone(), weight: test.weight.clone() }
+            .evaluate(test.task, predicted, cutoff, seed)
+            .map_err(|e| e.at("test rows"))
+    }
+}
+
+/// The probability from which a row counts as the event: as set, or at the approval rate set, or where as many rows
+/// count as events as there are events.
+fn cutoff_of(probabilities: &[f64], judged: &Judged, task: Task, settings: &Settings) -> f64 {
+    if task != Task::Binary {
+        return 0.5;
+    }
+    if let Some(cutoff) = settings.cutoff {
+        return cutoff;
+    }
+    let weight = |i: usize| judged.weight.as_ref().map_or(1.0, |w| w[i]);
+    let total: f64 = (0..probabilities.len()).map(weight).sum();
+    let events: f64 = (0..probabilities.len()).map(|i| weight(i) * judged.target[i]).sum();
+    let declined = settings.approval_rate.map_or(events, |rate| (1.0 - rate) * total);
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_unstable_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+    let mut seen = 0.0;
+    for row in order {
+        seen += weight(row);
+        if seen >= declined {
+            return probabilities[row];
+        }
+    }
+    0.5
+}
+
+/// The bank's present score on the same rows: it has a ranking but no probabilities.
+fn baseline_entry(
+    train: &TrainingSet,
+    test: Option<&TrainingSet>,
+    rows: &[usize],
+    settings: &Settings,
+    best: Predicted<'_>,
+) -> Result<Option<Entry>> {
+    let Some(score) = &train.baseline else { return Ok(None) };
+    if train.task != Task::Binary {
+        return Ok(None);
+    }
+    let oriented = metric::orient(&train.target, score, train.weight.as_deref())?;
+    let judged = Judged::new(train, rows);
+    let score: Vec<f64> = rows.iter().map(|&r| oriented.score[r]).collect();
+    let predicted = Predicted { margins: &score, probabilities: &[] };
+    let on_test = test.map(|test| {
+        let score = baseline_risk(test, oriented.flipped);
+        let predicted = Predicted { margins: &score, probabilities: &[] };
+        Judged { target: test.target.clone(), weight: test.weight.clone() }
+            .evaluate(test.task, predicted, 0.5, settings.seed)
+    });
+    let direction = if oriented.flipped { "falls with risk" } else { "rises with risk" };
+    Ok(Some(Entry {
+        model: BASELINE.into(),
+        title: "Present score".into(),
+        cross_fitted: judged.evaluate(train.task, predicted, 0.5, settings.seed)?,
+        test: on_test.transpose()?.unwrap_or_default(),
+        best_gains: Some(judged.compare(train.task, best, predicted)?),
+        about: vec![
+            ("column".into(), settings.baseline.clone().unwrap_or_default()),
+            ("direction".into(), direction.into()),
+        ],
+    }))
+}
+
+/// The baseline with higher values for higher risk.
+pub(crate) fn baseline_risk(set: &TrainingSet, flipped: bool) -> Vec<f64> {
+    let sign = if flipped { -1.0 } else { 1.0 };
+    set.baseline.as_ref().map(|score| score.iter().map(|s| sign * s).collect()).unwrap_or_default()
+}

@@ -1,0 +1,114 @@
+//! The model families that can be trained. Adding one is its file and one line in [`MODELS`].
+
+use statera_core::{Error, Estimator, Model, Parts, Result, Task};
+use statera_learn::{gbdt, linear, scorecard};
+
+/// A family of models.
+pub struct ModelFamily {
+    /// Name on the command line and in files.
+    pub name: &'static str,
+    /// Name in tables and reports.
+    pub title: &'static str,
+    /// What it is, in one sentence.
+    pub about: &'static str,
+    /// True if it is tried without being asked for.
+    pub fast: bool,
+    /// Rank by how easily a person follows its decisions; 1 is the simplest.
+    pub complexity: u8,
+    /// True if the final model averages the fold models; false if it is refitted once on all rows.
+    pub bags: bool,
+    /// True if it can do the task.
+    pub does: fn(Task) -> bool,
+    /// The learner with its default settings; `bins` is the text of a `bins.toml` edited by the bank.
+    pub estimator: fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>,
+    /// Loads what [`Model::save`] wrote; every index and size is checked.
+    pub load: fn(&Parts) -> Result<Box<dyn Model>>,
+}
+
+/// Every family, the simplest first.
+pub const MODELS: &[ModelFamily] = &[
+    ModelFamily {
+        name: scorecard::NAME,
+        title: "Scorecard",
+        about: "points per bin of each column, on a card that fits a page",
+        fast: true,
+        complexity: 1,
+        bags: false,
+        does: |task| task == Task::Binary,
+        estimator: |task, bins| {
+            let bins = bins.map(scorecard::BinsFile::parse).transpose()?;
+            Ok(Box::new(scorecard::ScorecardParams { task, bins, ..Default::default() }))
+        },
+        load: |parts| Ok(Box::new(scorecard::ScorecardModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: linear::NAME,
+        title: "Logistic regression",
+        about: "a weighted sum of scaled columns with a ridge penalty (linear or softmax for other tasks)",
+        fast: true,
+        complexity: 2,
+        bags: false,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(linear::LinearParams { task, ..Default::default() })),
+        load: |parts| Ok(Box::new(linear::LinearModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: gbdt::NAME,
+        title: "Gradient boosting",
+        about: "hundreds of small trees, each correcting those before; the strongest default on credit tables",
+        fast: true,
+        complexity: 3,
+        bags: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(gbdt::GbdtParams { task, ..Default::default() })),
+        load: |parts| Ok(Box::new(gbdt::GbdtModel::load(parts)?)),
+    },
+];
+
+/// The family of that name.
+///
+/// # Errors
+/// An unknown name; the message lists what there is.
+pub fn family(name: &str) -> Result<&'static ModelFamily> {
+    MODELS.iter().find(|m| m.name == name).ok_or_else(|| {
+        let names: Vec<&str> = MODELS.iter().map(|m| m.name).collect();
+        Error::request(format!("no model «{name}»; there are {}, and all", names.join(", ")))
+    })
+}
+
+/// The candidates for a task: those named, `all`, or the fast ones when none is named.
+///
+/// # Errors
+/// An unknown name, or a family that cannot do the task.
+pub fn candidates(names: &[String], task: Task) -> Result<Vec<&'static ModelFamily>> {
+    if names.is_empty() {
+        return Ok(MODELS.iter().filter(|m| m.fast && (m.does)(task)).collect());
+    }
+    if names.iter().any(|n| n == "all") {
+        return Ok(MODELS.iter().filter(|m| (m.does)(task)).collect());
+    }
+    let mut chosen: Vec<&'static ModelFamily> = Vec::new();
+    for name in names {
+        let found = family(name)?;
+        if !(found.does)(task) {
+            return Err(Error::request(format!(
+                "model «{name}» cannot predict {}; leave it out of --models",
+                task_title(task)
+            )));
+        }
+        if !chosen.iter().any(|m| m.name == found.name) {
+            chosen.push(found);
+        }
+    }
+    chosen.sort_by_key(|m| m.complexity);
+    Ok(chosen)
+}
+
+/// A task in words.
+pub fn task_title(task: Task) -> String {
+    match task {
+        Task::Binary => "one of two classes".into(),
+        Task::Classes(k) => format!("one of {k} classes"),
+        Task::Regression => "a number".into(),
+    }
+}

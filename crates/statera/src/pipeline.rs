@@ -1,0 +1,249 @@
+//! From a table to a chosen, measured, calibrated model: the way of the data, top-down.
+
+use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
+use crate::cross_fit::{self, Candidate, CrossFitted};
+use crate::facts::{self, Facts};
+use crate::leaderboard::{self, Leaderboard};
+use crate::models;
+use crate::project::Settings;
+use crate::reference::{self, Reference};
+use crate::scorer::{Member, Schema, Scorer, share_preparers};
+use crate::training_set::{TrainingSet, take_rows};
+use serde_json::json;
+use statera_core::split::{self, Keys, Sides};
+use statera_core::{Error, Form, Frame, Kind, Result, Run};
+use statera_data::Table;
+use statera_data::conform::InputColumn;
+use statera_data::infer::TextFormat;
+use statera_data::preparer::Preparer;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A trained bundle, not yet written, and what was found on the way.
+pub struct Trained {
+    /// The chosen model with everything that belongs to it.
+    pub bundle: Bundle,
+    /// Every figure that reports show.
+    pub facts: Facts,
+    /// Seconds and rows a second by candidate; not part of the bundle's digest.
+    pub timings: BTreeMap<String, Timing>,
+    /// The rows held back for the test.
+    pub test: Option<TrainingSet>,
+}
+
+/// How fast a candidate was.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Timing {
+    /// Seconds to fit all folds and the final model.
+    pub fit_seconds: f64,
+    /// Raw rows that the final model scores a second.
+    pub rows_per_second: f64,
+}
+
+/// Trains every candidate, compares them on rows none of them has seen, and makes a bundle of the chosen one.
+///
+/// `formats` tells how the table's text cells were written, so that text is read the same way when scoring.
+///
+/// # Errors
+/// What [`TrainingSet::new`] and the learners refuse, and an interruption; nothing is written.
+pub fn train(
+    table: Table,
+    settings: &Settings,
+    formats: &BTreeMap<String, TextFormat>,
+    bins: Option<&str>,
+    run: &Run,
+) -> Result<Trained> {
+    let started = Instant::now();
+    let set = TrainingSet::new(table, settings)?;
+    let families = models::candidates(&settings.models, set.task)?;
+    if families.is_empty() {
+        return Err(Error::request("no model can predict this target; name one with --models"));
+    }
+    let (train_rows, test_rows) = holdout(&set, settings)?;
+    let train = set.take(&train_rows)?;
+    let schema = schema(&train, settings, formats)?;
+    let folds = split::folds(&keys(&train), settings.folds, settings.seed)?;
+    let candidates: Vec<Candidate> =
+        families.iter().map(|f| Candidate::new(f, train.task, bins)).collect::<Result<_>>()?;
+    let cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
+
+    let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };
+    let mut timings = BTreeMap::new();
+    let mut contenders = Vec::new();
+    run.progress.start("Final models", candidates.len() as u64);
+    for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
+        let (contender, timing) = finish(candidate, fitted, &train, &schema, settings, run)?;
+        timings.insert(candidate.family.name.to_string(), timing);
+        contenders.push(contender);
+        run.progress.update(i as u64 + 1, candidate.family.title);
+    }
+    run.progress.finish();
+    let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, run)?;
+    let facts = facts::gather(&set, &train, test.as_ref(), &contenders, leaderboard, settings, run)?;
+    let chosen = chosen(contenders, &facts.leaderboard);
+    let mut reference = Reference::of(&train.batch, &schema.inputs)?;
+    let n_outputs = train.task.n_outputs();
+    reference.margins = (0..n_outputs)
+        .map(|o| reference::quantiles(chosen.out_of_fold.iter().skip(o).step_by(n_outputs).copied().collect()))
+        .collect();
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        software: concat!("statera ", env!("CARGO_PKG_VERSION")).into(),
+        seed: settings.seed,
+        family: chosen.family.to_string(),
+        data_fingerprint: set.fingerprint.clone(),
+        parents: Vec::new(),
+        parts: BTreeMap::new(),
+    };
+    let bundle = Bundle {
+        manifest,
+        scorer: chosen.scorer,
+        reference,
+        facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?,
+        run: json!({
+            "seconds": started.elapsed().as_secs_f64(),
+            "threads": run.threads,
+            "candidates": &timings,
+        }),
+    };
+    Ok(Trained { bundle, facts, timings, test })
+}
+
+/// A candidate ready to be compared: its final model, and what its fold models said of rows they had not seen.
+pub struct Contender {
+    /// Family by name.
+    pub family: &'static str,
+    /// Scores raw rows, calibrated.
+    pub scorer: Scorer,
+    /// Rows of the training part (ascending) that some fold model judged without having seen them.
+    pub rows: Vec<usize>,
+    /// Their margins, row-major.
+    pub out_of_fold: Vec<f64>,
+}
+
+/// What splits go by.
+pub(crate) fn keys(set: &TrainingSet) -> Keys<'_> {
+    Keys { task: set.task, target: &set.target, time: set.time.as_deref(), group: set.group.as_deref() }
+}
+
+fn holdout(set: &TrainingSet, settings: &Settings) -> Result<Sides> {
+    if settings.test_share == 0.0 {
+        return Ok(((0..set.n_rows()).collect(), Vec::new()));
+    }
+    split::holdout(&keys(set), settings.test_share, settings.seed)
+}
+
+/// What the model reads: the features, and the observation time where other times are measured from it.
+fn schema(train: &TrainingSet, settings: &Settings, formats: &BTreeMap<String, TextFormat>) -> Result<Schema> {
+    let mut names = train.features.clone();
+    if let Some(time) = as_of(train, settings) {
+        names.push((time, Kind::Time));
+    }
+    let input = |(name, kind): (String, Kind)| -> Result<InputColumn> {
+        let schema = train.batch.schema();
+        let field = schema.field_with_name(&name).map_err(|e| Error::request(e.to_string()))?;
+        Ok(InputColumn { data_type: field.data_type().clone(), text: formats.get(&name).cloned(), name, kind })
+    };
+    Ok(Schema {
+        task: train.task,
+        target: settings.target.clone(),
+        classes: train.classes.clone(),
+        inputs: names.into_iter().map(input).collect::<Result<_>>()?,
+        id: settings.id.clone(),
+        time: settings.time.clone(),
+        tz: settings.tz.clone().unwrap_or_else(|| "UTC".into()),
+        sentinels: settings.missing.clone(),
+        units: settings.units.clone(),
+        sensitivity: settings.sensitivity.clone(),
+        purposes: settings.purposes.clone(),
+        purpose: settings.purpose.clone(),
+    })
+}
+
+/// The observation time, where there are other times to measure from it.
+pub(crate) fn as_of(train: &TrainingSet, settings: &Settings) -> Option<String> {
+    settings.time.clone().filter(|_| train.features.iter().any(|(_, kind)| *kind == Kind::Time))
+}
+
+/// The final model of a candidate: the average of the fold models, or one refit on all training rows.
+fn finish(
+    candidate: &Candidate,
+    fitted: CrossFitted,
+    train: &TrainingSet,
+    schema: &Schema,
+    settings: &Settings,
+    run: &Run,
+) -> Result<(Contender, Timing)> {
+    let started = Instant::now();
+    let CrossFitted { members, rows, margins, seconds } = fitted;
+    let mut members = if candidate.family.bags && settings.time.is_none() {
+        members
+    } else {
+        let models: Vec<_> = members.into_iter().map(|m| m.model).collect();
+        let estimator = candidate.estimator.refit(&models);
+        let all: Vec<usize> = (0..train.n_rows()).collect();
+        let params = cross_fit::preparer_params(estimator.form(), train, settings);
+        let preparer = Preparer::fit(&params, &train.batch, &all, train.weight.as_deref())?;
+        let frame = cross_fit::frame(&preparer, train)?;
+        let empty = Frame { spec: frame.spec.clone(), ..Frame::default() };
+        let empty = if estimator.form() == Form::Dense {
+            Frame { dense: statera_core::Matrix { data: Vec::new(), n_cols: frame.dense.n_cols }, ..empty }
+        } else {
+            empty
+        };
+        let model = estimator.fit(&frame, &empty, &run.part(settings.seed))?;
+        vec![Member { preparer: Arc::new(preparer), model }]
+    };
+    share_preparers(&mut members);
+    let target: Vec<f64> = rows.iter().map(|&r| train.target[r]).collect();
+    let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| rows.iter().map(|&r| w[r]).collect());
+    let calibrator =
+        statera_learn::calibration::fit(train.task, &margins, &target, weight.as_deref(), settings.seed)?;
+    let fit_seconds = seconds + started.elapsed().as_secs_f64();
+    let scorer = Scorer::new(schema.clone(), members, calibrator);
+    let rows_per_second = scoring_speed(&scorer, train)?;
+    let contender = Contender { family: candidate.family.name, scorer, rows, out_of_fold: margins };
+    Ok((contender, Timing { fit_seconds, rows_per_second }))
+}
+
+/// Rows a second over the first rows of the training part; the best of three, because other work may disturb one.
+fn scoring_speed(scorer: &Scorer, train: &TrainingSet) -> Result<f64> {
+    let batch = train.batch.slice(0, train.n_rows().min(50_000));
+    let mut best = 0.0f64;
+    for _ in 0..3 {
+        let started = Instant::now();
+        scorer.score(&batch)?;
+        best = best.max(batch.num_rows() as f64 / started.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+fn chosen(contenders: Vec<Contender>, leaderboard: &Leaderboard) -> Contender {
+    contenders
+        .into_iter()
+        .find(|c| c.family == leaderboard.chosen)
+        .expect("the leaderboard chooses among the contenders")
+}
+
+impl TrainingSet {
+    /// The rows at `rows`, in that order.
+    pub fn take(&self, rows: &[usize]) -> Result<TrainingSet> {
+        let numbers = |values: &Option<Vec<f64>>| values.as_ref().map(|v| rows.iter().map(|&r| v[r]).collect());
+        Ok(TrainingSet {
+            batch: take_rows(&self.batch, rows)?,
+            columns: self.columns.clone(),
+            features: self.features.clone(),
+            task: self.task,
+            classes: self.classes.clone(),
+            target: rows.iter().map(|&r| self.target[r]).collect(),
+            weight: numbers(&self.weight),
+            time: self.time.as_ref().map(|t| rows.iter().map(|&r| t[r]).collect()),
+            group: self.group.as_ref().map(|g| rows.iter().map(|&r| g[r]).collect()),
+            amount: numbers(&self.amount),
+            baseline: numbers(&self.baseline),
+            fingerprint: self.fingerprint.clone(),
+            notes: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! The project file.
+
+mod settings;
+
+pub use settings::{Sensitivity, Settings};

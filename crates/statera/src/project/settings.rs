@@ -1,0 +1,396 @@
+//! What a training run is told, whether by a project file or by flags on the command line.
+
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Kind, Result, Role};
+use statera_data::Table;
+use std::collections::BTreeMap;
+
+/// How carefully a column's cells must be treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sensitivity {
+    /// May be shown to anyone.
+    Public,
+    /// Stays inside the bank.
+    Internal,
+    /// About a person: shown only to those who decide about that person.
+    Personal,
+    /// Health, origin, belief and the like (article 9 of the GDPR): refused as a feature.
+    Special,
+}
+
+/// Everything `train` is told besides the table. Checked once, by [`Settings::check`]; nothing re-validates afterwards.
+///
+/// A column has one role. Columns without a role are features; the `amount` column is a feature too unless `drop` also
+/// names it, because the money asked for is known when the decision is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The column that is predicted.
+    pub target: String,
+    /// The value of a two-valued target that is the event (bad, fraud); `None`: 1, or the only sensible reading.
+    pub positive: Option<String>,
+    /// Names the row in outputs; never a feature.
+    pub id: Option<String>,
+    /// When the row was observed; makes splits out-of-time.
+    pub time: Option<String>,
+    /// Rows of one group stay on one side of every split.
+    pub group: Option<String>,
+    /// How much a row counts, non-negative.
+    pub weight: Option<String>,
+    /// Money at stake in the row, for figures in money.
+    pub amount: Option<String>,
+    /// The bank's present score, to compare with; never a feature.
+    pub baseline: Option<String>,
+    /// Known for fairness figures, never features.
+    pub protected: Vec<String>,
+    /// Not used.
+    pub drop: Vec<String>,
+    /// Kinds set by the user, by column; the others are guessed.
+    pub types: BTreeMap<String, Kind>,
+    /// Values that stand for something else than an amount (`-1`, `999`), by column.
+    pub missing: BTreeMap<String, Vec<String>>,
+    /// Required direction of the risk in a number column: 1 rising, -1 falling, 0 free.
+    pub monotone: BTreeMap<String, i8>,
+    /// What a column may be used for, by column; a column that is not named may be used for everything.
+    pub purposes: BTreeMap<String, Vec<String>>,
+    /// How carefully a column must be treated, by column.
+    pub sensitivity: BTreeMap<String, Sensitivity>,
+    /// Unit of a number column, for reports.
+    pub units: BTreeMap<String, String>,
+    /// IANA zone of times that name none; `None` is UTC.
+    pub tz: Option<String>,
+    /// Share of the rows held back for the final test, 0 to 0.9; the latest ones where `time` is given.
+    pub test_share: f64,
+    /// Folds of the cross-fitting, 2 to 20.
+    pub folds: usize,
+    /// Candidates by name; empty: those marked fast. `["all"]`: every one.
+    pub models: Vec<String>,
+    /// Use the simplest candidate within one standard error of the best, instead of the best.
+    pub prefer_simple: bool,
+    /// Every random draw derives from it.
+    pub seed: u64,
+    /// Cuts each number at this share from both ends, above 0 and below 0.5; `None`: not at all.
+    pub winsorize: Option<f64>,
+    /// Probability from which a row is declined, above 0 and below 1; excludes `approval_rate`.
+    pub cutoff: Option<f64>,
+    /// Share of the rows that is approved, above 0 and below 1; excludes `cutoff`.
+    pub approval_rate: Option<f64>,
+    /// What the model is for; columns whose purposes do not name it are refused as features.
+    pub purpose: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            target: String::new(),
+            positive: None,
+            id: None,
+            time: None,
+            group: None,
+            weight: None,
+            amount: None,
+            baseline: None,
+            protected: Vec::new(),
+            drop: Vec::new(),
+            types: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            monotone: BTreeMap::new(),
+            purposes: BTreeMap::new(),
+            sensitivity: BTreeMap::new(),
+            units: BTreeMap::new(),
+            tz: None,
+            test_share: 0.2,
+            folds: 5,
+            models: Vec::new(),
+            prefer_simple: false,
+            seed: 1,
+            winsorize: None,
+            cutoff: None,
+            approval_rate: None,
+            purpose: "credit".into(),
+        }
+    }
+}
+
+impl Settings {
+    /// The columns that have a role, with the setting that gives it; `drop` last.
+    fn roles(&self) -> Vec<(&str, &'static str, Role)> {
+        let mut roles = vec![(self.target.as_str(), "target", Role::Target)];
+        let single = [
+            (&self.id, "id", Role::Id),
+            (&self.time, "time", Role::Time),
+            (&self.group, "group", Role::Group),
+            (&self.weight, "weight", Role::Weight),
+            (&self.amount, "amount", Role::Amount),
+            (&self.baseline, "baseline", Role::Baseline),
+        ];
+        roles
+            .extend(single.into_iter().filter_map(|(column, setting, role)| Some((column.as_deref()?, setting, role))));
+        roles.extend(self.protected.iter().map(|c| (c.as_str(), "protected", Role::Protected)));
+        roles.extend(self.drop.iter().map(|c| (c.as_str(), "drop", Role::Ignored)));
+        roles
+    }
+
+    /// The role of a column; [`Role::Feature`] where none was given.
+    pub fn role(&self, column: &str) -> Role {
+        self.roles().into_iter().find(|(c, _, _)| *c == column).map_or(Role::Feature, |(_, _, role)| role)
+    }
+
+    /// True if the model may see the column: no other role (or that of the amount), not dropped, and not declared an
+    /// identifier in `types`.
+    pub fn is_feature(&self, column: &str) -> bool {
+        matches!(self.role(column), Role::Feature | Role::Amount)
+            && !self.drop.iter().any(|c| c == column)
+            && self.types.get(column) != Some(&Kind::Identifier)
+    }
+
+    /// Refuses, by a message that names the setting, the value and what is allowed: numbers out of range, unknown
+    /// columns, a column with two roles, an identifier as a feature, a feature whose purpose or sensitivity forbids its
+    /// use, a monotone direction of something that is no number.
+    pub fn check(&self, table: &Table) -> Result<()> {
+        self.check_values()?;
+        self.check_columns(table)?;
+        for info in &table.columns {
+            if self.is_feature(&info.name) {
+                self.check_feature(&info.name, *self.types.get(&info.name).unwrap_or(&info.kind))?;
+            }
+        }
+        if table.columns.iter().any(|c| self.is_feature(&c.name)) {
+            Ok(())
+        } else {
+            Err(Error::request(format!("{}: no column is left to learn from; every one has a role", table.origin)))
+        }
+    }
+
+    /// The part of [`Settings::check`] that needs no table: ranges, contradictions, columns with two roles.
+    pub fn check_values(&self) -> Result<()> {
+        if self.target.is_empty() {
+            return Err(Error::request("target: missing; name the column that is predicted"));
+        }
+        within("test_share", self.test_share, (0.0..=0.9).contains(&self.test_share), "from 0 to 0.9")?;
+        within("folds", self.folds, (2..=20).contains(&self.folds), "from 2 to 20")?;
+        if let Some(share) = self.winsorize {
+            within("winsorize", share, share > 0.0 && share < 0.5, "above 0 and below 0.5")?;
+        }
+        if let Some(cutoff) = self.cutoff {
+            within("cutoff", cutoff, cutoff > 0.0 && cutoff < 1.0, "above 0 and below 1")?;
+        }
+        if let Some(rate) = self.approval_rate {
+            within("approval_rate", rate, rate > 0.0 && rate < 1.0, "above 0 and below 1")?;
+        }
+        if self.cutoff.is_some() && self.approval_rate.is_some() {
+            return Err(Error::request("cutoff and approval_rate are both given; only one can hold"));
+        }
+        for (column, &direction) in &self.monotone {
+            within(
+                &format!("monotone of column «{column}»"),
+                direction,
+                (-1..=1).contains(&direction),
+                "1 (rising), -1 (falling) or 0 (free)",
+            )?;
+        }
+        if let Some(zone) = &self.tz {
+            jiff::tz::TimeZone::get(zone).map_err(|_| {
+                Error::request(format!("tz: «{zone}» is no time zone; allowed are IANA names such as Asia/Seoul"))
+            })?;
+        }
+        self.check_roles()
+    }
+
+    fn check_roles(&self) -> Result<()> {
+        let roles = self.roles();
+        for (i, (column, setting, _)) in roles.iter().enumerate() {
+            let Some((_, other, _)) = roles[..i].iter().find(|(c, _, _)| c == column) else { continue };
+            // An amount that is dropped still counts the money; it only is no feature.
+            if (*other, *setting) == ("amount", "drop") {
+                continue;
+            }
+            return Err(Error::request(if other == setting {
+                format!("{setting}: column «{column}» is named twice")
+            } else {
+                format!("column «{column}» has two roles, {other} and {setting}; a column has one")
+            }));
+        }
+        Ok(())
+    }
+
+    fn check_columns(&self, table: &Table) -> Result<()> {
+        for (column, setting, _) in self.roles() {
+            table.column(column).map_err(|e| e.at(setting))?;
+        }
+        let named = [
+            ("types", self.types.keys().collect::<Vec<_>>()),
+            ("missing", self.missing.keys().collect()),
+            ("monotone", self.monotone.keys().collect()),
+            ("purposes", self.purposes.keys().collect()),
+            ("sensitivity", self.sensitivity.keys().collect()),
+            ("units", self.units.keys().collect()),
+        ];
+        for (setting, columns) in named {
+            for column in columns {
+                table.column(column).map_err(|e| e.at(setting))?;
+            }
+        }
+        let time = self.time.as_deref().and_then(|name| table.columns.iter().find(|c| c.name == name));
+        match time {
+            Some(column) if column.kind != Kind::Time => Err(Error::request(format!(
+                "time: column «{}» is of kind {}; allowed is kind time",
+                column.name,
+                column.kind.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_feature(&self, column: &str, kind: Kind) -> Result<()> {
+        if kind == Kind::Identifier {
+            return Err(Error::request(format!(
+                "column «{column}» is an identifier and cannot be a feature; give it a role (id, group), drop it, or set \
+                 its type to number or category if it is none"
+            )));
+        }
+        if let Some(purposes) = self.purposes.get(column)
+            && !purposes.contains(&self.purpose)
+        {
+            let allowed = if purposes.is_empty() { "nothing".to_string() } else { purposes.join(", ") };
+            return Err(Error::request(format!(
+                "column «{column}» may be used for {allowed}, not for {}; drop it",
+                self.purpose
+            )));
+        }
+        if self.sensitivity.get(column) == Some(&Sensitivity::Special) {
+            return Err(Error::request(format!(
+                "column «{column}» has sensitivity special and cannot be a feature; drop it or make it protected"
+            )));
+        }
+        match self.monotone.get(column) {
+            Some(&direction) if direction != 0 && kind != Kind::Number => Err(Error::request(format!(
+                "monotone: column «{column}» is of kind {}; only a number can have a direction",
+                kind.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An error naming the setting, its value and what is allowed, unless `holds`.
+fn within(setting: &str, value: impl std::fmt::Display, holds: bool, allowed: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::request(format!("{setting}: {value} is not allowed; allowed is {allowed}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statera_data::ColumnInfo;
+
+    fn table() -> Table {
+        let kinds = [
+            ("key", Kind::Identifier),
+            ("day", Kind::Time),
+            ("income", Kind::Number),
+            ("region", Kind::Category),
+            ("sex", Kind::Category),
+            ("bad", Kind::Number),
+        ];
+        let columns = kinds.iter().map(|(name, kind)| ColumnInfo { name: (*name).into(), kind: *kind }).collect();
+        Table { columns, batches: Vec::new(), origin: "loans.csv".into() }
+    }
+
+    fn good() -> Settings {
+        Settings {
+            target: "bad".into(),
+            id: Some("key".into()),
+            time: Some("day".into()),
+            protected: vec!["sex".into()],
+            ..Settings::default()
+        }
+    }
+
+    fn check(change: impl Fn(&mut Settings), message: &str) {
+        let mut settings = good();
+        change(&mut settings);
+        match settings.check(&table()) {
+            Ok(()) => panic!("accepted; expected: {message}"),
+            Err(e) => assert!(e.is_request() && e.to_string().contains(message), "«{e}» does not contain «{message}»"),
+        }
+    }
+
+    #[test]
+    fn good_settings_pass_and_tell_roles() {
+        let settings = good();
+        settings.check(&table()).unwrap();
+        assert_eq!(settings.role("bad"), Role::Target);
+        assert_eq!(settings.role("sex"), Role::Protected);
+        assert_eq!(settings.role("income"), Role::Feature);
+        let features: Vec<String> =
+            table().columns.into_iter().map(|c| c.name).filter(|c| settings.is_feature(c)).collect();
+        assert_eq!(features, ["income", "region"]);
+    }
+
+    #[test]
+    fn amount_is_a_feature_unless_dropped() {
+        let mut settings = good();
+        settings.amount = Some("income".into());
+        assert!(settings.is_feature("income"));
+        settings.drop = vec!["income".into()];
+        settings.check(&table()).unwrap();
+        assert!(!settings.is_feature("income"));
+        assert_eq!(settings.role("income"), Role::Amount);
+    }
+
+    #[test]
+    fn refuses_by_message() {
+        check(|s| s.target = String::new(), "target: missing");
+        check(|s| s.target = "worse".into(), "target: loans.csv: no column «worse»; there are key, day, income");
+        check(|s| s.drop = vec!["sex".into()], "column «sex» has two roles, protected and drop");
+        check(|s| s.drop = vec!["region".into(), "region".into()], "drop: column «region» is named twice");
+        check(|s| s.group = Some("key".into()), "column «key» has two roles, id and group");
+        check(|s| s.id = None, "column «key» is an identifier and cannot be a feature");
+        check(|s| s.time = Some("income".into()), "time: column «income» is of kind number; allowed is kind time");
+        check(|s| s.test_share = 1.0, "test_share: 1 is not allowed; allowed is from 0 to 0.9");
+        check(|s| s.test_share = f64::NAN, "test_share: NaN is not allowed");
+        check(|s| s.folds = 1, "folds: 1 is not allowed; allowed is from 2 to 20");
+        check(|s| s.winsorize = Some(0.5), "winsorize: 0.5 is not allowed; allowed is above 0 and below 0.5");
+        check(|s| s.cutoff = Some(0.0), "cutoff: 0 is not allowed");
+        check(
+            |s| {
+                s.cutoff = Some(0.1);
+                s.approval_rate = Some(0.9);
+            },
+            "cutoff and approval_rate are both given",
+        );
+        check(|s| s.tz = Some("Asia/Soul".into()), "tz: «Asia/Soul» is no time zone");
+        check(|s| drop(s.monotone.insert("income".into(), 2)), "monotone of column «income»: 2 is not allowed");
+        check(|s| drop(s.monotone.insert("region".into(), 1)), "column «region» is of kind category; only a number");
+        check(|s| drop(s.types.insert("reg".into(), Kind::Text)), "types: loans.csv: no column «reg»");
+        check(
+            |s| drop(s.purposes.insert("income".into(), vec!["marketing".into()])),
+            "column «income» may be used for marketing, not for credit",
+        );
+        check(
+            |s| drop(s.sensitivity.insert("region".into(), Sensitivity::Special)),
+            "column «region» has sensitivity special",
+        );
+        check(|s| s.drop = vec!["income".into(), "region".into()], "no column is left to learn from");
+    }
+
+    #[test]
+    fn a_declared_identifier_is_no_feature_and_no_error() {
+        let mut settings = good();
+        settings.id = None;
+        settings.types.insert("key".into(), Kind::Identifier);
+        settings.check(&table()).unwrap();
+        assert!(!settings.is_feature("key"));
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        let text = "target = \"bad\"\ntest_shar = 0.1\n";
+        let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
+        assert!(error.contains("unknown field `test_shar`"), "{error}");
+        let settings: Settings = toml::from_str("target = \"bad\"\n[types]\nincome = \"category\"\n").unwrap();
+        assert_eq!(settings.types["income"], Kind::Category);
+        assert_eq!(settings.folds, 5);
+    }
+}

@@ -1,0 +1,181 @@
+//! How the training rows were distributed: kept for monitoring, and for drawing synthetic rows that resemble no customer.
+
+use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_schema::{DataType, Field, Schema as ArrowSchema};
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Kind, Result, Rng};
+use statera_data::conform::InputColumn;
+use statera_data::preparer::{category_cells, number_cells, time_cells};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Quantiles that are kept of a number.
+const N_QUANTILES: usize = 101;
+/// Levels that are kept of a category, the most frequent ones.
+const MAX_LEVELS: usize = 100;
+
+/// The distribution of one raw column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Distribution {
+    /// Numbers and times (microseconds UTC).
+    Quantiles {
+        /// Share of missing cells, 0 to 1.
+        missing: f64,
+        /// Quantiles 0, 1 %, … 100 % of the cells that are there; empty if none is.
+        values: Vec<f64>,
+    },
+    /// Levels with their shares among the cells that are there, the most frequent first.
+    Levels {
+        /// Share of missing cells, 0 to 1.
+        missing: f64,
+        /// Level and share.
+        levels: Vec<(String, f64)>,
+        /// Share of the levels that are not listed.
+        others: f64,
+    },
+}
+
+/// `reference.json`: the training rows' distributions, by raw column, and that of the margin.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// Training rows.
+    pub n_rows: usize,
+    /// By raw column.
+    pub columns: BTreeMap<String, Distribution>,
+    /// Quantiles 0, 1 %, … 100 % of the out-of-fold margins, one list per output.
+    pub margins: Vec<Vec<f64>>,
+}
+
+impl Reference {
+    /// The distributions of the columns `inputs` of a conformed batch.
+    pub fn of(batch: &RecordBatch, inputs: &[InputColumn]) -> Result<Reference> {
+        let mut columns = BTreeMap::new();
+        for input in inputs {
+            let column = batch
+                .column_by_name(&input.name)
+                .ok_or_else(|| Error::data(format!("column «{}» is missing", input.name)))?;
+            let distribution = match input.kind {
+                Kind::Number => quantiles_of(number_cells(&input.name, column)?),
+                Kind::Time => quantiles_of(
+                    time_cells(&input.name, column)?.into_iter().map(|t| t.map_or(f64::NAN, |t| t as f64)).collect(),
+                ),
+                _ => levels_of(category_cells(&input.name, column)?),
+            };
+            columns.insert(input.name.clone(), distribution);
+        }
+        Ok(Reference { n_rows: batch.num_rows(), columns, margins: Vec::new() })
+    }
+
+    /// `n` synthetic rows: every column is drawn by itself from its distribution, so that a row describes nobody; some
+    /// cells are missing and some levels unknown, whatever the training rows had.
+    pub fn draw(&self, inputs: &[InputColumn], n: usize, seed: u64) -> Result<RecordBatch> {
+        let mut fields = Vec::new();
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for (i, input) in inputs.iter().enumerate() {
+            let distribution = self.columns.get(&input.name).ok_or_else(|| {
+                Error::damaged(format!("reference.json: no distribution of column «{}»", input.name))
+            })?;
+            let mut rng = Rng::fork(seed, i as u64);
+            fields.push(Field::new(&input.name, input.data_type.clone(), true));
+            arrays.push(match distribution {
+                Distribution::Quantiles { missing, values } => {
+                    let cells = (0..n).map(|_| draw_number(&mut rng, *missing, values)).collect();
+                    number_array(cells, &input.data_type)?
+                }
+                Distribution::Levels { missing, levels, .. } => {
+                    Arc::new((0..n).map(|_| draw_level(&mut rng, *missing, levels)).collect::<StringArray>())
+                }
+            });
+        }
+        RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays).map_err(|e| Error::damaged(e.to_string()))
+    }
+}
+
+/// Quantiles 0, 1 %, … 100 % of values without NaN.
+pub fn quantiles(mut values: Vec<f64>) -> Vec<f64> {
+    if values.is_empty() {
+        return values;
+    }
+    values.sort_unstable_by(f64::total_cmp);
+    let last = values.len() - 1;
+    (0..N_QUANTILES).map(|q| values[(last * q + (N_QUANTILES - 1) / 2) / (N_QUANTILES - 1)]).collect()
+}
+
+fn quantiles_of(cells: Vec<f64>) -> Distribution {
+    let n = cells.len().max(1);
+    let there: Vec<f64> = cells.into_iter().filter(|v| !v.is_nan()).collect();
+    Distribution::Quantiles { missing: (n - there.len().min(n)) as f64 / n as f64, values: quantiles(there) }
+}
+
+fn levels_of(cells: &StringArray) -> Distribution {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for level in cells.iter().flatten() {
+        *counts.entry(level).or_default() += 1;
+    }
+    let there: usize = counts.values().sum();
+    let mut order: Vec<(&str, usize)> = counts.into_iter().collect();
+    order.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    let share = |count: usize| count as f64 / there.max(1) as f64;
+    let others = order.iter().skip(MAX_LEVELS).map(|o| share(o.1)).sum();
+    let levels = order.into_iter().take(MAX_LEVELS).map(|(level, count)| (level.to_string(), share(count))).collect();
+    let n = cells.len().max(1);
+    Distribution::Levels { missing: (n - there.min(n)) as f64 / n as f64, levels, others }
+}
+
+fn draw_number(rng: &mut Rng, missing: f64, values: &[f64]) -> Option<f64> {
+    let (nothing, u) = (rng.uniform(), rng.uniform());
+    if values.is_empty() || nothing < missing.max(0.02) {
+        return None;
+    }
+    let at = u * (values.len() - 1) as f64;
+    let (low, share) = (at as usize, at - at.floor());
+    let high = (low + 1).min(values.len() - 1);
+    Some(values[low] + share * (values[high] - values[low]))
+}
+
+fn draw_level(rng: &mut Rng, missing: f64, levels: &[(String, f64)]) -> Option<String> {
+    let (nothing, mut u) = (rng.uniform(), rng.uniform());
+    if nothing < missing.max(0.02) {
+        return None;
+    }
+    if nothing > 0.98 {
+        return Some("a level that training did not see".into());
+    }
+    for (level, share) in levels {
+        if u < *share {
+            return Some(level.clone());
+        }
+        u -= share;
+    }
+    levels.first().map(|l| l.0.clone())
+}
+
+fn number_array(cells: Vec<Option<f64>>, data_type: &DataType) -> Result<ArrayRef> {
+    Ok(match data_type {
+        DataType::Int64 => Arc::new(cells.into_iter().map(|v| v.map(|v| v.round() as i64)).collect::<Int64Array>()),
+        DataType::Float64 => Arc::new(cells.into_iter().collect::<Float64Array>()),
+        DataType::Decimal128(precision, scale) => {
+            let unit = 10f64.powi(i32::from(*scale));
+            let cells = cells.into_iter().map(|v| v.map(|v| (v * unit).round() as i128));
+            let array = cells.collect::<Decimal128Array>().with_precision_and_scale(*precision, *scale);
+            Arc::new(array.map_err(|e| Error::damaged(e.to_string()))?)
+        }
+        DataType::Timestamp(..) => Arc::new(
+            cells
+                .into_iter()
+                .map(|v| v.map(|v| v.round() as i64))
+                .collect::<TimestampMicrosecondArray>()
+                .with_timezone_opt(timezone(data_type)),
+        ),
+        other => return Err(Error::damaged(format!("schema.json: a number cannot be {other}"))),
+    })
+}
+
+fn timezone(data_type: &DataType) -> Option<Arc<str>> {
+    match data_type {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    }
+}

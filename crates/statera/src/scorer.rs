@@ -1,0 +1,212 @@
+//! The one scoring function: training's evaluation, batch scoring and everything served later call [`Scorer::score`].
+//!
+//! It gives the same bits for a row alone or in any batch, with any number of threads, on any x86-64 CPU: preparing is
+//! row by row, models predict through `statera-kernel`, members are summed in their order, calibration has its own
+//! arithmetic.
+
+use arrow_array::RecordBatch;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use statera_core::{Attributions, Background, Error, Model, Result, Task};
+use statera_data::conform::{self, InputColumn};
+use statera_data::preparer::Preparer;
+use statera_learn::calibration::Calibrator;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows that are prepared and scored as one piece; small enough to stay in a core's cache.
+const BLOCK_ROWS: usize = 4096;
+
+/// What a model was trained on and what it answers: `schema.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schema {
+    /// What is predicted.
+    pub task: Task,
+    /// Name of the target column.
+    pub target: String,
+    /// Classes by index; of two, the second is the event.
+    pub classes: Vec<String>,
+    /// The raw columns that are read, in the order of training.
+    pub inputs: Vec<InputColumn>,
+    /// The row's name, where one was declared.
+    pub id: Option<String>,
+    /// The observation time, where one was declared.
+    pub time: Option<String>,
+    /// IANA zone of times that name none.
+    pub tz: String,
+    /// Values that stand for something else than an amount, by column.
+    pub sentinels: BTreeMap<String, Vec<String>>,
+    /// Unit by column.
+    pub units: BTreeMap<String, String>,
+    /// Sensitivity by column.
+    pub sensitivity: BTreeMap<String, crate::project::Sensitivity>,
+    /// What a column may be used for, by column.
+    pub purposes: BTreeMap<String, Vec<String>>,
+    /// What the model is for.
+    pub purpose: String,
+}
+
+/// One of the models whose margins are averaged, with the preparer fitted on the same rows.
+pub struct Member {
+    /// Turns raw columns into the model's features.
+    pub preparer: Arc<Preparer>,
+    /// The model.
+    pub model: Box<dyn Model>,
+}
+
+/// Margins and probabilities of rows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scored {
+    /// Values a row has: 1 (binary: of the event; regression: the prediction) or the number of classes.
+    pub n_outputs: usize,
+    /// Row-major margins.
+    pub margins: Vec<f64>,
+    /// Row-major calibrated probabilities; for a regression the predictions again.
+    pub probabilities: Vec<f64>,
+}
+
+/// Everything needed to score a raw row.
+pub struct Scorer {
+    schema: Schema,
+    members: Vec<Member>,
+    calibrator: Calibrator,
+}
+
+impl Scorer {
+    /// A scorer of its parts; `members` is not empty.
+    pub fn new(schema: Schema, members: Vec<Member>, calibrator: Calibrator) -> Self {
+        assert!(!members.is_empty(), "a scorer has at least one member");
+        Scorer { schema, members, calibrator }
+    }
+
+    /// What it reads and answers.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    /// The models whose margins are averaged.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+    /// From margins to probabilities.
+    pub fn calibrator(&self) -> &Calibrator {
+        &self.calibrator
+    }
+    /// The same models with another calibrator.
+    #[must_use]
+    pub fn with_calibrator(self, calibrator: Calibrator) -> Self {
+        Scorer { calibrator, ..self }
+    }
+
+    /// Scores raw rows: columns by name, in any order, of any type that converts without loss; others are ignored.
+    ///
+    /// # Errors
+    /// Missing columns and cells that cannot be what they were in training; the message names column, row and value.
+    pub fn score(&self, batch: &RecordBatch) -> Result<Scored> {
+        let (inputs, _) = conform::conform(batch, &self.schema.inputs)?;
+        self.score_conformed(&inputs)
+    }
+
+    /// Scores a batch that already has the schema's columns and types.
+    pub(crate) fn score_conformed(&self, inputs: &RecordBatch) -> Result<Scored> {
+        let margins = self.blocks(inputs, |block| self.margins(block))?.concat();
+        let n_outputs = self.schema.task.n_outputs();
+        let calibrate = |margins: &[f64]| self.calibrator.probabilities(self.schema.task, margins);
+        let probabilities = margins.par_chunks(n_outputs * BLOCK_ROWS).map(calibrate).collect::<Vec<_>>().concat();
+        Ok(Scored { n_outputs, margins, probabilities })
+    }
+
+    /// What each raw column adds to the margins, averaged over the members as the margins are.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn attribute(&self, batch: &RecordBatch) -> Result<Attributions> {
+        let (inputs, _) = conform::conform(batch, &self.schema.inputs)?;
+        let blocks = self.blocks(&inputs, |block| self.attribute_block(block))?;
+        let mut all = Attributions::default();
+        for block in blocks {
+            let values = std::mem::take(&mut all.values);
+            all = Attributions { values, ..block.clone() };
+            all.values.extend(block.values);
+        }
+        Ok(all)
+    }
+
+    /// Names of the raw columns in the order of [`Attributions`].
+    pub fn raw_columns(&self) -> &[String] {
+        self.members[0].preparer.raw_columns()
+    }
+
+    fn blocks<T: Send>(&self, inputs: &RecordBatch, f: impl Fn(&RecordBatch) -> Result<T> + Sync) -> Result<Vec<T>> {
+        let n_blocks = inputs.num_rows().div_ceil(BLOCK_ROWS).max(1);
+        (0..n_blocks)
+            .into_par_iter()
+            .map(|block| {
+                let first = block * BLOCK_ROWS;
+                f(&inputs.slice(first, BLOCK_ROWS.min(inputs.num_rows() - first)))
+                    .map_err(|e| if first == 0 { e } else { e.at(format!("rows from {}", first + 1)) })
+            })
+            .collect()
+    }
+
+    fn margins(&self, block: &RecordBatch) -> Result<Vec<f64>> {
+        let mut sum = vec![0.0; block.num_rows() * self.schema.task.n_outputs()];
+        let mut prepared = Prepared::default();
+        for member in &self.members {
+            let scores = member.model.predict(prepared.frame(&member.preparer, block)?)?;
+            if scores.margins.len() != sum.len() {
+                return Err(Error::damaged("the model has another number of outputs than schema.json says"));
+            }
+            sum.iter_mut().zip(&scores.margins).for_each(|(sum, margin)| *sum += margin);
+        }
+        let n_members = self.members.len() as f64;
+        sum.iter_mut().for_each(|sum| *sum /= n_members);
+        Ok(sum)
+    }
+
+    fn attribute_block(&self, block: &RecordBatch) -> Result<Attributions> {
+        let n_members = self.members.len() as f64;
+        let mut prepared = Prepared::default();
+        let mut all: Option<Attributions> = None;
+        for member in &self.members {
+            let one = member.model.attribute(prepared.frame(&member.preparer, block)?, &Background::default())?;
+            match &mut all {
+                None => all = Some(one),
+                Some(all) => {
+                    all.base.iter_mut().zip(&one.base).for_each(|(a, b)| *a += b);
+                    all.values.iter_mut().zip(&one.values).for_each(|(a, b)| *a += b);
+                }
+            }
+        }
+        let mut all = all.unwrap_or_default();
+        all.base.iter_mut().for_each(|v| *v /= n_members);
+        all.values.iter_mut().for_each(|v| *v /= n_members);
+        Ok(all)
+    }
+}
+
+/// The features of a block, kept while members share a preparer.
+#[derive(Default)]
+struct Prepared {
+    of: Option<Arc<Preparer>>,
+    frame: statera_core::Frame,
+}
+
+impl Prepared {
+    fn frame(&mut self, preparer: &Arc<Preparer>, block: &RecordBatch) -> Result<&statera_core::Frame> {
+        if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, preparer)) {
+            self.frame = preparer.transform(block)?;
+            self.of = Some(preparer.clone());
+        }
+        Ok(&self.frame)
+    }
+}
+
+/// Members whose preparers are equal share one, so that a block is prepared once for all of them.
+pub fn share_preparers(members: &mut [Member]) {
+    for i in 1..members.len() {
+        if let Some(same) = (0..i).find(|&j| members[j].preparer == members[i].preparer) {
+            members[i].preparer = members[same].preparer.clone();
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! From a table and the settings to what candidates are fitted on: one batch, the columns that are features, the target
+//! as numbers, and what splits and figures need.
+
+use crate::project::Settings;
+use crate::rows;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow_schema::DataType;
+use statera_core::{Error, Kind, Result, Role, Task};
+use statera_data::preparer::{category_cells, number_cells, time_cells};
+use statera_data::{ColumnInfo, Table, personal};
+use std::collections::{BTreeMap, HashMap};
+
+/// More classes than this are taken for a mistake.
+pub const MAX_CLASSES: usize = 100;
+
+/// Values that mean the event when a target has two and none was named, lower case.
+const EVENT_WORDS: [&str; 13] =
+    ["1", "1.0", "true", "yes", "y", "bad", "default", "defaulted", "fraud", "churn", "event", "positive", "failed"];
+
+/// What candidates are fitted on.
+#[derive(Debug, Clone)]
+pub struct TrainingSet {
+    /// The rows that are used, with every column of the table.
+    pub batch: RecordBatch,
+    /// Kinds of the batch's columns, in its order.
+    pub columns: Vec<ColumnInfo>,
+    /// Raw columns that are features, with their kinds, in the table's order.
+    pub features: Vec<(String, Kind)>,
+    /// What is predicted.
+    pub task: Task,
+    /// Names of the classes by index; for a binary task the second is the event. Empty for a regression.
+    pub classes: Vec<String>,
+    /// Binary 0/1, class index, or value.
+    pub target: Vec<f64>,
+    /// Importance of rows.
+    pub weight: Option<Vec<f64>>,
+    /// Microseconds UTC.
+    pub time: Option<Vec<i64>>,
+    /// Rows of equal group belong together.
+    pub group: Option<Vec<u64>>,
+    /// Money at stake.
+    pub amount: Option<Vec<f64>>,
+    /// The bank's present score.
+    pub baseline: Option<Vec<f64>>,
+    /// Fingerprint of the table as it was read.
+    pub fingerprint: String,
+    /// What the user should know: rows dropped, columns left out.
+    pub notes: Vec<String>,
+}
+
+impl TrainingSet {
+    /// Checks the settings against the table and takes it apart.
+    ///
+    /// # Errors
+    /// What [`Settings::check`] refuses; personal data among the features; a target, weight, time or baseline that
+    /// cannot be used. Messages name column, row (1 is the first) and value.
+    pub fn new(table: Table, settings: &Settings) -> Result<TrainingSet> {
+        let mut notes = Vec::new();
+        let settings = &leave_out_keys_and_text(&table, settings, &mut notes);
+        settings.check(&table)?;
+        let Table { columns, batches, origin } = table;
+        let batch = arrow_select::concat::concat_batches(&batches[0].schema(), &batches)
+            .map_err(|e| Error::data(format!("{origin}: {e}")))?;
+        drop(batches);
+        if batch.num_rows() < 2 {
+            return Err(Error::data(format!("{origin}: {} row; training needs at least 2", batch.num_rows())));
+        }
+        let digests = rows::row_digests(&batch);
+        let fingerprint = rows::fingerprint(&batch, &digests);
+        let batch = without_repeats(batch, &digests, settings, &mut notes)?;
+        let features: Vec<(String, Kind)> =
+            columns.iter().filter(|c| settings.is_feature(&c.name)).map(|c| (c.name.clone(), c.kind)).collect();
+        refuse_personal_data(&batch, &features)?;
+        let (task, classes, target) = target_of(&batch, &columns, settings)?;
+        let numbers = |role: &Option<String>, what: &str| -> Result<Option<Vec<f64>>> {
+            role.as_ref().map(|name| complete_numbers(&batch, name, what)).transpose()
+        };
+        let weight = numbers(&settings.weight, "a weight")?;
+        check_weights(weight.as_deref(), settings)?;
+        let set = TrainingSet {
+            weight,
+            amount: numbers(&settings.amount, "an amount")?,
+            baseline: numbers(&settings.baseline, "a score")?,
+            time: settings.time.as_ref().map(|name| complete_times(&batch, name)).transpose()?,
+            group: settings.group.as_ref().map(|name| groups(&batch, name)).transpose()?,
+            batch,
+            columns,
+            features,
+            task,
+            classes,
+            target,
+            fingerprint,
+            notes,
+        };
+        Ok(set)
+    }
+
+    /// Rows.
+    pub fn n_rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+}
+
+/// Keys and free text without a role are no features: they are left out, and the user is told.
+fn leave_out_keys_and_text(table: &Table, settings: &Settings, notes: &mut Vec<String>) -> Settings {
+    let mut settings = settings.clone();
+    for column in &table.columns {
+        let untold = settings.role(&column.name) == Role::Feature && !settings.types.contains_key(&column.name);
+        let what = match column.kind {
+            Kind::Identifier => "a key",
+            Kind::Text => "free text",
+            _ => continue,
+        };
+        if untold {
+            notes.push(format!("column «{}» is {what} and was left out", column.name));
+            settings.drop.push(column.name.clone());
+        } else if column.kind == Kind::Text && settings.role(&column.name) == Role::Feature {
+            settings.drop.push(column.name.clone());
+        }
+    }
+    settings
+}
+
+/// Exact repeats of a row that has an id are one row sent twice; without an id they may be two alike customers.
+fn without_repeats(
+    batch: RecordBatch,
+    digests: &[[u8; 16]],
+    settings: &Settings,
+    notes: &mut Vec<String>,
+) -> Result<RecordBatch> {
+    let distinct = rows::distinct_rows(digests);
+    let repeats = batch.num_rows() - distinct.len();
+    if repeats == 0 {
+        return Ok(batch);
+    }
+    if settings.id.is_none() {
+        notes.push(format!("{repeats} rows repeat another one exactly; they stay, because no --id tells rows apart"));
+        return Ok(batch);
+    }
+    notes.push(format!("{repeats} rows that repeat another one exactly were dropped"));
+    take_rows(&batch, &distinct)
+}
+
+/// The rows at `rows`, in that order.
+pub(crate) fn take_rows(batch: &RecordBatch, rows: &[usize]) -> Result<RecordBatch> {
+    let index = UInt64Array::from_iter_values(rows.iter().map(|&r| r as u64));
+    arrow_select::take::take_record_batch(batch, &index).map_err(|e| Error::data(e.to_string()))
+}
+
+fn refuse_personal_data(batch: &RecordBatch, features: &[(String, Kind)]) -> Result<()> {
+    for (name, _) in features {
+        let Some(column) = batch.column_by_name(name) else { continue };
+        if let Some(found) = personal::detect_array(name, std::slice::from_ref(column)) {
+            return Err(Error::data(format!(
+                "column «{name}» holds {} ({:.0} % of its cells); a person's identifier cannot be a feature; leave it out \
+                 with --drop {name}",
+                found.detector,
+                found.share * 100.0
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn column_of<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| Error::request(format!("no column «{name}»")))
+}
+
+/// A column of numbers without a missing cell.
+pub(crate) fn complete_numbers(batch: &RecordBatch, name: &str, what: &str) -> Result<Vec<f64>> {
+    let cells = number_cells(name, column_of(batch, name)?)?;
+    match cells.iter().position(|v| v.is_nan()) {
+        Some(row) => Err(Error::data(format!("column «{name}», row {}: missing; {what} is a number", row + 1))),
+        None => Ok(cells),
+    }
+}
+
+fn complete_times(batch: &RecordBatch, name: &str) -> Result<Vec<i64>> {
+    let cells = time_cells(name, column_of(batch, name)?)?;
+    let complete = |(row, cell): (usize, Option<i64>)| {
+        cell.ok_or_else(|| Error::data(format!("column «{name}», row {}: missing; every row needs a time", row + 1)))
+    };
+    cells.into_iter().enumerate().map(complete).collect()
+}
+
+fn check_weights(weight: Option<&[f64]>, settings: &Settings) -> Result<()> {
+    let Some(weight) = weight else { return Ok(()) };
+    let name = settings.weight.as_deref().unwrap_or_default();
+    if let Some(row) = weight.iter().position(|&w| w < 0.0) {
+        return Err(Error::data(format!(
+            "column «{name}», row {}: {} is negative; a weight is 0 or more",
+            row + 1,
+            weight[row]
+        )));
+    }
+    if weight.iter().sum::<f64>() <= 0.0 {
+        return Err(Error::data(format!("column «{name}»: every weight is 0; some must be positive")));
+    }
+    Ok(())
+}
+
+/// Group numbers in order of first appearance; a missing cell is a group of its own.
+fn groups(batch: &RecordBatch, name: &str) -> Result<Vec<u64>> {
+    let texts = texts_of(column_of(batch, name)?);
+    let mut numbers: HashMap<String, u64> = HashMap::new();
+    let mut next = 0;
+    let mut group = |text: Option<String>| {
+        let Some(text) = text else {
+            next += 1;
+            return next - 1;
+        };
+        *numbers.entry(text).or_insert_with(|| {
+            next += 1;
+            next - 1
+        })
+    };
+    Ok(texts.into_iter().map(&mut group).collect())
+}
+
+/// Cells as text, the way a level is written.
+pub fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return texts.iter().map(|t| t.map(str::to_string)).collect();
+    }
+    if column.data_type() == &DataType::Int64 {
+        return column.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| v.to_string())).collect();
+    }
+    match number_cells("", column) {
+        Ok(cells) => cells.into_iter().map(|v| (!v.is_nan()).then(|| v.to_string())).collect(),
+        Err(_) => match time_cells("", column) {
+            Ok(cells) => cells.into_iter().map(|t| t.map(|t| t.to_string())).collect(),
+            Err(_) => vec![None; column.len()],
+        },
+    }
+}
+
+/// What is predicted, the classes' names, and the target as numbers.
+fn target_of(
+    batch: &RecordBatch,
+    columns: &[ColumnInfo],
+    settings: &Settings,
+) -> Result<(Task, Vec<String>, Vec<f64>)> {
+    let name = &settings.target;
+    let column = column_of(batch, name)?;
+    let missing = column.null_count();
+    if missing > 0 {
+        let row = (0..column.len()).find(|&r| column.is_null(r)).unwrap_or(0);
+        return Err(Error::data(format!(
+            "target «{name}» is missing in {missing} of {} rows (first in row {}); remove those rows",
+            column.len(),
+            row + 1
+        )));
+    }
+    let texts = texts_of(column);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in texts.iter().flatten() {
+        *counts.entry(text).or_default() += 1;
+        if counts.len() > MAX_CLASSES {
+            break;
+        }
+    }
+    if counts.len() < 2 {
+        let only = counts.keys().next().copied().unwrap_or_default();
+        return Err(Error::data(format!("target «{name}» is «{only}» in every row; it must take at least two values")));
+    }
+    let kind = columns.iter().find(|c| c.name == *name).map_or(Kind::Number, |c| c.kind);
+    if counts.len() > 2 && kind == Kind::Number && settings.positive.is_none() {
+        return Ok((Task::Regression, Vec::new(), number_cells(name, column)?));
+    }
+    if counts.len() > MAX_CLASSES {
+        return Err(Error::data(format!("target «{name}» has more than {MAX_CLASSES} values; at most {MAX_CLASSES} classes can be told apart")));
+    }
+    let classes = class_order(name, &counts, settings.positive.as_deref())?;
+    let index: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();
+    let target = texts.iter().flatten().map(|t| index[t.as_str()] as f64).collect();
+    let task = if classes.len() == 2 { Task::Binary } else { Task::Classes(classes.len()) };
+    Ok((task, classes, target))
+}
+
+/// Classes by index; of two, the event is the second.
+fn class_order(name: &str, counts: &BTreeMap<&str, usize>, positive: Option<&str>) -> Result<Vec<String>> {
+    let listed = || counts.iter().map(|(v, n)| format!("«{v}» ({n} rows)")).collect::<Vec<_>>().join(", ");
+    let mut classes: Vec<String> = counts.keys().map(|c| (*c).to_string()).collect();
+    if counts.len() > 2 {
+        return match positive {
+            Some(positive) => Err(Error::data(format!(
+                "target «{name}» has {} values where --positive {positive} asks for two: {}",
+                counts.len(),
+                listed()
+            ))),
+            None => Ok(classes),
+        };
+    }
+    let event = match positive {
+        Some(positive) => classes.iter().position(|c| c == positive).ok_or_else(|| {
+            Error::request(format!("--positive {positive}: target «{name}» has no such value; it has {}", listed()))
+        })?,
+        None => {
+            let likely: Vec<usize> =
+                (0..2).filter(|&i| EVENT_WORDS.contains(&classes[i].to_lowercase().as_str())).collect();
+            let [event] = likely[..] else {
+                return Err(Error::request(format!(
+                    "target «{name}» has the values {}; name the one that is the event with --positive",
+                    listed()
+                )));
+            };
+            event
+        }
+    };
+    if event == 0 {
+        classes.reverse();
+    }
+    Ok(classes)
+}
+
+/// The target of new rows by the classes of training, for evaluation.
+///
+/// # Errors
+/// A value that is no class, or a cell that is missing.
+pub fn target_by_classes(batch: &RecordBatch, name: &str, task: Task, classes: &[String]) -> Result<Vec<f64>> {
+    let column = column_of(batch, name)?;
+    if task == Task::Regression {
+        return complete_numbers(batch, name, "a target");
+    }
+    let class_of = |(row, text): (usize, Option<String>)| {
+        let text = text.ok_or_else(|| Error::data(format!("target «{name}», row {}: missing", row + 1)))?;
+        let index = classes.iter().position(|c| *c == text || same_number(c, &text)).ok_or_else(|| {
+            Error::data(format!("target «{name}», row {}: «{text}» is not one of {}", row + 1, classes.join(", ")))
+        })?;
+        Ok(index as f64)
+    };
+    texts_of(column).into_iter().enumerate().map(class_of).collect()
+}
+
+/// `1` and `1.0` are one class when a column is read as integers once and as floats another time.
+fn same_number(a: &str, b: &str) -> bool {
+    matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
+}

@@ -1,0 +1,133 @@
+//! The contract battery: every model family, through the whole pipeline.
+
+mod common;
+
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
+use common::{of_batch, settings, table};
+use statera::bundle::Bundle;
+use statera::models::{MODELS, ModelFamily};
+use statera::pipeline::{self, Trained};
+use statera::project::Settings;
+use statera_core::{Result, Run, Task};
+use statera_data::Table;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn train(table: Table, settings: &Settings) -> Result<Trained> {
+    pipeline::train(table, settings, &BTreeMap::new(), None, &Run::new(settings.seed, 2))
+}
+
+/// Every family with every task it can do, and the target that goes with it.
+fn cases() -> Vec<(&'static ModelFamily, &'static str)> {
+    let tasks = [(Task::Binary, "bad"), (Task::Classes(3), "region"), (Task::Regression, "loss")];
+    MODELS.iter().flat_map(|m| tasks.iter().filter(|(t, _)| (m.does)(*t)).map(move |(_, c)| (m, *c))).collect()
+}
+
+/// Rows whose region is one of three, where the region is the target.
+fn rows_for(target: &str, n: usize) -> Table {
+    let table = table(n, 5);
+    if target != "region" {
+        return table;
+    }
+    let batch = &table.batches[0];
+    let region = batch.column_by_name("region").unwrap().as_any().downcast_ref::<StringArray>().unwrap();
+    let known = |r: &usize| matches!(region.iter().nth(*r).flatten(), Some("north" | "south" | "east"));
+    let rows = UInt64Array::from_iter_values((0..n).filter(known).map(|r| r as u64));
+    of_batch(arrow_select::take::take_record_batch(batch, &rows).unwrap())
+}
+
+#[test]
+fn every_model_learns_and_returns_through_its_bundle_to_the_same_bytes() {
+    for (family, target) in cases() {
+        let name = format!("{} for {target}", family.name);
+        let table = rows_for(target, 1500);
+        let batch = table.batches[0].clone();
+        let mut trained = train(table, &settings(target, family.name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.statera");
+        let run = Run::new(1, 2);
+        trained.bundle.write(&path, false, &run).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut read = Bundle::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let scored = trained.bundle.scorer.score(&batch).unwrap();
+        assert!(scored.margins.iter().chain(&scored.probabilities).all(|v| v.is_finite()), "{name}");
+        assert_eq!(scored, read.scorer.score(&batch).unwrap(), "{name}");
+        let again = dir.path().join("b.zip");
+        read.write(&again, false, &run).unwrap();
+        assert_eq!(trained.bundle.digest().unwrap(), Bundle::read(&again).unwrap().digest().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn every_model_survives_what_training_did_not_have() {
+    for (family, target) in cases() {
+        let name = format!("{} for {target}", family.name);
+        let trained = train(rows_for(target, 1500), &settings(target, family.name)).unwrap();
+        let all = table(50, 8).batches[0].clone();
+        let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+        for field in all.schema().fields() {
+            let column: ArrayRef = match field.name().as_str() {
+                "debt" | "income" => Arc::new(Float64Array::from(vec![None::<f64>; 50])),
+                "region" => Arc::new(StringArray::from(vec![Some("somewhere else"); 50])),
+                other => all.column_by_name(other).unwrap().clone(),
+            };
+            columns.push((field.name().clone(), column));
+        }
+        let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+        let scored = trained.bundle.scorer.score(&batch).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(scored.probabilities.iter().all(|v| v.is_finite()), "{name}");
+    }
+}
+
+#[test]
+fn every_model_refuses_a_table_without_its_columns() {
+    for (family, target) in cases() {
+        let trained = train(rows_for(target, 1500), &settings(target, family.name)).unwrap();
+        let all = table(10, 8).batches[0].clone();
+        let keep: Vec<usize> =
+            all.schema().fields().iter().enumerate().filter(|(_, f)| f.name() != "debt").map(|(i, _)| i).collect();
+        let error = trained.bundle.scorer.score(&all.project(&keep).unwrap()).expect_err("a column is missing");
+        assert!(error.to_string().contains("«debt»"), "{}: {error}", family.name);
+    }
+}
+
+#[test]
+fn every_attribution_sums_to_the_margin() {
+    for (family, target) in cases() {
+        let name = format!("{} for {target}", family.name);
+        let table = rows_for(target, 1500);
+        let batch = table.batches[0].slice(0, 300);
+        let trained = train(table, &settings(target, family.name)).unwrap();
+        let scored = trained.bundle.scorer.score(&batch).unwrap();
+        let parts = trained.bundle.scorer.attribute(&batch).unwrap();
+        let (low, high) = scored.margins.iter().fold((f64::MAX, f64::MIN), |(l, h), m| (l.min(*m), h.max(*m)));
+        for row in 0..batch.num_rows() {
+            for output in 0..scored.n_outputs {
+                let sum = parts.base[output] + parts.of(row, output).iter().sum::<f64>();
+                let margin = scored.margins[row * scored.n_outputs + output];
+                assert!((sum - margin).abs() < 1e-6 * (high - low), "{name}, row {row}: {sum} against {margin}");
+            }
+        }
+    }
+}
+
+#[test]
+fn training_is_the_same_bytes_for_a_seed_and_any_threads() {
+    for (family, target) in cases() {
+        let digest = |threads: usize, seed: u64| {
+            let settings = Settings { seed, ..settings(target, family.name) };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let run = Run::new(seed, threads);
+                let table = rows_for(target, 1500);
+                let mut trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &run).unwrap();
+                let dir = tempfile::tempdir().unwrap();
+                trained.bundle.write(&dir.path().join("a.statera"), false, &run).unwrap();
+                trained.bundle.digest().unwrap()
+            })
+        };
+        let one = digest(1, 3);
+        assert_eq!(one, digest(2, 3), "{} for {target}: two threads", family.name);
+        assert_eq!(one, digest(3, 3), "{} for {target}: three threads", family.name);
+        assert_ne!(one, digest(1, 4), "{} for {target}: another seed", family.name);
+    }
+}
