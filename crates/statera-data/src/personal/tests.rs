@@ -38,7 +38,7 @@ fn with_luhn(mut text: String) -> String {
                 d / 10 + d % 10
             })
             .sum();
-        if sum % 10 == 0 {
+        if sum.is_multiple_of(10) {
             break;
         }
         text.pop();

@@ -44,13 +44,17 @@ pub(super) fn line(values: &[f64], n_places: usize, top: f64, width: f64, height
     points.join(" ")
 }
 
-/// The least of 1, 2, 2.5, 5 times a power of ten that is not below `value`.
+/// The least number not below `value` whose half is as short to write.
 pub(super) fn nice_top(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
     let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|&top| top >= value * (1.0 - 1e-9)).unwrap_or(value)
+    [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
+        .into_iter()
+        .map(|m| m * power)
+        .find(|&top| top >= value * (1.0 - 1e-9))
+        .unwrap_or(value)
 }
 
 /// Eighths of a line by count, at most `max` characters; where there are more counts, neighbours are averaged.
@@ -59,7 +63,8 @@ pub(super) fn sparkline(counts: &[usize], max: usize) -> String {
         return String::new();
     }
     let mean = |c: &[usize]| c.iter().sum::<usize>() as f64 / c.len() as f64;
-    let means: Vec<f64> = counts.chunks(counts.len().div_ceil(max)).map(mean).collect();
+    let (n, n_chars) = (counts.len(), counts.len().min(max));
+    let means: Vec<f64> = (0..n_chars).map(|i| mean(&counts[i * n / n_chars..(i + 1) * n / n_chars])).collect();
     let most = means.iter().copied().fold(0.0, f64::max);
     let eighth = |&n: &f64| match n {
         0.0 => ' ',
@@ -75,7 +80,7 @@ mod tests {
     #[test]
     fn sparklines_show_counts() {
         assert_eq!(sparkline(&[0, 1, 4, 8], 10), " ▁▄█");
-        assert_eq!(sparkline(&[8, 8, 4, 4, 2], 3), "█▄▂");
+        assert_eq!(sparkline(&[8, 4, 4, 2, 2], 3), "█▄▂");
         assert_eq!(sparkline(&[], 3), "");
         assert_eq!(sparkline(&[0, 0], 3), "  ");
     }
@@ -90,7 +95,7 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        for (value, top) in [(0.0, 1.0), (0.07, 0.1), (0.21, 0.25), (0.25, 0.25), (3.0, 5.0), (17.0, 20.0)] {
+        for (value, top) in [(0.0, 1.0), (0.07, 0.08), (0.21, 0.24), (0.25, 0.3), (3.0, 3.0), (17.0, 20.0)] {
             assert!((nice_top(value) - top).abs() < 1e-12, "{value}: {}", nice_top(value));
         }
         assert_eq!(line(&[0.0, 0.5, 1.0], 3, 1.0, 100.0, 20.0), "0.0,20.0 50.0,10.0 100.0,0.0");

@@ -21,7 +21,7 @@ pub struct Duplicates {
     pub n_exact: usize,
     /// The same with the columns of `without` left aside; equal to `n_exact` where there are none.
     pub n_without_ids: usize,
-    /// Columns left aside: identifiers and columns that name rows.
+    /// Columns left aside: those in which nearly every cell differs, and the declared id.
     pub without: Vec<String>,
 }
 

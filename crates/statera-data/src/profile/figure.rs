@@ -5,10 +5,12 @@ pub(super) fn count(n: usize) -> String {
     group(&n.to_string())
 }
 
-/// A share of 0 to 1 as a percentage with one decimal; what is not zero never reads as zero, nor what is not all as all.
+/// A share of 0 to 1 as a percentage with one decimal, none or all without; what is not zero never reads as zero, nor what is not all as all.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if share > 0.0 && percent < 0.05 {
+    if share == 0.0 || share == 1.0 {
+        format!("{percent:.0} %")
+    } else if share > 0.0 && percent < 0.05 {
         "< 0.1 %".into()
     } else if share < 1.0 && percent >= 99.95 {
         "> 99.9 %".into()
@@ -90,8 +92,8 @@ mod tests {
             assert_eq!(number(value), expected, "{value}");
         }
         assert_eq!((count(0), count(999), count(1_754_155)), ("0".into(), "999".into(), "1,754,155".into()));
-        assert_eq!((percent(0.0), percent(1e-5), percent(0.2212)), ("0.0 %".into(), "< 0.1 %".into(), "22.1 %".into()));
-        assert_eq!((percent(0.99999), percent(1.0)), ("> 99.9 %".into(), "100.0 %".into()));
+        assert_eq!((percent(0.0), percent(1e-5), percent(0.2212)), ("0 %".into(), "< 0.1 %".into(), "22.1 %".into()));
+        assert_eq!((percent(0.99999), percent(1.0)), ("> 99.9 %".into(), "100 %".into()));
         assert_eq!((auc(0.7841), auc(1.0), cut("abcdef", 4)), (".784".into(), "1.000".into(), "abc…".into()));
     }
 }

@@ -11,7 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
-use statera_core::{Error, Result};
+use statera_core::{Error, Kind, Result};
 
 /// Size of a column's picture, in units of its own.
 const PICTURE: (f64, f64) = (320.0, 64.0);
@@ -64,6 +64,7 @@ struct Card {
     auc: String,
     summary: String,
     picture: Option<Picture>,
+    mini: Vec<Bar>,
     levels: Vec<LevelView>,
     has_rates: bool,
     facts: Vec<(&'static str, String)>,
@@ -201,7 +202,7 @@ fn notes(profile: &Profile) -> Vec<Note> {
 fn card(profile: &Profile, column: &ColumnProfile) -> Card {
     let n_cells = profile.n_rows - column.n_nothing() - column.n_infinite;
     let mut facts = Vec::new();
-    let (mut picture, mut levels) = (None, Vec::new());
+    let (mut picture, mut levels, mut mini) = (None, Vec::new(), Vec::new());
     match &column.detail {
         Detail::Number(s) => {
             picture = Some(number_picture(s, column));
@@ -211,11 +212,18 @@ fn card(profile: &Profile, column: &ColumnProfile) -> Card {
             picture = Some(time_picture(&s.histogram, &s.first, &s.last, column));
             facts = vec![("first", s.first.clone()), ("median", s.median.clone()), ("last", s.last.clone())];
         }
-        Detail::Levels(s) => levels = level_rows(s, n_cells),
+        Detail::Levels(s) => {
+            levels = level_rows(s, n_cells);
+            mini = level_bars(s);
+        }
         Detail::Lengths(_) | Detail::Empty => {}
     }
     let remark = match &column.detail {
         Detail::Lengths(_) if column.personal.is_some() => Some("Cells are not shown: they identify persons."),
+        Detail::Lengths(_) if column.kind == Kind::Text => Some("Cells are not shown: free text may name persons."),
+        Detail::Lengths(_) if column.kind == Kind::Identifier => {
+            Some("Cells are not shown: they name rows or persons.")
+        }
         Detail::Lengths(_) => Some("Cells are not shown: nearly every row has its own."),
         Detail::Empty => Some("No cell has a value."),
         _ => None,
@@ -230,6 +238,7 @@ fn card(profile: &Profile, column: &ColumnProfile) -> Card {
         distinct: count(column.n_distinct),
         auc: column.auc.map_or("–".into(), auc),
         summary: terminal::summary(column),
+        mini: picture.as_ref().map_or(mini, |p: &Picture| p.bars.clone()),
         has_rates: levels.iter().any(|l: &LevelView| !l.rate.is_empty()),
         picture,
         levels,
@@ -260,17 +269,18 @@ fn badges(profile: &Profile, column: &ColumnProfile) -> Vec<(&'static str, &'sta
 
 fn number_facts(s: &NumberSummary, n_cells: usize) -> Vec<(&'static str, String)> {
     let q = s.quantiles;
-    vec![
+    let mut facts = vec![
         ("mean", number(s.mean)),
         ("std. dev.", number(s.sd)),
         ("median", number(q[4])),
         ("quartiles", format!("{} to {}", number(q[3]), number(q[5]))),
         ("5 to 95 %", format!("{} to {}", number(q[2]), number(q[6]))),
         ("1 to 99 %", format!("{} to {}", number(q[1]), number(q[7]))),
-        ("zero", percent(share(s.n_zero, n_cells))),
-        ("negative", percent(share(s.n_negative, n_cells))),
-        ("outliers", count(s.n_outliers)),
-    ]
+    ];
+    let part = |n: usize| if n == 0 { "none".to_owned() } else { percent(share(n, n_cells)) };
+    facts.extend([("zero", part(s.n_zero)), ("negative", part(s.n_negative))]);
+    facts.push(("outliers", if s.n_outliers == 0 { "none".into() } else { count(s.n_outliers) }));
+    facts
 }
 
 fn number_picture(s: &NumberSummary, column: &ColumnProfile) -> Picture {
@@ -307,6 +317,13 @@ fn time_picture(h: &Histogram, first: &str, last: &str, column: &ColumnProfile) 
         to: last.into(),
         label: format!("Histogram of {}, {first} to {last}", column.name),
     }
+}
+
+/// Bars of the listed levels; a few levels take a part of the width only.
+fn level_bars(s: &super::LevelSummary) -> Vec<Bar> {
+    let mut counts: Vec<usize> = s.top.iter().map(|l| l.n).collect();
+    counts.resize(counts.len().max(10), 0);
+    bars(&counts, |_| String::new(), PICTURE.0, PICTURE.1)
 }
 
 fn level_rows(s: &super::LevelSummary, n_cells: usize) -> Vec<LevelView> {

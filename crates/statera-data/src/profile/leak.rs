@@ -53,7 +53,7 @@ pub(super) fn auc_of_numbers(
     }
 }
 
-/// AUC of a column of levels: each row is scored by its level's event rate in the other four folds (row index modulo 5), so
+/// AUC of a column of levels: each row is scored by its level's event rate in the other four folds, so
 /// that levels seen once tell nothing. Missing cells are a level.
 pub(super) fn auc_of_levels(levels: &Levels<'_>, classes: &[u8]) -> Option<f64> {
     auc_of_codes(&levels.codes, levels.texts.len(), classes)
@@ -66,7 +66,7 @@ fn auc_of_codes(codes: &[u32], n_levels: usize, classes: &[u8]) -> Option<f64> {
     let (mut n_positive, mut n_known) = (0usize, 0usize);
     for (row, (&code, &class)) in codes.iter().zip(classes).enumerate() {
         if class != UNKNOWN {
-            let cell = &mut counts[slot(code)][row % N_FOLDS];
+            let cell = &mut counts[slot(code)][fold_of(row)];
             cell.0 += u32::from(class == POSITIVE);
             cell.1 += 1;
             n_positive += usize::from(class == POSITIVE);
@@ -96,6 +96,11 @@ fn auc_of_codes(codes: &[u32], n_levels: usize, classes: &[u8]) -> Option<f64> {
         }
     }
     auc(ties.into_iter().map(|(_, tie)| tie))
+}
+
+/// A row's fold, by a hash of its index: a plain remainder would follow any period in the order of rows.
+fn fold_of(row: usize) -> usize {
+    (super::hash::fold(row as u64, 0) % N_FOLDS as u64) as usize
 }
 
 /// Adds a row to a tie.

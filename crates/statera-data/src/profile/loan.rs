@@ -82,6 +82,15 @@ struct Record {
     origination: Option<i32>,
 }
 
+/// A loan's life in two figures.
+#[derive(Debug, Clone, Copy)]
+struct Loan {
+    /// Month of origination, counted from year 0.
+    origination: i32,
+    /// Months on book when it was bad for the first time.
+    first_bad: Option<i32>,
+}
+
 /// Reads the columns and counts. A loan with several rows in a month has its worst.
 pub(super) fn performance(table: &Table, names: &LoanColumns) -> Result<LoanPerformance> {
     let loans = codes(table, &names.id)?;
@@ -129,32 +138,31 @@ fn roll_rates(histories: &[&[Record]]) -> RollRates {
 /// Cumulative bad rates by origination; the unit is the finest that makes a readable number of cohorts.
 fn cohorts(histories: &[&[Record]], bad_days: f64) -> Vec<Cohort> {
     let Some(last_month) = histories.iter().flat_map(|h| h.iter()).map(|r| r.month).max() else { return Vec::new() };
-    // Origination, and months on book when first bad.
-    let loans: Vec<(i32, Option<i32>)> = histories
+    let loans: Vec<Loan> = histories
         .iter()
         .map(|history| {
             let start = history.iter().find_map(|r| r.origination).unwrap_or(history[0].month);
             let first_bad = history.iter().find(|r| r.days >= bad_days).map(|r| (r.month - start).max(0));
-            (start, first_bad)
+            Loan { origination: start, first_bad }
         })
         .collect();
-    let dates: Vec<Date> = loans.iter().filter_map(|&(start, _)| first_day(start)).collect();
+    let dates: Vec<Date> = loans.iter().filter_map(|l| first_day(l.origination)).collect();
     let unit = match readable_unit(dates.iter()) {
         Period::Day | Period::Week => Period::Month,
         unit => unit,
     };
-    let mut groups: BTreeMap<i32, (String, Vec<(i32, Option<i32>)>)> = BTreeMap::new();
+    let mut groups: BTreeMap<i32, (String, Vec<Loan>)> = BTreeMap::new();
     for loan in loans {
-        if let Some(day) = first_day(loan.0) {
+        if let Some(day) = first_day(loan.origination) {
             let (ordinal, label) = unit.of(day);
             groups.entry(ordinal).or_insert((label, Vec::new())).1.push(loan);
         }
     }
-    let cohort = |(label, loans): (String, Vec<(i32, Option<i32>)>)| {
-        let youngest = loans.iter().map(|l| l.0).max().unwrap_or(last_month);
+    let cohort = |(label, loans): (String, Vec<Loan>)| {
+        let youngest = loans.iter().map(|l| l.origination).max().unwrap_or(last_month);
         let n_months = usize::try_from(last_month - youngest + 1).unwrap_or(0);
         let mut first_bads = vec![0usize; n_months];
-        for months in loans.iter().filter_map(|l| l.1) {
+        for months in loans.iter().filter_map(|l| l.first_bad) {
             if let Some(count) = first_bads.get_mut(months as usize) {
                 *count += 1;
             }

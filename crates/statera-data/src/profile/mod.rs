@@ -58,7 +58,7 @@ pub struct ProfileOptions {
     pub time: Option<String>,
     /// Calendar unit of drift; `None` takes the finest that makes a readable number of periods.
     pub period: Option<Period>,
-    /// Column that names the rows, left aside when looking for repeated rows, beside columns of kind identifier.
+    /// Column that names the rows, left aside when looking for repeated rows, beside columns in which nearly every cell differs.
     pub id: Option<String>,
     /// Numbers that mean missing, by column.
     pub missing: BTreeMap<String, Vec<f64>>,
@@ -130,7 +130,7 @@ fn profile(table: &Table, options: &ProfileOptions, run: &Run) -> Result<Profile
         Some(name) => target::read(table, name, options.positive.as_deref(), sentinels(name))?,
         None => Classes::none(table.n_rows()),
     };
-    let mut timeline = match &options.time {
+    let timeline = match &options.time {
         Some(name) => Some(period::Timeline::read(table, name, options.period)?),
         None => None,
     };
@@ -151,10 +151,10 @@ fn profile(table: &Table, options: &ProfileOptions, run: &Run) -> Result<Profile
         })
         .collect::<Result<_>>()?;
     let (columns, psi): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let ids =
-        columns.iter().map(|c| c.kind == Kind::Identifier || Some(&c.name) == options.id.as_ref() || c.near_unique);
-    let duplicates = duplicate::count(table, &ids.collect::<Vec<bool>>(), run)?;
-    let drift = timeline.take().map(|t| drift::assemble(&t, &columns, psi, &classes));
+    let is_id = |c: &ColumnProfile| c.near_unique || options.id.as_ref().is_some_and(|id| *id == c.name);
+    let ids: Vec<bool> = columns.iter().map(is_id).collect();
+    let duplicates = duplicate::count(table, &ids, run)?;
+    let drift = timeline.map(|t| drift::assemble(&t, &columns, psi, &classes));
     let loans = options.loans.as_ref().map(|names| loan::performance(table, names)).transpose()?;
     run.progress.finish();
     let target = classes.profile;

@@ -118,7 +118,8 @@ fn of_column(profile: &Profile, column: &ColumnProfile, out: &mut Vec<Warning>) 
         && !is_target
     {
         let codes: Vec<String> = summary.sentinels.iter().map(|v| figure::plain(*v)).collect();
-        let text = format!("{} stands apart from the other values, often, and may mean missing", codes.join(" and "));
+        let text =
+            format!("{} is frequent and stands apart from the other values: it may mean missing", codes.join(" and "));
         push(WarningKind::Sentinel, text, Some(format!("--missing {}={}", column.name, codes.join(","))));
     }
     if column.near_unique && column.kind != Kind::Identifier && column.kind != Kind::Text && column.personal.is_none() {
@@ -144,11 +145,15 @@ fn of_duplicates(profile: &Profile) -> Option<Warning> {
     }
     let repeat =
         |n: usize| if n == 1 { "1 row repeats".to_owned() } else { format!("{} rows repeat", figure::count(n)) };
-    let mut text = format!("{} an earlier one in every column", repeat(counts.n_exact));
-    if !counts.without.is_empty() {
-        let names = figure::cut(&counts.without.join(", "), 60);
-        text = format!("{text}; {} with {names} left aside", figure::count(counts.n_without_ids));
-    }
+    let names = figure::cut(&counts.without.join(", "), 60);
+    let text = match (counts.n_exact, counts.without.is_empty()) {
+        (0, _) => format!("{} an earlier one, with {names} left aside", repeat(n)),
+        (n_exact, true) => format!("{} an earlier one in every column", repeat(n_exact)),
+        (n_exact, false) => {
+            let rest = figure::count(counts.n_without_ids);
+            format!("{} an earlier one in every column, {rest} with {names} left aside", repeat(n_exact))
+        }
+    };
     Some(Warning { kind: WarningKind::Duplicate, column: None, text, advice: None })
 }
 
