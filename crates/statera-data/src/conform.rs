@@ -30,13 +30,15 @@ use std::sync::Arc;
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// A column that a model was trained on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct InputColumn {
     /// Its name.
     pub name: String,
     /// What its cells are.
     pub kind: Kind,
     /// Its physical type: one of those of a [`Table`](crate::Table).
+    #[serde(with = "crate::type_name")]
     pub data_type: DataType,
     /// How its cells were written, where it was trained on text (CSV, JSON Lines, xlsx).
     pub text: Option<TextFormat>,

@@ -16,5 +16,6 @@ pub mod sink;
 pub mod source;
 mod table;
 pub mod time;
+mod type_name;
 
 pub use table::{ColumnInfo, Table};

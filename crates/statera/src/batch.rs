@@ -63,7 +63,8 @@ pub fn score(
             Some(sink) => sink,
             None => {
                 // The first batch is checked before an output is begun: a wrong table leaves no trace.
-                bundle.scorer.score(&batch.slice(0, batch.num_rows().min(1))).map_err(|e| e.at(address))?;
+                let first = batch.slice(0, batch.num_rows().min(1));
+                bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(address))?;
                 summary.ignored_columns = ignored(&batch, schema);
                 let opened = sink::open(out, &output_schema(schema, &batch), &sink_options)?;
                 summary.n_done_before = opened.rows_done();
@@ -80,8 +81,8 @@ pub fn score(
         let first = first + skip as u64;
         let scored = bundle
             .scorer
-            .score(&rest)
-            .map_err(|e| e.at(format!("{address}, counting from {}", reader.place(first as usize))))?;
+            .score_rows(&rest, reader.is_text(), first as usize)
+            .map_err(|e| e.at(address))?;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
         sink.write(&output(schema, &rest, &scored.probabilities, first)?)?;

@@ -201,7 +201,7 @@ fn finish(
     let calibrator =
         statera_learn::calibration::fit(train.task, &margins, &target, weight.as_deref(), settings.seed)?;
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
-    let scorer = Scorer::new(schema.clone(), members, calibrator);
+    let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
     let contender = Contender { family: candidate.family.name, scorer, rows, out_of_fold: margins };
     Ok((contender, Timing { fit_seconds, rows_per_second }))

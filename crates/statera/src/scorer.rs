@@ -8,8 +8,9 @@ use arrow_array::RecordBatch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statera_core::{Attributions, Background, Error, Model, Result, Task};
-use statera_data::conform::{self, InputColumn};
+use statera_data::conform::{self, InputColumn, RowOrigin};
 use statera_data::preparer::Preparer;
+use statera_data::time::Zone;
 use statera_learn::calibration::Calibrator;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,13 +72,18 @@ pub struct Scorer {
     schema: Schema,
     members: Vec<Member>,
     calibrator: Calibrator,
+    zone: Zone,
 }
 
 impl Scorer {
     /// A scorer of its parts; `members` is not empty.
-    pub fn new(schema: Schema, members: Vec<Member>, calibrator: Calibrator) -> Self {
+    ///
+    /// # Errors
+    /// A time zone that is not known.
+    pub fn new(schema: Schema, members: Vec<Member>, calibrator: Calibrator) -> Result<Self> {
         assert!(!members.is_empty(), "a scorer has at least one member");
-        Scorer { schema, members, calibrator }
+        let zone = Zone::new(Some(&schema.tz))?;
+        Ok(Scorer { schema, members, calibrator, zone })
     }
 
     /// What it reads and answers.
@@ -92,24 +98,23 @@ impl Scorer {
     pub fn calibrator(&self) -> &Calibrator {
         &self.calibrator
     }
-    /// The same models with another calibrator.
-    #[must_use]
-    pub fn with_calibrator(self, calibrator: Calibrator) -> Self {
-        Scorer { calibrator, ..self }
-    }
-
     /// Scores raw rows: columns by name, in any order, of any type that converts without loss; others are ignored.
     ///
     /// # Errors
     /// Missing columns and cells that cannot be what they were in training; the message names column, row and value.
     pub fn score(&self, batch: &RecordBatch) -> Result<Scored> {
-        let (inputs, _) = conform::conform(batch, &self.schema.inputs)?;
-        self.score_conformed(&inputs)
+        self.score_rows(batch, false, 0)
     }
 
-    /// Scores a batch that already has the schema's columns and types.
-    pub(crate) fn score_conformed(&self, inputs: &RecordBatch) -> Result<Scored> {
-        let margins = self.blocks(inputs, |block| self.margins(block))?.concat();
+    /// As [`Scorer::score`], for a part of a table: `is_text` says that its source has text only, so that empty cells and
+    /// other missing tokens are missing in every column; `first_row` counts the rows before, for messages.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn score_rows(&self, batch: &RecordBatch, is_text: bool, first_row: usize) -> Result<Scored> {
+        let origin = RowOrigin { zone: &self.zone, is_text, first_row };
+        let inputs = conform::conform(batch, &self.schema.inputs, origin)?.batch;
+        let margins = self.blocks(&inputs, |block| self.margins(block))?.concat();
         let n_outputs = self.schema.task.n_outputs();
         let calibrate = |margins: &[f64]| self.calibrator.probabilities(self.schema.task, margins);
         let probabilities = margins.par_chunks(n_outputs * BLOCK_ROWS).map(calibrate).collect::<Vec<_>>().concat();
@@ -121,7 +126,8 @@ impl Scorer {
     /// # Errors
     /// As [`Scorer::score`].
     pub fn attribute(&self, batch: &RecordBatch) -> Result<Attributions> {
-        let (inputs, _) = conform::conform(batch, &self.schema.inputs)?;
+        let origin = RowOrigin { zone: &self.zone, is_text: false, first_row: 0 };
+        let inputs = conform::conform(batch, &self.schema.inputs, origin)?.batch;
         let blocks = self.blocks(&inputs, |block| self.attribute_block(block))?;
         let mut all = Attributions::default();
         for block in blocks {

@@ -10,7 +10,7 @@ use std::path::Path;
 pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
     let reading = Reading { types: Vec::new(), tz: None };
     let columns = match &args.data {
-        Some(address) => reading::table(address, &reading::options(&reading)?, run)?.0.columns,
+        Some(address) => project::guess_columns(&reading::table(address, &reading::options(&reading)?, run)?.0),
         None => Vec::new(),
     };
     let text = project::template(args.data.as_deref(), &columns);

@@ -9,7 +9,13 @@ use statera_data::profile::{LoanColumns, Profile, ProfileOptions};
 pub fn run(args: &Args, console: &Console, run: &Run) -> anyhow::Result<()> {
     let (table, _) = reading::table(&args.data, &reading::options(&args.reading)?, run)?;
     let loans = match (&args.loan, &args.period, &args.days_past_due) {
-        (Some(loan), Some(period), Some(days)) => Some(LoanColumns::new(loan, period, days)),
+        (Some(loan), Some(period), Some(days)) => Some(LoanColumns {
+            id: loan.clone(),
+            period: period.clone(),
+            days_past_due: days.clone(),
+            origination: None,
+            bad_days: 90,
+        }),
         _ => None,
     };
     let options = ProfileOptions {

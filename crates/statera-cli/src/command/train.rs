@@ -76,10 +76,13 @@ fn from_table(args: &Train, run: &Run) -> Result<Input> {
 
 fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
     let path = Path::new(&args.data);
-    let project = Project::parse(&read_text(path)?, path)?;
+    let project = Project::parse(&read_text(path)?, &args.data)?;
     let assembled = project.assemble(path.parent().unwrap_or(Path::new("")), run)?;
-    for step in &assembled.counts {
-        console.note(step);
+    for join in &assembled.joins {
+        console.note(join);
+    }
+    for step in &assembled.steps {
+        console.note(format!("{}: {} of {} rows left", step.name, step.after, step.before));
     }
     let mut settings = assembled.settings;
     override_settings(&mut settings, args)?;

@@ -181,7 +181,7 @@ impl Bundle {
         }
         let schema: Schema = codec::parse("schema.json", part("schema.json")?)?;
         let calibrator = Calibrator::load(&codec::parse("calibration.json", part("calibration.json")?)?)?;
-        let scorer = Scorer::new(schema, members, calibrator);
+        let scorer = Scorer::new(schema, members, calibrator).map_err(|e| e.at("schema.json"))?;
         golden::replay(part("golden.parquet")?, &scorer)?;
         Ok(Bundle {
             reference: codec::parse("reference.json", part("reference.json")?)?,

@@ -10,7 +10,8 @@ use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use arrow_select::take::take;
 use statera_core::{Error, Kind, Result, Run};
-use statera_data::source::{ReadOptions, read_table};
+use statera_data::infer::TextFormat;
+use statera_data::source::{ReadOptions, read_table_with_facts};
 use statera_data::{ColumnInfo, Table};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -23,6 +24,8 @@ pub struct Assembled {
     pub table: Table,
     /// The project's settings; they have been compared with the table.
     pub settings: Settings,
+    /// How the text cells of the sources' columns were written, by column.
+    pub formats: BTreeMap<String, TextFormat>,
     /// What left rows out, in order.
     pub steps: Vec<Step>,
     /// What was joined.
@@ -60,15 +63,17 @@ impl Project {
     /// What the sources report; columns that do not exist or are of an unsuitable kind; an outcome for which no row is left.
     pub fn assemble(&self, base_dir: &Path, run: &Run) -> Result<Assembled> {
         let mut tables = BTreeMap::new();
+        let mut formats = BTreeMap::new();
         let used = [&self.main.source].into_iter().chain(self.joins.iter().map(|j| &j.source));
         for source in used.chain(self.outcome.iter().map(|o| &o.source)) {
             if !tables.contains_key(source) {
                 let options = ReadOptions { types: self.types_of(source), tz: self.settings.tz.clone() };
-                let table = read_table(&resolve(&self.sources[source], base_dir), &options, run)?;
+                let (table, facts) = read_table_with_facts(&resolve(&self.sources[source], base_dir), &options, run)?;
+                formats.extend(facts.columns.into_iter().map(|c| (c.name, c.format)));
                 tables.insert(source.clone(), table);
             }
         }
-        self.assemble_tables(tables, run)
+        Ok(Assembled { formats, ..self.assemble_tables(tables, run)? })
     }
 
     /// [`Project::assemble`] of tables that were read already, by source name.
@@ -96,7 +101,7 @@ impl Project {
             work.judge(outcome, table).map_err(|e| e.at(format!("{}: outcome", self.path)))?;
         }
         self.settings.check(&work.table).map_err(|e| e.at(&self.path))?;
-        Ok(Assembled { table: work.table, settings: self.settings.clone(), steps: work.steps, joins: work.joins })
+        Ok(Assembled { table: work.table, settings: self.settings.clone(), formats: BTreeMap::new(), steps: work.steps, joins: work.joins })
     }
 }
 
