@@ -174,7 +174,7 @@ mod tests {
         check("a,b\n", Some(4));
         check("a,b", None);
         check("a,\"x\ny\"\nc", Some(8));
-        check("a\n\"x\ny", None);
+        check("a\n\"x\ny", Some(2));
         check("\"a\"\"\n\"\nb", Some(7));
         // A quote inside an unquoted field is a letter.
         check("5\" pipe,1\n6\" pipe,2\n7", Some(22 - 2));
