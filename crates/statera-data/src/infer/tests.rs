@@ -87,7 +87,7 @@ fn codes_and_mixtures_are_no_numbers() {
         &["5%", "8"],
         &["$5", "8"],
         &["$5", "€8"],
-        &["1,234", "1 234"],
+        &["1,234,567", "1 234"],
         &["5", "x"],
         &["1.5", "1,5"],
         &["true", "false"],
@@ -138,7 +138,7 @@ fn times_are_found_and_read() {
         assert!(facts.notes.is_empty());
     }
     let (_, array, facts) = infer_one("x", &["03/05/2024", "04/05/2024"]);
-    assert_eq!(array.as_primitive::<TimestampMicrosecondType>().value(0) / 86_400_000_000, 19845);
+    assert_eq!(array.as_primitive::<TimestampMicrosecondType>().value(0) / 86_400_000_000, 19846);
     assert_eq!(facts.notes, ["day and month could be exchanged in every cell; read as day, month, year"]);
     assert_eq!(infer_one("x", &["20240305", "20241305"]).0, Kind::Number);
 }

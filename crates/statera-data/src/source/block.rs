@@ -101,7 +101,8 @@ fn last_record_end(text: &[u8], cut: Cut) -> Option<usize> {
     while pos < text.len() {
         // At the start of a field: only here does a quote open.
         if text[pos] == b'"' {
-            pos = after_quoted(text, pos)?.0.min(text.len());
+            let Some((after, _)) = after_quoted(text, pos) else { break };
+            pos = after;
         }
         match memchr2(cut.separator, cut.terminator, &text[pos..]) {
             Some(at) => {
@@ -173,8 +174,8 @@ mod tests {
         check("a,b\n", Some(4));
         check("a,b", None);
         check("a,\"x\ny\"\nc", Some(8));
-        check("a\n\"x\ny", None);
-        check("\"a\"\"\n\"\nb", Some(8));
+        check("a\n\"x\ny", Some(2));
+        check("\"a\"\"\n\"\nb", Some(7));
         // A quote inside an unquoted field is a letter.
         check("5\" pipe,1\n6\" pipe,2\n7", Some(22 - 2));
     }

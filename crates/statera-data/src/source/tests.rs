@@ -24,6 +24,12 @@ fn workbook(sheet: &str) -> Vec<u8> {
     let package = "http://schemas.openxmlformats.org/package/2006/relationships";
     let parts = [
         (
+            "_rels/.rels",
+            format!(
+                r#"<Relationships xmlns="{package}"><Relationship Id="rId1" Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>"#
+            ),
+        ),
+        (
             "xl/workbook.xml",
             format!(
                 r#"<workbook xmlns="{main}" xmlns:r="{relations}"><sheets><sheet name="Loans" sheetId="1" r:id="rId1"/></sheets></workbook>"#
