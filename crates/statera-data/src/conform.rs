@@ -424,7 +424,7 @@ mod tests {
         check_error(
             floats(&[Some(2f64.powi(63))]),
             DataType::Int64,
-            &format!("column «x», row 11: 9223372036854775808 is not a whole number of 64 bits; {number}"),
+            &format!("column «x», row 11: 9223372036854776000 is not a whole number of 64 bits; {number}"),
         );
         check_error(
             texts(&[Some("1.5")]),
