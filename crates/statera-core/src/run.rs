@@ -47,6 +47,11 @@ impl Run {
         self.progress = progress;
         self
     }
+    /// The same run with another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Run { seed, ..self }
+    }
     /// The same run with another seed and silent progress: for a part of the work.
     #[must_use]
     pub fn part(&self, seed: u64) -> Self {

@@ -61,7 +61,7 @@ pub const MODELS: &[ModelFamily] = &[
         bags: true,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(gbdt::GbdtParams { task, ..Default::default() })),
-        load: |parts| Ok(Box::new(gbdt::GbdtModel::load(parts)?)),
+        load: gbdt::load,
     },
 ];
 

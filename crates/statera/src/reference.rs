@@ -1,6 +1,6 @@
 //! How the training rows were distributed: kept for monitoring, and for drawing synthetic rows that resemble no customer.
 
-use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Rng};

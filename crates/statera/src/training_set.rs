@@ -8,7 +8,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::DataType;
 use statera_core::{Error, Kind, Result, Role, Task};
-use statera_data::preparer::{category_cells, number_cells, time_cells};
+use statera_data::preparer::{number_cells, time_cells};
 use statera_data::{ColumnInfo, Table, personal};
 use std::collections::{BTreeMap, HashMap};
 

@@ -23,7 +23,7 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     } else {
         from_table(args, run)?
     };
-    let run = Run { seed: settings.seed, ..run.clone() };
+    let run = run.clone().with_seed(settings.seed);
     let mut trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run)?;
     trained.bundle.write(&args.out, args.force, &run)?;
     if console.json {
@@ -79,7 +79,7 @@ fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
     let project = Project::parse(&read_text(path)?, &args.data)?;
     let assembled = project.assemble(path.parent().unwrap_or(Path::new("")), run)?;
     for join in &assembled.joins {
-        console.note(join);
+        console.note(format!("join of {}: {} of {} rows have a match", join.source, join.matched, join.rows));
     }
     for step in &assembled.steps {
         console.note(format!("{}: {} of {} rows left", step.name, step.after, step.before));

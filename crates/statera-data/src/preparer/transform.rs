@@ -3,7 +3,7 @@
 use super::cell::{category_cells, number_cells, time_cells};
 use super::fit::{column, part_cells};
 use super::{ColumnPlan, NumberPlan, Preparer};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch};
 use rayon::prelude::*;
 use statera_core::{CODE_MISSING, CODE_RARE, CODE_UNKNOWN, Column, Error, FIRST_LEVEL, Form, Frame, Matrix, Result};
 

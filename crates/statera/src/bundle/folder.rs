@@ -130,7 +130,7 @@ fn read_zip(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut parts = BTreeMap::new();
     for i in 0..zip.len() {
         let file = zip.by_index(i).map_err(damaged)?;
-        let name = file.name().to_string();
+        let name = file.name().map_err(damaged)?.to_string();
         if name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(Error::damaged(format!("«{name}» is not the name of a part")));
         }
