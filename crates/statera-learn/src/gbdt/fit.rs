@@ -14,6 +14,8 @@ use std::borrow::Cow;
 
 /// Rows a task of a tree's traversal takes.
 const CHUNK: usize = 4_096;
+/// Most rows of a fit: beyond, histogram cells would keep too few bits of a hessian.
+const MAX_ROWS: usize = 1 << 26;
 
 /// Fits in a pool of `run.threads` threads; the result does not depend on their number.
 pub(super) fn fit(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Result<GbdtModel> {
@@ -77,6 +79,9 @@ fn labelled<'a>(params: &GbdtParams, frame: &'a Frame, place: &str) -> Result<(C
     }
     if frame.columns.is_empty() {
         return Err(Error::data(format!("{NAME}, {place}: there is no feature, at least one is needed")));
+    }
+    if n > MAX_ROWS {
+        return Err(Error::data(format!("{NAME}, {place}: {n} rows, at most {MAX_ROWS} are allowed")));
     }
     check_target(params.task, &frame.target, n, place)?;
     let Some(weight) = &frame.weight else {
