@@ -221,7 +221,8 @@ impl Boost<'_> {
     fn round(&mut self, round: usize, grower: &mut Grower) -> bool {
         let packings = derivatives(self.params.task, self.labels, &self.margins, &mut self.cells);
         let n_outputs = self.margins.len();
-        let mut has_split = self.params.row_share < 1.0 || self.params.column_share < 1.0;
+        let is_drawn = self.params.row_share < 1.0 || self.params.column_share < 1.0;
+        let mut has_split = is_drawn && self.splittable.contains(&true);
         for (output, packing) in packings.into_iter().enumerate() {
             let rules = Rules { params: self.params, packing, count_unit: self.labels.count_unit };
             let mut rng = Rng::fork(self.seed, (round * n_outputs + output) as u64);
@@ -262,6 +263,8 @@ impl Boost<'_> {
     /// Keeps a tree and moves the training margins; rows that it did not see are sent down the tree.
     fn add(&mut self, output: usize, grown: Grown, rows: &[u32]) {
         let rate = self.params.learning_rate;
+        // Without a split, a leaf's value would only be the noise of the drawn rows: the base has the mean already.
+        let rate = if grown.nodes.is_empty() { 0.0 } else { rate };
         let leaves: Vec<f64> = grown.values.iter().map(|v| v * rate).collect();
         let tree = Tree { output, nodes: grown.nodes, leaves };
         let margins = &mut self.margins[output];
