@@ -14,6 +14,8 @@ use std::borrow::Cow;
 
 /// Rows a task of a tree's traversal takes.
 const CHUNK: usize = 4_096;
+/// Most rows of a fit: beyond, histogram cells would keep too few bits of a hessian.
+const MAX_ROWS: usize = 1 << 26;
 
 /// Fits in a pool of `run.threads` threads; the result does not depend on their number.
 pub(super) fn fit(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Result<GbdtModel> {
@@ -77,6 +79,9 @@ fn labelled<'a>(params: &GbdtParams, frame: &'a Frame, place: &str) -> Result<(C
     }
     if frame.columns.is_empty() {
         return Err(Error::data(format!("{NAME}, {place}: there is no feature, at least one is needed")));
+    }
+    if n > MAX_ROWS {
+        return Err(Error::data(format!("{NAME}, {place}: {n} rows, at most {MAX_ROWS} are allowed")));
     }
     check_target(params.task, &frame.target, n, place)?;
     let Some(weight) = &frame.weight else {
@@ -216,7 +221,8 @@ impl Boost<'_> {
     fn round(&mut self, round: usize, grower: &mut Grower) -> bool {
         let packings = derivatives(self.params.task, self.labels, &self.margins, &mut self.cells);
         let n_outputs = self.margins.len();
-        let mut has_split = self.params.row_share < 1.0 || self.params.column_share < 1.0;
+        let is_drawn = self.params.row_share < 1.0 || self.params.column_share < 1.0;
+        let mut has_split = is_drawn && self.splittable.contains(&true);
         for (output, packing) in packings.into_iter().enumerate() {
             let rules = Rules { params: self.params, packing, count_unit: self.labels.count_unit };
             let mut rng = Rng::fork(self.seed, (round * n_outputs + output) as u64);
@@ -257,6 +263,8 @@ impl Boost<'_> {
     /// Keeps a tree and moves the training margins; rows that it did not see are sent down the tree.
     fn add(&mut self, output: usize, grown: Grown, rows: &[u32]) {
         let rate = self.params.learning_rate;
+        // Without a split, a leaf's value would only be the noise of the drawn rows: the base has the mean already.
+        let rate = if grown.nodes.is_empty() { 0.0 } else { rate };
         let leaves: Vec<f64> = grown.values.iter().map(|v| v * rate).collect();
         let tree = Tree { output, nodes: grown.nodes, leaves };
         let margins = &mut self.margins[output];

@@ -87,7 +87,7 @@ impl<'a> Grower<'a> {
     }
 
     fn finish(&mut self, rules: &Rules, leaves: Vec<Open>, nodes: Vec<Node>, gains: Vec<f64>) -> Grown {
-        let unit = rules.count_unit as f64;
+        let unit = rules.count_unit;
         let values = leaves.iter().map(|l| rules.value(l.stats.total, l.l2, l.stats.bounds)).collect();
         let covers = leaves.iter().map(|l| rules.packing.count(l.stats.total) as f64 / unit).collect();
         let ranges = leaves.iter().map(|l| l.rows.clone()).collect();

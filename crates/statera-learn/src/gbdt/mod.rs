@@ -96,7 +96,9 @@ impl Default for GbdtParams {
 
 impl GbdtParams {
     /// LightGBM's default settings: rate 0.1, 100 trees, 31 leaves, 20 rows and hessian 0.001 a leaf, λ 0, no sampling and
-    /// no early stopping.
+    /// no early stopping. LightGBM's 255 bins include one for zero and one for missing, and its four levels count
+    /// missing as one. The first tree is then LightGBM's to the digit; later ones part where it estimates a side's rows
+    /// from the hessian and this counts them.
     pub fn lightgbm_parity() -> Self {
         GbdtParams {
             learning_rate: 0.1,
@@ -106,6 +108,8 @@ impl GbdtParams {
             l2: 0.0,
             row_share: 1.0,
             column_share: 1.0,
+            max_bins: 253,
+            max_levels_one_against_rest: 3,
             ..GbdtParams::default()
         }
     }

@@ -223,7 +223,7 @@ fn load_model(parts: &Parts) -> Result<GbdtModel> {
     header.params.check().map_err(|e| damaged(format!("model.json: {e}")))?;
     let base = parts.f64s(array::BASE)?.to_vec();
     let n_outputs = header.params.task.n_outputs();
-    if base.len() != n_outputs || header.n_trees % n_outputs != 0 {
+    if base.len() != n_outputs || !header.n_trees.is_multiple_of(n_outputs) {
         return Err(damaged(format!(
             "{} base margins and {} trees for {n_outputs} outputs",
             base.len(),

@@ -12,22 +12,23 @@ pub(super) struct Labels {
     pub(super) target: Vec<f64>,
     /// Weights, raised to an average of 1 if below.
     pub(super) weight: Vec<f64>,
-    /// Weights as counts in units of 1/`count_unit`.
+    /// Weights as counts: weight times `count_unit`, rounded.
     pub(super) count: Vec<i64>,
     /// Units of a row of weight 1.
-    pub(super) count_unit: i64,
+    pub(super) count_unit: f64,
 }
 
 impl Labels {
     /// Labels of rows with positive weights.
     pub(super) fn new(target: Vec<f64>, weight: Vec<f64>) -> Labels {
         if weight.iter().all(|&w| w == 1.0) {
-            return Labels { target, weight: Vec::new(), count: Vec::new(), count_unit: 1 };
+            return Labels { target, weight: Vec::new(), count: Vec::new(), count_unit: 1.0 };
         }
         let raise = (weight.len() as f64 / weight.iter().sum::<f64>()).max(1.0);
         let weight: Vec<f64> = weight.into_iter().map(|w| w * raise).collect();
-        let count_unit = 16;
-        let count = weight.iter().map(|&w| (w * count_unit as f64).round() as i64).collect();
+        // Eighths of a row, or less where the average weight is above 2: the counts share a word with the hessians.
+        let count_unit = (16.0 * weight.len() as f64 / weight.iter().sum::<f64>()).min(8.0);
+        let count = weight.iter().map(|&w| (w * count_unit).round() as i64).collect();
         Labels { target, weight, count, count_unit }
     }
 
@@ -44,8 +45,12 @@ impl Labels {
     fn count_sum(&self) -> i64 {
         if self.count.is_empty() { self.n_rows() as i64 } else { self.count.iter().sum() }
     }
+    /// The packing for derivatives of rows of weight 1 up to these.
     fn packing(&self, g_max: f64, h_max: f64) -> Packing {
-        Packing::new(self.n_rows(), g_max, h_max, self.count_sum())
+        let total = if self.weight.is_empty() { self.n_rows() as f64 } else { self.weight.iter().sum() };
+        let most = self.weight_max();
+        // 1 % more than the bounds leaves room for rounding each row.
+        Packing::new(1.01 * g_max * most, 1.01 * h_max * most, 1.01 * h_max * total, self.count_sum())
     }
     fn packed(&self, packing: &Packing, row: usize, g: f64, h: f64) -> Cell {
         let w = self.weight_of(row);
@@ -104,7 +109,7 @@ pub(super) fn start(task: Task, labels: &Labels) -> Result<Vec<f64>> {
 pub(super) fn derivatives(task: Task, labels: &Labels, margins: &[Vec<f64>], cells: &mut [Vec<Cell>]) -> Vec<Packing> {
     match task {
         Task::Binary => {
-            let packing = labels.packing(labels.weight_max(), labels.weight_max() / 4.0);
+            let packing = labels.packing(1.0, 0.25);
             cells[0].par_chunks_mut(CHUNK).enumerate().for_each(|(i, out)| {
                 let rows = i * CHUNK..i * CHUNK + out.len();
                 let weighted = if labels.weight.is_empty() { 0..0 } else { rows.clone() };
@@ -122,7 +127,7 @@ pub(super) fn derivatives(task: Task, labels: &Labels, margins: &[Vec<f64>], cel
         Task::Regression => {
             let residual = |row: usize| margins[0][row] - labels.target[row];
             let most = (0..labels.n_rows()).into_par_iter().map(|r| residual(r).abs()).reduce(|| 0.0, f64::max);
-            let packing = labels.packing((most * labels.weight_max()).max(1e-300), labels.weight_max());
+            let packing = labels.packing(most.max(1e-200), 1.0);
             cells[0].par_iter_mut().with_min_len(CHUNK).enumerate().for_each(|(row, out)| {
                 *out = labels.packed(&packing, row, residual(row), 1.0);
             });
@@ -130,7 +135,7 @@ pub(super) fn derivatives(task: Task, labels: &Labels, margins: &[Vec<f64>], cel
         }
         Task::Classes(k) => {
             let factor = k as f64 / (k as f64 - 1.0);
-            let packing = labels.packing(labels.weight_max(), labels.weight_max() * factor / 4.0);
+            let packing = labels.packing(1.0, factor / 4.0);
             let log_sums: Vec<f64> =
                 (0..labels.n_rows()).into_par_iter().with_min_len(1_024).map(|row| log_sum(margins, row)).collect();
             cells.par_iter_mut().enumerate().for_each(|(class, cells)| {

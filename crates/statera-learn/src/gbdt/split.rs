@@ -45,12 +45,12 @@ pub(super) struct Rules<'a> {
     pub(super) params: &'a GbdtParams,
     pub(super) packing: Packing,
     /// Units of a row of weight 1.
-    pub(super) count_unit: i64,
+    pub(super) count_unit: f64,
 }
 
 impl Rules<'_> {
     pub(super) fn min_count(&self) -> i64 {
-        self.params.min_rows_per_leaf as i64 * self.count_unit
+        (self.params.min_rows_per_leaf as f64 * self.count_unit).ceil() as i64
     }
 
     /// The value of a leaf before the learning rate: -G/(H + λ) within its bounds.
@@ -203,7 +203,7 @@ impl Search<'_> {
             }
             return;
         }
-        let least = params.level_smoothing * self.rules.count_unit as f64;
+        let least = params.level_smoothing * self.rules.count_unit;
         let mut order: Vec<(f64, usize)> = (1..self.cells.len())
             .filter(|&code| packing.count(self.cells[code]) > 0 && packing.count(self.cells[code]) as f64 >= least)
             .map(|code| {
@@ -220,7 +220,7 @@ impl Search<'_> {
     /// Offers the sets that begin the order, one for each `min_rows_per_level_group` rows.
     fn sets(&mut self, order: &[(f64, usize)]) {
         let params = self.rules.params;
-        let group = params.min_rows_per_level_group as i64 * self.rules.count_unit;
+        let group = (params.min_rows_per_level_group as f64 * self.rules.count_unit).ceil() as i64;
         let l2 = params.l2 + params.level_l2;
         let most = params.max_levels_per_side.min(order.len().div_ceil(2));
         let (mut left, mut in_group, mut set) = (Cell::default(), 0, CodeSet::default());
