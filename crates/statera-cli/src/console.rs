@@ -1,8 +1,7 @@
 //! The terminal: progress on standard error, tables that fit, numbers as people read them.
 
 use crate::args::Common;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera_core::Progress;
 use statera_core::metric::Interval;
@@ -12,6 +11,11 @@ use std::time::Duration;
 
 /// Width of tables when standard output is not a terminal.
 const PLAIN_WIDTH: u16 = 100;
+
+/// A line under the header and one at the end; rows stand close together.
+const STYLE: TableStyle = TableStyle::new()
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
 
 /// What the commands print through.
 pub struct Console {
@@ -63,7 +67,7 @@ impl Console {
     /// A table that fits the terminal; the first column is text, the others are numbers.
     pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>) {
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
         if !std::io::stdout().is_terminal() {
             table.set_width(PLAIN_WIDTH);
         }

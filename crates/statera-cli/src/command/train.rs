@@ -182,7 +182,7 @@ fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Cons
         Task::Classes(_) => &["accuracy"],
         Task::Regression => &["mae", "r2"],
     };
-    let mut header = vec!["".to_string(), format!("{} cross-fitted", primary.title), format!("{} on test", primary.title)];
+    let mut header = vec!["".to_string(), format!("{} in folds", primary.title), format!("{} on test", primary.title)];
     header.extend(shown.iter().map(|name| metric::find(name).map_or((*name).into(), |m| m.title.to_string())));
     header.extend(["Fit".into(), "Rows/s".into()]);
     let rows = facts.leaderboard.entries.iter().map(|entry| {
@@ -191,7 +191,7 @@ fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Cons
             marked(entry, facts),
             find(&entry.cross_fitted, primary.name).map_or("–".into(), |i| figure(i.value)),
             find(&entry.test, primary.name)
-                .map_or("–".into(), |i| format!("{} [{}, {}]", figure(i.value), figure(i.low), figure(i.high))),
+                .map_or("–".into(), |i| format!("{} ± {}", figure(i.value), figure((i.high - i.low) / 2.0))),
         ];
         row.extend(shown.iter().map(|name| find(on_test, name).map_or("–".into(), |i| figure(i.value))));
         let timing = timings.get(&entry.model);
