@@ -1,0 +1,141 @@
+//! Scoring against a plain walk, and what is refused.
+
+use super::*;
+
+/// A repeatable stream of numbers.
+fn draws(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    }
+}
+
+/// A random tree over columns with these numbers of codes.
+fn random_tree(n_leaves: usize, n_codes: &[usize], next: &mut impl FnMut() -> u64) -> Tree {
+    let mut nodes: Vec<Node> = Vec::new();
+    // Place of each leaf: its parent and side.
+    let mut places: Vec<Option<(usize, usize)>> = vec![None];
+    while places.len() < n_leaves {
+        let at = next() as usize % places.len();
+        if let Some((parent, side)) = places[at] {
+            nodes[parent].children[side] = nodes.len() as i32;
+        }
+        let column = next() as usize % n_codes.len();
+        let mut left = [0_u64; 4];
+        for code in 0..n_codes[column] {
+            left[code >> 6] |= (next() & 1) << (code & 63);
+        }
+        left[0] = (left[0] | 1) & !2;
+        let new = places.len();
+        nodes.push(Node { column: column as u32, left, children: [!(at as i32), !(new as i32)] });
+        places[at] = Some((nodes.len() - 1, 0));
+        places.push(Some((nodes.len() - 1, 1)));
+    }
+    let leaves = (0..n_leaves).map(|_| next() as f64 / 1e9 - 1.0).collect();
+    Tree { output: 0, nodes, leaves }
+}
+
+fn random_forest(next: &mut impl FnMut() -> u64) -> Forest {
+    let edges: Vec<f64> = (0..250).map(|i| f64::from(i) * 0.5 - 40.0).collect();
+    let coders = vec![
+        Coder::Number { edges, sentinels: vec![-1.0, 999.0] },
+        Coder::Number { edges: vec![0.0], sentinels: Vec::new() },
+        Coder::Level { codes: (0..40).collect() },
+    ];
+    let n_codes: Vec<usize> = coders.iter().map(Coder::n_codes).collect();
+    let trees = [1, 2, 5, 16, 17, 31, 32, 33, 90, 31].map(|n| random_tree(n, &n_codes, next)).to_vec();
+    Forest::new(coders, vec![0.25], trees).expect("the forest is well formed")
+}
+
+#[test]
+fn margins_have_the_same_bits_alone_in_batches_and_at_every_level() {
+    let mut next = draws(11);
+    let forest = random_forest(&mut next);
+    let n = 2_500;
+    let numbers: Vec<f64> = (0..n)
+        .map(|i| [f64::NAN, -1.0, 999.0, next() as f64 / 1e7 - 50.0][if i % 5 < 3 { 3 } else { i % 3 }])
+        .collect();
+    let signs: Vec<f64> = (0..n).map(|_| (next() % 3) as f64 - 1.0).collect();
+    let levels: Vec<u32> = (0..n).map(|_| (next() % 50) as u32).collect();
+    let columns = [Cells::Number(&numbers), Cells::Number(&signs), Cells::Level(&levels)];
+    let expected: Vec<f64> = (0..n)
+        .map(|row| {
+            let code = |c: usize| {
+                let mut out = [0];
+                assert!(forest.coders()[c].encode(columns[c].slice(row..row + 1), &mut out));
+                out[0]
+            };
+            forest.trees().iter().fold(0.25, |sum, tree| sum + tree.leaves[tree.leaf(code)])
+        })
+        .collect();
+    for level in Level::ALL.into_iter().filter(|level| level.is_present()) {
+        for size in [1, 7, 9, 64, 1000, 1025, n] {
+            let mut got = vec![0.0; n];
+            for start in (0..n).step_by(size) {
+                let rows = start..n.min(start + size);
+                let part = columns.map(|c| c.slice(rows.clone()));
+                forest.score_at(level, &part, &mut got[rows]).expect("the columns fit");
+            }
+            let same = got.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{level:?} in batches of {size}");
+        }
+    }
+}
+
+#[test]
+fn codes_count_the_edges_below() {
+    let edges: Vec<f64> = (0..253).map(f64::from).collect();
+    for n in [0, 1, 2, 15, 16, 17, 100, 253] {
+        let coder = Coder::Number { edges: edges[..n].to_vec(), sentinels: vec![7.5] };
+        let values: Vec<f64> = (-10..600).map(|i| f64::from(i) * 0.5).chain([f64::NAN, f64::MAX, f64::MIN]).collect();
+        let mut codes = vec![0; values.len()];
+        assert!(coder.encode(Cells::Number(&values), &mut codes));
+        for (x, code) in values.iter().zip(codes) {
+            let below = edges[..n].iter().filter(|e| *e < x).count() as u8;
+            let expected = if x.is_nan() {
+                0
+            } else if *x == 7.5 {
+                1
+            } else {
+                2 + below
+            };
+            assert_eq!(code, expected, "{x} among {n} edges");
+        }
+    }
+}
+
+#[test]
+fn malformed_forests_are_refused() {
+    let node = |column, left, children| Node { column, left: [left, 0, 0, 0], children };
+    let check = |nodes: Vec<Node>, leaves: Vec<f64>, expected: &str| {
+        let coders = vec![Coder::Level { codes: vec![0, 1, 2] }];
+        let error = Forest::new(coders, vec![0.0], vec![Tree { output: 0, nodes, leaves }]).unwrap_err();
+        assert_eq!(error, expected);
+    };
+    check(vec![], vec![], "tree 0: a tree has 0 nodes and 0 leaves");
+    check(vec![], vec![f64::NAN], "tree 0: a leaf's value is not finite");
+    check(vec![node(1, 1, [!0, !1])], vec![0.0; 2], "tree 0: a node splits column 1, there are 1");
+    check(vec![node(0, 8, [!0, !1])], vec![0.0; 2], "tree 0: a node names code 3 of a column with 3 codes");
+    check(vec![node(0, 7, [!0, !1])], vec![0.0; 2], "tree 0: node 0 sends every row to one side");
+    check(vec![node(0, 1, [!0, 0])], vec![0.0; 2], "tree 0: node 0 has the earlier node 0 as a child");
+    check(vec![node(0, 1, [!0, !0])], vec![0.0; 2], "tree 0: child -1 of node 0 is absent or has two parents");
+    check(
+        vec![node(0, 1, [!0, i32::MIN])],
+        vec![0.0; 2],
+        "tree 0: child -2147483648 of node 0 is absent or has two parents",
+    );
+}
+
+#[test]
+fn wrong_columns_are_refused() {
+    let forest = random_forest(&mut draws(3));
+    let check = |columns: &[Cells], expected: &str| {
+        assert_eq!(forest.score(columns, &mut [0.0; 2]).unwrap_err(), expected);
+    };
+    let (numbers, levels) = ([0.0; 2], [0; 2]);
+    check(&[], "there are 0 columns, 3 are needed");
+    let short = [Cells::Number(&numbers[..1]), Cells::Number(&numbers), Cells::Level(&levels)];
+    check(&short, "column 0 has 1 rows, 2 are needed");
+    let kind = [Cells::Number(&numbers), Cells::Level(&levels), Cells::Level(&levels)];
+    check(&kind, "column 1 holds levels, numbers are needed");
+}
