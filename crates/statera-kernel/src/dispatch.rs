@@ -21,7 +21,7 @@ pub enum Level {
     Baseline = 1,
     /// AVX2 with fused multiply-add (Intel since 2013, AMD since 2015).
     Avx2Fma = 2,
-    /// AVX-512 F, BW, DQ and VL (Intel servers since 2017, AMD since 2022).
+    /// AVX-512 F, BW, CD, DQ and VL (Intel servers since 2017, AMD since 2022).
     Avx512 = 3,
 }
 
@@ -43,7 +43,9 @@ impl Level {
             let avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl");
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512cd")
+                && is_x86_feature_detected!("popcnt");
             match (avx2, avx512) {
                 (true, true) => Level::Avx512,
                 (true, false) => Level::Avx2Fma,

@@ -9,6 +9,8 @@
 //! is the row's leaf. Every node is then one byte comparison and one masked AND for 64 rows at once (AVX-512) or 32
 //! (AVX2), without a branch or a gather.
 
+use crate::dispatch::Level;
+
 /// Codes a column may have.
 pub const MAX_CODES: usize = 256;
 /// Rows that are encoded and scored together; more fill the first-level cache.
@@ -142,7 +144,7 @@ impl EdgeTable {
 fn encode_numbers(table: &EdgeTable, sentinels: &[f64], values: &[f64], out: &mut [u8]) {
     assert!(out.len() >= values.len(), "one code per cell");
     #[cfg(target_arch = "x86_64")]
-    if Level::widest() == Level::Avx512 {
+    if Level::active() == Level::Avx512 {
         // SAFETY: the features were detected.
         unsafe { avx512::encode_numbers(table, values, out) };
     } else {
@@ -297,46 +299,6 @@ struct Flat {
     walk: bool,
 }
 
-/// The instruction sets that scoring is written for. Margins have the same bits at each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Any CPU: trees are walked.
-    Portable,
-    /// 32 rows at once.
-    Avx2,
-    /// 64 rows at once.
-    Avx512,
-}
-
-impl Level {
-    /// Every level.
-    pub const ALL: [Level; 3] = [Level::Portable, Level::Avx2, Level::Avx512];
-
-    /// True if this CPU has it.
-    pub fn is_present(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        match self {
-            Level::Portable => true,
-            Level::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
-            Level::Avx512 => {
-                std::arch::is_x86_feature_detected!("popcnt")
-                    && std::arch::is_x86_feature_detected!("avx512f")
-                    && std::arch::is_x86_feature_detected!("avx512bw")
-                    && std::arch::is_x86_feature_detected!("avx512cd")
-                    && std::arch::is_x86_feature_detected!("avx512dq")
-                    && std::arch::is_x86_feature_detected!("avx512vl")
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        return self == Level::Portable;
-    }
-
-    /// The widest level of this CPU.
-    pub fn widest() -> Level {
-        Level::ALL.into_iter().rev().find(|level| level.is_present()).unwrap_or(Level::Portable)
-    }
-}
-
 /// Trees with their coders, laid out for scoring.
 #[derive(Debug, Clone)]
 pub struct Forest {
@@ -479,7 +441,7 @@ impl Forest {
     /// # Panics
     /// If `out` has another length than `n_rows × n_outputs`.
     pub fn score(&self, columns: &[Cells], out: &mut [f64]) -> Result<(), String> {
-        self.score_at(Level::widest(), columns, out)
+        self.score_at(Level::active(), columns, out)
     }
 
     /// [`Forest::score`] at a level, for tests of the bits.
@@ -490,7 +452,7 @@ impl Forest {
     /// # Panics
     /// As [`Forest::score`].
     pub fn score_at(&self, level: Level, columns: &[Cells], out: &mut [f64]) -> Result<(), String> {
-        if !level.is_present() {
+        if level > Level::detected() {
             return Err(format!("this CPU has no {level:?}"));
         }
         let n_rows = out.len() / self.n_outputs().max(1);
@@ -558,7 +520,7 @@ impl Forest {
                     }
                 }
                 #[cfg(target_arch = "x86_64")]
-                (false, Level::Avx2) if n_rows > 8 => {
+                (false, Level::Avx2Fma) if n_rows > 8 => {
                     let leaves = self.leaves_of(flat);
                     // SAFETY: `score_at` checked that the CPU has the level.
                     unsafe {
