@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use arrow_array::UInt64Array;
 use statera::pipeline;
 use statera::project::Settings;
-use statera_core::metric::{self, Predicted};
 use statera_core::Run;
-use statera_data::source::{self, ReadOptions};
+use statera_core::metric::{self, Predicted};
 use statera_data::Table;
+use statera_data::source::{self, ReadOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -108,7 +108,8 @@ fn measure(set: &Set, model: &str, table: &Table, fold: usize, options: &Options
     let scored = bundle.scorer.score(batch)?;
     out.rows_per_second.push(target.len() as f64 / started.elapsed().as_secs_f64());
     let predicted = Predicted { margins: &scored.margins, probabilities: &scored.probabilities };
-    let measured = metric::evaluate(bundle.scorer.schema().task, &target, predicted, None, 0.5, 1, metric::MIN_BOOTSTRAP)?;
+    let measured =
+        metric::evaluate(bundle.scorer.schema().task, &target, predicted, None, 0.5, 1, metric::MIN_BOOTSTRAP)?;
     let value = |name: &str| measured.iter().find(|m| m.name == name).map_or(f64::NAN, |m| m.interval.value);
     out.auc.push(value("auc"));
     out.average_precision.push(value("average_precision"));

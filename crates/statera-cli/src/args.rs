@@ -42,7 +42,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  statera init loans.csv --out project.toml")]
     Init(Init),
     /// Look at a table: kinds, missing cells, distributions, identifiers, leaks, drift
-    #[command(after_help = "Example:\n  statera profile loans.csv --target default --time applied_on --out profile.html")]
+    #[command(
+        after_help = "Example:\n  statera profile loans.csv --target default --time applied_on --out profile.html"
+    )]
     Profile(Profile),
     /// Train, compare and choose models, and save the chosen one as a bundle
     #[command(after_help = TRAIN_EXAMPLES)]
@@ -70,8 +72,7 @@ const SCORE_EXAMPLES: &str = "Examples:
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
 
 /// The addresses a table can come from.
-const DATA_HELP: &str =
-    "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, - (standard input), or postgres://…?query=…";
+const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, - (standard input), or postgres://…?query=…";
 
 #[derive(Args)]
 pub struct Demo {
@@ -155,7 +156,9 @@ pub struct Reading {
 
 #[derive(Args)]
 pub struct Train {
-    #[arg(help = "The table, or a project file (.toml). A table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, - (standard input), or postgres://…?query=…")]
+    #[arg(
+        help = "The table, or a project file (.toml). A table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, - (standard input), or postgres://…?query=…"
+    )]
     pub data: String,
     /// Column to be predicted (required unless a project file names it)
     #[arg(long, value_name = "COL")]
@@ -238,10 +241,8 @@ pub enum Prefer {
 }
 
 fn models_help() -> String {
-    let list: Vec<String> = MODELS
-        .iter()
-        .map(|m| format!("{}{} ({})", m.name, if m.fast { "*" } else { "" }, m.about))
-        .collect();
+    let list: Vec<String> =
+        MODELS.iter().map(|m| format!("{}{} ({})", m.name, if m.fast { "*" } else { "" }, m.about)).collect();
     format!("Candidates, or all; those marked * if not given: {}", list.join("; "))
 }
 

@@ -1,7 +1,7 @@
 //! The terminal: progress on standard error, tables that fit, numbers as people read them.
 
 use crate::args::Common;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera_core::Progress;
 use statera_core::metric::Interval;
@@ -27,11 +27,7 @@ pub struct Console {
 impl Console {
     pub fn new(common: &Common) -> Console {
         let visible = std::io::stderr().is_terminal() && !common.json && !common.quiet;
-        Console {
-            json: common.json,
-            quiet: common.quiet,
-            bar: Arc::new(Bar { visible, current: Mutex::new(None) }),
-        }
+        Console { json: common.json, quiet: common.quiet, bar: Arc::new(Bar { visible, current: Mutex::new(None) }) }
     }
 
     pub fn progress(&self) -> Arc<dyn Progress> {
@@ -74,6 +70,9 @@ impl Console {
         table.set_header(header.iter().enumerate().map(|(i, h)| aligned(h, i)));
         for row in rows {
             table.add_row(row.iter().enumerate().map(|(i, c)| aligned(c, i)));
+        }
+        if let Some(names) = table.column_mut(0) {
+            names.set_constraint(ColumnConstraint::ContentWidth);
         }
         self.line(table);
     }

@@ -46,7 +46,10 @@ fn train(csv: &[u8], more: &[&str]) -> (i32, String, bool) {
 fn a_whole_round() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("loans.csv"), loans(1200)).unwrap();
-    let trained = statera(dir.path(), &["train", "loans.csv", "--target", "bad", "--id", "loan", "--baseline", "score", "--out", "m.statera"]);
+    let trained = statera(
+        dir.path(),
+        &["train", "loans.csv", "--target", "bad", "--id", "loan", "--baseline", "score", "--out", "m.statera"],
+    );
     assert!(trained.status.success(), "{}", text(&trained.stderr));
     let shown = text(&trained.stdout);
     for word in ["Scorecard", "Logistic regression", "Gradient boosting", "Present score", "(best)", "m.statera"] {
@@ -62,7 +65,10 @@ fn a_whole_round() {
     let auc = value["metrics"].as_array().unwrap().iter().find(|m| m["name"] == "auc").expect("an AUC");
     assert!(auc["interval"]["value"].as_f64().unwrap() > 0.6);
     // The same bundle as one file, from the same seed, has the same scores.
-    let zipped = statera(dir.path(), &["train", "loans.csv", "--target", "bad", "--id", "loan", "--baseline", "score", "--out", "m.zip"]);
+    let zipped = statera(
+        dir.path(),
+        &["train", "loans.csv", "--target", "bad", "--id", "loan", "--baseline", "score", "--out", "m.zip"],
+    );
     assert!(zipped.status.success(), "{}", text(&zipped.stderr));
     assert!(statera(dir.path(), &["score", "m.zip", "loans.csv", "--out", "again.csv"]).status.success());
     assert_eq!(scores, fs::read_to_string(dir.path().join("again.csv")).unwrap());
@@ -73,7 +79,8 @@ fn bad_training_data_gets_a_clear_error() {
     let good = loans(300);
     let with = |from: &str, to: &str| good.replacen(from, to, 1).into_bytes();
     let header_only = good.lines().next().unwrap().as_bytes().to_vec();
-    let constant = good.lines().map(|l| if l.starts_with('L') { format!("{}0\n", &l[..l.len() - 1]) } else { format!("{l}\n") });
+    let constant =
+        good.lines().map(|l| if l.starts_with('L') { format!("{}0\n", &l[..l.len() - 1]) } else { format!("{l}\n") });
     let cases: Vec<(&str, Vec<u8>, &[&str], i32, &[&str])> = vec![
         ("empty", Vec::new(), &[], 1, &["loans.csv", "empty"]),
         ("header only", header_only, &[], 1, &["loans.csv"]),
@@ -82,8 +89,20 @@ fn bad_training_data_gets_a_clear_error() {
         ("duplicate name", with("region", "income"), &[], 1, &["income"]),
         ("no target", good.clone().into_bytes(), &["--target=gone"], 2, &["gone", "income"]),
         ("constant target", constant.collect::<String>().into_bytes(), &[], 1, &["«bad» is «0» in every row"]),
-        ("missing target", good.replacen(",1\n", ",\n", 1).into_bytes(), &[], 1, &["target «bad» is missing in 1 of 300"]),
-        ("more classes", good.clone().into_bytes(), &["--target=region", "--positive=north"], 1, &["3 values", "--positive north"]),
+        (
+            "missing target",
+            good.replacen(",1\n", ",\n", 1).into_bytes(),
+            &[],
+            1,
+            &["target «bad» is missing in 1 of 300"],
+        ),
+        (
+            "more classes",
+            good.clone().into_bytes(),
+            &["--target=region", "--positive=north"],
+            1,
+            &["3 values", "--positive north"],
+        ),
         ("no such value", good.clone().into_bytes(), &["--positive=7"], 2, &["--positive 7", "«1»"]),
         ("unknown model", good.clone().into_bytes(), &["--models=oracle"], 2, &["oracle", "scorecard"]),
         ("unknown kind", good.clone().into_bytes(), &["--types=income=money"], 2, &["income=money", "number"]),
@@ -95,9 +114,12 @@ fn bad_training_data_gets_a_clear_error() {
     for (name, csv, flags, code, words) in cases {
         // A flag that is given again takes the place of the first.
         let flags: Vec<&str> = flags.to_vec();
-        let kept: Vec<&str> = flags.iter().copied().filter(|f| !f.starts_with("--target=") && !f.starts_with("--models=")).collect();
-        let replaced: Vec<&str> = flags.iter().copied().filter(|f| f.starts_with("--target=") || f.starts_with("--models=")).collect();
-        let (got, stderr, bundle) = if replaced.is_empty() { train(&csv, &kept) } else { train_replacing(&csv, &replaced, &kept) };
+        let kept: Vec<&str> =
+            flags.iter().copied().filter(|f| !f.starts_with("--target=") && !f.starts_with("--models=")).collect();
+        let replaced: Vec<&str> =
+            flags.iter().copied().filter(|f| f.starts_with("--target=") || f.starts_with("--models=")).collect();
+        let (got, stderr, bundle) =
+            if replaced.is_empty() { train(&csv, &kept) } else { train_replacing(&csv, &replaced, &kept) };
         assert_eq!(got, code, "{name}: {stderr}");
         assert!(!bundle, "{name}: a bundle was written");
         for word in words {
@@ -217,7 +239,8 @@ fn a_damaged_bundle_is_refused() {
         refused("removed", &[&name, "missing"]);
     }
     let manifest = fs::read_to_string(bundle.join("manifest.json")).unwrap();
-    fs::write(bundle.join("manifest.json"), manifest.replace("\"format_version\": 1", "\"format_version\": 99")).unwrap();
+    fs::write(bundle.join("manifest.json"), manifest.replace("\"format_version\": 1", "\"format_version\": 99"))
+        .unwrap();
     refused("newer", &["format 99", "install"]);
     fs::write(bundle.join("surprise.bin"), b"x").unwrap();
     let output = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "s.csv"]);
@@ -235,7 +258,10 @@ fn an_existing_bundle_is_not_replaced_without_being_asked() {
     assert!(statera(dir.path(), &[&TRAIN[..], &["--force"]].concat()).status.success());
     fs::create_dir(dir.path().join("mine")).unwrap();
     fs::write(dir.path().join("mine/letter.txt"), "dear").unwrap();
-    let wrong = statera(dir.path(), &["train", "loans.csv", "--target", "bad", "--models", "logistic", "--out", "mine", "--force"]);
+    let wrong = statera(
+        dir.path(),
+        &["train", "loans.csv", "--target", "bad", "--models", "logistic", "--out", "mine", "--force"],
+    );
     assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
     assert!(dir.path().join("mine/letter.txt").exists(), "somebody's folder was replaced");
 }

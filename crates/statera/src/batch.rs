@@ -79,10 +79,7 @@ pub fn score(
         let skip = summary.n_done_before.saturating_sub(first) as usize;
         let rest = batch.slice(skip, batch.num_rows() - skip);
         let first = first + skip as u64;
-        let scored = bundle
-            .scorer
-            .score_rows(&rest, reader.is_text(), first as usize)
-            .map_err(|e| e.at(address))?;
+        let scored = bundle.scorer.score_rows(&rest, reader.is_text(), first as usize).map_err(|e| e.at(address))?;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
         sink.write(&output(schema, &rest, &scored.probabilities, first)?)?;
@@ -111,8 +108,7 @@ fn fingerprint(bundle: &Bundle, address: &str) -> Result<String> {
 }
 
 fn ignored(batch: &RecordBatch, schema: &Schema) -> Vec<String> {
-    let used: BTreeSet<&str> =
-        schema.inputs.iter().map(|i| i.name.as_str()).chain(schema.id.as_deref()).collect();
+    let used: BTreeSet<&str> = schema.inputs.iter().map(|i| i.name.as_str()).chain(schema.id.as_deref()).collect();
     batch.schema().fields().iter().map(|f| f.name().clone()).filter(|n| !used.contains(n.as_str())).collect()
 }
 

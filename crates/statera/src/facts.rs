@@ -116,12 +116,7 @@ pub fn gather(
     Ok(facts)
 }
 
-fn swap_set(
-    train: &TrainingSet,
-    rows: &TrainingSet,
-    margins: &[f64],
-    settings: &Settings,
-) -> Result<Option<SwapSet>> {
+fn swap_set(train: &TrainingSet, rows: &TrainingSet, margins: &[f64], settings: &Settings) -> Result<Option<SwapSet>> {
     let Some(score) = &train.baseline else { return Ok(None) };
     let oriented = metric::orient(&train.target, score, train.weight.as_deref())?;
     let baseline = baseline_risk(rows, oriented.flipped);

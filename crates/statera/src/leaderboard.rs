@@ -198,8 +198,12 @@ fn baseline_entry(
     let on_test = test.map(|test| {
         let score = baseline_risk(test, oriented.flipped);
         let predicted = Predicted { margins: &score, probabilities: &[] };
-        Judged { target: test.target.clone(), weight: test.weight.clone() }
-            .evaluate(test.task, predicted, 0.5, settings.seed)
+        Judged { target: test.target.clone(), weight: test.weight.clone() }.evaluate(
+            test.task,
+            predicted,
+            0.5,
+            settings.seed,
+        )
     });
     let direction = if oriented.flipped { "falls with risk" } else { "rises with risk" };
     Ok(Some(Entry {

@@ -198,8 +198,7 @@ fn finish(
     share_preparers(&mut members);
     let target: Vec<f64> = rows.iter().map(|&r| train.target[r]).collect();
     let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| rows.iter().map(|&r| w[r]).collect());
-    let calibrator =
-        statera_learn::calibration::fit(train.task, &margins, &target, weight.as_deref(), settings.seed)?;
+    let calibrator = statera_learn::calibration::fit(train.task, &margins, &target, weight.as_deref(), settings.seed)?;
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;

@@ -1,6 +1,8 @@
 //! How the training rows were distributed: kept for monitoring, and for drawing synthetic rows that resemble no customer.
 
-use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Rng};
@@ -74,9 +76,10 @@ impl Reference {
         let mut fields = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::new();
         for (i, input) in inputs.iter().enumerate() {
-            let distribution = self.columns.get(&input.name).ok_or_else(|| {
-                Error::damaged(format!("reference.json: no distribution of column «{}»", input.name))
-            })?;
+            let distribution = self
+                .columns
+                .get(&input.name)
+                .ok_or_else(|| Error::damaged(format!("reference.json: no distribution of column «{}»", input.name)))?;
             let mut rng = Rng::fork(seed, i as u64);
             fields.push(Field::new(&input.name, input.data_type.clone(), true));
             arrays.push(match distribution {

@@ -70,17 +70,16 @@ impl TrainingSet {
         let digests = rows::row_digests(&batch);
         let fingerprint = rows::fingerprint(&batch, &digests);
         let batch = without_repeats(batch, &digests, settings, &mut notes)?;
+        let batch = without_weightless(batch, settings, &mut notes)?;
         let features: Vec<(String, Kind)> =
             columns.iter().filter(|c| settings.is_feature(&c.name)).map(|c| (c.name.clone(), c.kind)).collect();
-        refuse_personal_data(&batch, &features)?;
+        refuse_personal_data(&batch, &features, &mut notes)?;
         let (task, classes, target) = target_of(&batch, &columns, settings)?;
         let numbers = |role: &Option<String>, what: &str| -> Result<Option<Vec<f64>>> {
             role.as_ref().map(|name| complete_numbers(&batch, name, what)).transpose()
         };
-        let weight = numbers(&settings.weight, "a weight")?;
-        check_weights(weight.as_deref(), settings)?;
         let set = TrainingSet {
-            weight,
+            weight: numbers(&settings.weight, "a weight")?,
             amount: numbers(&settings.amount, "an amount")?,
             baseline: numbers(&settings.baseline, "a score")?,
             time: settings.time.as_ref().map(|name| complete_times(&batch, name)).transpose()?,
@@ -149,10 +148,19 @@ pub(crate) fn take_rows(batch: &RecordBatch, rows: &[usize]) -> Result<RecordBat
     arrow_select::take::take_record_batch(batch, &index).map_err(|e| Error::data(e.to_string()))
 }
 
-fn refuse_personal_data(batch: &RecordBatch, features: &[(String, Kind)]) -> Result<()> {
+/// A column that surely or probably identifies persons is refused; a faint likeness is told.
+fn refuse_personal_data(batch: &RecordBatch, features: &[(String, Kind)], notes: &mut Vec<String>) -> Result<()> {
     for (name, _) in features {
         let Some(column) = batch.column_by_name(name) else { continue };
         if let Some(found) = personal::detect_array(name, std::slice::from_ref(column)) {
+            if found.confidence == personal::Confidence::Low {
+                let share = found.share * 100.0;
+                notes.push(format!(
+                    "column «{name}» looks a little like {} ({share:.0} % of its cells)",
+                    found.detector
+                ));
+                continue;
+            }
             return Err(Error::data(format!(
                 "column «{name}» holds {} ({:.0} % of its cells); a person's identifier cannot be a feature; leave it out \
                  with --drop {name}",
@@ -185,9 +193,10 @@ fn complete_times(batch: &RecordBatch, name: &str) -> Result<Vec<i64>> {
     cells.into_iter().enumerate().map(complete).collect()
 }
 
-fn check_weights(weight: Option<&[f64]>, settings: &Settings) -> Result<()> {
-    let Some(weight) = weight else { return Ok(()) };
-    let name = settings.weight.as_deref().unwrap_or_default();
+/// A row of weight 0 is no row: it takes no part in splits, preparing or figures.
+fn without_weightless(batch: RecordBatch, settings: &Settings, notes: &mut Vec<String>) -> Result<RecordBatch> {
+    let Some(name) = &settings.weight else { return Ok(batch) };
+    let weight = complete_numbers(&batch, name, "a weight")?;
     if let Some(row) = weight.iter().position(|&w| w < 0.0) {
         return Err(Error::data(format!(
             "column «{name}», row {}: {} is negative; a weight is 0 or more",
@@ -195,10 +204,15 @@ fn check_weights(weight: Option<&[f64]>, settings: &Settings) -> Result<()> {
             weight[row]
         )));
     }
-    if weight.iter().sum::<f64>() <= 0.0 {
+    let kept: Vec<usize> = (0..weight.len()).filter(|&row| weight[row] > 0.0).collect();
+    if kept.is_empty() {
         return Err(Error::data(format!("column «{name}»: every weight is 0; some must be positive")));
     }
-    Ok(())
+    if kept.len() == weight.len() {
+        return Ok(batch);
+    }
+    notes.push(format!("{} rows of weight 0 were left out", weight.len() - kept.len()));
+    take_rows(&batch, &kept)
 }
 
 /// Group numbers in order of first appearance; a missing cell is a group of its own.
@@ -270,7 +284,9 @@ fn target_of(
         return Ok((Task::Regression, Vec::new(), number_cells(name, column)?));
     }
     if counts.len() > MAX_CLASSES {
-        return Err(Error::data(format!("target «{name}» has more than {MAX_CLASSES} values; at most {MAX_CLASSES} classes can be told apart")));
+        return Err(Error::data(format!(
+            "target «{name}» has more than {MAX_CLASSES} values; at most {MAX_CLASSES} classes can be told apart"
+        )));
     }
     let classes = class_order(name, &counts, settings.positive.as_deref())?;
     let index: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, c)| (c.as_str(), i)).collect();

@@ -131,3 +131,25 @@ fn training_is_the_same_bytes_for_a_seed_and_any_threads() {
         assert_ne!(one, digest(1, 4), "{} for {target}: another seed", family.name);
     }
 }
+
+#[test]
+fn a_row_of_weight_zero_is_no_row() {
+    for (family, target) in cases() {
+        let settings = Settings { weight: Some("weight".into()), ..settings(target, family.name) };
+        let settings = Settings { drop: settings.drop.into_iter().filter(|c| c != "weight").collect(), ..settings };
+        let whole = rows_for(target, 1500).batches[0].clone();
+        let at = whole.schema().index_of("weight").unwrap();
+        let weights: Vec<f64> =
+            (0..whole.num_rows()).map(|r| if r % 5 == 0 { 0.0 } else { 1.0 + (r % 2) as f64 }).collect();
+        let mut columns = whole.columns().to_vec();
+        columns[at] = Arc::new(Float64Array::from(weights));
+        let weighted = RecordBatch::try_new(whole.schema(), columns).unwrap();
+        let kept = UInt64Array::from_iter_values((0..whole.num_rows() as u64).filter(|r| r % 5 != 0));
+        let without = arrow_select::take::take_record_batch(&weighted, &kept).unwrap();
+        let score = |batch: RecordBatch| {
+            let trained = train(of_batch(batch), &settings).unwrap_or_else(|e| panic!("{}: {e}", family.name));
+            trained.bundle.scorer.score(&whole).unwrap()
+        };
+        assert_eq!(score(weighted), score(without), "{} for {target}", family.name);
+    }
+}

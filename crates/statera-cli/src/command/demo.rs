@@ -82,7 +82,9 @@ impl Story {
         let auc = |model: &str| {
             let entry = trained.facts.leaderboard.entries.iter().find(|e| e.model == model);
             let measured = entry.and_then(|e| e.test.iter().find(|m| m.name == "auc"));
-            measured.map(|m| m.interval.value).ok_or_else(|| Error::data("the demo needs a test part; ask for more rows"))
+            measured
+                .map(|m| m.interval.value)
+                .ok_or_else(|| Error::data("the demo needs a test part; ask for more rows"))
         };
         Ok(Story {
             baseline: auc(BASELINE)?,
@@ -120,10 +122,17 @@ impl Story {
         if let Some(applicant) = &self.applicant {
             console.line(applicant.tell());
         }
-        console.line(format!("\nThe bank's tables and the model ({}) are in {}. Next:", bundle.display(), args.out.display()));
+        console.line(format!(
+            "\nThe bank's tables and the model ({}) are in {}. Next:",
+            bundle.display(),
+            args.out.display()
+        ));
         let table = args.out.join("applications.csv");
         console.line(format!("  statera score {} {} --out scores.csv", bundle.display(), table.display()));
-        console.line(format!("  statera profile {} --target default --time application_date --out profile.html", table.display()));
+        console.line(format!(
+            "  statera profile {} --target default --time application_date --out profile.html",
+            table.display()
+        ));
         console.line("  statera train YOUR.csv --target YOUR_COLUMN --out yours.statera");
     }
 }
@@ -143,11 +152,8 @@ fn money(swap: &SwapSet) -> String {
 
 impl Applicant {
     fn tell(&self) -> String {
-        let reasons: Vec<String> = self
-            .reasons
-            .iter()
-            .map(|(column, value, weight)| format!("{column} {value} ({weight:+.2})"))
-            .collect();
+        let reasons: Vec<String> =
+            self.reasons.iter().map(|(column, value, weight)| format!("{column} {value} ({weight:+.2})")).collect();
         let (card, model) = if self.declined_by_card { ("declines", "approves") } else { ("approves", "declines") };
         let end = if self.defaulted { "The loan went bad." } else { "The loan was paid back." };
         format!(
@@ -182,7 +188,9 @@ fn attainable(trained: &Trained, files: &SampleFiles, run: &Run) -> Result<f64> 
 /// outcome that the model expected; a model is not right about everyone, so the story says how it ended.
 fn applicant(trained: &Trained) -> Result<Option<Applicant>> {
     let Some(test) = &trained.test else { return Ok(None) };
-    let (Some(score), Some(ids)) = (&test.baseline, test.batch.column_by_name("application_id")) else { return Ok(None) };
+    let (Some(score), Some(ids)) = (&test.baseline, test.batch.column_by_name("application_id")) else {
+        return Ok(None);
+    };
     let scorer = &trained.bundle.scorer;
     let scored = scorer.score(&test.batch)?;
     let n = test.n_rows();

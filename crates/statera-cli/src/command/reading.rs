@@ -14,10 +14,8 @@ use std::collections::BTreeMap;
 pub fn options(reading: &Reading) -> Result<ReadOptions> {
     let mut types = BTreeMap::new();
     for flag in &reading.types {
-        let (column, kind) = flag
-            .rsplit_once('=')
-            .and_then(|(column, kind)| Some((column, Kind::parse(kind)?)))
-            .ok_or_else(|| {
+        let (column, kind) =
+            flag.rsplit_once('=').and_then(|(column, kind)| Some((column, Kind::parse(kind)?))).ok_or_else(|| {
                 let kinds: Vec<&str> = Kind::ALL.iter().map(|k| k.name()).collect();
                 Error::request(format!("--types {flag}: allowed is COL=KIND with one of {}", kinds.join(", ")))
             })?;

@@ -18,11 +18,8 @@ use std::path::Path;
 pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     refuse_existing(&args.out, args.force)?;
     let bins = args.bins.as_ref().map(|path| read_text(path)).transpose()?;
-    let (table, settings, formats) = if args.data.ends_with(".toml") {
-        from_project(args, console, run)?
-    } else {
-        from_table(args, run)?
-    };
+    let (table, settings, formats) =
+        if args.data.ends_with(".toml") { from_project(args, console, run)? } else { from_table(args, run)? };
     let run = run.clone().with_seed(settings.seed);
     let mut trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run)?;
     trained.bundle.write(&args.out, args.force, &run)?;
@@ -135,8 +132,9 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
             "-" | "-1" => Some((column, -1)),
             _ => None,
         });
-        let (column, direction) = direction
-            .ok_or_else(|| Error::request(format!("--monotone {flag}: allowed is COL=+ (rising) or COL=- (falling)")))?;
+        let (column, direction) = direction.ok_or_else(|| {
+            Error::request(format!("--monotone {flag}: allowed is COL=+ (rising) or COL=- (falling)"))
+        })?;
         settings.monotone.insert(column.into(), direction);
     }
     Ok(())
@@ -178,7 +176,7 @@ pub fn print_board(trained: &Trained, console: &Console) {
 fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Console) {
     let primary = metric::primary(facts.task);
     let shown: &[&str] = match facts.task {
-        Task::Binary => &["ks", "brier", "log_loss"],
+        Task::Binary => &["ks", "brier"],
         Task::Classes(_) => &["accuracy"],
         Task::Regression => &["mae", "r2"],
     };
@@ -191,7 +189,7 @@ fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Cons
             marked(entry, facts),
             find(&entry.cross_fitted, primary.name).map_or("–".into(), |i| figure(i.value)),
             find(&entry.test, primary.name)
-                .map_or("–".into(), |i| format!("{} ± {}", figure(i.value), figure((i.high - i.low) / 2.0))),
+                .map_or("–".into(), |i| format!("{} ± {:.3}", figure(i.value), (i.high - i.low) / 2.0)),
         ];
         row.extend(shown.iter().map(|name| find(on_test, name).map_or("–".into(), |i| figure(i.value))));
         let timing = timings.get(&entry.model);

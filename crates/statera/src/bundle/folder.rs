@@ -103,9 +103,8 @@ fn zipped(parts: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
 
 /// Reads all parts.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let meta = fs::metadata(path).map_err(|e| {
-        Error::request(format!("{}: {e}; name a bundle that `statera train` wrote", path.display()))
-    })?;
+    let meta = fs::metadata(path)
+        .map_err(|e| Error::request(format!("{}: {e}; name a bundle that `statera train` wrote", path.display())))?;
     if meta.is_dir() { read_folder(path) } else { read_zip(path) }.map_err(|e| e.at(path.display()))
 }
 

@@ -130,10 +130,8 @@ impl Bundle {
         let scorer = &self.scorer;
         let saved: Vec<Parts> = scorer.members().iter().map(|m| m.model.save()).collect();
         let mut parts = BTreeMap::new();
-        let model = ModelFile {
-            family: self.manifest.family.clone(),
-            members: saved.iter().map(|p| p.json.clone()).collect(),
-        };
+        let model =
+            ModelFile { family: self.manifest.family.clone(), members: saved.iter().map(|p| p.json.clone()).collect() };
         parts.insert("model.json".into(), codec::json(&model)?);
         parts.insert("weights.safetensors".into(), codec::tensors(&saved)?);
         for (name, text) in saved.into_iter().next().map(|p| p.files).unwrap_or_default() {
@@ -157,9 +155,8 @@ impl Bundle {
         let run = parts.remove("run.json").map_or(Ok(Value::Null), |bytes| codec::parse("run.json", &bytes))?;
         parts.remove("manifest.json");
         check_digests(&manifest, &parts)?;
-        let part = |name: &str| {
-            parts.get(name).map(Vec::as_slice).ok_or_else(|| Error::damaged(format!("{name} is missing")))
-        };
+        let part =
+            |name: &str| parts.get(name).map(Vec::as_slice).ok_or_else(|| Error::damaged(format!("{name} is missing")));
         let model: ModelFile = codec::parse("model.json", part("model.json")?)?;
         let family = models::MODELS.iter().find(|m| m.name == model.family).ok_or_else(|| {
             Error::damaged(format!("model.json: «{}» is not a model this program knows", model.family))
@@ -247,7 +244,11 @@ fn check_digests(manifest: &Manifest, parts: &BTreeMap<String, Vec<u8>>) -> Resu
     for (name, digest) in &manifest.parts {
         let bytes = parts.get(name).ok_or_else(|| Error::damaged(format!("{name} is missing")))?;
         if bytes.len() as u64 != digest.bytes {
-            return Err(Error::damaged(format!("{name} has {} bytes; the manifest says {}", bytes.len(), digest.bytes)));
+            return Err(Error::damaged(format!(
+                "{name} has {} bytes; the manifest says {}",
+                bytes.len(),
+                digest.bytes
+            )));
         }
         if blake3::hash(bytes).to_hex().as_str() != digest.blake3 {
             return Err(Error::damaged(format!("{name} was altered: its digest is not the manifest's")));

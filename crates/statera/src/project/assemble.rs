@@ -101,7 +101,13 @@ impl Project {
             work.judge(outcome, table).map_err(|e| e.at(format!("{}: outcome", self.path)))?;
         }
         self.settings.check(&work.table).map_err(|e| e.at(&self.path))?;
-        Ok(Assembled { table: work.table, settings: self.settings.clone(), formats: BTreeMap::new(), steps: work.steps, joins: work.joins })
+        Ok(Assembled {
+            table: work.table,
+            settings: self.settings.clone(),
+            formats: BTreeMap::new(),
+            steps: work.steps,
+            joins: work.joins,
+        })
     }
 }
 

@@ -64,12 +64,8 @@ pub fn table(n: usize, seed: u64) -> Table {
 /// A table of one batch with the kinds above.
 pub fn of_batch(batch: RecordBatch) -> Table {
     let kind = |name: &str| KINDS.iter().find(|k| k.0 == name).map_or(Kind::Category, |k| k.1);
-    let columns = batch
-        .schema()
-        .fields()
-        .iter()
-        .map(|f| ColumnInfo { name: f.name().clone(), kind: kind(f.name()) })
-        .collect();
+    let columns =
+        batch.schema().fields().iter().map(|f| ColumnInfo { name: f.name().clone(), kind: kind(f.name()) }).collect();
     Table { columns, batches: vec![batch], origin: "invented".into() }
 }
 
