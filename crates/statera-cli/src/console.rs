@@ -1,7 +1,7 @@
 //! The terminal: progress on standard error, tables that fit, numbers as people read them.
 
 use crate::args::Common;
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera_core::Progress;
 use statera_core::metric::Interval;
@@ -63,18 +63,21 @@ impl Console {
     /// A table that fits the terminal; the first column is text, the others are numbers.
     pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>) {
         let mut table = Table::new();
-        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-        if !std::io::stdout().is_terminal() {
-            table.set_width(PLAIN_WIDTH);
-        }
+        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(header.iter().enumerate().map(|(i, h)| aligned(h, i)));
         for row in rows {
             table.add_row(row.iter().enumerate().map(|(i, c)| aligned(c, i)));
         }
-        if let Some(names) = table.column_mut(0) {
-            names.set_constraint(ColumnConstraint::ContentWidth);
+        // Cells are broken only where the terminal is too narrow for them as they are.
+        if table.lines().any(|line| line.chars().count() > self.width()) {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width() as u16);
         }
         self.line(table);
+    }
+
+    /// A paragraph of the result, broken between words at the terminal's width.
+    pub fn paragraph(&self, text: impl std::fmt::Display) {
+        self.line(wrapped(&text.to_string(), self.width()));
     }
 
     pub fn width(&self) -> usize {
@@ -143,6 +146,25 @@ impl Progress for Bar {
     }
 }
 
+/// Text broken between words so that lines have at most `width` characters; longer words stay whole.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for paragraph in text.split('\n') {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line += word;
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
 /// A whole number with thousands separators.
 pub fn count(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
@@ -174,6 +196,12 @@ pub fn seconds(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paragraphs_break_between_words() {
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(wrapped("\nunbreakable is whole", 5), "\nunbreakable\nis\nwhole");
+    }
 
     #[test]
     fn thousands_are_separated() {

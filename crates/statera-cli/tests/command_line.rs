@@ -81,7 +81,9 @@ fn bad_training_data_gets_a_clear_error() {
     let header_only = good.lines().next().unwrap().as_bytes().to_vec();
     let constant =
         good.lines().map(|l| if l.starts_with('L') { format!("{}0\n", &l[..l.len() - 1]) } else { format!("{l}\n") });
-    let cases: Vec<(&str, Vec<u8>, &[&str], i32, &[&str])> = vec![
+    // What is wrong, the table, more flags, the exit code, words of the message.
+    type Case<'a> = (&'a str, Vec<u8>, &'a [&'a str], i32, &'a [&'a str]);
+    let cases: Vec<Case> = vec![
         ("empty", Vec::new(), &[], 1, &["loans.csv", "empty"]),
         ("header only", header_only, &[], 1, &["loans.csv"]),
         ("ragged", with("L00007,", "L00007,extra,"), &[], 1, &["loans.csv", "line 9", "6", "5"]),

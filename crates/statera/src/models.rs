@@ -3,6 +3,9 @@
 use statera_core::{Error, Estimator, Model, Parts, Result, Task};
 use statera_learn::{gbdt, linear, scorecard};
 
+/// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
+pub type MakeEstimator = fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>;
+
 /// A family of models.
 pub struct ModelFamily {
     /// Name on the command line and in files.
@@ -19,8 +22,8 @@ pub struct ModelFamily {
     pub bags: bool,
     /// True if it can do the task.
     pub does: fn(Task) -> bool,
-    /// The learner with its default settings; `bins` is the text of a `bins.toml` edited by the bank.
-    pub estimator: fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>,
+    /// Its learner.
+    pub estimator: MakeEstimator,
     /// Loads what [`Model::save`] wrote; every index and size is checked.
     pub load: fn(&Parts) -> Result<Box<dyn Model>>,
 }

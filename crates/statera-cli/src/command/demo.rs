@@ -96,19 +96,19 @@ impl Story {
 
     fn tell(&self, args: &Demo, trained: &Trained, bundle: &Path, console: &Console) {
         let facts = &trained.facts;
-        console.line(format!(
+        console.paragraph(format!(
             "An invented bank has {} loan applications of three years; {:.1} % of the loans went bad.",
             count(facts.n_rows as f64),
             100.0 * facts.event_rate.unwrap_or_default()
         ));
-        console.line(format!(
+        console.paragraph(format!(
             "Its old card ranks the latest {} of them with an AUC of {:.3}. Statera trained three models on the time before:\n",
             count(facts.n_test as f64),
             self.baseline
         ));
         train::print_board(trained, console);
         let gain = (self.attained - 0.5) / (self.attainable - 0.5);
-        console.line(format!(
+        console.paragraph(format!(
             "\nThe new model reaches {:.3} there. The truth behind this bank is known: nobody can expect more than {:.3}; of the way \
              from a coin to that, the old card goes {:.0} % and the model {:.0} %.",
             self.attained,
@@ -117,12 +117,12 @@ impl Story {
             100.0 * gain
         ));
         if let Some(swap) = &facts.swap_set {
-            console.line(money(swap));
+            console.paragraph(money(swap));
         }
         if let Some(applicant) = &self.applicant {
-            console.line(applicant.tell());
+            console.paragraph(applicant.tell());
         }
-        console.line(format!(
+        console.paragraph(format!(
             "\nThe bank's tables and the model ({}) are in {}. Next:",
             bundle.display(),
             args.out.display()

@@ -157,7 +157,7 @@ pub fn print_board(trained: &Trained, console: &Console) {
         let event = facts.classes.last().map_or("", String::as_str);
         format!(", {} = {event} in {:.1} %", facts.target, 100.0 * rate)
     });
-    console.line(format!("{} rows{rate}; split {}", count(facts.n_rows as f64), facts.split));
+    console.paragraph(format!("{} rows{rate}; split {}", count(facts.n_rows as f64), facts.split));
     leaderboard(facts, &trained.timings, console);
     let title = |name: &str| {
         facts.leaderboard.entries.iter().find(|e| e.model == name).map_or(name.into(), |e| e.title.clone())
@@ -168,9 +168,9 @@ pub fn print_board(trained: &Trained, console: &Console) {
         chosen += &format!(" Simplest within one standard error: {}.", title(&board.simplest));
     }
     chosen += &format!(" Used: {}, calibrated by {}.", title(&board.chosen), facts.calibration);
-    console.line(chosen);
+    console.paragraph(chosen);
     let most: Vec<String> = facts.importance.iter().take(5).map(|(name, value)| format!("{name} {value:.2}")).collect();
-    console.line(format!("What moves the score most (mean |contribution| to the log-odds): {}", most.join(", ")));
+    console.paragraph(format!("What moves the score most (mean |contribution| to the log-odds): {}", most.join(", ")));
 }
 
 fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Console) {
@@ -218,7 +218,7 @@ fn find(measured: &[Measured], name: &str) -> Option<Interval> {
 fn swap_set(facts: &Facts, console: &Console) {
     let Some(swap) = &facts.swap_set else { return };
     let range = |i: &Interval| format!("{} [{}, {}]", count(i.value), count(i.low), count(i.high));
-    console.line(format!(
+    console.paragraph(format!(
         "Against the present score, approving {:.0} % of {} rows: {} fewer bads{}; or {} more approvals at the same bad rate",
         100.0 * swap.approval_rate,
         count(swap.n_rows),

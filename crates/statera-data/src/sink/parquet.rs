@@ -56,7 +56,8 @@ impl Parts {
         let kept: Vec<PathBuf> = (0..n_parts).map(|part| self.path(part)).collect();
         for entry in std::fs::read_dir(&self.folder).map_err(|e| failed(&self.folder, &e))? {
             let path = entry.map_err(|e| failed(&self.folder, &e))?.path();
-            if !kept.contains(&path) && !(merged && path == self.merged()) {
+            let is_merged = merged && path == self.merged();
+            if !is_merged && !kept.contains(&path) {
                 std::fs::remove_file(&path).map_err(|e| failed(&path, &e))?;
             }
         }

@@ -205,7 +205,7 @@ fn preparer_file(members: &[Member]) -> Result<PreparerFile> {
         });
         used.push(at);
     }
-    let preparers = distinct.iter().map(|p| codec::value(p)).collect::<Result<_>>()?;
+    let preparers = distinct.iter().map(codec::value).collect::<Result<_>>()?;
     Ok(PreparerFile { preparers, members: used })
 }
 
