@@ -294,3 +294,32 @@ fn help_of_every_command_has_an_example() {
         assert!(models.contains(model.name), "{} is not in the help of train", model.name);
     }
 }
+
+/// A disk that is full is simulated by a limit on the size of files: writing beyond it fails.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), loans(3000)).unwrap();
+    assert!(statera(dir.path(), &TRAIN).status.success());
+    let limited = |kib: usize, args: &str| {
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec {} {args}", env!("CARGO_BIN_EXE_statera"));
+        Command::new("bash").current_dir(dir.path()).args(["-c", &script]).output().expect("bash starts")
+    };
+    for (args, out) in [
+        ("train loans.csv --target bad --id loan --models logistic --out full.statera", "full.statera"),
+        ("train loans.csv --target bad --id loan --models logistic --out full.zip", "full.zip"),
+        ("score m.statera loans.csv --out full.csv", "full.csv"),
+        ("score m.statera loans.csv --out full.parquet", "full.parquet"),
+        ("profile loans.csv --out full.html", "full.html"),
+    ] {
+        let output = limited(1, args);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args}: {stderr}");
+        assert!(stderr.contains("full."), "{args}: the file is not named: {stderr}");
+        assert!(!dir.path().join(out).exists(), "{args}: a half-written file has the final name");
+    }
+    let again = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "full.csv"]);
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    assert_eq!(fs::read_to_string(dir.path().join("full.csv")).unwrap().lines().count(), 3001);
+}

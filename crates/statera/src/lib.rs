@@ -10,6 +10,7 @@ pub mod bundle;
 mod cross_fit;
 pub mod evaluate;
 pub mod facts;
+pub mod file;
 pub mod leaderboard;
 pub mod models;
 pub mod pipeline;

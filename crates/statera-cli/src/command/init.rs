@@ -21,7 +21,7 @@ pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
     if args.out.exists() {
         return Err(Error::request(format!("{} exists; name another file with --out", args.out.display())).into());
     }
-    std::fs::write(&args.out, text).map_err(|e| Error::io(format!("{}: {e}", args.out.display())))?;
+    statera::file::write_whole(&args.out, text.as_bytes())?;
     console.line(format!("{} is written; look it over, then:", args.out.display()));
     console.line(format!("  statera train {} --out model.statera", args.out.display()));
     Ok(())

@@ -29,7 +29,7 @@ pub fn run(args: &Args, console: &Console, run: &Run) -> anyhow::Result<()> {
     let profile = Profile::of(&table, &options, run)?;
     if let Some(path) = &args.out {
         let page = profile.to_html(&args.data)?;
-        std::fs::write(path, page).map_err(|e| statera_core::Error::io(format!("{}: {e}", path.display())))?;
+        statera::file::write_whole(path, page.as_bytes())?;
         console.note(format!("the page is {}", path.display()));
     }
     if console.json {

@@ -1,10 +1,11 @@
 //! Parts on disk: a folder or one zip file.
 
+use crate::file::{Partial, beside, remove, write_synced};
 use statera_core::{Error, Result, Run};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// No part may be larger; a model of ten thousand trees stays far below.
 const MAX_PART_BYTES: u64 = 1 << 30;
@@ -30,15 +31,15 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(place)?;
     }
-    let partial = Partial(beside(path, "partial"));
-    remove(&partial.0).map_err(place)?;
+    let partial = Partial::of(path);
+    remove(partial.path()).map_err(place)?;
     if is_zip(path) {
-        write_synced(&partial.0, &zipped(parts)?).map_err(place)?;
+        write_synced(partial.path(), &zipped(parts)?).map_err(place)?;
     } else {
-        fs::create_dir(&partial.0).map_err(place)?;
+        fs::create_dir(partial.path()).map_err(place)?;
         for (name, bytes) in parts {
             run.check()?;
-            write_synced(&partial.0.join(name), bytes).map_err(place)?;
+            write_synced(&partial.path().join(name), bytes).map_err(place)?;
         }
     }
     run.check()?;
@@ -47,44 +48,13 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
         remove(&old).map_err(place)?;
         fs::rename(path, &old).map_err(place)?;
     }
-    fs::rename(&partial.0, path).map_err(place)?;
+    fs::rename(partial.path(), path).map_err(place)?;
     remove(&old).map_err(place)
 }
 
 /// Only what an earlier run wrote may be replaced, never a folder of somebody's files.
 fn looks_like_bundle(path: &Path) -> bool {
     if path.is_dir() { path.join("manifest.json").is_file() } else { is_zip(path) }
-}
-
-/// A hidden name in the same folder, so that a rename stays on one disk.
-fn beside(path: &Path, what: &str) -> PathBuf {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.{what}"))
-}
-
-/// Removes what it names when dropped; after the rename there is nothing left to remove.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // A failure to clean up must not hide the failure that led here.
-        let _ = remove(&self.0);
-    }
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
-    }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// Stored with a fixed time, so that equal parts give an equal file.
