@@ -146,6 +146,11 @@ pub fn print(trained: &Trained, console: &Console) {
     for note in &facts.notes {
         console.note(note);
     }
+    let rate = facts.event_rate.map_or(String::new(), |rate| {
+        let event = facts.classes.last().map_or("", String::as_str);
+        format!(", {} = {event} in {:.1} %", facts.target, 100.0 * rate)
+    });
+    console.paragraph(format!("{} rows{rate}; split {}", count(facts.n_rows as f64), facts.split));
     print_board(trained, console);
     swap_set(facts, console);
 }
@@ -153,11 +158,6 @@ pub fn print(trained: &Trained, console: &Console) {
 /// The leaderboard and what was chosen.
 pub fn print_board(trained: &Trained, console: &Console) {
     let facts = &trained.facts;
-    let rate = facts.event_rate.map_or(String::new(), |rate| {
-        let event = facts.classes.last().map_or("", String::as_str);
-        format!(", {} = {event} in {:.1} %", facts.target, 100.0 * rate)
-    });
-    console.paragraph(format!("{} rows{rate}; split {}", count(facts.n_rows as f64), facts.split));
     leaderboard(facts, &trained.timings, console);
     let title = |name: &str| {
         facts.leaderboard.entries.iter().find(|e| e.model == name).map_or(name.into(), |e| e.title.clone())
@@ -181,7 +181,8 @@ fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Cons
         Task::Regression => &["mae", "r2"],
     };
     let mut header = vec!["".to_string(), format!("{} in folds", primary.title), format!("{} on test", primary.title)];
-    header.extend(shown.iter().map(|name| metric::find(name).map_or((*name).into(), |m| m.title.to_string())));
+    header
+        .extend(shown.iter().map(|name| metric::find(name).map_or((*name).into(), |m| m.title.replace(" score", ""))));
     header.extend(["Fit".into(), "Rows/s".into()]);
     let rows = facts.leaderboard.entries.iter().map(|entry| {
         let on_test = if entry.test.is_empty() { &entry.cross_fitted } else { &entry.test };
