@@ -1,6 +1,6 @@
 //! The preparer: from raw columns to the features of a learner's form, fitted on training rows only.
 //!
-//! Four kinds of nothing stay apart. A *missing* cell is NaN or [`CODE_MISSING`]; an *unknown* level has a code of its
+//! Four kinds of nothing stay apart. A *missing* cell is NaN or [`CODE_MISSING`](statera_core::CODE_MISSING); an *unknown* level has a code of its
 //! own; *rare* levels share one; a *sentinel* keeps its number in the form `Codes` and becomes an indicator in `Dense`.
 //! A fitted preparer is plain data: it is stored in the bundle and gives the same bits for a row alone or in a batch.
 
