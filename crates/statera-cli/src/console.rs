@@ -41,8 +41,7 @@ impl Console {
     /// A line of the result.
     pub fn line(&self, text: impl std::fmt::Display) {
         if !self.json {
-            // A reader that closed the pipe has seen enough.
-            let _ = writeln!(std::io::stdout(), "{text}");
+            print(&format!("{text}\n"));
         }
     }
 
@@ -55,8 +54,7 @@ impl Console {
 
     /// The result for machines.
     pub fn print_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(value)?;
-        let _ = writeln!(std::io::stdout(), "{text}");
+        print(&format!("{}\n", serde_json::to_string_pretty(value)?));
         Ok(())
     }
 
@@ -143,6 +141,18 @@ impl Progress for Bar {
                 bar.finish_and_clear();
             }
         });
+    }
+}
+
+/// Writes to standard output. A reader that closed the pipe has seen enough; any other failure ends the program, because
+/// a result that is lost must not look like success.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(e) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if e.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("error: standard output: {e}");
+        }
+        std::process::exit(i32::from(e.kind() != std::io::ErrorKind::BrokenPipe));
     }
 }
 

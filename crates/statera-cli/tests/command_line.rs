@@ -323,3 +323,57 @@ fn a_full_disk_leaves_nothing_half_written() {
     assert!(again.status.success(), "{}", text(&again.stderr));
     assert_eq!(fs::read_to_string(dir.path().join("full.csv")).unwrap().lines().count(), 3001);
 }
+
+#[test]
+fn what_a_person_owns_is_not_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), loans(600)).unwrap();
+    assert!(statera(dir.path(), &TRAIN).status.success());
+    let onto_itself = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "loans.csv"]);
+    assert_eq!(onto_itself.status.code(), Some(2), "{}", text(&onto_itself.stderr));
+    assert!(text(&onto_itself.stderr).contains("loans.csv is the table to be scored"));
+    assert_eq!(fs::read_to_string(dir.path().join("loans.csv")).unwrap(), loans(600));
+    fs::write(dir.path().join("mine.zip"), "no bundle").unwrap();
+    let zip =
+        statera(dir.path(), &["train", "loans.csv", "--target=bad", "--models=logistic", "--out=mine.zip", "--force"]);
+    assert_eq!(zip.status.code(), Some(2), "{}", text(&zip.stderr));
+    fs::create_dir(dir.path().join("mine")).unwrap();
+    fs::write(dir.path().join("mine/applications.csv"), "a,b\n1,2\n").unwrap();
+    let demo = statera(dir.path(), &["demo", "--rows=2000", "--out=mine"]);
+    assert_eq!(demo.status.code(), Some(2), "{}", text(&demo.stderr));
+    assert_eq!(fs::read_to_string(dir.path().join("mine/applications.csv")).unwrap(), "a,b\n1,2\n");
+}
+
+#[test]
+fn the_next_step_of_sample_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = statera(dir.path(), &["sample", "bank", "--rows", "3000"]);
+    assert!(sample.status.success(), "{}", text(&sample.stderr));
+    let shown = text(&sample.stdout);
+    let next = shown.lines().find_map(|l| l.trim().strip_prefix("statera ")).expect("a command to type");
+    let trained = statera(dir.path(), &next.split_whitespace().collect::<Vec<_>>());
+    assert!(trained.status.success(), "{next}: {}", text(&trained.stderr));
+    let project = statera(dir.path(), &["train", "bank/project.toml", "--models=logistic", "--out=p.statera"]);
+    assert!(project.status.success(), "{}", text(&project.stderr));
+}
+
+#[test]
+fn a_key_of_many_digits_is_written_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv: String =
+        loans(600)
+            .lines()
+            .enumerate()
+            .map(|(i, l)| {
+                if i == 0 { format!("key,{l}\n") } else { format!("{},{l}\n", 12_345_678_901_234_567_000 + i as u128) }
+            })
+            .collect();
+    fs::write(dir.path().join("loans.csv"), csv).unwrap();
+    let train =
+        ["train", "loans.csv", "--target=bad", "--id=key", "--drop=loan", "--models=logistic", "--out=m.statera"];
+    let trained = statera(dir.path(), &train);
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    assert!(statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "s.csv"]).status.success());
+    let scores = fs::read_to_string(dir.path().join("s.csv")).unwrap();
+    assert!(scores.lines().nth(7).unwrap().starts_with("12345678901234567007,"), "{:?}", scores.lines().nth(7));
+}

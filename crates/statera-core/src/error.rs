@@ -54,6 +54,10 @@ impl Error {
     pub fn cancelled() -> Self {
         Error { kind: ErrorKind::Cancelled, message: "interrupted; nothing was written".into() }
     }
+    /// The user interrupted the work, and some of it is kept.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::Cancelled, message: message.into() }
+    }
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

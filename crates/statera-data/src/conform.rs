@@ -311,7 +311,7 @@ fn not_text(value: String) -> String {
 }
 
 /// A decimal in digits.
-fn shown(unscaled: i128, scale: u8) -> String {
+pub fn shown(unscaled: i128, scale: u8) -> String {
     let digits = format!("{:0width$}", unscaled.unsigned_abs(), width = usize::from(scale) + 1);
     let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
     let sign = if unscaled < 0 { "-" } else { "" };

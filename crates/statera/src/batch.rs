@@ -9,6 +9,8 @@ use statera_core::{Error, Result, Run, Task};
 use statera_data::sink::{self, Encoding, SinkOptions};
 use statera_data::source::{self, ReadOptions};
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 /// How to score a table.
@@ -46,10 +48,14 @@ pub fn score(
     run: &Run,
 ) -> Result<BatchSummary> {
     let schema = bundle.scorer.schema();
+    let place = source::label(address);
+    refuse_own_input(address, out)?;
+    // What comes through a pipe or from a database cannot be recognised as the same rows: an interrupted run starts over.
+    let same_rows = !source::files_of(address).is_empty();
     let mut reader = source::open(address, read)?;
     let sink_options = SinkOptions {
         encoding: options.encoding,
-        resume: !options.start_over,
+        resume: same_rows && !options.start_over,
         fingerprint: fingerprint(bundle, address)?,
         ..SinkOptions::default()
     };
@@ -58,13 +64,16 @@ pub fn score(
     let (mut seen, mut sum, mut scored_now) = (0u64, 0.0, 0u64);
     run.progress.start("Scoring", 0);
     while let Some(batch) = reader.next_batch()? {
-        run.check()?;
+        if run.check().is_err() {
+            let how = if same_rows { "the same command continues there" } else { "the same command starts over" };
+            return Err(Error::interrupted(format!("interrupted after {seen} rows; {how}")));
+        }
         let sink = match &mut sink {
             Some(sink) => sink,
             None => {
                 // The first batch is checked before an output is begun: a wrong table leaves no trace.
                 let first = batch.slice(0, batch.num_rows().min(1));
-                bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(address))?;
+                bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(&place))?;
                 summary.ignored_columns = ignored(&batch, schema);
                 let opened = sink::open(out, &output_schema(schema, &batch), &sink_options)?;
                 summary.n_done_before = opened.rows_done();
@@ -79,17 +88,17 @@ pub fn score(
         let skip = summary.n_done_before.saturating_sub(first) as usize;
         let rest = batch.slice(skip, batch.num_rows() - skip);
         let first = first + skip as u64;
-        let scored = bundle.scorer.score_rows(&rest, reader.is_text(), first as usize).map_err(|e| e.at(address))?;
+        let scored = bundle.scorer.score_rows(&rest, reader.is_text(), first as usize).map_err(|e| e.at(&place))?;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
         sink.write(&output(schema, &rest, &scored.probabilities, first)?)?;
         run.progress.update(seen, "rows");
     }
     run.progress.finish();
-    let sink = sink.ok_or_else(|| Error::data(format!("{address}: no rows")))?;
+    let sink = sink.ok_or_else(|| Error::data(format!("{place}: no rows")))?;
     if seen < summary.n_done_before {
         return Err(Error::data(format!(
-            "{address} has {seen} rows, but {} are already written; it is not the table that was scored before: start over \
+            "{place} has {seen} rows, but {} are already written; it is not the table that was scored before: start over \
              with --start-over",
             summary.n_done_before
         )));
@@ -100,11 +109,37 @@ pub fn score(
     Ok(summary)
 }
 
-/// What a run must agree on with the one it continues: the model, the table, and (for files) its length.
+/// The table that is read is not written over.
+fn refuse_own_input(address: &str, out: &str) -> Result<()> {
+    let Ok(out_file) = std::fs::canonicalize(out) else { return Ok(()) };
+    let is_input = |file: &std::path::PathBuf| std::fs::canonicalize(file).is_ok_and(|f| f == out_file);
+    if source::files_of(address).iter().any(is_input) {
+        return Err(Error::request(format!("{out} is the table to be scored; name another file with --out")));
+    }
+    Ok(())
+}
+
+/// What a run must agree on with the one it continues: the model, and every file's length, time of change, beginning and end.
 fn fingerprint(bundle: &Bundle, address: &str) -> Result<String> {
-    let bytes = std::fs::metadata(address).map(|m| m.len()).unwrap_or_default();
-    let text = format!("{}\n{address}\n{bytes}", bundle.digest()?);
-    Ok(blake3::hash(text.as_bytes()).to_hex().to_string())
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(bundle.digest()?.as_bytes());
+    hasher.update(address.as_bytes());
+    for file in source::files_of(address) {
+        let place = |e: std::io::Error| Error::io(format!("{}: {e}", file.display()));
+        let mut opened = File::open(&file).map_err(place)?;
+        let meta = opened.metadata().map_err(place)?;
+        let changed =
+            meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        hasher.update(&meta.len().to_le_bytes());
+        hasher.update(&changed.as_nanos().to_le_bytes());
+        let mut part = vec![0; 65_536.min(meta.len() as usize)];
+        opened.read_exact(&mut part).map_err(place)?;
+        hasher.update(&part);
+        opened.seek(SeekFrom::End(-(part.len() as i64))).map_err(place)?;
+        opened.read_exact(&mut part).map_err(place)?;
+        hasher.update(&part);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 fn ignored(batch: &RecordBatch, schema: &Schema) -> Vec<String> {

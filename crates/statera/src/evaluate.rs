@@ -1,6 +1,7 @@
 //! Measuring a bundle on a table whose outcomes are known.
 
 use crate::bundle::Bundle;
+use crate::rows;
 use crate::training_set::{complete_numbers, target_by_classes};
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, DEFAULT_BOOTSTRAP, Decile, Measured, Predicted};
@@ -20,6 +21,8 @@ pub struct Evaluation {
     pub deciles: Vec<Decile>,
     /// Probability from which a row counts as the event; binary only.
     pub cutoff: Option<f64>,
+    /// True if this is the very table the model was trained on: then the figures flatter it.
+    pub is_training_table: bool,
 }
 
 /// Measures the bundle's model on a table that has the target.
@@ -36,15 +39,23 @@ pub fn evaluate(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<E
     let stored = bundle.facts.pointer("/leaderboard/cutoff").and_then(serde_json::Value::as_f64);
     let cutoff = cutoff.or(stored).unwrap_or(0.5);
     let seed = bundle.manifest.seed;
+    let named = |setting: &str| {
+        let name = bundle.facts.pointer(setting).and_then(serde_json::Value::as_str);
+        name.filter(|name| batch.column_by_name(name).is_some())
+    };
+    let weight = named("/settings/weight").map(|name| complete_numbers(&batch, name, "a weight")).transpose()?;
+    let weight = weight.as_deref();
     let predicted = Predicted { margins: &scored.margins, probabilities: &scored.probabilities };
-    let metrics = metric::evaluate(schema.task, &target, predicted, None, cutoff, seed, DEFAULT_BOOTSTRAP)?;
-    let baseline = bundle.facts.pointer("/settings/baseline").and_then(serde_json::Value::as_str);
-    let baseline = match baseline.filter(|name| batch.column_by_name(name).is_some()) {
+    let metrics = metric::evaluate(schema.task, &target, predicted, weight, cutoff, seed, DEFAULT_BOOTSTRAP)?;
+    let baseline = match named("/settings/baseline") {
         Some(name) if schema.task == Task::Binary => {
             let score = complete_numbers(&batch, name, "a score")?;
-            let oriented = metric::orient(&target, &score, None)?;
-            let predicted = Predicted { margins: &oriented.score, probabilities: &[] };
-            metric::evaluate(schema.task, &target, predicted, None, cutoff, seed, DEFAULT_BOOTSTRAP)?
+            // The direction is that of training: new outcomes must not turn a score round.
+            let falls = bundle.facts.pointer("/baseline_falls_with_risk").and_then(serde_json::Value::as_bool);
+            let sign = if falls == Some(true) { -1.0 } else { 1.0 };
+            let risk: Vec<f64> = score.iter().map(|s| sign * s).collect();
+            let predicted = Predicted { margins: &risk, probabilities: &[] };
+            metric::evaluate(schema.task, &target, predicted, weight, cutoff, seed, DEFAULT_BOOTSTRAP)?
         }
         _ => Vec::new(),
     };
@@ -53,7 +64,8 @@ pub fn evaluate(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<E
         n_rows: target.len(),
         metrics,
         baseline,
-        deciles: if binary { metric::deciles(&target, &scored.margins, None)? } else { Vec::new() },
+        deciles: if binary { metric::deciles(&target, &scored.margins, weight)? } else { Vec::new() },
         cutoff: binary.then_some(cutoff),
+        is_training_table: rows::fingerprint(&batch, &rows::row_digests(&batch)) == bundle.manifest.data_fingerprint,
     })
 }

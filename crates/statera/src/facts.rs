@@ -42,6 +42,8 @@ pub struct Facts {
     pub calibration: String,
     /// Rows that the figures below are of: `test`, or `cross-fitted` without a test.
     pub measured_on: String,
+    /// True if the present score falls with risk; `None` without one.
+    pub baseline_falls_with_risk: Option<bool>,
     /// What changes when the model takes the present score's place.
     pub swap_set: Option<SwapSet>,
     /// The ten deciles by score; binary only.
@@ -95,6 +97,7 @@ pub fn gather(
         leaderboard,
         calibration: chosen.scorer.calibrator().name().into(),
         measured_on: if test.is_some() { "test" } else { "cross-fitted" }.into(),
+        baseline_falls_with_risk: None,
         swap_set: None,
         deciles: Vec::new(),
         roc: Vec::new(),
@@ -111,6 +114,10 @@ pub fn gather(
         facts.precision_recall = metric::precision_recall_curve(&rows.target, &margins, weight)?;
         facts.ks = metric::ks_curve(&rows.target, &margins, weight)?;
         facts.reliability = metric::reliability(&rows.target, &probabilities, weight)?;
+        if let Some(score) = &train.baseline {
+            facts.baseline_falls_with_risk =
+                Some(metric::orient(&train.target, score, train.weight.as_deref())?.flipped);
+        }
         facts.swap_set = swap_set(train, &rows, &margins, settings)?;
     }
     Ok(facts)

@@ -76,7 +76,7 @@ pub fn judge(
         let test = test.map(|test| contender.measure(test, cutoffs[i], settings.seed)).transpose()?;
         entries.push(Entry {
             model: family.name.into(),
-            title: family.title.into(),
+            title: family.title_for(train.task).into(),
             cross_fitted: measured,
             test: test.unwrap_or_default(),
             best_gains: None,

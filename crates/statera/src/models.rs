@@ -68,6 +68,13 @@ pub const MODELS: &[ModelFamily] = &[
     },
 ];
 
+impl ModelFamily {
+    /// Its name in tables for a task: the linear model is no logistic regression where a number is predicted.
+    pub fn title_for(&self, task: Task) -> &'static str {
+        if self.name == linear::NAME && task == Task::Regression { "Ridge regression" } else { self.title }
+    }
+}
+
 /// The family of that name.
 ///
 /// # Errors

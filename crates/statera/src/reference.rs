@@ -15,6 +15,8 @@ use std::sync::Arc;
 const N_QUANTILES: usize = 101;
 /// Levels that are kept of a category, the most frequent ones.
 const MAX_LEVELS: usize = 100;
+/// A level of fewer rows may tell of one customer; it counts among the others.
+const MIN_LEVEL_ROWS: usize = 10;
 
 /// The distribution of one raw column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +26,8 @@ pub enum Distribution {
     Quantiles {
         /// Share of missing cells, 0 to 1.
         missing: f64,
-        /// Quantiles 0, 1 %, … 100 % of the cells that are there; empty if none is.
+        /// Quantiles 0, 1 %, … 100 % of the cells that are there, empty if none is; the ends are those at 1 % and 99 %,
+        /// because the smallest and the largest value belong to single customers.
         values: Vec<f64>,
     },
     /// Levels with their shares among the cells that are there, the most frequent first.
@@ -109,7 +112,13 @@ pub fn quantiles(mut values: Vec<f64>) -> Vec<f64> {
 fn quantiles_of(cells: Vec<f64>) -> Distribution {
     let n = cells.len().max(1);
     let there: Vec<f64> = cells.into_iter().filter(|v| !v.is_nan()).collect();
-    Distribution::Quantiles { missing: (n - there.len().min(n)) as f64 / n as f64, values: quantiles(there) }
+    let missing = (n - there.len().min(n)) as f64 / n as f64;
+    let mut values = quantiles(there);
+    if let [first, second, .., last_but_one, last] = values.as_mut_slice() {
+        *first = *second;
+        *last = *last_but_one;
+    }
+    Distribution::Quantiles { missing, values }
 }
 
 fn levels_of(cells: &StringArray) -> Distribution {
@@ -121,8 +130,9 @@ fn levels_of(cells: &StringArray) -> Distribution {
     let mut order: Vec<(&str, usize)> = counts.into_iter().collect();
     order.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let share = |count: usize| count as f64 / there.max(1) as f64;
-    let others = order.iter().skip(MAX_LEVELS).map(|o| share(o.1)).sum();
-    let levels = order.into_iter().take(MAX_LEVELS).map(|(level, count)| (level.to_string(), share(count))).collect();
+    let n_kept = order.iter().take(MAX_LEVELS).filter(|o| o.1 >= MIN_LEVEL_ROWS).count();
+    let others = order.iter().skip(n_kept).map(|o| share(o.1)).sum();
+    let levels = order.into_iter().take(n_kept).map(|(level, count)| (level.to_string(), share(count))).collect();
     let n = cells.len().max(1);
     Distribution::Levels { missing: (n - there.min(n)) as f64 / n as f64, levels, others }
 }

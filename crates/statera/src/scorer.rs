@@ -116,6 +116,13 @@ impl Scorer {
         let inputs = conform::conform(batch, &self.schema.inputs, origin)?.batch;
         let margins = self.blocks(&inputs, |block| self.margins(block))?.concat();
         let n_outputs = self.schema.task.n_outputs();
+        if let Some(at) = margins.iter().position(|m| !m.is_finite()) {
+            let row = first_row + at / n_outputs + 1;
+            return Err(Error::data(format!(
+                "row {row}: the score is {}; a number in it is too large to be scored",
+                margins[at]
+            )));
+        }
         let calibrate = |margins: &[f64]| self.calibrator.probabilities(self.schema.task, margins);
         let probabilities = margins.par_chunks(n_outputs * BLOCK_ROWS).map(calibrate).collect::<Vec<_>>().concat();
         Ok(Scored { n_outputs, margins, probabilities })

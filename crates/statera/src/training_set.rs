@@ -4,10 +4,11 @@
 use crate::project::Settings;
 use crate::rows;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::DataType;
 use statera_core::{Error, Kind, Result, Role, Task};
+use statera_data::conform::shown;
 use statera_data::preparer::{number_cells, time_cells};
 use statera_data::{ColumnInfo, Table, personal};
 use std::collections::{BTreeMap, HashMap};
@@ -73,6 +74,7 @@ impl TrainingSet {
         let batch = without_weightless(batch, settings, &mut notes)?;
         let features: Vec<(String, Kind)> =
             columns.iter().filter(|c| settings.is_feature(&c.name)).map(|c| (c.name.clone(), c.kind)).collect();
+        refuse_empty(&batch, &features)?;
         refuse_personal_data(&batch, &features, &mut notes)?;
         let (task, classes, target) = target_of(&batch, &columns, settings)?;
         let numbers = |role: &Option<String>, what: &str| -> Result<Option<Vec<f64>>> {
@@ -146,6 +148,19 @@ fn without_repeats(
 pub(crate) fn take_rows(batch: &RecordBatch, rows: &[usize]) -> Result<RecordBatch> {
     let index = UInt64Array::from_iter_values(rows.iter().map(|&r| r as u64));
     arrow_select::take::take_record_batch(batch, &index).map_err(|e| Error::data(e.to_string()))
+}
+
+/// A column without a value anywhere cannot teach anything; one that is empty in a part of the rows only (a source that
+/// came later) is left to the preparer.
+fn refuse_empty(batch: &RecordBatch, features: &[(String, Kind)]) -> Result<()> {
+    let is_empty = |name: &str| batch.column_by_name(name).is_some_and(|c| c.null_count() == c.len());
+    match features.iter().find(|(name, _)| is_empty(name)) {
+        Some((name, _)) => Err(Error::data(format!(
+            "column «{name}» has no value in any of the {} rows; leave it out with --drop {name}",
+            batch.num_rows()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A column that surely or probably identifies persons is refused; a faint likeness is told.
@@ -233,20 +248,30 @@ fn groups(batch: &RecordBatch, name: &str) -> Result<Vec<u64>> {
     Ok(texts.into_iter().map(&mut group).collect())
 }
 
-/// Cells as text, the way a level is written.
+/// Cells as text, the way a level is written: exact for decimals, ISO 8601 for times (a date alone at midnight UTC).
 pub fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
-    if let Some(texts) = column.as_string_opt::<i32>() {
-        return texts.iter().map(|t| t.map(str::to_string)).collect();
-    }
-    if column.data_type() == &DataType::Int64 {
-        return column.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| v.to_string())).collect();
-    }
-    match number_cells("", column) {
-        Ok(cells) => cells.into_iter().map(|v| (!v.is_nan()).then(|| v.to_string())).collect(),
-        Err(_) => match time_cells("", column) {
-            Ok(cells) => cells.into_iter().map(|t| t.map(|t| t.to_string())).collect(),
+    match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().map(|t| t.map(str::to_string)).collect(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| v.to_string())).collect(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().iter().map(|v| v.map(|v| v.to_string())).collect(),
+        DataType::Decimal128(_, scale) => {
+            let scale = u8::try_from(*scale).unwrap_or(0);
+            column.as_primitive::<Decimal128Type>().iter().map(|v| v.map(|v| shown(v, scale))).collect()
+        }
+        _ => match time_cells("", column) {
+            Ok(cells) => cells.into_iter().map(|t| t.map(iso)).collect(),
+            // Other types do not occur in a table; what has no text has no name.
             Err(_) => vec![None; column.len()],
         },
+    }
+}
+
+/// A time in ISO 8601.
+fn iso(micros: i64) -> String {
+    match jiff::Timestamp::from_microsecond(micros) {
+        Ok(instant) if micros % 86_400_000_000 == 0 => instant.strftime("%Y-%m-%d").to_string(),
+        Ok(instant) => instant.to_string(),
+        Err(_) => micros.to_string(),
     }
 }
 
@@ -310,7 +335,7 @@ fn class_order(name: &str, counts: &BTreeMap<&str, usize>, positive: Option<&str
         };
     }
     let event = match positive {
-        Some(positive) => classes.iter().position(|c| c == positive).ok_or_else(|| {
+        Some(positive) => classes.iter().position(|c| c == positive || same_number(c, positive)).ok_or_else(|| {
             Error::request(format!("--positive {positive}: target «{name}» has no such value; it has {}", listed()))
         })?,
         None => {

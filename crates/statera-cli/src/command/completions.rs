@@ -1,9 +1,12 @@
 //! `statera completions`.
 
 use crate::args::{Cli, Completions};
+use crate::console::print;
 use clap::CommandFactory;
 
 pub fn run(args: &Completions) -> anyhow::Result<()> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "statera", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "statera", &mut script);
+    print(&String::from_utf8(script)?);
     Ok(())
 }

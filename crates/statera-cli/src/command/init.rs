@@ -15,13 +15,16 @@ pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
     };
     let text = project::template(args.data.as_deref(), &columns);
     if args.out == Path::new("-") {
-        console.line(text);
+        crate::console::print(&text);
         return Ok(());
     }
     if args.out.exists() {
         return Err(Error::request(format!("{} exists; name another file with --out", args.out.display())).into());
     }
     statera::file::write_whole(&args.out, text.as_bytes())?;
+    if console.json {
+        return console.print_json(&serde_json::json!({ "project": args.out }));
+    }
     console.line(format!("{} is written; look it over, then:", args.out.display()));
     console.line(format!("  statera train {} --out model.statera", args.out.display()));
     Ok(())

@@ -28,8 +28,8 @@ pub fn run(args: &Args, console: &Console, run: &Run) -> anyhow::Result<()> {
     };
     let profile = Profile::of(&table, &options, run)?;
     if let Some(path) = &args.out {
-        let title =
-            std::path::Path::new(&args.data).file_name().map_or_else(|| "Profile".into(), |n| n.to_string_lossy());
+        let label = statera_data::source::label(&args.data);
+        let title = std::path::Path::new(&label).file_name().map_or_else(|| "Profile".into(), |n| n.to_string_lossy());
         let page = profile.to_html(&title)?;
         statera::file::write_whole(path, page.as_bytes())?;
         console.note(format!("the page is {}", path.display()));

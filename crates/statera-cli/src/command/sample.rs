@@ -28,7 +28,7 @@ pub fn run(args: &Sample, console: &Console, run: &Run) -> anyhow::Result<()> {
     console.line(format!("The tables are in {}; next:", args.dir.display()));
     console.line(format!(
         "  statera train {} --target default --id application_id --time application_date --drop customer_id --baseline \
-         bank_score --amount loan_amount --protected sex,age --out sample.statera",
+         bank_score --amount requested_amount --protected sex,age --out sample.statera",
         files.applications.display()
     ));
     Ok(())

@@ -7,6 +7,7 @@ use statera::batch::{self, BatchOptions};
 use statera::bundle::Bundle;
 use statera_core::{Error, Run};
 use statera_data::sink::Encoding;
+use statera_data::source;
 
 pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
     let encoding = Encoding::parse(&args.encoding).ok_or_else(|| {
@@ -34,11 +35,10 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
         console.note(format!("continued after {} rows of an interrupted run", count(summary.n_done_before as f64)));
     }
     let mean = summary.mean.map_or(String::new(), |mean| format!(", mean {mean:.4}"));
-    console.line(format!("{} rows scored{mean}; they are in {}", count(summary.n_rows as f64), shown(&args.out)));
+    console.line(format!(
+        "{} rows scored{mean}; they are in {}",
+        count(summary.n_rows as f64),
+        source::label(&args.out)
+    ));
     Ok(())
-}
-
-/// An address without a password.
-fn shown(address: &str) -> &str {
-    if address.contains("://") { "the database" } else { address }
 }

@@ -33,7 +33,7 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     }
     print(&trained, console);
     console.line(format!("\nThe bundle is {}; next:", args.out.display()));
-    console.line(format!("  statera score {} {} --out scores.csv", args.out.display(), args.data));
+    console.line(format!("  statera score {} NEW.csv --out scores.csv", args.out.display()));
     Ok(())
 }
 
@@ -72,6 +72,12 @@ fn from_table(args: &Train, run: &Run) -> Result<Input> {
 }
 
 fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
+    if !args.reading.types.is_empty() || args.reading.tz.is_some() {
+        return Err(Error::request(format!(
+            "--types and --tz say how a table is read; with a project file they belong into {}",
+            args.data
+        )));
+    }
     let path = Path::new(&args.data);
     let project = Project::parse(&read_text(path)?, &args.data)?;
     let assembled = project.assemble(path.parent().unwrap_or(Path::new("")), run)?;
@@ -167,10 +173,17 @@ pub fn print_board(trained: &Trained, console: &Console) {
     if board.simplest != board.best {
         chosen += &format!(" Simplest within one standard error: {}.", title(&board.simplest));
     }
-    chosen += &format!(" Used: {}, calibrated by {}.", title(&board.chosen), facts.calibration);
+    chosen += &match facts.task {
+        Task::Regression => format!(" Used: {}.", title(&board.chosen)),
+        _ => format!(" Used: {}, calibrated by {}.", title(&board.chosen), facts.calibration),
+    };
     console.paragraph(chosen);
     let most: Vec<String> = facts.importance.iter().take(5).map(|(name, value)| format!("{name} {value:.2}")).collect();
-    console.paragraph(format!("What moves the score most (mean |contribution| to the log-odds): {}", most.join(", ")));
+    let unit = match facts.task {
+        Task::Regression => facts.target.as_str(),
+        _ => "the log-odds",
+    };
+    console.paragraph(format!("What moves the score most (mean |contribution| to {unit}): {}", most.join(", ")));
 }
 
 fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Console) {
@@ -183,6 +196,9 @@ fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Cons
     let mut header = vec!["".to_string(), format!("{} in folds", primary.title), format!("{} on test", primary.title)];
     header
         .extend(shown.iter().map(|name| metric::find(name).map_or((*name).into(), |m| m.title.replace(" score", ""))));
+    if facts.n_test == 0 {
+        header.iter_mut().skip(3).for_each(|title| *title += " in folds");
+    }
     header.extend(["Fit".into(), "Rows/s".into()]);
     let rows = facts.leaderboard.entries.iter().map(|entry| {
         let on_test = if entry.test.is_empty() { &entry.cross_fitted } else { &entry.test };

@@ -19,8 +19,8 @@ impl Preparer {
         rows: &[usize],
         weight: Option<&[f64]>,
     ) -> Result<Preparer> {
-        if let Some(share) = params.winsorize.filter(|s| !(0.0..0.25).contains(s)) {
-            return Err(Error::request(format!("winsorize is {share}; it must be at least 0 and below 0.25")));
+        if let Some(share) = params.winsorize.filter(|s| !(0.0..0.5).contains(s)) {
+            return Err(Error::request(format!("winsorize is {share}; it must be at least 0 and below 0.5")));
         }
         let mut rows = rows.to_vec();
         if let Some(weight) = weight {
@@ -80,7 +80,7 @@ impl Fit<'_> {
         match kind {
             Kind::Number => {
                 let cells = number_cells(name, cells)?;
-                Ok(ColumnPlan::Number(self.number(name, &cells, &self.sentinels(name)?)?))
+                Ok(ColumnPlan::Number(self.number(&cells, &self.sentinels(name)?)))
             }
             Kind::Category => self.category(name, cells),
             Kind::Time => self.time(name, cells),
@@ -104,7 +104,7 @@ impl Fit<'_> {
         Ok(values)
     }
 
-    fn number(&self, name: &str, cells: &[f64], sentinels: &[f64]) -> Result<NumberPlan> {
+    fn number(&self, cells: &[f64], sentinels: &[f64]) -> NumberPlan {
         let mut amounts: Vec<(f64, f64)> = Vec::with_capacity(self.rows.len());
         let mut has_missing = false;
         for &row in self.rows {
@@ -114,12 +114,7 @@ impl Fit<'_> {
                 amounts.push((value, self.weight_of(row)));
             }
         }
-        if amounts.is_empty() && sentinels.is_empty() {
-            return Err(Error::data(format!(
-                "column «{name}» has no value in any of the {} training rows; leave it out with --drop {name}",
-                self.rows.len()
-            )));
-        }
+        // Without any amount (a source that came later) the column is a constant, and its missing cells are flagged.
         amounts.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let limits = self.params.winsorize.map(|share| [quantile(&amounts, share), quantile(&amounts, 1.0 - share)]);
         let median = quantile(&amounts, 0.5);
@@ -132,11 +127,13 @@ impl Fit<'_> {
             weight += w;
         }
         let mean = (sum + (filled - weight).max(0.0) * clip(median)) / filled;
+        // A sum of numbers near the largest there are overflows; then the median is centre enough.
+        let mean = if mean.is_finite() { mean } else { clip(median) };
         let mut squares = (filled - weight).max(0.0) * (clip(median) - mean).powi(2);
         squares += amounts.iter().map(|&(v, w)| w * (clip(v) - mean).powi(2)).sum::<f64>();
         let sd = (squares / filled).sqrt();
         let sd = if sd > 1e-12 * mean.abs().max(1e-300) && sd.is_finite() { sd } else { 1.0 };
-        Ok(NumberPlan { limits, sentinels: sentinels.to_vec(), has_missing, median: clip(median), mean, sd })
+        NumberPlan { limits, sentinels: sentinels.to_vec(), has_missing, median: clip(median), mean, sd }
     }
 
     fn category(&self, name: &str, cells: &ArrayRef) -> Result<ColumnPlan> {
@@ -149,12 +146,6 @@ impl Fit<'_> {
             } else {
                 *weights.entry(cells.value(row)).or_default() += self.weight_of(row);
             }
-        }
-        if weights.is_empty() {
-            return Err(Error::data(format!(
-                "column «{name}» has no value in any of the {} training rows; leave it out with --drop {name}",
-                self.rows.len()
-            )));
         }
         let declared = self.params.sentinels.get(name);
         let mut order: Vec<(&str, f64)> = weights.into_iter().collect();
@@ -183,9 +174,9 @@ impl Fit<'_> {
         }
         let plans = parts.into_iter().map(|part| {
             let values = part_cells(part, &cells, self.as_of.as_deref(), &self.zone);
-            Ok((part, self.number(name, &values, &[])?))
+            (part, self.number(&values, &[]))
         });
-        Ok(ColumnPlan::Time(plans.collect::<Result<_>>()?))
+        Ok(ColumnPlan::Time(plans.collect()))
     }
 }
 

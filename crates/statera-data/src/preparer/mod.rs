@@ -22,7 +22,7 @@ pub struct PreparerParams {
     pub form: Form,
     /// Raw columns that become features, with their kinds (number, category or time), in order.
     pub columns: Vec<(String, Kind)>,
-    /// Share of training rows cut off at each end of every number, in [0, 0.25); `None` leaves tails alone.
+    /// Share of training rows cut off at each end of every number, in [0, 0.5); `None` leaves tails alone.
     pub winsorize: Option<f64>,
     /// A level with less weight than this among the training rows is rare. Default 10.
     pub rare_rows: f64,

@@ -75,6 +75,9 @@ impl Preparer {
     }
 }
 
+/// Greatest absolute value of a scaled number.
+const SCALED_MAX: f64 = 1e30;
+
 fn winsorized(mut cells: Vec<f64>, plan: &NumberPlan) -> Vec<f64> {
     if let Some([low, high]) = plan.limits {
         for cell in &mut cells {
@@ -96,7 +99,8 @@ fn fill_number(rows: &mut [f32], n_cols: usize, at: usize, first: usize, column:
         let value = cells[first + i];
         let sentinel = plan.sentinels.iter().position(|&s| s == value);
         let amount = if value.is_nan() || sentinel.is_some() { plan.median } else { value };
-        row[at] = ((amount - plan.mean) * scale) as f32;
+        // Beyond what a 32-bit float holds, more makes no difference; an infinite cell would make a margin undefined.
+        row[at] = ((amount - plan.mean) * scale).clamp(-SCALED_MAX, SCALED_MAX) as f32;
         if plan.has_missing {
             row[at + 1] = f32::from(u8::from(value.is_nan()));
         }
@@ -231,6 +235,27 @@ mod tests {
     }
 
     #[test]
+    fn a_column_that_is_empty_in_a_fold_is_a_constant() {
+        for form in [Form::Codes, Form::Dense] {
+            let params = PreparerParams {
+                columns: vec![("amount".into(), Kind::Number), ("level".into(), Kind::Category)],
+                ..params(form)
+            };
+            let late = |n: usize| {
+                let amount: ArrayRef = Arc::new(Float64Array::from(vec![None, None, Some(1e308), None]));
+                let level: ArrayRef = Arc::new(StringArray::from(vec![None, None, Some("late"), None]));
+                RecordBatch::try_from_iter_with_nullable([("amount", amount, true), ("level", level, true)])
+                    .expect("equal")
+                    .slice(0, n)
+            };
+            let preparer = Preparer::fit(&params, &late(2), &[0, 1], None).expect("an empty column is no error here");
+            let frame = preparer.transform(&late(4)).expect("transforms");
+            assert!(frame.dense.data.iter().all(|v| v.is_finite()));
+            assert_eq!(frame.n_rows, 4);
+        }
+    }
+
+    #[test]
     fn errors_name_the_place() {
         let fails = |edit: fn(&mut PreparerParams), batch: RecordBatch| {
             let mut p = params(Form::Codes);
@@ -238,20 +263,15 @@ mod tests {
             Preparer::fit(&p, &batch, &[0, 1, 2, 3], None).expect_err("must fail").to_string()
         };
         let infinite: ArrayRef = Arc::new(Float64Array::from(vec![1.0, f64::INFINITY, 0.0, 0.0, 0.0]));
-        let empty: ArrayRef = Arc::new(Float64Array::from(vec![None::<f64>; 5]));
         let only = |p: &mut PreparerParams| p.columns = vec![("x".into(), Kind::Number)];
         let with = |x: ArrayRef| RecordBatch::try_from_iter([("x", x)]).expect("one column");
         let cases = [
             (fails(only, with(infinite)), "column «x», row 2: inf is infinite; numbers must be finite or missing"),
             (
-                fails(only, with(empty)),
-                "column «x» has no value in any of the 4 training rows; leave it out with --drop x",
-            ),
-            (
                 fails(|p| p.tz = "Mars/Base".into(), batch()),
                 "time zone «Mars/Base» is not known; use an IANA name such as Asia/Seoul",
             ),
-            (fails(|p| p.winsorize = Some(0.5), batch()), "winsorize is 0.5; it must be at least 0 and below 0.25"),
+            (fails(|p| p.winsorize = Some(0.5), batch()), "winsorize is 0.5; it must be at least 0 and below 0.5"),
             (fails(|p| p.columns.push(("ghost".into(), Kind::Number)), batch()), "column «ghost» is missing"),
             (
                 fails(|p| p.sentinels = [("amount".into(), vec!["never".into()])].into(), batch()),

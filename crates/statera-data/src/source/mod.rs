@@ -106,6 +106,32 @@ pub fn open(address: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>
     open_one(address, options)
 }
 
+/// An address as it may be shown: a database without its user's password and query.
+pub fn label(address: &str) -> String {
+    if address == "-" {
+        return "standard input".into();
+    }
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_string() };
+    let rest = rest.split('?').next().unwrap_or_default();
+    // The password may hold an @; the host begins after the last one.
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{place}")
+}
+
+/// The files that an address names: one, those of a pattern, or none for standard input and databases.
+pub fn files_of(address: &str) -> Vec<std::path::PathBuf> {
+    if address == "-" || address.contains("://") {
+        return Vec::new();
+    }
+    if glob::is_pattern(address) {
+        return ::glob::glob(address).map(|paths| paths.filter_map(|p| p.ok()).collect()).unwrap_or_default();
+    }
+    // A sheet of a workbook is named after a #.
+    let path = std::path::Path::new(address);
+    let file = address.rsplit_once('#').filter(|_| !path.exists()).map_or(address, |(file, _)| file);
+    vec![file.into()]
+}
+
 /// Opens an address that is neither a pattern nor standard input.
 fn open_one(address: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     match SOURCES.iter().find(|s| (s.accepts)(address)) {
@@ -134,7 +160,7 @@ pub fn read_table(address: &str, options: &ReadOptions, run: &Run) -> Result<Tab
 pub fn read_table_with_facts(address: &str, options: &ReadOptions, run: &Run) -> Result<(Table, ReadFacts)> {
     let zone = crate::time::Zone::new(options.tz.as_deref())?;
     let mut reader = open(address, options)?;
-    let origin = if address == "-" { "standard input" } else { address };
+    let origin = &*label(address);
     let mut batches = Vec::new();
     while let Some(batch) = reader.next_batch()? {
         run.check()?;

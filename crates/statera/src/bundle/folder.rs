@@ -48,13 +48,21 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
         remove(&old).map_err(place)?;
         fs::rename(path, &old).map_err(place)?;
     }
-    fs::rename(partial.path(), path).map_err(place)?;
+    if let Err(e) = fs::rename(partial.path(), path) {
+        // What was there before is put back; if that fails too, the first failure says more.
+        let _ = fs::rename(&old, path);
+        return Err(place(e));
+    }
     remove(&old).map_err(place)
 }
 
 /// Only what an earlier run wrote may be replaced, never a folder of somebody's files.
 fn looks_like_bundle(path: &Path) -> bool {
-    if path.is_dir() { path.join("manifest.json").is_file() } else { is_zip(path) }
+    if path.is_dir() {
+        return path.join("manifest.json").is_file();
+    }
+    let names = File::open(path).ok().and_then(|file| zip::ZipArchive::new(file).ok());
+    names.is_some_and(|zip| zip.index_for_name("manifest.json").is_some())
 }
 
 /// Stored with a fixed time, so that equal parts give an equal file.

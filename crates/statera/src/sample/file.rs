@@ -51,7 +51,9 @@ impl Files {
     pub fn create(dir: &Path, overwrite: bool) -> Result<Files> {
         let at = |e: std::io::Error, path: &Path| Error::io(format!("{}: {e}", path.display()));
         let made_dir = !dir.exists();
-        if !overwrite {
+        // Only an earlier sample is replaced, never somebody's files of the same names.
+        let is_sample = fs::read_to_string(dir.join(README)).is_ok_and(|text| text.starts_with("The sample bank ("));
+        if !overwrite || !is_sample {
             for name in TABLES.iter().map(|(name, _)| *name).chain([PROJECT, README]) {
                 if dir.join(name).exists() {
                     let path = dir.join(name);
