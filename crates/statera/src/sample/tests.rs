@@ -183,10 +183,19 @@ fn nothing_half_written_remains_and_nothing_is_overwritten_unasked() {
     fs::write(dir.join("project.toml"), "mine").unwrap();
     let error = SampleBank::default().write(&dir, &Run::new(1, 1)).unwrap_err();
     assert!(error.to_string().ends_with("project.toml exists already; name an empty or a new folder"), "{error}");
-    assert!(SampleBank { overwrite: true, ..SampleBank::default() }.write(&dir, &run).is_err());
+    // Not even when asked: the folder is no earlier sample.
+    let overwrite = SampleBank { rows: 10, overwrite: true, ..SampleBank::default() };
+    assert!(overwrite.write(&dir, &Run::new(1, 1)).unwrap_err().is_request());
     assert_eq!(fs::read_to_string(dir.join("project.toml")).unwrap(), "mine");
-    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no trace of the interrupted work");
-    write(&dir, SampleBank { rows: 10, overwrite: true, ..SampleBank::default() });
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no trace of the work");
+
+    fs::remove_file(dir.join("project.toml")).unwrap();
+    write(&dir, SampleBank { rows: 20, ..SampleBank::default() });
+    let earlier = fs::read(dir.join("applications.csv")).unwrap();
+    assert!(overwrite.write(&dir, &run).unwrap_err().is_cancelled());
+    assert_eq!(fs::read(dir.join("applications.csv")).unwrap(), earlier, "an interruption leaves the earlier sample");
+    write(&dir, overwrite);
+    assert_ne!(fs::read(dir.join("applications.csv")).unwrap(), earlier, "an earlier sample is replaced when asked");
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 6);
 
     let file = parent.path().join("file");
