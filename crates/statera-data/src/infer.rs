@@ -15,11 +15,13 @@
 //! cells have blanks, else an identifier if most cells have digits, else free text. What remains is a category,
 //! unless its cells have more than 60 letters on average, which is free text.
 
+pub(crate) mod cells;
 mod convert;
 mod kind;
 mod number;
 mod survey;
 
+pub use cells::SurveyedBatch;
 pub use convert::{Misfit, convert};
 pub use survey::MISSING_TOKENS;
 
@@ -27,8 +29,9 @@ use crate::source::{BatchReader, ReadOptions, refuse_unknown_columns};
 use crate::time::{TimeFormat, Zone};
 use crate::{ColumnInfo, Table};
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use cells::Cells;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Run};
@@ -98,20 +101,20 @@ pub(crate) fn is_number(cell: &str) -> bool {
     })
 }
 
-/// Makes a table of text batches of one schema typed, column by column; the text of a column is dropped once it is converted.
+/// Makes a table of surveyed batches of one schema typed, column by column; the text of a column is dropped once it is
+/// converted.
 pub(crate) fn infer(
     origin: &str,
-    batches: Vec<RecordBatch>,
+    batches: Vec<SurveyedBatch>,
     options: &ReadOptions,
     zone: &Zone,
     reader: &dyn BatchReader,
     run: &Run,
 ) -> Result<(Table, Vec<ColumnFacts>)> {
-    let schema = batches[0].schema();
+    let schema = batches[0].schema.clone();
     refuse_unknown_columns(origin, &schema, options)?;
     let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-    let columns = transpose(batches, names.len());
-    let surveys: Vec<Survey> = columns.par_iter().map(|chunks| survey_of(chunks)).collect();
+    let (columns, surveys) = transpose(batches, names.len());
     run.check()?;
     let marks = marks_of(&surveys, reader.facts().separator == Some(';'));
     let wishes: Vec<Option<Kind>> = names.iter().map(|name| options.types.get(name).copied()).collect();
@@ -139,21 +142,17 @@ pub(crate) fn infer(
     Ok((Table { columns, batches, origin: origin.to_string() }, facts))
 }
 
-/// The chunks of each column. Every cell is text, as the reader promised.
-fn transpose(batches: Vec<RecordBatch>, n_columns: usize) -> Vec<Vec<StringArray>> {
-    let mut columns: Vec<Vec<StringArray>> = (0..n_columns).map(|_| Vec::with_capacity(batches.len())).collect();
+/// The chunks of each column, and their surveys joined in order.
+fn transpose(batches: Vec<SurveyedBatch>, n_columns: usize) -> (Vec<Vec<Cells>>, Vec<Survey>) {
+    let mut columns: Vec<Vec<Cells>> = (0..n_columns).map(|_| Vec::with_capacity(batches.len())).collect();
+    let mut surveys = vec![Survey::new(); n_columns];
     for batch in batches {
-        for (column, array) in columns.iter_mut().zip(batch.columns()) {
-            column.push(array.as_string::<i32>().clone());
+        for ((column, survey), part) in columns.iter_mut().zip(&mut surveys).zip(batch.columns) {
+            survey.join(&part.survey);
+            column.push(part.cells);
         }
     }
-    columns
-}
-
-/// The survey of all chunks, joined in order.
-fn survey_of(chunks: &[StringArray]) -> Survey {
-    let parts: Vec<Survey> = chunks.par_iter().map(Survey::of).collect();
-    parts.iter().fold(Survey::new(), Survey::and)
+    (columns, surveys)
 }
 
 /// What the number columns show about decimal marks.
@@ -168,7 +167,7 @@ fn marks_of(surveys: &[Survey], semicolons: bool) -> Marks {
 }
 
 /// What a column becomes.
-fn plan(name: &str, survey: &Survey, marks: Marks, wish: Option<Kind>, chunks: &[StringArray]) -> Plan {
+fn plan(name: &str, survey: &Survey, marks: Marks, wish: Option<Kind>, chunks: &[Cells]) -> Plan {
     let text = |kind| Plan { kind, data_type: DataType::Utf8, format: TextFormat::default(), notes: Vec::new() };
     let number_like = survey.n > 0 && whole(survey.n_percent, survey.n) && whole(survey.n_currency, survey.n);
     match wish {
@@ -306,10 +305,10 @@ fn time_plan(survey: &Survey) -> Plan {
 }
 
 /// Converts the chunks of a column, dropping each as it is converted; a misfit's row counts over all chunks.
-fn convert_column(chunks: Vec<StringArray>, plan: &Plan, zone: &Zone) -> std::result::Result<Vec<ArrayRef>, Misfit> {
-    let lengths: Vec<usize> = chunks.iter().map(StringArray::len).collect();
+fn convert_column(chunks: Vec<Cells>, plan: &Plan, zone: &Zone) -> std::result::Result<Vec<ArrayRef>, Misfit> {
+    let lengths: Vec<usize> = chunks.iter().map(Cells::len).collect();
     let converted: Vec<_> =
-        chunks.into_par_iter().map(|chunk| convert(&chunk, &plan.data_type, &plan.format, zone)).collect();
+        chunks.into_par_iter().map(|cells| cells.convert(&plan.data_type, &plan.format, zone)).collect();
     let mut first_row = 0;
     let mut arrays = Vec::with_capacity(converted.len());
     for (length, one) in lengths.into_iter().zip(converted) {
@@ -403,11 +402,11 @@ fn natural_kind(origin: &str, field: &Field, chunks: &[ArrayRef]) -> Result<Kind
 }
 
 /// The cells of a typed column as text.
-fn as_text(origin: &str, name: &str, chunks: &[ArrayRef]) -> Result<Vec<StringArray>> {
+fn as_text(origin: &str, name: &str, chunks: &[ArrayRef]) -> Result<Vec<Cells>> {
     let cast = |chunk: &ArrayRef| {
         let text = arrow_cast::cast(chunk, &DataType::Utf8)
             .map_err(|e| Error::data(format!("{origin}: column «{name}» cannot be read as text: {e}")))?;
-        Ok(text.as_string::<i32>().clone())
+        Ok(Cells::of(text.as_string::<i32>().clone()))
     };
     chunks.iter().map(cast).collect()
 }
@@ -415,7 +414,9 @@ fn as_text(origin: &str, name: &str, chunks: &[ArrayRef]) -> Result<Vec<StringAr
 /// A typed column as another kind.
 fn reread(origin: &str, name: &str, kind: Kind, chunks: &[ArrayRef], zone: &Zone) -> Result<Vec<ArrayRef>> {
     let text = as_text(origin, name, chunks)?;
-    let plan = plan(name, &survey_of(&text), Marks::default(), Some(kind), &text);
+    let mut survey = Survey::new();
+    text.iter().for_each(|cells| survey.join(&Survey::of(cells)));
+    let plan = plan(name, &survey, Marks::default(), Some(kind), &text);
     convert_column(text, &plan, zone).map_err(|misfit| misfit.at(&format!("{origin}, row {}", misfit.row + 1), name))
 }
 

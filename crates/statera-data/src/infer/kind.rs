@@ -1,11 +1,11 @@
 //! Category, free text or identifier: by the name of a column, its distinct values and how its cells look.
 
+use super::cells::Cells;
 use super::survey::{missing_token, trimmed};
-use arrow_array::{Array, StringArray};
+use rayon::prelude::*;
 use statera_core::Kind;
 use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Share of distinct cells from which a column that is named like a key is one.
 const NEAR_UNIQUE: f64 = 0.9;
@@ -70,7 +70,7 @@ fn words(name: &str) -> Vec<String> {
 }
 
 /// The kind of a column of integers if its name and values say that it is not a number.
-pub(super) fn kind_of_integers(name: &str, chunks: &[StringArray]) -> Option<Kind> {
+pub(super) fn kind_of_integers(name: &str, chunks: &[Cells]) -> Option<Kind> {
     let hint = hint(name);
     if hint == Hint::None {
         return None;
@@ -86,7 +86,7 @@ pub(super) fn kind_of_integers(name: &str, chunks: &[StringArray]) -> Option<Kin
 }
 
 /// The kind of a column of text.
-pub(super) fn kind_of_text(name: &str, chunks: &[StringArray]) -> Kind {
+pub(super) fn kind_of_text(name: &str, chunks: &[Cells]) -> Kind {
     let looks = Looks::of(chunks);
     if looks.n == 0 {
         return Kind::Category;
@@ -103,6 +103,7 @@ pub(super) fn kind_of_text(name: &str, chunks: &[StringArray]) -> Kind {
 }
 
 /// How the cells of a column look.
+#[derive(Default)]
 struct Looks {
     /// Cells that are not missing.
     n: usize,
@@ -117,24 +118,38 @@ struct Looks {
 }
 
 impl Looks {
-    fn of(chunks: &[StringArray]) -> Looks {
-        let mut looks = Looks { n: 0, distinct: 0.0, n_blank: 0, n_digit: 0, n_bytes: 0 };
-        let mut distinct = Distinct::default();
-        for chunk in chunks {
-            for row in (0..chunk.len()).filter(|&row| !chunk.is_null(row)) {
-                let cell = trimmed(chunk.value(row));
-                if missing_token(cell).is_some() {
-                    continue;
-                }
-                looks.n += 1;
-                looks.n_bytes += cell.len();
-                looks.n_blank += usize::from(cell.bytes().any(|b| b == b' '));
-                looks.n_digit += usize::from(cell.bytes().any(|b| b.is_ascii_digit()));
-                distinct.see(cell);
-            }
+    fn of(chunks: &[Cells]) -> Looks {
+        let parts = chunks.par_iter().map(|cells| {
+            let mut part = (Looks::default(), Distinct::default());
+            cells.each(|cell| part.0.see(cell, &mut part.1));
+            part
+        });
+        // Which hashes are kept does not depend on the order in which parts are joined.
+        let joined = parts.reduce(Default::default, |a, b| (a.0.and(&b.0), a.1.and(b.1)));
+        Looks { distinct: joined.1.count(), ..joined.0 }
+    }
+
+    fn see(&mut self, cell: &str, distinct: &mut Distinct) {
+        let cell = trimmed(cell);
+        if missing_token(cell).is_some() {
+            return;
         }
-        looks.distinct = distinct.count();
-        looks
+        self.n += 1;
+        self.n_bytes += cell.len();
+        self.n_blank += usize::from(cell.bytes().any(|b| b == b' '));
+        self.n_digit += usize::from(cell.bytes().any(|b| b.is_ascii_digit()));
+        distinct.see(cell);
+    }
+
+    /// Both parts but for the distinct values, which are not sums.
+    fn and(&self, other: &Looks) -> Looks {
+        Looks {
+            n: self.n + other.n,
+            distinct: 0.0,
+            n_blank: self.n_blank + other.n_blank,
+            n_digit: self.n_digit + other.n_digit,
+            n_bytes: self.n_bytes + other.n_bytes,
+        }
     }
 
     fn is_near_unique(&self) -> bool {
@@ -146,7 +161,7 @@ impl Looks {
 /// stands for `2^depth` values (Wegman's adaptive sampling; Flajolet 1990). Exact while `depth` is 0.
 #[derive(Default)]
 struct Distinct {
-    hashes: HashSet<u64>,
+    hashes: HashSet<u64, BuildHasherDefault<AsIs>>,
     depth: u32,
     /// Repeated values often stand together.
     last: Option<u64>,
@@ -154,10 +169,14 @@ struct Distinct {
 
 impl Distinct {
     fn see(&mut self, cell: &str) {
-        let mut hasher = DefaultHasher::new();
-        cell.hash(&mut hasher);
-        let hash = hasher.finish();
-        if self.last.replace(hash) == Some(hash) || hash.trailing_zeros() < self.depth {
+        let hash = hash(cell.as_bytes());
+        if self.last.replace(hash) != Some(hash) {
+            self.insert(hash);
+        }
+    }
+
+    fn insert(&mut self, hash: u64) {
+        if hash.trailing_zeros() < self.depth {
             return;
         }
         self.hashes.insert(hash);
@@ -167,14 +186,57 @@ impl Distinct {
         }
     }
 
+    fn and(self, other: Distinct) -> Distinct {
+        let (mut all, fewer) = if self.hashes.len() < other.hashes.len() { (other, self) } else { (self, other) };
+        if fewer.depth > all.depth {
+            all.depth = fewer.depth;
+            all.hashes.retain(|h| h.trailing_zeros() >= fewer.depth);
+        }
+        fewer.hashes.into_iter().for_each(|hash| all.insert(hash));
+        all
+    }
+
     fn count(&self) -> f64 {
         self.hashes.len() as f64 * f64::from(self.depth).exp2()
+    }
+}
+
+/// A hash of 64 bits: words are folded in by full multiplications, as in wyhash (Wang 2019).
+fn hash(cell: &[u8]) -> u64 {
+    let fold = |state: u64, word: u64| {
+        let product = u128::from(state ^ 0xA076_1D64_78BD_642F) * u128::from(word ^ 0xE703_7ED1_A0B4_28DB);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let words = cell.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    fold(words.fold(0x8EBC_6AF0_9C88_C6E3, fold), cell.len() as u64)
+}
+
+/// Hashes that are hashes already; the set takes the low bits for the place, which [`Distinct`] leaves zero, so they turn.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash.rotate_left(32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash(bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow_array::StringArray;
 
     #[test]
     fn names_hint_at_keys() {
@@ -202,13 +264,22 @@ mod tests {
         assert_eq!(count(60_000), 60_000.0);
         let many = count(1_000_000);
         assert!((many / 1e6 - 1.0).abs() < 0.02, "{many}");
+        let parts = (0..10).map(|part| {
+            let mut distinct = Distinct::default();
+            (0..200_000).for_each(|i| distinct.see(&format!("v{}", part * 100_000 + i)));
+            distinct
+        });
+        let mut whole = Distinct::default();
+        (0..1_100_000).for_each(|i| whole.see(&format!("v{i}")));
+        let joined = parts.fold(Distinct::default(), Distinct::and);
+        assert_eq!((joined.depth, joined.hashes), (whole.depth, whole.hashes));
     }
 
     #[test]
     fn cells_decide_between_category_text_and_identifier() {
         let check = |name: &str, cells: Vec<String>, expected: Kind| {
             let half = cells.len() / 2;
-            let chunks = [StringArray::from(cells[..half].to_vec()), StringArray::from(cells[half..].to_vec())];
+            let chunks = [&cells[..half], &cells[half..]].map(|part| Cells::of(StringArray::from(part.to_vec())));
             assert_eq!(kind_of_text(name, &chunks), expected, "{name}");
         };
         let each = |n: usize, f: fn(usize) -> String| (0..n).map(f).collect::<Vec<_>>();

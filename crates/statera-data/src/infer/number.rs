@@ -205,6 +205,11 @@ pub(super) fn f64_holds(plain: &str) -> bool {
     digits.bytes().filter(u8::is_ascii_digit).eq(significant.bytes())
 }
 
+/// [`f64_holds`] of an integer of at most 18 digits: a double that is not the integer is another integer, and prints as that.
+pub(super) fn f64_holds_integer(value: i64) -> bool {
+    value as f64 as i64 == value
+}
+
 /// The integer that `plain` is; a fraction of zeros is allowed.
 pub(super) fn parse_i64(plain: &str) -> Option<i64> {
     match plain.split_once('.') {
@@ -352,6 +357,9 @@ mod tests {
         check("0.1000000000000000055511151231257827", true);
         check("0.1000000000000000055511151231257828", false);
         check("1e999", true);
+        for value in [9_007_199_254_740_992, 9_007_199_254_740_993, 123_456_789_012_345_678, 999_999_999_999_999_999] {
+            assert_eq!(f64_holds_integer(value), f64_holds(&value.to_string()), "{value}");
+        }
     }
 
     #[test]

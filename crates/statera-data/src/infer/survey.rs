@@ -1,8 +1,9 @@
 //! One pass over the cells of a column: what they could all be. Surveys of the parts of a column are joined in order.
 
+use super::cells::{Cells, INTEGER_LENGTH_MAX, written};
 use super::number::{self, Digits};
 use crate::time::{TimeSurvey, is_compact_date};
-use arrow_array::{Array, StringArray};
+use arrow_array::StringArray;
 
 /// Cells that mean «missing», compared with the whole cell without surrounding blanks.
 pub const MISSING_TOKENS: [&str; 13] =
@@ -155,20 +156,48 @@ impl Survey {
     }
 
     /// Surveys a part of a column.
-    pub(super) fn of(cells: &StringArray) -> Survey {
+    pub(super) fn of(cells: &Cells) -> Survey {
         let mut survey = Survey::new();
         let mut scratch = String::new();
-        if cells.null_count() == 0 {
-            // The common case: offsets and bytes without asking for nulls.
-            for row in 0..cells.len() {
-                survey.see(cells.value(row), &mut scratch);
+        match cells {
+            Cells::Integers { values, other_rows, others } => {
+                survey.see_part(values, other_rows, others, &mut scratch);
             }
-        } else {
-            for cell in cells {
-                survey.see(cell.unwrap_or(""), &mut scratch);
-            }
+            Cells::Text(_) => cells.each(|cell| survey.see(cell, &mut scratch)),
         }
         survey
+    }
+
+    /// Takes in integers and the cells between them: one by one while they could be times, then the integers by their size
+    /// alone, because nothing else about them matters.
+    fn see_part(&mut self, values: &[i64], other_rows: &[u32], others: &StringArray, scratch: &mut String) {
+        let mut buffer = [0; INTEGER_LENGTH_MAX];
+        let mut others = others.iter().map(Option::unwrap_or_default);
+        let mut next_other = other_rows.iter().map(|&r| r as usize).peekable();
+        let mut row = 0;
+        while row < values.len() && (self.compact_dates || self.time.possible()) {
+            let cell = match next_other.next_if_eq(&row) {
+                Some(_) => others.next().unwrap_or_default(),
+                None => written(values[row], &mut buffer),
+            };
+            self.see(cell, scratch);
+            row += 1;
+        }
+        // Other cells have the value 0, which has no say in the largest size.
+        let rest = &values[row..];
+        let largest = rest.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
+        let n_other = other_rows.len() - other_rows.partition_point(|&r| (r as usize) < row);
+        let n_integers = rest.len() - n_other;
+        if n_integers > 0 {
+            let n_int = largest.checked_ilog10().unwrap_or(0) + 1;
+            let held = n_int <= 15 || rest.iter().all(|&v| number::f64_holds_integer(v));
+            for reading in [&mut self.point, &mut self.comma] {
+                reading.n_int_max = reading.n_int_max.max(n_int);
+                reading.f64_holds &= held;
+            }
+        }
+        self.n += n_integers;
+        others.for_each(|cell| self.see(cell, scratch));
     }
 
     /// Takes in a cell.
@@ -265,8 +294,8 @@ impl Survey {
         self.point.possible || self.comma.possible
     }
 
-    /// The survey of this part and the next one.
-    pub(super) fn and(mut self, other: &Survey) -> Survey {
+    /// Takes in the survey of the next part.
+    pub(super) fn join(&mut self, other: &Survey) {
         self.n += other.n;
         self.missing.iter_mut().zip(&other.missing).for_each(|(a, b)| *a += b);
         self.point = self.point.and(other.point);
@@ -284,6 +313,5 @@ impl Survey {
         self.currency = self.currency.or(other.currency);
         self.compact_dates &= other.compact_dates;
         self.time = self.time.and(other.time);
-        self
     }
 }

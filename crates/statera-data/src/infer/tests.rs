@@ -30,7 +30,8 @@ fn infer_all(
     let arrays = columns.iter().map(|(_, cells)| Arc::new(StringArray::from(cells.to_vec())) as ArrayRef).collect();
     let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
     let half = whole.num_rows() / 2;
-    let batches = vec![whole.slice(0, half), whole.slice(half, whole.num_rows() - half)];
+    let halves = [whole.slice(0, half), whole.slice(half, whole.num_rows() - half)];
+    let batches = halves.iter().map(SurveyedBatch::of).collect();
     let types = wishes.iter().map(|(name, kind)| (name.to_string(), *kind)).collect();
     let options = ReadOptions { types, tz: None };
     infer("t.csv", batches, &options, &Zone::utc(), &Done(Some(separator)), &Run::new(1, 1))

@@ -9,8 +9,9 @@ use super::dialect::{self, Dialect};
 use super::encoding::{Encoding, TextInput};
 use super::input::{Input, ends_in, open_file};
 use super::{BatchReader, ReadOptions, Source, SourceFacts};
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use crate::infer::SurveyedBatch;
+use crate::infer::cells::{CellSink, CellsBuilder, TextCells};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use memchr::memchr_iter;
 use rayon::prelude::*;
@@ -71,22 +72,20 @@ impl BatchReader for CsvReader {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        if self.ready.is_empty() && self.failure.is_none() {
-            self.parse_more();
+        match self.next_rows(parse::<TextCells>)? {
+            Some(Rows::Text(batch)) => Ok(Some(batch)),
+            Some(Rows::Surveyed(batch)) => {
+                batch.into_text().map(Some).map_err(|e| Error::data(format!("{}: {e}", self.origin)))
+            }
+            None => Ok(None),
         }
-        if let Some(parsed) = self.ready.pop_front() {
-            self.delivered = true;
-            self.places.push(parsed.batch.num_rows(), parsed.line);
-            return Ok(Some(parsed.batch));
-        }
-        if let Some(failure) = self.failure.clone() {
-            return Err(failure);
-        }
-        if !self.delivered {
-            self.delivered = true;
-            return Ok(Some(RecordBatch::new_empty(self.schema.clone())));
-        }
-        Ok(None)
+    }
+
+    fn next_surveyed(&mut self) -> Result<Option<SurveyedBatch>> {
+        Ok(self.next_rows(parse::<CellsBuilder>)?.map(|rows| match rows {
+            Rows::Text(batch) => SurveyedBatch::of(&batch),
+            Rows::Surveyed(batch) => batch,
+        }))
     }
 
     fn facts(&self) -> SourceFacts {
@@ -103,9 +102,32 @@ impl BatchReader for CsvReader {
     }
 }
 
+/// Parses a block of records of a dialect, schema and origin.
+type ParseBlock = fn(&Block, &Dialect, &Arc<Schema>, &str) -> Result<Parsed>;
+
 impl CsvReader {
+    /// The next rows that are ready, or else those of the next blocks as `parse` makes them.
+    fn next_rows(&mut self, parse: ParseBlock) -> Result<Option<Rows>> {
+        if self.ready.is_empty() && self.failure.is_none() {
+            self.parse_more(parse);
+        }
+        if let Some(parsed) = self.ready.pop_front() {
+            self.delivered = true;
+            self.places.push(parsed.n_rows, parsed.line);
+            return Ok(Some(parsed.rows));
+        }
+        if let Some(failure) = self.failure.clone() {
+            return Err(failure);
+        }
+        if !self.delivered {
+            self.delivered = true;
+            return Ok(Some(Rows::Text(RecordBatch::new_empty(self.schema.clone()))));
+        }
+        Ok(None)
+    }
+
     /// Parses the next blocks, one for each worker thread.
-    fn parse_more(&mut self) {
+    fn parse_more(&mut self, parse: ParseBlock) {
         let blocks = self.blocks.next();
         let (dialect, schema, origin) = (&self.dialect, &self.schema, &self.origin);
         let parsed: Vec<Result<Parsed>> =
@@ -124,9 +146,38 @@ impl CsvReader {
 
 /// The rows of a block.
 struct Parsed {
-    batch: RecordBatch,
+    rows: Rows,
+    n_rows: usize,
     /// Line of the first row, if each row is one line.
     line: Option<u64>,
+}
+
+/// Rows as one of the two ways of reading wants them.
+enum Rows {
+    Text(RecordBatch),
+    Surveyed(SurveyedBatch),
+}
+
+/// What gathers the cells of a column, and what the columns of a block become.
+trait BlockColumn: CellSink {
+    /// The rows of finished columns.
+    fn assemble(schema: &Arc<Schema>, columns: Vec<Self>) -> Result<Rows>
+    where
+        Self: Sized;
+}
+
+impl BlockColumn for TextCells {
+    fn assemble(schema: &Arc<Schema>, columns: Vec<TextCells>) -> Result<Rows> {
+        let arrays = columns.into_iter().map(|c| Ok(Arc::new(c.finish()?) as ArrayRef)).collect::<Result<Vec<_>>>()?;
+        RecordBatch::try_new(schema.clone(), arrays).map(Rows::Text).map_err(|e| Error::data(e.to_string()))
+    }
+}
+
+impl BlockColumn for CellsBuilder {
+    fn assemble(schema: &Arc<Schema>, columns: Vec<CellsBuilder>) -> Result<Rows> {
+        let cells = columns.into_iter().map(CellsBuilder::finish).collect::<Result<Vec<_>>>()?;
+        Ok(Rows::Surveyed(SurveyedBatch::new(schema.clone(), cells)))
+    }
 }
 
 /// On which line each delivered row stands, where that can be told at constant cost per batch.
@@ -154,40 +205,14 @@ impl Places {
     }
 }
 
-/// The cells of a column, as Arrow lays them out.
-struct TextColumn {
-    offsets: Vec<i32>,
-    bytes: Vec<u8>,
-}
-
-impl TextColumn {
-    fn with_capacity(n_rows: usize, n_bytes: usize) -> TextColumn {
-        let mut offsets = Vec::with_capacity(n_rows + 1);
-        offsets.push(0);
-        TextColumn { offsets, bytes: Vec::with_capacity(n_bytes) }
-    }
-
-    /// Ends a cell. A block has less than 2 GiB, so offsets fit.
-    fn end_cell(&mut self) {
-        self.offsets.push(self.bytes.len() as i32);
-    }
-
-    fn finish(mut self) -> Result<ArrayRef> {
-        self.offsets.shrink_to_fit();
-        self.bytes.shrink_to_fit();
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        let array = StringArray::try_new(offsets, Buffer::from_vec(self.bytes), None);
-        Ok(Arc::new(array.map_err(|e| Error::data(e.to_string()))?))
-    }
-}
-
 /// Parses a block of records with as many fields as the dialect has names.
-fn parse(block: &Block, dialect: &Dialect, schema: &Arc<Schema>, origin: &str) -> Result<Parsed> {
+fn parse<C: BlockColumn>(block: &Block, dialect: &Dialect, schema: &Arc<Schema>, origin: &str) -> Result<Parsed> {
     let text = block.text.as_slice();
     let n_columns = dialect.names.len();
     let n_lines = memchr_iter(dialect.terminator, text).count() + 1;
-    let mut columns: Vec<TextColumn> =
-        (0..n_columns).map(|_| TextColumn::with_capacity(n_lines, text.len() / n_columns)).collect();
+    let mut columns: Vec<C> = (0..n_columns).map(|_| C::with_capacity(n_lines, text.len() / n_columns)).collect();
+    let marks = Marks::of(dialect);
+    let mut unquoted = Vec::new();
     let (mut pos, mut n_rows, mut one_line_each) = (0, 0usize, true);
     while pos < text.len() {
         let blank = blank_line(&text[pos..], dialect.terminator);
@@ -196,7 +221,7 @@ fn parse(block: &Block, dialect: &Dialect, schema: &Arc<Schema>, origin: &str) -
             one_line_each &= pos == text.len();
             continue;
         }
-        match parse_record(text, pos, dialect, &mut columns) {
+        match parse_record(text, pos, marks, &mut columns, &mut unquoted) {
             Some(record) => {
                 pos = record.end;
                 one_line_each &= !record.quoted_lines;
@@ -205,9 +230,8 @@ fn parse(block: &Block, dialect: &Dialect, schema: &Arc<Schema>, origin: &str) -
         }
         n_rows += 1;
     }
-    let arrays = columns.into_iter().map(TextColumn::finish).collect::<Result<Vec<_>>>()?;
-    let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| Error::data(format!("{origin}: {e}")))?;
-    Ok(Parsed { batch, line: (one_line_each && n_rows > 0).then_some(block.line) })
+    let rows = C::assemble(schema, columns).map_err(|e| e.at(origin))?;
+    Ok(Parsed { rows, n_rows, line: (one_line_each && n_rows > 0).then_some(block.line) })
 }
 
 /// Length of the empty line that `text` begins with; 0 if it begins with something else.
@@ -227,30 +251,107 @@ struct RecordEnd {
 }
 
 /// Appends the record at `start` to the columns; `None` if it has another number of fields or an unclosed quote.
-fn parse_record(text: &[u8], start: usize, dialect: &Dialect, columns: &mut [TextColumn]) -> Option<RecordEnd> {
-    let (separator, terminator) = (dialect.separator, dialect.terminator);
+fn parse_record<C: CellSink>(
+    text: &[u8],
+    start: usize,
+    marks: Marks,
+    columns: &mut [C],
+    unquoted: &mut Vec<u8>,
+) -> Option<RecordEnd> {
     let (mut pos, mut quoted_lines) = (start, false);
     let last = columns.len() - 1;
     for (i, column) in columns.iter_mut().enumerate() {
-        if text.get(pos) == Some(&b'"') {
+        if let Some((word, length)) = marks.short_field(text, pos) {
+            // Most fields: shorter than a word, and without a quote before them.
+            pos += length;
+            let ends_record = text[pos] != marks.separator;
+            if ends_record != (i == last) {
+                return None;
+            }
+            let returned = ends_record && length > 0 && text[pos - 1] == b'\r';
+            let length = length - usize::from(returned);
+            column.push_short(if returned { word & low_bytes(length) } else { word }, length);
+            pos += 1;
+            continue;
+        }
+        let quoted = text.get(pos) == Some(&b'"');
+        if quoted {
             let (after, _) = after_quoted(text, pos)?;
-            quoted_lines |= text[pos..after].contains(&terminator);
-            unquote(&text[pos + 1..after - 1], &mut column.bytes);
+            quoted_lines |= text[pos..after].contains(&marks.terminator);
+            unquoted.clear();
+            unquote(&text[pos + 1..after - 1], unquoted);
             pos = after;
         }
-        let rest = &text[pos..];
-        let length = rest.iter().position(|&b| b == separator || b == terminator).unwrap_or(rest.len());
-        let field = &rest[..length];
+        let length = marks.field_length(&text[pos..]);
+        let field = &text[pos..pos + length];
         pos += length;
-        let ends_record = text.get(pos) != Some(&separator);
+        let ends_record = text.get(pos) != Some(&marks.separator);
         if ends_record != (i == last) {
             return None;
         }
-        column.bytes.extend_from_slice(if ends_record { without_return(field) } else { field });
-        column.end_cell();
+        let field = if ends_record { without_return(field) } else { field };
+        if quoted {
+            unquoted.extend_from_slice(field);
+        }
+        column.push(if quoted { unquoted } else { field });
         pos += 1;
     }
     Some(RecordEnd { end: pos.min(text.len()), quoted_lines })
+}
+
+/// The bytes that end a field, looked for in eight bytes at once.
+#[derive(Clone, Copy)]
+struct Marks {
+    separator: u8,
+    terminator: u8,
+    /// Each in all bytes of a word.
+    separators: u64,
+    terminators: u64,
+}
+
+/// A one in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+impl Marks {
+    fn of(dialect: &Dialect) -> Marks {
+        let (separator, terminator) = (dialect.separator, dialect.terminator);
+        let all = |byte: u8| u64::from(byte) * ONES;
+        Marks { separator, terminator, separators: all(separator), terminators: all(terminator) }
+    }
+
+    /// Bytes of `word` before the first mark; 8 if it has none.
+    fn before_mark(self, word: u64) -> usize {
+        // The lowest bit that is set stands for the first zero byte (Mycroft 1987); those above it may be wrong.
+        let zeros = |x: u64| x.wrapping_sub(ONES) & !x & (ONES << 7);
+        ((zeros(word ^ self.separators) | zeros(word ^ self.terminators)).trailing_zeros() / 8) as usize
+    }
+
+    /// The field at `pos` in the low bytes of a word, and its length; `None` if it is quoted, longer than seven bytes, or
+    /// not eight bytes before the end.
+    fn short_field(self, text: &[u8], pos: usize) -> Option<(u64, usize)> {
+        let word = u64::from_le_bytes(*text.get(pos..)?.first_chunk()?);
+        let length = self.before_mark(word);
+        (length < 8 && word & 0xFF != u64::from(b'"')).then(|| (word & low_bytes(length), length))
+    }
+
+    /// Length of the field that `text` begins with.
+    fn field_length(self, text: &[u8]) -> usize {
+        let (words, rest) = text.as_chunks();
+        let mut at = 0;
+        for word in words {
+            let length = self.before_mark(u64::from_le_bytes(*word));
+            at += length;
+            if length < 8 {
+                return at;
+            }
+        }
+        at + rest.iter().position(|&b| b == self.separator || b == self.terminator).unwrap_or(rest.len())
+    }
+}
+
+/// Ones in the lowest `n` bytes; at most seven.
+fn low_bytes(n: usize) -> u64 {
+    (1 << (8 * n)) - 1
 }
 
 /// A record's last field without the carriage return of a `\r\n`.

@@ -1,6 +1,7 @@
 //! Patterns of paths: the files in the order of their names, as one table.
 
 use super::{BatchReader, ReadOptions, SourceFacts, open_one};
+use crate::infer::SurveyedBatch;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema};
 use statera_core::{Error, Result};
@@ -71,15 +72,25 @@ impl BatchReader for GlobReader {
                 self.n_rows += batch.num_rows();
                 return Ok(Some(batch));
             }
-            let Some(next) = self.files.get(current + 1) else { return Ok(None) };
-            let reader = open_one(next, &self.options)?;
-            if reader.is_text() != self.is_text {
-                return Err(Error::data(format!(
-                    "{next}: text and typed files cannot be one table; {} is of the other sort",
-                    self.files[0]
-                )));
+            if !self.open_next()? {
+                return Ok(None);
             }
-            self.parts.push(Part { reader, first_row: self.n_rows, order: None });
+        }
+    }
+
+    fn next_surveyed(&mut self) -> Result<Option<SurveyedBatch>> {
+        loop {
+            let current = self.parts.len() - 1;
+            if let Some(mut batch) = self.parts[current].reader.next_surveyed()? {
+                if let Some(order) = self.order(current, &batch.schema)? {
+                    batch = batch.reordered(order);
+                }
+                self.n_rows += batch.n_rows;
+                return Ok(Some(batch));
+            }
+            if !self.open_next()? {
+                return Ok(None);
+            }
         }
     }
 
@@ -102,19 +113,38 @@ impl BatchReader for GlobReader {
 }
 
 impl GlobReader {
+    /// Opens the next file; false if there is none.
+    fn open_next(&mut self) -> Result<bool> {
+        let Some(next) = self.files.get(self.parts.len()) else { return Ok(false) };
+        let reader = open_one(next, &self.options)?;
+        if reader.is_text() != self.is_text {
+            return Err(Error::data(format!(
+                "{next}: text and typed files cannot be one table; {} is of the other sort",
+                self.files[0]
+            )));
+        }
+        self.parts.push(Part { reader, first_row: self.n_rows, order: None });
+        Ok(true)
+    }
+
     /// The batch with the columns of the first file, in its order.
     fn aligned(&mut self, part: usize, batch: RecordBatch) -> Result<RecordBatch> {
-        let schema = self.schema.get_or_insert_with(|| batch.schema()).clone();
-        if batch.schema() == schema {
-            return Ok(batch);
-        }
-        let part_order = match self.parts[part].order.take() {
-            Some(order) => order,
-            None => self.order_of(part, &schema, &batch.schema())?,
-        };
-        let columns = part_order.iter().map(|&i| batch.column(i).clone()).collect();
-        self.parts[part].order = Some(part_order);
+        let Some(order) = self.order(part, &batch.schema())? else { return Ok(batch) };
+        let columns = order.iter().map(|&i| batch.column(i).clone()).collect();
+        let schema = self.schema.clone().unwrap_or_else(|| batch.schema());
         RecordBatch::try_new(schema, columns).map_err(|e| Error::data(format!("{}: {e}", self.files[part])))
+    }
+
+    /// Where the columns of the first file stand in a part; `None` where they do already.
+    fn order(&mut self, part: usize, schema: &Arc<Schema>) -> Result<Option<&[usize]>> {
+        let first = self.schema.get_or_insert_with(|| schema.clone()).clone();
+        if *schema == first {
+            return Ok(None);
+        }
+        if self.parts[part].order.is_none() {
+            self.parts[part].order = Some(self.order_of(part, &first, schema)?);
+        }
+        Ok(self.parts[part].order.as_deref())
     }
 
     /// Where the columns of the first file stand in another.

@@ -17,6 +17,7 @@ pub mod physical;
 pub mod postgres;
 mod xlsx;
 
+use crate::infer::SurveyedBatch;
 use crate::{Table, infer};
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
@@ -47,6 +48,11 @@ pub trait BatchReader: Send {
     fn is_text(&self) -> bool;
     /// The next rows, `None` at the end. Every batch has the same schema; the first may be empty.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>>;
+    /// The next rows of a text source, surveyed for [`crate::infer`]; rows come once, either here or from
+    /// [`BatchReader::next_batch`]. A source that reads in parallel surveys there too, while the cells are in cache.
+    fn next_surveyed(&mut self) -> Result<Option<SurveyedBatch>> {
+        Ok(self.next_batch()?.map(|batch| SurveyedBatch::of(&batch)))
+    }
     /// What was detected about the source so far.
     fn facts(&self) -> SourceFacts {
         SourceFacts::default()
@@ -161,24 +167,37 @@ pub fn read_table_with_facts(address: &str, options: &ReadOptions, run: &Run) ->
     let zone = crate::time::Zone::new(options.tz.as_deref())?;
     let mut reader = open(address, options)?;
     let origin = &*label(address);
-    let mut batches = Vec::new();
-    while let Some(batch) = reader.next_batch()? {
-        run.check()?;
-        batches.push(batch);
-    }
-    if batches.iter().all(|b| b.num_rows() == 0) {
-        return Err(Error::data(format!("{origin}: column names and no rows")));
-    }
-    let schema = batches[0].schema();
-    batches.retain(|b| b.num_rows() > 0);
     if reader.is_text() {
+        let batches = all_batches(|| reader.next_surveyed(), |b| b.n_rows, origin, run)?;
         let (table, columns) = infer::infer(origin, batches, options, &zone, &*reader, run)?;
         return Ok((table, ReadFacts { source: reader.facts(), columns }));
     }
+    let batches = all_batches(|| reader.next_batch(), RecordBatch::num_rows, origin, run)?;
+    let schema = batches[0].schema();
     refuse_unknown_columns(origin, &schema, options)?;
     let (columns, batches) = infer::kinds_of_typed(origin, &schema, batches, options, &zone)?;
     let table = Table { columns, batches, origin: origin.to_string() };
     Ok((table, ReadFacts { source: reader.facts(), columns: Vec::new() }))
+}
+
+/// The batches that have rows, at least one.
+fn all_batches<B>(
+    mut next: impl FnMut() -> Result<Option<B>>,
+    n_rows: impl Fn(&B) -> usize,
+    origin: &str,
+    run: &Run,
+) -> Result<Vec<B>> {
+    let mut batches = Vec::new();
+    while let Some(batch) = next()? {
+        run.check()?;
+        if n_rows(&batch) > 0 {
+            batches.push(batch);
+        }
+    }
+    if batches.is_empty() {
+        return Err(Error::data(format!("{origin}: column names and no rows")));
+    }
+    Ok(batches)
 }
 
 /// Fails if the user gave a kind for a column that does not exist.
