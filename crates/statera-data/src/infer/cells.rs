@@ -84,14 +84,15 @@ impl CellSink for CellsBuilder {
     }
 
     fn push(&mut self, cell: &[u8]) {
-        match integer(cell).filter(|_| !self.is_text) {
+        match if self.is_text { None } else { integer(cell) } {
             Some(value) => self.values.push(value),
             None => self.push_other(cell),
         }
     }
 
+    #[inline]
     fn push_short(&mut self, word: u64, n_bytes: usize) {
-        match short_integer(word, n_bytes).filter(|_| !self.is_text) {
+        match if self.is_text { None } else { short_integer(word, n_bytes) } {
             Some(value) => self.values.push(value),
             None => self.push_other(&word.to_le_bytes()[..n_bytes]),
         }
@@ -341,6 +342,7 @@ fn integer(cell: &[u8]) -> Option<i64> {
 
 /// [`integer`] of up to seven bytes in a word, without a branch for each of them (after Lemire 2022, «Parsing series of
 /// integers with SIMD», in one word).
+#[inline]
 fn short_integer(word: u64, n_bytes: usize) -> Option<i64> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let negative = word & 0xFF == u64::from(b'-');

@@ -1,6 +1,7 @@
 use super::*;
 use crate::source::SourceFacts;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, StringArray};
 
 /// A reader that was read.
 struct Done(Option<char>);
@@ -236,4 +237,19 @@ fn typed_columns_get_kinds_and_wishes() {
         read(&[("city", Kind::Number)]).unwrap_err().to_string(),
         "t, row 1, column «city»: «a» is not a number"
     );
+}
+
+#[test]
+fn a_survey_does_not_depend_on_how_cells_are_kept() {
+    let check = |cells: &[&str]| {
+        let text = StringArray::from(cells.to_vec());
+        let parts = Cells::of(text.clone());
+        assert!(matches!(parts, Cells::Integers { .. }));
+        assert_eq!(Survey::of(&parts), Survey::of(&Cells::Text(text)), "{cells:?}");
+    };
+    check(&["20240305", "20240306", "NA", "20241305", "-7"]);
+    check(&["20240305143000", "20240305143001", "7", "9007199254740993"]);
+    check(&["1e+05", "20240305", "007", "+5", "1,234", "5%", "$3", "", "123456789012345678"]);
+    check(&["NA", "null", "", " 5 ", "-0"]);
+    check(&["9007199254740992", "1.5", "20240305"]);
 }
