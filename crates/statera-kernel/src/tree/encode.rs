@@ -58,7 +58,7 @@ struct Grid {
     offset: f64,
     low_key: i64,
     shift: u32,
-    /// Entry i belongs to bucket i; 7 bytes of padding let 8 bytes be read at each.
+    /// Entry i belongs to bucket i.
     starts: Vec<u8>,
     /// Edges of the fullest bucket.
     n_compares: usize,
@@ -95,7 +95,6 @@ impl Grid {
             self.starts.push(below);
             below += count;
         }
-        self.starts.extend([0; 7]);
         self
     }
 
@@ -161,81 +160,99 @@ mod avx512 {
     #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,popcnt")]
     pub(super) fn encode_numbers(table: &EdgeTable, values: &[f64], out: &mut [u8]) {
         match &table.grid {
-            _ if table.n_edges <= FEW_EDGES => eights(values, out, |x| few_edges(table, x)),
+            _ if table.n_edges <= FEW_EDGES => eights(values, out, |x, out| few_edges(table, x, out)),
             Some(grid) => match grid.n_compares {
-                1 => eights(values, out, |x| in_grid::<1>(table, grid, x)),
-                2 => eights(values, out, |x| in_grid::<2>(table, grid, x)),
-                n => {
-                    assert!(n <= super::MAX_COMPARES, "a grid with more comparisons is not kept");
-                    eights(values, out, |x| in_grid::<{ super::MAX_COMPARES }>(table, grid, x));
-                }
+                1 => through_grid::<1>(table, grid, values, out),
+                2 => through_grid::<2>(table, grid, values, out),
+                _ => through_grid::<{ super::MAX_COMPARES }>(table, grid, values, out),
             },
             None => search(table, values, out),
         }
     }
 
-    /// Encodes 8 numbers at a time; `code` gives one code per 64 bits, whatever it likes for NaN.
+    /// Calls `work` with 8 values and 8 bytes of `out` at a time; the last values are filled up with NaN.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn eights(values: &[f64], out: &mut [u8], code: impl Fn(__m512d) -> __m512i) {
-        assert!(out.len() >= values.len(), "one code per cell");
-        let encode = |x: __m512d| {
-            let is_number = _mm512_cmp_pd_mask::<_CMP_ORD_Q>(x, x);
-            _mm512_cvtepi64_epi8(_mm512_maskz_mov_epi64(is_number, code(x)))
-        };
-        let n_whole = values.len() & !7;
-        for at in (0..n_whole).step_by(8) {
-            // SAFETY: at + 8 is at most the length of the values, and of the codes (asserted).
-            unsafe {
-                _mm_storel_epi64(out.as_mut_ptr().add(at).cast(), encode(_mm512_loadu_pd(values.as_ptr().add(at))))
-            }
+    fn eights(values: &[f64], out: &mut [u8], work: impl Fn(&[f64; 8], &mut [u8; 8])) {
+        let ((values, last), (out, last_out)) = (values.as_chunks(), out[..values.len()].as_chunks_mut());
+        for (values, out) in values.iter().zip(out) {
+            work(values, out);
         }
-        let mut rest = [f64::NAN; 8];
-        rest[..values.len() - n_whole].copy_from_slice(&values[n_whole..]);
-        let mut codes = [0_u8; 8];
-        // SAFETY: both arrays have 8 entries.
-        unsafe { _mm_storel_epi64(codes.as_mut_ptr().cast(), encode(_mm512_loadu_pd(rest.as_ptr()))) };
-        out[n_whole..values.len()].copy_from_slice(&codes[..values.len() - n_whole]);
+        if !last.is_empty() {
+            let (mut eight, mut codes) = ([f64::NAN; 8], [0; 8]);
+            eight[..last.len()].copy_from_slice(last);
+            work(&eight, &mut codes);
+            last_out.copy_from_slice(&codes[..last.len()]);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(values: &[f64; 8]) -> __m512d {
+        // SAFETY: the array has 8 values.
+        unsafe { _mm512_loadu_pd(values.as_ptr()) }
     }
 
     /// Compares with every edge.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn few_edges(table: &EdgeTable, x: __m512d) -> __m512i {
-        let one = _mm512_set1_epi64(1);
-        let mut code = _mm512_set1_epi64(i64::from(table.first_code));
+    fn few_edges(table: &EdgeTable, values: &[f64; 8], out: &mut [u8; 8]) {
+        let (x, one) = (load(values), _mm512_set1_epi64(1));
+        let is_number = _mm512_cmp_pd_mask::<_CMP_ORD_Q>(x, x);
+        let mut code = _mm512_maskz_set1_epi64(is_number, i64::from(table.first_code));
         for &edge in &table.edges[..table.n_edges] {
+            // Nothing is below NaN, whose code stays 0.
             let above = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(_mm512_set1_pd(edge), x);
             code = _mm512_mask_add_epi64(code, above, code, one);
         }
-        code
+        *out = _mm_cvtsi128_si64(_mm512_cvtepi64_epi8(code)).to_le_bytes();
     }
 
-    /// Takes the start from the grid and compares with N edges from there: those of x's bucket, then edges above x.
+    /// Takes each number's start from the grid and compares with N edges from there: those of its bucket, then edges above
+    /// it. Both are read one by one: gathers are slow on CPUs whose microcode guards them.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    fn through_grid<const N: usize>(table: &EdgeTable, grid: &Grid, values: &[f64], out: &mut [u8]) {
+        // The buckets of many numbers go through memory: taken out of a register at once, each would cost a shuffle.
+        const MANY: usize = 256;
+        let mut buckets = [0_u16; MANY];
+        for (out, values) in out.chunks_mut(MANY).zip(values.chunks(MANY)) {
+            find_buckets(grid, values, &mut buckets);
+            for ((out, &x), &bucket) in out.iter_mut().zip(values).zip(&buckets) {
+                // The key ascends with x, so the bucket is at most that of the last edge.
+                let start = grid.starts[usize::from(bucket)];
+                // The table has 264 edges.
+                let below = |i: usize| u8::from(table.edges[usize::from(start) + i] < x);
+                let code = (0..N).fold(start.wrapping_add(table.first_code), |code, i| code.wrapping_add(below(i)));
+                *out = if x.is_nan() { 0 } else { code };
+            }
+        }
+    }
+
+    /// Writes the bucket of each number, taken as the nearest number between the first and the last edge.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn in_grid<const N: usize>(table: &EdgeTable, grid: &Grid, x: __m512d) -> __m512i {
+    fn find_buckets(grid: &Grid, values: &[f64], buckets: &mut [u16; 256]) {
         let [low, high] = grid.range.map(|edge| _mm512_set1_pd(edge));
-        // For NaN both operations give their second operand, so the index is always of an edge's bucket or between.
-        let inside = _mm512_min_pd(_mm512_max_pd(x, low), high);
         let offset = _mm512_set1_pd(grid.offset);
-        let size = _mm512_castpd_si512(_mm512_add_pd(_mm512_abs_pd(inside), offset));
-        let size = _mm512_sub_epi64(size, _mm512_castpd_si512(offset));
-        let is_negative = _mm512_movepi64_mask(_mm512_castpd_si512(inside));
-        let key = _mm512_mask_sub_epi64(size, is_negative, _mm512_setzero_si512(), size);
-        let distance = _mm512_sub_epi64(key, _mm512_set1_epi64(grid.low_key));
-        let bucket = _mm512_srl_epi64(distance, _mm_cvtsi32_si128(grid.shift as i32));
-        // SAFETY: the key ascends with x, so the bucket is at most that of the last edge, behind which there are 7 bytes.
-        let start = unsafe { _mm512_i64gather_epi64::<1>(bucket, grid.starts.as_ptr().cast()) };
-        let start = _mm512_and_si512(start, _mm512_set1_epi64(255));
-        let one = _mm512_set1_epi64(1);
-        let mut code = _mm512_add_epi64(start, _mm512_set1_epi64(i64::from(table.first_code)));
-        for i in 0..N {
-            // SAFETY: the start is at most 255 and N at most 4; the table has 264 edges.
-            let edge = unsafe { _mm512_i64gather_pd::<8>(start, table.edges.as_ptr().add(i)) };
-            code = _mm512_mask_add_epi64(code, _mm512_cmp_pd_mask::<_CMP_LT_OQ>(edge, x), code, one);
+        let find = |values: &[f64; 8]| {
+            // For NaN both operations give their second operand, so the bucket is always one that the grid has.
+            let inside = _mm512_min_pd(_mm512_max_pd(load(values), low), high);
+            let size = _mm512_castpd_si512(_mm512_add_pd(_mm512_abs_pd(inside), offset));
+            let size = _mm512_sub_epi64(size, _mm512_castpd_si512(offset));
+            let is_negative = _mm512_movepi64_mask(_mm512_castpd_si512(inside));
+            let key = _mm512_mask_sub_epi64(size, is_negative, _mm512_setzero_si512(), size);
+            let distance = _mm512_sub_epi64(key, _mm512_set1_epi64(grid.low_key));
+            _mm512_cvtepi64_epi16(_mm512_srl_epi64(distance, _mm_cvtsi32_si128(grid.shift as i32)))
+        };
+        let (eights, last) = values.as_chunks::<8>();
+        let (places, _) = buckets.as_chunks_mut::<8>();
+        let mut filled = [f64::NAN; 8];
+        filled[..last.len()].copy_from_slice(last);
+        let filled = (!last.is_empty()).then_some(&filled);
+        for (values, place) in eights.iter().chain(filled).zip(places) {
+            // SAFETY: 8 places of 16 bits are the register's 128.
+            unsafe { _mm_storeu_si128(place.as_mut_ptr().cast(), find(values)) };
         }
-        code
     }
 
     /// Two comparisons with 16 edges each: every 16th edge tells the sixteenth of the table, its edges tell the place.
