@@ -4,19 +4,31 @@
 //! alone or in any batch and at every CPU level: the levels differ in how a leaf is found (integers only), never in how
 //! leaves are added.
 //!
-//! A tree is not walked. As in QuickScorer (Lucchese et al., SIGIR 2015) its leaves are numbered from left to right and a
-//! row starts with one bit per leaf; each node whose test fails clears the bits of its left subtree; the first bit left
-//! is the row's leaf. Every node is then one byte comparison and one masked AND for 64 rows at once (AVX-512) or 32
-//! (AVX2), without a branch or a gather.
+//! A tree is not walked. In the manner of QuickScorer (Lucchese et al., SIGIR 2015) all its nodes are tested, each for 64
+//! rows at once and without a branch or a gather; `layout.rs` tells how a row's leaf comes of it. Codes are made for scoring
+//! with only those edges that some tree uses.
 
 use crate::dispatch::Level;
+use encode::EdgeTable;
+use layout::Layout;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod encode;
+mod layout;
 
 /// Codes a column may have.
 pub const MAX_CODES: usize = 256;
 /// Rows that are encoded and scored together; more fill the first-level cache.
 pub const BLOCK_ROWS: usize = 1024;
-/// Leaves of a tree that the vector levels handle; larger trees are walked.
-const MAX_VECTOR_LEAVES: usize = 32;
+/// Rows whose leaves the vector levels find at once.
+const GROUP_ROWS: usize = 64;
+/// Rows that are walked at every level, as that is faster.
+const FEW_ROWS: usize = 8;
+/// Cells that are worth a grid of the edges.
+const MANY_CELLS: usize = 50_000;
 
 /// How a raw column becomes codes.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +80,8 @@ impl Coder {
     pub fn encode(&self, cells: Cells, out: &mut [u8]) -> bool {
         match (self, cells) {
             (Coder::Number { edges, sentinels }, Cells::Number(values)) => {
-                let table = EdgeTable::new(edges, sentinels.len());
-                encode_numbers(&table, sentinels, values, out);
+                let table = if values.len() < MANY_CELLS { EdgeTable::new } else { EdgeTable::with_grid };
+                encode::encode_numbers(Level::active(), &table(edges, sentinels.len()), sentinels, values, out);
                 true
             }
             (Coder::Level { codes }, Cells::Level(levels)) => {
@@ -114,68 +126,6 @@ impl<'a> Cells<'a> {
         match self {
             Cells::Number(v) => Cells::Number(&v[rows]),
             Cells::Level(v) => Cells::Level(&v[rows]),
-        }
-    }
-}
-
-/// Edges padded with +∞ to 256, for a search without branches.
-#[derive(Debug, Clone)]
-struct EdgeTable {
-    edges: Box<[f64; MAX_CODES]>,
-    /// Halvings needed.
-    n_steps: u32,
-    /// Code of a number below all edges.
-    first_code: u8,
-}
-
-impl EdgeTable {
-    fn new(edges: &[f64], n_sentinels: usize) -> EdgeTable {
-        let mut table = Box::new([f64::INFINITY; MAX_CODES]);
-        table[..edges.len()].copy_from_slice(edges);
-        EdgeTable {
-            edges: table,
-            n_steps: usize::BITS - edges.len().leading_zeros(),
-            first_code: (1 + n_sentinels) as u8,
-        }
-    }
-}
-
-/// Encodes numbers, 16 searches side by side so that their memory reads overlap.
-fn encode_numbers(table: &EdgeTable, sentinels: &[f64], values: &[f64], out: &mut [u8]) {
-    assert!(out.len() >= values.len(), "one code per cell");
-    #[cfg(target_arch = "x86_64")]
-    if Level::active() == Level::Avx512 {
-        // SAFETY: the features were detected.
-        unsafe { avx512::encode_numbers(table, values, out) };
-    } else {
-        encode_numbers_body(table, values, out);
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    encode_numbers_body(table, values, out);
-    for (i, sentinel) in sentinels.iter().enumerate() {
-        for (code, value) in out.iter_mut().zip(values) {
-            *code = if value == sentinel { 1 + i as u8 } else { *code };
-        }
-    }
-}
-
-#[inline(always)]
-fn encode_numbers_body(table: &EdgeTable, values: &[f64], out: &mut [u8]) {
-    const SIDE: usize = 16;
-    let edges = &table.edges;
-    for (out, values) in out.chunks_mut(SIDE).zip(values.chunks(SIDE)) {
-        let mut x = [f64::NAN; SIDE];
-        x[..values.len()].copy_from_slice(values);
-        let mut below = [0_usize; SIDE];
-        for step in (0..table.n_steps).rev() {
-            let half = 1 << step;
-            for (n, &x) in below.iter_mut().zip(&x) {
-                // `below` stays under 256 - half, the mask only tells the compiler so.
-                *n += if edges[(*n + half - 1) & (MAX_CODES - 1)] < x { half } else { 0 };
-            }
-        }
-        for ((out, &n), &x) in out.iter_mut().zip(&below).zip(&x) {
-            *out = if x.is_nan() { 0 } else { n as u8 + table.first_code };
         }
     }
 }
@@ -265,51 +215,19 @@ impl Tree {
     }
 }
 
-/// Codes `first ..= first + span` modulo 256.
-#[derive(Debug, Clone, Copy, Default)]
-struct Run {
-    first: u8,
-    span: u8,
-}
-
-/// A node ready for the vector levels: it fails where the code is outside all its runs.
-#[derive(Debug, Clone, Copy)]
-struct Test {
-    /// First byte of the column's codes in a block.
-    column: u32,
-    /// Runs behind `run` in [`Forest::runs`].
-    n_more: u32,
-    /// Index of the first of them.
-    more: u32,
-    run: Run,
-    /// Leaves that stay if the test fails; leaf 0 is the highest bit.
-    keep: u32,
-}
-
-/// A tree's place in the flat arrays.
-#[derive(Debug, Clone)]
-struct Flat {
-    output: usize,
-    tests: std::ops::Range<usize>,
-    /// Leaf values from left to right, padded to 32 with 0.
-    leaves: usize,
-    /// Index in [`Forest::trees`].
-    tree: usize,
-    /// True if the tree has too many leaves for the vector levels.
-    walk: bool,
-}
-
 /// Trees with their coders, laid out for scoring.
 #[derive(Debug, Clone)]
 pub struct Forest {
     coders: Vec<Coder>,
-    tables: Vec<Option<EdgeTable>>,
     base: Vec<f64>,
     trees: Vec<Tree>,
-    flats: Vec<Flat>,
-    tests: Vec<Test>,
-    runs: Vec<Run>,
-    leaves: Vec<f64>,
+    /// The coders with the edges that trees use.
+    compact_coders: Vec<Coder>,
+    /// Their edges.
+    tables: Vec<Option<EdgeTable>>,
+    /// The trees on those codes.
+    compact_trees: Vec<Tree>,
+    layout: Layout,
     /// Columns that some tree looks at, ascending.
     used: Vec<usize>,
     /// Place of each column in `used` (0 for those that are not).
@@ -338,31 +256,15 @@ impl Forest {
             tree.nodes.iter().for_each(|node| is_used[node.column as usize] = true);
         }
         let used: Vec<usize> = (0..coders.len()).filter(|&c| is_used[c]).collect();
-        let slots = (0..coders.len()).map(|c| used.binary_search(&c).unwrap_or(0)).collect();
-        let tables = coders
-            .iter()
-            .map(|coder| match coder {
-                Coder::Number { edges, sentinels } => Some(EdgeTable::new(edges, sentinels.len())),
-                Coder::Level { .. } => None,
-            })
-            .collect();
-        let mut forest = Forest {
-            coders,
-            tables,
-            base,
-            trees: Vec::new(),
-            flats: Vec::new(),
-            tests: Vec::new(),
-            runs: Vec::new(),
-            leaves: Vec::new(),
-            used,
-            slots,
+        let slots: Vec<usize> = (0..coders.len()).map(|c| used.binary_search(&c).unwrap_or(0)).collect();
+        let (compact_coders, compact_trees) = layout::compact(&coders, &trees);
+        let table = |coder: &Coder| match coder {
+            Coder::Number { edges, sentinels } => Some(EdgeTable::with_grid(edges, sentinels.len())),
+            Coder::Level { .. } => None,
         };
-        for (i, tree) in trees.iter().enumerate() {
-            forest.flatten(i, tree, &n_codes);
-        }
-        forest.trees = trees;
-        Ok(forest)
+        let tables = compact_coders.iter().map(table).collect();
+        let layout = Layout::new(&compact_coders, &compact_trees, &slots, used.len());
+        Ok(Forest { coders, base, trees, compact_coders, tables, compact_trees, layout, used, slots })
     }
 
     /// Margins of a row.
@@ -380,56 +282,6 @@ impl Forest {
     /// How columns become codes.
     pub fn coders(&self) -> &[Coder] {
         &self.coders
-    }
-
-    fn flatten(&mut self, index: usize, tree: &Tree, n_codes: &[usize]) {
-        let (tests, leaves) = (self.tests.len(), self.leaves.len());
-        let walk = tree.leaves.len() > MAX_VECTOR_LEAVES;
-        if !walk {
-            self.leaves.extend_from_slice(&tree.leaves);
-            self.leaves.resize(leaves + MAX_VECTOR_LEAVES, 0.0);
-            let mut next_leaf = 0;
-            if tree.nodes.is_empty() {
-                next_leaf = 1;
-            } else {
-                self.flatten_node(tree, 0, &mut next_leaf, leaves, n_codes);
-            }
-            debug_assert!(next_leaf == tree.leaves.len(), "every leaf is numbered");
-        }
-        self.flats.push(Flat { output: tree.output, tests: tests..self.tests.len(), leaves, tree: index, walk });
-    }
-
-    /// Numbers the leaves below a node from left to right and adds the tests; the depth is below 32.
-    fn flatten_node(&mut self, tree: &Tree, at: usize, next_leaf: &mut usize, leaves: usize, n_codes: &[usize]) {
-        let node = &tree.nodes[at];
-        let place = self.tests.len();
-        let column = node.column as usize;
-        let slot = self.slots[column];
-        let mut runs = runs_of(&node.left, n_codes[column]).into_iter();
-        let run = runs.next().unwrap_or_default();
-        let more = self.runs.len();
-        self.runs.extend(runs);
-        let first_leaf = *next_leaf;
-        self.tests.push(Test {
-            column: (slot * BLOCK_ROWS) as u32,
-            n_more: (self.runs.len() - more) as u32,
-            more: more as u32,
-            run,
-            keep: 0,
-        });
-        for (side, child) in node.children.into_iter().enumerate() {
-            match usize::try_from(child) {
-                Ok(child) => self.flatten_node(tree, child, next_leaf, leaves, n_codes),
-                Err(_) => {
-                    self.leaves[leaves + *next_leaf] = tree.leaves[!child as usize];
-                    *next_leaf += 1;
-                }
-            }
-            if side == 0 {
-                let left_leaves = (first_leaf..*next_leaf).fold(0_u32, |mask, leaf| mask | (1 << 31 >> leaf));
-                self.tests[place].keep = !left_leaves;
-            }
-        }
     }
 
     /// Adds the margins of the rows of `columns` (one per coder, of equal length) to `out`, row-major
@@ -458,21 +310,26 @@ impl Forest {
         let n_rows = out.len() / self.n_outputs().max(1);
         assert!(out.len() == n_rows * self.n_outputs(), "one margin per row and output");
         self.check_columns(columns, n_rows)?;
-        let mut codes = vec![0_u8; self.used.len() * BLOCK_ROWS];
+        let level = if n_rows > FEW_ROWS { level } else { Level::Baseline };
+        let n_views = if level == Level::Baseline { 0 } else { self.layout.views.len() };
+        let mut codes = vec![0_u8; (self.used.len() + n_views) * BLOCK_ROWS];
         let mut margins = vec![0.0; self.n_outputs() * BLOCK_ROWS];
         for start in (0..n_rows).step_by(BLOCK_ROWS) {
             let rows = start..n_rows.min(start + BLOCK_ROWS);
             for (&column, codes) in self.used.iter().zip(codes.chunks_exact_mut(BLOCK_ROWS)) {
-                self.encode(column, columns[column].slice(rows.clone()), codes);
+                self.encode(level, column, columns[column].slice(rows.clone()), codes);
+            }
+            if n_views > 0 {
+                self.make_views(&mut codes, rows.len());
             }
             for (margins, base) in margins.chunks_exact_mut(BLOCK_ROWS).zip(&self.base) {
-                margins[..rows.len()].fill(*base);
+                margins[..rows.len().next_multiple_of(GROUP_ROWS)].fill(*base);
             }
             self.add_trees(level, &codes, rows.len(), &mut margins);
             let out = &mut out[rows.start * self.n_outputs()..rows.end * self.n_outputs()];
             for (row, out) in out.chunks_exact_mut(self.n_outputs()).enumerate() {
                 for (output, out) in out.iter_mut().enumerate() {
-                    *out = margins[output * BLOCK_ROWS + row];
+                    *out = margins[output * BLOCK_ROWS + place(row)];
                 }
             }
         }
@@ -497,235 +354,78 @@ impl Forest {
     }
 
     /// Writes the codes of a column's cells; the kinds were checked.
-    fn encode(&self, column: usize, cells: Cells, codes: &mut [u8]) {
-        match (&self.coders[column], &self.tables[column], cells) {
+    fn encode(&self, level: Level, column: usize, cells: Cells, codes: &mut [u8]) {
+        match (&self.compact_coders[column], &self.tables[column], cells) {
             (Coder::Number { sentinels, .. }, Some(table), Cells::Number(values)) => {
-                encode_numbers(table, sentinels, values, codes);
+                encode::encode_numbers(level, table, sentinels, values, codes);
             }
             (coder, _, cells) => assert!(coder.encode(cells, codes), "the kinds of columns were checked"),
         }
     }
 
-    /// Adds every tree's leaf to the margins of the first `n_rows` rows of a block.
-    fn add_trees(&self, level: Level, codes: &[u8], n_rows: usize, margins: &mut [f64]) {
-        for flat in &self.flats {
-            let margins = &mut margins[flat.output * BLOCK_ROWS..][..BLOCK_ROWS];
-            match (flat.walk, level) {
-                #[cfg(target_arch = "x86_64")]
-                (false, Level::Avx512) if n_rows > 8 => {
-                    let leaves = self.leaves_of(flat);
-                    // SAFETY: `score_at` checked that the CPU has the level.
-                    unsafe {
-                        avx512::add_tree(&self.tests[flat.tests.clone()], &self.runs, leaves, codes, n_rows, margins);
-                    }
-                }
-                #[cfg(target_arch = "x86_64")]
-                (false, Level::Avx2Fma) if n_rows > 8 => {
-                    let leaves = self.leaves_of(flat);
-                    // SAFETY: `score_at` checked that the CPU has the level.
-                    unsafe {
-                        avx2::add_tree(&self.tests[flat.tests.clone()], &self.runs, leaves, codes, n_rows, margins);
-                    }
-                }
-                _ => self.walk(flat, codes, n_rows, margins),
+    /// Makes the views of a block's codes.
+    fn make_views(&self, codes: &mut [u8], n_rows: usize) {
+        let (codes, views) = codes.split_at_mut(self.used.len() * BLOCK_ROWS);
+        for (view, out) in self.layout.views.iter().zip(views.chunks_exact_mut(BLOCK_ROWS)) {
+            for (out, code) in out.iter_mut().zip(&codes[view.source * BLOCK_ROWS..][..n_rows]) {
+                *out = code.wrapping_sub(view.first) ^ view.flip;
             }
+        }
+    }
+
+    /// Adds every tree's leaf to the margins of the first `n_rows` rows of a block, a few groups of rows at a time: their
+    /// codes and margins stay in the first-level cache while the trees stream by.
+    fn add_trees(&self, level: Level, codes: &[u8], n_rows: usize, margins: &mut [f64]) {
+        const MANY: usize = 4;
+        let mut start = 0;
+        while start < n_rows {
+            let n_groups = if start + MANY * GROUP_ROWS <= n_rows { MANY } else { 1 };
+            let rows = start..n_rows.min(start + n_groups * GROUP_ROWS);
+            for flat in &self.layout.flats {
+                let margins = &mut margins[flat.output * BLOCK_ROWS..][..BLOCK_ROWS];
+                match level {
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: `score_at` checked that the CPU has the level.
+                    Level::Avx512 if !flat.walk => unsafe {
+                        let leaves = self.leaves_of(flat);
+                        if n_groups == MANY {
+                            avx512::add_tree::<MANY>(&self.layout, flat, leaves, codes, start, margins);
+                        } else {
+                            avx512::add_tree::<1>(&self.layout, flat, leaves, codes, start, margins);
+                        }
+                    },
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2Fma if !flat.walk => {
+                        let leaves = self.leaves_of(flat);
+                        for start in rows.clone().step_by(GROUP_ROWS) {
+                            // SAFETY: `score_at` checked that the CPU has the level.
+                            unsafe { avx2::add_tree(&self.layout, flat, leaves, codes, start, margins) };
+                        }
+                    }
+                    _ => self.walk(flat.tree, codes, rows.clone(), margins),
+                }
+            }
+            start = rows.end;
         }
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn leaves_of(&self, flat: &Flat) -> &[f64; MAX_VECTOR_LEAVES] {
-        self.leaves[flat.leaves..].first_chunk().expect("leaves are padded to 32 by `flatten`")
+    fn leaves_of(&self, flat: &layout::Flat) -> &[f64; layout::MAX_VECTOR_LEAVES] {
+        self.layout.leaves[flat.leaves..].first_chunk().expect("leaves are padded to 32 by `Layout`")
     }
 
-    fn walk(&self, flat: &Flat, codes: &[u8], n_rows: usize, margins: &mut [f64]) {
-        let tree = &self.trees[flat.tree];
-        for (row, margin) in margins[..n_rows].iter_mut().enumerate() {
-            *margin += tree.leaves[tree.leaf(|column| codes[self.slots[column] * BLOCK_ROWS + row])];
+    fn walk(&self, tree: usize, codes: &[u8], rows: std::ops::Range<usize>, margins: &mut [f64]) {
+        let tree = &self.compact_trees[tree];
+        for row in rows {
+            margins[place(row)] += tree.leaves[tree.leaf(|column| codes[self.slots[column] * BLOCK_ROWS + row])];
         }
     }
 }
 
-/// The runs, taken modulo 256, that hold the codes of a set; codes from `n_codes` on never occur and may be in a run.
-fn runs_of(set: &[u64; 4], n_codes: usize) -> Vec<Run> {
-    let has = |c: usize| set[c >> 6] >> (c & 63) & 1 == 1;
-    // Starting behind an absent code, no run is cut in two by the end of the list.
-    let Some(absent) = (0..n_codes).find(|&c| !has(c)) else {
-        return vec![Run { first: 0, span: 255 }];
-    };
-    let mut runs = Vec::new();
-    let mut open: Option<usize> = None;
-    for i in 1..=n_codes {
-        let code = (absent + i) % n_codes;
-        match (open, has(code)) {
-            (None, true) => open = Some(code),
-            (Some(first), false) => {
-                let last = (code + n_codes - 1) % n_codes;
-                runs.push(Run { first: first as u8, span: (last as u8).wrapping_sub(first as u8) });
-                open = None;
-            }
-            _ => {}
-        }
-    }
-    runs
-}
-
-/// 64 rows at once.
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use super::{BLOCK_ROWS, EdgeTable, MAX_CODES, MAX_VECTOR_LEAVES, Run, Test};
-    use std::arch::x86_64::*;
-
-    /// Two comparisons with 16 edges each: every 16th edge tells the sixteenth of the table, its edges tell the place.
-    #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,popcnt")]
-    pub(super) fn encode_numbers(table: &EdgeTable, values: &[f64], out: &mut [u8]) {
-        let edges = &table.edges;
-        // SAFETY: `at` is at most 240 and the table has 256 values.
-        let load = |at: usize| unsafe {
-            let from = edges.as_ptr().add(at.min(MAX_CODES - 16));
-            [_mm512_loadu_pd(from), _mm512_loadu_pd(from.add(8))]
-        };
-        let count_below = |edges: [__m512d; 2], x: __m512d| {
-            let masks = edges.map(|e| u32::from(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(e, x)));
-            (masks[0] | masks[1] << 8).count_ones() as usize
-        };
-        let pivots: [f64; 16] = std::array::from_fn(|i| edges[16 * i + 15]);
-        // SAFETY: the array has 16 values.
-        let pivots = unsafe { [_mm512_loadu_pd(pivots.as_ptr()), _mm512_loadu_pd(pivots.as_ptr().add(8))] };
-        let first = load(0);
-        let is_short = table.n_steps <= 4;
-        for (out, &value) in out.iter_mut().zip(values) {
-            let x = _mm512_set1_pd(value);
-            let below = if is_short {
-                count_below(first, x)
-            } else {
-                let start = 16 * count_below(pivots, x);
-                start + count_below(load(start), x)
-            };
-            *out = if value.is_nan() { 0 } else { below as u8 + table.first_code };
-        }
-    }
-
-    /// Adds a tree's leaves to the margins of a block.
-    ///
-    /// # Panics
-    /// If a column's codes or the margins are shorter than a block.
-    #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
-    pub(super) fn add_tree(
-        tests: &[Test],
-        runs: &[Run],
-        leaves: &[f64; MAX_VECTOR_LEAVES],
-        codes: &[u8],
-        n_rows: usize,
-        margins: &mut [f64],
-    ) {
-        assert!(margins.len() == BLOCK_ROWS && n_rows <= BLOCK_ROWS, "margins are a block");
-        assert!(tests.iter().all(|t| t.column as usize + BLOCK_ROWS <= codes.len()), "codes are a block per column");
-        // SAFETY: the table has 32 values.
-        let table: [__m512d; 4] = std::array::from_fn(|i| unsafe { _mm512_loadu_pd(leaves.as_ptr().add(8 * i)) });
-        for start in (0..n_rows).step_by(64) {
-            let mut alive = [_mm512_set1_epi32(-1); 4];
-            for test in tests {
-                // SAFETY: start + 64 is at most a block, and the column's codes are a block (asserted above).
-                let codes = unsafe { _mm512_loadu_si512(codes.as_ptr().add(test.column as usize + start).cast()) };
-                let mut fails = outside(codes, test.run);
-                if test.n_more > 0 {
-                    for run in &runs[test.more as usize..(test.more + test.n_more) as usize] {
-                        fails &= outside(codes, *run);
-                    }
-                }
-                let keep = _mm512_set1_epi32(test.keep as i32);
-                alive[0] = _mm512_mask_and_epi32(alive[0], fails as u16, alive[0], keep);
-                alive[1] = _mm512_mask_and_epi32(alive[1], (fails >> 16) as u16, alive[1], keep);
-                alive[2] = _mm512_mask_and_epi32(alive[2], (fails >> 32) as u16, alive[2], keep);
-                alive[3] = _mm512_mask_and_epi32(alive[3], (fails >> 48) as u16, alive[3], keep);
-            }
-            for (i, alive) in alive.into_iter().enumerate() {
-                let leaf = _mm512_lzcnt_epi32(alive);
-                let halves = [_mm512_castsi512_si256(leaf), _mm512_extracti64x4_epi64::<1>(leaf)];
-                for (j, half) in halves.into_iter().enumerate() {
-                    let index = _mm512_cvtepu32_epi64(half);
-                    let low = _mm512_permutex2var_pd(table[0], index, table[1]);
-                    let high = _mm512_permutex2var_pd(table[2], index, table[3]);
-                    let is_high = _mm512_test_epi64_mask(index, _mm512_set1_epi64(16));
-                    let value = _mm512_mask_blend_pd(is_high, low, high);
-                    let at = start + 16 * i + 8 * j;
-                    // SAFETY: at + 8 is at most start + 64, within the block.
-                    unsafe {
-                        let to = margins.as_mut_ptr().add(at);
-                        _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), value));
-                    }
-                }
-            }
-        }
-    }
-
-    /// One bit per code that is not in the run.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn outside(codes: __m512i, run: Run) -> u64 {
-        let distance = _mm512_sub_epi8(codes, _mm512_set1_epi8(run.first as i8));
-        _mm512_cmpgt_epu8_mask(distance, _mm512_set1_epi8(run.span as i8))
-    }
-}
-
-/// 32 rows at once.
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use super::{BLOCK_ROWS, MAX_VECTOR_LEAVES, Run, Test};
-    use std::arch::x86_64::*;
-
-    /// Adds a tree's leaves to the margins of a block.
-    ///
-    /// # Panics
-    /// If a column's codes or the margins are shorter than a block.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn add_tree(
-        tests: &[Test],
-        runs: &[Run],
-        leaves: &[f64; MAX_VECTOR_LEAVES],
-        codes: &[u8],
-        n_rows: usize,
-        margins: &mut [f64],
-    ) {
-        assert!(margins.len() == BLOCK_ROWS && n_rows <= BLOCK_ROWS, "margins are a block");
-        assert!(tests.iter().all(|t| t.column as usize + BLOCK_ROWS <= codes.len()), "codes are a block per column");
-        for start in (0..n_rows).step_by(32) {
-            let mut alive = [_mm256_set1_epi32(-1); 4];
-            for test in tests {
-                // SAFETY: start + 32 is at most a block, and the column's codes are a block (asserted above).
-                let codes = unsafe { _mm256_loadu_si256(codes.as_ptr().add(test.column as usize + start).cast()) };
-                let mut passes = inside(codes, test.run);
-                if test.n_more > 0 {
-                    for run in &runs[test.more as usize..(test.more + test.n_more) as usize] {
-                        passes = _mm256_or_si256(passes, inside(codes, *run));
-                    }
-                }
-                let keep = _mm256_set1_epi32(test.keep as i32);
-                let halves = [_mm256_castsi256_si128(passes), _mm256_extracti128_si256::<1>(passes)];
-                for (pair, half) in alive.chunks_exact_mut(2).zip(halves) {
-                    let (low, high) = (_mm256_cvtepi8_epi32(half), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(half)));
-                    pair[0] = _mm256_and_si256(pair[0], _mm256_or_si256(low, keep));
-                    pair[1] = _mm256_and_si256(pair[1], _mm256_or_si256(high, keep));
-                }
-            }
-            let mut bits = [0_u32; 32];
-            for (i, alive) in alive.into_iter().enumerate() {
-                // SAFETY: 8 · 4 words are the array's 32.
-                unsafe { _mm256_storeu_si256(bits.as_mut_ptr().add(8 * i).cast(), alive) };
-            }
-            for (margin, bits) in margins[start..start + 32].iter_mut().zip(bits) {
-                *margin += leaves[(bits.leading_zeros() & 31) as usize];
-            }
-        }
-    }
-
-    /// All bits set in each byte whose code is in the run.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn inside(codes: __m256i, run: Run) -> __m256i {
-        let distance = _mm256_sub_epi8(codes, _mm256_set1_epi8(run.first as i8));
-        _mm256_cmpeq_epi8(_mm256_min_epu8(distance, _mm256_set1_epi8(run.span as i8)), distance)
-    }
+/// Where the margin of a block's row lies: the 64 of a group are transposed as 8 × 8, as the vector levels find leaves.
+#[inline]
+fn place(row: usize) -> usize {
+    row & !63 | (row & 7) << 3 | row >> 3 & 7
 }
 
 #[cfg(test)]

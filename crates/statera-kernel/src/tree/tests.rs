@@ -105,6 +105,32 @@ fn codes_count_the_edges_below() {
 }
 
 #[test]
+fn a_grid_gives_the_codes_of_the_search() {
+    let mut next = draws(5);
+    let mut check = |name: &str, mut edges: Vec<f64>| {
+        edges.sort_by(f64::total_cmp);
+        edges.dedup();
+        let near = |x: f64| [x, x.next_up(), x.next_down(), -x, x * 1.01];
+        let mut values: Vec<f64> = edges.iter().flat_map(|&x| near(x)).collect();
+        values.extend([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, 0.0, -0.0, 5e-324]);
+        for level in Level::available() {
+            let mut codes = [vec![0; values.len()], vec![0; values.len()]];
+            for (codes, table) in codes.iter_mut().zip([EdgeTable::with_grid, EdgeTable::new]) {
+                encode::encode_numbers(level, &table(&edges, 1), &[7.0], &values, codes);
+            }
+            assert_eq!(codes[0], codes[1], "{name} at {level:?}");
+        }
+    };
+    let mut unit = || next() as f64 / (1_u64 << 31) as f64;
+    check("even", (0..250).map(f64::from).collect());
+    check("skewed of both signs", (0..250).map(|i| (unit() * 40.0 - 20.0).exp() * f64::from(i % 3 - 1)).collect());
+    check("uniform", (0..250).map(|_| unit() * 2.0 - 1.0).collect());
+    check("a cluster and a distant edge", (0..30).map(|i| 1.0 + f64::from(i) * 1e-9).chain([1e12]).collect());
+    check("extremes", (0..40).map(|i| f64::from(i - 20) * (f64::MAX / 20.0)).collect());
+    check("least", (0..40).map(|i| f64::from(i) * 5e-324).collect());
+}
+
+#[test]
 fn malformed_forests_are_refused() {
     let node = |column, left, children| Node { column, left: [left, 0, 0, 0], children };
     let check = |nodes: Vec<Node>, leaves: Vec<f64>, expected: &str| {
