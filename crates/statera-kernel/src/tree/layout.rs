@@ -219,8 +219,8 @@ pub(super) fn compact(coders: &[Coder], trees: &[Tree]) -> (Vec<Coder>, Vec<Tree
     let mut splits = vec![[false; MAX_CODES]; coders.len()];
     let has = |set: &[u64; 4], code: usize| set[code >> 6] >> (code & 63) & 1 == 1;
     for node in trees.iter().flat_map(|tree| &tree.nodes) {
-        for code in 0..MAX_CODES - 1 {
-            splits[node.column as usize][code] |= has(&node.left, code) != has(&node.left, code + 1);
+        for (code, split) in splits[node.column as usize][..MAX_CODES - 1].iter_mut().enumerate() {
+            *split |= has(&node.left, code) != has(&node.left, code + 1);
         }
     }
     // For each column, one of the old codes of each new code.

@@ -107,7 +107,7 @@ fn codes_count_the_edges_below() {
 #[test]
 fn a_grid_gives_the_codes_of_the_search() {
     let mut next = draws(5);
-    let mut check = |name: &str, mut edges: Vec<f64>| {
+    let check = |name: &str, mut edges: Vec<f64>| {
         edges.sort_by(f64::total_cmp);
         edges.dedup();
         let near = |x: f64| [x, x.next_up(), x.next_down(), -x, x * 1.01];
