@@ -177,6 +177,10 @@ pub struct Train {
     /// Column of the observation time; makes every split out-of-time
     #[arg(long, value_name = "COL")]
     pub time: Option<String>,
+    /// How long after the observation the outcome is known, such as "12 months" or "7 days": rows train only for rows
+    /// observed after that
+    #[arg(long, value_name = "N months|days")]
+    pub label_delay: Option<String>,
     /// Column whose equal values stay on one side of every split, such as a customer
     #[arg(long, value_name = "COL")]
     pub group: Option<String>,

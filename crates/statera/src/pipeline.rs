@@ -55,12 +55,19 @@ pub fn train(
     run: &Run,
 ) -> Result<Trained> {
     let started = Instant::now();
-    let set = TrainingSet::new(table, settings)?;
+    let mut set = TrainingSet::new(table, settings)?;
     let families = models::candidates(&settings.models, set.task)?;
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
     }
     let (train_rows, test_rows) = holdout(&set, settings)?;
+    let n_open = set.n_rows() - train_rows.len() - test_rows.len();
+    if let (Some(delay), 1..) = (&settings.label_delay, n_open) {
+        set.notes.push(format!(
+            "{n_open} rows before the test are on neither side: their outcome was not known {delay} before it, or their \
+             group occurs in it"
+        ));
+    }
     let train = set.take(&train_rows)?;
     let schema = schema(&train, settings, formats)?;
     let folds = split::folds(&keys(&train), settings.folds, settings.seed)?;
@@ -124,7 +131,13 @@ pub struct Contender {
 
 /// What splits go by.
 pub(crate) fn keys(set: &TrainingSet) -> Keys<'_> {
-    Keys { task: set.task, target: &set.target, time: set.time.as_deref(), group: set.group.as_deref() }
+    Keys {
+        task: set.task,
+        target: &set.target,
+        time: set.time.as_deref(),
+        known: set.known.as_deref(),
+        group: set.group.as_deref(),
+    }
 }
 
 fn holdout(set: &TrainingSet, settings: &Settings) -> Result<Sides> {
@@ -229,6 +242,7 @@ impl TrainingSet {
     /// The rows at `rows`, in that order.
     pub fn take(&self, rows: &[usize]) -> Result<TrainingSet> {
         let numbers = |values: &Option<Vec<f64>>| values.as_ref().map(|v| rows.iter().map(|&r| v[r]).collect());
+        let times = |values: &Option<Vec<i64>>| values.as_ref().map(|v| rows.iter().map(|&r| v[r]).collect());
         Ok(TrainingSet {
             batch: take_rows(&self.batch, rows)?,
             columns: self.columns.clone(),
@@ -237,7 +251,8 @@ impl TrainingSet {
             classes: self.classes.clone(),
             target: rows.iter().map(|&r| self.target[r]).collect(),
             weight: numbers(&self.weight),
-            time: self.time.as_ref().map(|t| rows.iter().map(|&r| t[r]).collect()),
+            time: times(&self.time),
+            known: times(&self.known),
             group: self.group.as_ref().map(|g| rows.iter().map(|&r| g[r]).collect()),
             amount: numbers(&self.amount),
             baseline: numbers(&self.baseline),

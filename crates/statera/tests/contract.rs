@@ -153,3 +153,24 @@ fn a_row_of_weight_zero_is_no_row() {
         assert_eq!(score(weighted), score(without), "{} for {target}", family.name);
     }
 }
+
+#[test]
+fn with_a_label_delay_rows_whose_outcome_was_not_known_do_not_train() {
+    let delay = |label_delay: Option<&str>| Settings {
+        time: Some("opened".into()),
+        label_delay: label_delay.map(String::from),
+        ..settings("bad", "logistic")
+    };
+    let notes = |label_delay| train(table(1500, 5), &delay(label_delay)).unwrap().facts.notes;
+    // Rows are spread evenly over 2,000 days, the test holds a fifth of them: 200 days before it are a tenth.
+    let with = notes(Some("200 days"));
+    let open: Vec<usize> = with
+        .iter()
+        .filter(|n| n.contains("their outcome was not known 200 days before it"))
+        .filter_map(|n| n.split(' ').next()?.parse().ok())
+        .collect();
+    assert!(open.len() == 1 && (120..180).contains(&open[0]), "{with:?}");
+    assert!(!notes(None).iter().any(|n| n.contains("outcome")));
+    let error = train(table(1500, 5), &delay(Some("60 months"))).err().expect("no label is known in time").to_string();
+    assert!(error.contains("whose label was known later; at least 1 is needed to train"), "{error}");
+}

@@ -105,6 +105,7 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
     set(&mut settings.positive, &args.positive);
     set(&mut settings.id, &args.id);
     set(&mut settings.time, &args.time);
+    set(&mut settings.label_delay, &args.label_delay);
     set(&mut settings.group, &args.group);
     set(&mut settings.weight, &args.weight);
     set(&mut settings.amount, &args.amount);

@@ -190,7 +190,8 @@ impl Estimator for GbdtParams {
     fn settle(&self, folds: Vec<Box<dyn Model>>) -> Result<Vec<Box<dyn Model>>> {
         let models: Vec<&GbdtModel> = folds.iter().filter_map(|m| m.as_any().downcast_ref()).collect();
         let curves: Vec<&[f64]> = models.iter().map(|m| m.course.curve.as_slice()).collect();
-        if self.patience == 0 || models.len() != folds.len() || curves.len() < 2 || curves.iter().any(|c| c.is_empty()) {
+        if self.patience == 0 || models.len() != folds.len() || curves.len() < 2 || curves.iter().any(|c| c.is_empty())
+        {
             return Ok(folds);
         }
         let settled = models.iter().enumerate().map(|(fold, model)| {

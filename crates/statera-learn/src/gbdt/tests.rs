@@ -478,7 +478,8 @@ fn a_fold_is_stopped_by_the_other_folds() {
 #[test]
 fn a_refit_after_expanding_windows_takes_the_rounds_of_the_last() {
     let params = GbdtParams { max_trees: 500, patience: 10, learning_rate: 0.2, ..GbdtParams::default() };
-    let fold = |n: usize| params.fit_model(&sample(n, 80), &sample(400, 81), &Run::new(1, 1)).expect("the fit succeeds");
+    let fold =
+        |n: usize| params.fit_model(&sample(n, 80), &sample(400, 81), &Run::new(1, 1)).expect("the fit succeeds");
     let (small, large) = (fold(300), fold(1_500));
     let rounds = (large.n_rounds() as f64 * 3.0 / 2.0).ceil();
     let refit = params.refit(&[Box::new(small) as Box<dyn Model>, Box::new(large)]);

@@ -123,6 +123,7 @@ pub(super) struct ColumnFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SplitFile {
+    pub label_delay: Option<String>,
     pub test_share: Option<f64>,
     pub folds: Option<usize>,
 }

@@ -157,6 +157,7 @@ const TAIL: &str = "
 [split]
 test_share = 0.2                    # held back for the final test; the latest rows where there is a date
 folds = 5
+# label_delay = \"12 months\"         # a row trains only for rows that were observed after its outcome was known
 
 [candidates]
 models = []                         # empty: the fast ones; [\"all\"]: every one
