@@ -364,7 +364,10 @@ mod tests {
         check(|s| s.time = Some("income".into()), "time: column «income» is of kind number; allowed is kind time");
         check(|s| s.test_share = 1.0, "test_share: 1 is not allowed; allowed is from 0 to 0.9");
         check(|s| s.test_share = f64::NAN, "test_share: NaN is not allowed");
-        check(|s| s.label_delay = Some("12".into()), "label_delay: position");
+        check(
+            |s| s.label_delay = Some("12".into()),
+            "label_delay: «12», at the end: something is missing; allowed is days, or at most",
+        );
         check(|s| s.label_delay = Some("12 weeks".into()), "«weeks» is not allowed; allowed is days, or at most 1200");
         check(|s| (s.label_delay, s.time) = (Some("7 days".into()), None), "«7 days» has no meaning without time");
         check(|s| s.folds = 1, "folds: 1 is not allowed; allowed is from 2 to 20");
