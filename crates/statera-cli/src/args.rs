@@ -168,7 +168,7 @@ pub struct Train {
     pub positive: Option<String>,
     #[arg(long, value_name = "A,B", value_delimiter = ',', help = models_help())]
     pub models: Vec<String>,
-    /// Use the best candidate, or the simplest that is not clearly worse
+    /// Use the best candidate, the simplest that is not clearly worse, or the ensemble
     #[arg(long, value_enum)]
     pub prefer: Option<Prefer>,
     /// Column that names a row; never a feature. Exact repeats of a row are dropped
@@ -242,6 +242,8 @@ pub enum Prefer {
     Best,
     /// The simplest within one standard error of the paired difference
     Simple,
+    /// The weighted average of candidates, where one was built
+    Ensemble,
 }
 
 fn models_help() -> String {

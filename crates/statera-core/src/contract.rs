@@ -151,7 +151,7 @@ pub trait Estimator: Send + Sync {
         Ok(folds)
     }
     /// The settings for a refit on all rows, given the models fitted on the folds (boosting: how many trees).
-    fn refit(&self, folds: &[Box<dyn Model>]) -> Box<dyn Estimator>;
+    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator>;
 }
 
 /// A fitted model. Predictions have the same bits for a row alone or in any batch, with any number of threads, on any CPU.

@@ -105,7 +105,7 @@ fn judge(candidate: &Candidate, folds: &[Sides], fits: Vec<Fit>, fitted: &mut Cr
     for (fold, (model, (preparer, valid))) in models.into_iter().zip(rest).enumerate() {
         let scores = model.predict(&valid).map_err(|e| at_fold(e, candidate, fold))?;
         judged.extend(folds[fold].1.iter().enumerate().map(|(at, &row)| (row, scores.row(at).to_vec())));
-        fitted.members.push(Member { preparer, model });
+        fitted.members.push(Member { family: candidate.family.name, weight: 1, preparer, model: Arc::from(model) });
     }
     judged.sort_by_key(|(row, _)| *row);
     fitted.rows = judged.iter().map(|(row, _)| *row).collect();

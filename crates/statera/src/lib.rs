@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod bundle;
 mod cross_fit;
+pub mod ensemble;
 pub mod evaluate;
 pub mod facts;
 pub mod file;

@@ -2,6 +2,7 @@
 
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::{self, Candidate, CrossFitted};
+use crate::ensemble;
 use crate::facts::{self, Facts};
 use crate::leaderboard::{self, Leaderboard};
 use crate::models;
@@ -11,7 +12,7 @@ use crate::scorer::{Member, Schema, Scorer, share_preparers};
 use crate::training_set::{TrainingSet, take_rows};
 use serde_json::json;
 use statera_core::split::{self, Keys, Sides};
-use statera_core::{Error, Form, Frame, Kind, Result, Run};
+use statera_core::{Error, Form, Frame, Kind, Model, Result, Run};
 use statera_data::Table;
 use statera_data::conform::InputColumn;
 use statera_data::infer::TextFormat;
@@ -76,16 +77,21 @@ pub fn train(
     let cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
 
     let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };
+    let training = Training { train: &train, schema: &schema, settings };
     let mut timings = BTreeMap::new();
     let mut contenders = Vec::new();
     run.progress.start("Final models", candidates.len() as u64);
     for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let (contender, timing) = finish(candidate, fitted, &train, &schema, settings, run)?;
+        let (contender, timing) = finish(candidate, fitted, training, run)?;
         timings.insert(candidate.family.name.to_string(), timing);
         contenders.push(contender);
         run.progress.update(i as u64 + 1, candidate.family.title);
     }
     run.progress.finish();
+    if let Some((contender, timing)) = ensemble::build(&contenders, &folds, training, run)? {
+        timings.insert(contender.family.to_string(), timing);
+        contenders.push(contender);
+    }
     let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, run)?;
     let facts = facts::gather(&set, &train, test.as_ref(), &contenders, leaderboard, settings, run)?;
     let chosen = chosen(contenders, &facts.leaderboard);
@@ -183,17 +189,16 @@ pub(crate) fn as_of(train: &TrainingSet, settings: &Settings) -> Option<String> 
 fn finish(
     candidate: &Candidate,
     fitted: CrossFitted,
-    train: &TrainingSet,
-    schema: &Schema,
-    settings: &Settings,
+    training: Training<'_>,
     run: &Run,
 ) -> Result<(Contender, Timing)> {
+    let Training { train, settings, .. } = training;
     let started = Instant::now();
     let CrossFitted { members, rows, margins, seconds } = fitted;
     let mut members = if candidate.family.bags && settings.time.is_none() {
         members
     } else {
-        let models: Vec<_> = members.into_iter().map(|m| m.model).collect();
+        let models: Vec<&dyn Model> = members.iter().map(|m| &*m.model).collect();
         let estimator = candidate.estimator.refit(&models);
         let all: Vec<usize> = (0..train.n_rows()).collect();
         let params = cross_fit::preparer_params(estimator.form(), train, settings);
@@ -206,17 +211,43 @@ fn finish(
             empty
         };
         let model = estimator.fit(&frame, &empty, &run.part(settings.seed))?;
-        vec![Member { preparer: Arc::new(preparer), model }]
+        let (family, preparer) = (candidate.family.name, Arc::new(preparer));
+        vec![Member { family, weight: 1, preparer, model: Arc::from(model) }]
     };
     share_preparers(&mut members);
+    let seconds = seconds + started.elapsed().as_secs_f64();
+    contender(candidate.family.name, members, rows, margins, seconds, training)
+}
+
+/// What contenders are made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Training<'a> {
+    /// The rows that are trained on.
+    pub train: &'a TrainingSet,
+    /// What a scorer reads.
+    pub schema: &'a Schema,
+    /// What was asked for.
+    pub settings: &'a Settings,
+}
+
+/// Calibrates members by what was said of rows out of fold, and times them.
+pub(crate) fn contender(
+    family: &'static str,
+    members: Vec<Member>,
+    rows: Vec<usize>,
+    out_of_fold: Vec<f64>,
+    seconds: f64,
+    Training { train, schema, settings }: Training<'_>,
+) -> Result<(Contender, Timing)> {
+    let started = Instant::now();
     let target: Vec<f64> = rows.iter().map(|&r| train.target[r]).collect();
     let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| rows.iter().map(|&r| w[r]).collect());
-    let calibrator = statera_learn::calibration::fit(train.task, &margins, &target, weight.as_deref(), settings.seed)?;
+    let weight = weight.as_deref();
+    let calibrator = statera_learn::calibration::fit(train.task, &out_of_fold, &target, weight, settings.seed)?;
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
-    let contender = Contender { family: candidate.family.name, scorer, rows, out_of_fold: margins };
-    Ok((contender, Timing { fit_seconds, rows_per_second }))
+    Ok((Contender { family, scorer, rows, out_of_fold }, Timing { fit_seconds, rows_per_second }))
 }
 
 /// Rows a second over the first rows of the training part; the best of three, because other work may disturb one.

@@ -204,7 +204,7 @@ impl Estimator for GbdtParams {
 
     /// As many rounds as the fold models have, more for the rows that they had fewer. Folds of equal size count equally and
     /// each had (k - 1)/k of the rows; of expanding windows only the last counts, which had k/(k + 1) of them.
-    fn refit(&self, folds: &[Box<dyn Model>]) -> Box<dyn Estimator> {
+    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
         let models: Vec<&GbdtModel> = folds.iter().filter_map(|m| m.as_any().downcast_ref()).collect();
         let mut params = self.clone();
         if let Some(last) = models.last() {

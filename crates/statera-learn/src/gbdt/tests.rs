@@ -252,7 +252,7 @@ fn stops_early_and_refits_with_the_mean_number_of_rounds() {
     let (one, two) = (fold(1), fold(2));
     assert!(one.n_rounds() < 200 && one.valid_loss().is_some_and(|loss| loss < 0.6));
     let rounds = ((one.n_rounds() + two.n_rounds()) as f64).ceil() as usize;
-    let refit = params.refit(&[Box::new(one) as Box<dyn Model>, Box::new(two)]);
+    let refit = params.refit(&[&one as &dyn Model, &two]);
     let model = refit.fit(&train, &Frame::default(), &Run::new(1, 1)).expect("the fit succeeds");
     // Two folds: a mean of (a + b) / 2, times 2 / (2 - 1).
     assert_eq!(model.describe()[0], ("rounds".to_owned(), rounds.to_string()));
@@ -482,7 +482,7 @@ fn a_refit_after_expanding_windows_takes_the_rounds_of_the_last() {
         |n: usize| params.fit_model(&sample(n, 80), &sample(400, 81), &Run::new(1, 1)).expect("the fit succeeds");
     let (small, large) = (fold(300), fold(1_500));
     let rounds = (large.n_rounds() as f64 * 3.0 / 2.0).ceil();
-    let refit = params.refit(&[Box::new(small) as Box<dyn Model>, Box::new(large)]);
+    let refit = params.refit(&[&small as &dyn Model, &large]);
     let model = refit.fit(&sample(400, 82), &Frame::default(), &Run::new(1, 1)).expect("the fit succeeds");
     assert_eq!(model.describe()[0].1, rounds.to_string());
 }

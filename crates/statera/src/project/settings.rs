@@ -20,6 +20,19 @@ pub enum Sensitivity {
     Special,
 }
 
+/// Which candidate is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prefer {
+    /// The best cross-fitted metric.
+    #[default]
+    Best,
+    /// The simplest within one standard error of the paired difference.
+    Simple,
+    /// The ensemble, where one was built; else the best.
+    Ensemble,
+}
+
 /// Everything `train` is told besides the table. Checked once, by [`Settings::check`]; nothing re-validates afterwards.
 ///
 /// A column has one role. Columns without a role are features; the `amount` column is a feature too unless `drop` also
@@ -70,8 +83,8 @@ pub struct Settings {
     pub folds: usize,
     /// Candidates by name; empty: those marked fast. `["all"]`: every one.
     pub models: Vec<String>,
-    /// Use the simplest candidate within one standard error of the best, instead of the best.
-    pub prefer_simple: bool,
+    /// Which candidate is used.
+    pub prefer: Prefer,
     /// Every random draw derives from it.
     pub seed: u64,
     /// Cuts each number at this share from both ends, above 0 and below 0.5; `None`: not at all.
@@ -108,7 +121,7 @@ impl Default for Settings {
             test_share: 0.2,
             folds: 5,
             models: Vec::new(),
-            prefer_simple: false,
+            prefer: Prefer::Best,
             seed: 1,
             winsorize: None,
             cutoff: None,

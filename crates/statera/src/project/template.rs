@@ -161,7 +161,7 @@ folds = 5
 
 [candidates]
 models = []                         # empty: the fast ones; [\"all\"]: every one
-prefer = \"best\"                     # or \"simple\": the simplest within one standard error of the best
+prefer = \"best\"                     # or \"simple\" (the simplest within one standard error of the best), \"ensemble\"
 seed = 1
 # winsorize = 0.01                  # cuts numbers at this share from both ends
 
