@@ -7,6 +7,7 @@ use crate::training_set::TrainingSet;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, Applicants, CurvePoint, Decile, KsPoint, ReliabilityBin, SwapSet};
 use statera_core::{Error, Result, Run, Task};
+use statera_data::{ColumnInfo, profile};
 use std::collections::BTreeMap;
 
 /// Share of applicants approved where the settings name none.
@@ -93,7 +94,7 @@ pub fn gather(
         n_test: test.map_or(0, TrainingSet::n_rows),
         split: split_in_words(settings),
         event_rate: (set.task == Task::Binary).then(|| set.target.iter().sum::<f64>() / set.n_rows() as f64),
-        notes: set.notes.clone(),
+        notes: notes(set, train)?,
         leaderboard,
         calibration: chosen.scorer.calibrator().name().into(),
         measured_on: if test.is_some() { "test" } else { "cross-fitted" }.into(),
@@ -121,6 +122,23 @@ pub fn gather(
         facts.swap_set = swap_set(train, &rows, &margins, settings)?;
     }
     Ok(facts)
+}
+
+/// What the training set told, and the columns that alone are too good to be true.
+fn notes(set: &TrainingSet, train: &TrainingSet) -> Result<Vec<String>> {
+    let mut notes = set.notes.clone();
+    if set.task != Task::Binary {
+        return Ok(notes);
+    }
+    let features: Vec<ColumnInfo> =
+        train.features.iter().map(|(name, kind)| ColumnInfo { name: name.clone(), kind: *kind }).collect();
+    for (name, auc) in profile::leak_suspects(&train.batch, &features, &train.target)? {
+        notes.push(format!(
+            "column «{name}» alone reaches an AUC of {auc:.3}; if it is known only after the outcome, leave it out with \
+             --drop {name}"
+        ));
+    }
+    Ok(notes)
 }
 
 fn swap_set(train: &TrainingSet, rows: &TrainingSet, margins: &[f64], settings: &Settings) -> Result<Option<SwapSet>> {
