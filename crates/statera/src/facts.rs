@@ -1,5 +1,6 @@
 //! Every figure that the report and the documents show: `facts.json`. No clock, no machine, no timing.
 
+use crate::cross_calibration;
 use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
 use crate::project::Settings;
@@ -83,7 +84,11 @@ pub fn gather(
             let scored = chosen.scorer.score(&test.batch)?;
             (test.clone(), scored.margins, scored.probabilities)
         }
-        None => (train.take(&chosen.rows)?, chosen.out_of_fold.clone(), chosen.probabilities()),
+        None => {
+            let folds = cross_calibration::folds(train, settings)?;
+            let probabilities = cross_calibration::probabilities(chosen, train, &folds)?;
+            (train.take(&chosen.rows)?, chosen.out_of_fold.clone(), probabilities)
+        }
     };
     let mut facts = Facts {
         task: set.task,
