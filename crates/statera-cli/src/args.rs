@@ -15,7 +15,7 @@ pub struct Cli {
     pub common: Common,
 }
 
-const START: &str = "Start here:\n  statera demo                                   the main job on an invented bank, told as a story\n  statera train loans.csv --target default --out model.statera";
+const START: &str = "Start here:\n  statera demo                                   the main job on an invented bank, told as a story\n  statera train loans.csv --target default --out model.statera\n\nExit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted (nothing half-written stays)";
 
 #[derive(Args, Clone)]
 pub struct Common {

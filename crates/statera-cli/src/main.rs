@@ -1,7 +1,7 @@
 //! The `statera` command: parse, check, run.
 //!
 //! Results go to standard output (`--json` for machines), progress and messages to standard error. Exit codes: 0 done,
-//! 1 the work failed, 2 the request was wrong.
+//! 1 the work failed, 2 the request was wrong, 130 interrupted (Ctrl-C, or a request of the system to end).
 
 #![forbid(unsafe_code)]
 
@@ -10,9 +10,17 @@ mod command;
 mod console;
 
 use clap::Parser;
-use statera_core::{ErrorKind, Run};
+use statera_core::{ErrorKind, Progress, Run};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long interrupted work has to end by itself. What computes does; what waits for standard input, a database or a
+/// disk does not, and is ended.
+const GRACE: Duration = Duration::from_secs(1);
+/// Exit code of an interrupted command, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
@@ -22,8 +30,11 @@ fn main() -> ExitCode {
         Err(e) => {
             console.finish_progress();
             eprintln!("error: {e:#}");
-            let wrong = e.downcast_ref::<statera_core::Error>().is_some_and(|e| e.kind() == ErrorKind::Request);
-            ExitCode::from(if wrong { 2 } else { 1 })
+            ExitCode::from(match e.downcast_ref::<statera_core::Error>().map(statera_core::Error::kind) {
+                Some(ErrorKind::Request) => 2,
+                Some(ErrorKind::Cancelled) => INTERRUPTED,
+                _ => 1,
+            })
         }
     }
 }
@@ -33,14 +44,37 @@ fn start(cli: &args::Cli, console: &console::Console) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let run = Run::new(1, threads).with_progress(console.progress());
     let flag = run.cancel_flag();
+    let leaving = Leaving { progress: console.progress(), message: command::after_interruption(&cli.command) };
     ctrlc::set_handler(move || {
-        // The first one stops the work at its next step, so that nothing half-written stays; a second one insists.
+        // The first one stops the work at its next step, or where there is none; a second one does not wait.
         if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
+            leaving.leave();
         }
         eprintln!("\nstopping; press Ctrl-C again to stop at once");
+        let leaving = leaving.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(GRACE);
+            leaving.leave();
+        });
     })?;
     command::run(&cli.command, console, &run)
+}
+
+/// How the process ends while its threads are still at work.
+#[derive(Clone)]
+struct Leaving {
+    progress: Arc<dyn Progress>,
+    message: &'static str,
+}
+
+impl Leaving {
+    fn leave(&self) -> ! {
+        let has_published = statera::file::remove_unfinished();
+        self.progress.finish();
+        let left = if has_published { "what has its final name is complete" } else { self.message };
+        eprintln!("error: interrupted; {left}");
+        std::process::exit(i32::from(INTERRUPTED));
+    }
 }
 
 fn available_threads() -> usize {

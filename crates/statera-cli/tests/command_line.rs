@@ -295,6 +295,32 @@ fn help_of_every_command_has_an_example() {
     }
 }
 
+#[test]
+fn a_column_that_knows_the_outcome_is_named() {
+    let csv: String = loans(600)
+        .lines()
+        .enumerate()
+        .map(|(i, l)| {
+            // Known only afterwards: recoveries, which the good loans never have.
+            let recovered = if l.ends_with(",1") { 100 + i % 7 * 50 } else { 0 };
+            if i == 0 { format!("recovered,{l}\n") } else { format!("{recovered},{l}\n") }
+        })
+        .collect();
+    let (code, stderr, _) = train(csv.as_bytes(), &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("note: column «recovered» alone reaches an AUC of 1.000; if it is known only"), "{stderr}");
+    assert!(stderr.contains("--drop recovered"), "{stderr}");
+    assert!(!stderr.contains("«income»"), "{stderr}");
+    let (_, stderr, _) = train(csv.as_bytes(), &["--drop=recovered"]);
+    assert!(!stderr.contains("alone reaches"), "{stderr}");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), csv).unwrap();
+    let output = statera(dir.path(), &[&TRAIN[..], &["--json"]].concat());
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json on standard output");
+    let notes = value["facts"]["notes"].as_array().unwrap();
+    assert!(notes.iter().any(|n| n.as_str().unwrap().contains("«recovered» alone")), "{notes:?}");
+}
+
 /// A disk that is full is simulated by a limit on the size of files: writing beyond it fails.
 #[cfg(unix)]
 #[test]

@@ -2,7 +2,7 @@
 
 use futures_util::future::{Either, select};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor};
 use statera_core::{Error, Result};
 use std::pin::pin;
 use std::time::Duration;
@@ -79,7 +79,11 @@ impl Address {
         let connecting = pin!(PgConnection::connect_with(&self.options));
         let waiting = pin!(tokio::time::sleep(CONNECT_TIMEOUT));
         match select(connecting, waiting).await {
-            Either::Left((connection, _)) => connection.map_err(|e| self.refused(&e)),
+            Either::Left((connection, _)) => {
+                let mut connection = connection.map_err(|e| self.refused(&e))?;
+                end_with_the_client(&mut connection).await;
+                Ok(connection)
+            }
             Either::Right(_) => Err(self.unreachable("no answer within 10 seconds")),
         }
     }
@@ -124,6 +128,12 @@ impl Address {
             other => Error::io(format!("{}: {other}", self.label)),
         }
     }
+}
+
+/// Asks the server to give up a query whose client is gone; by default it would go on for nobody, with its locks. Servers
+/// before 14 and some systems cannot; then it stays as it is.
+async fn end_with_the_client(connection: &mut PgConnection) {
+    let _ = connection.execute("SET client_connection_check_interval = '1s'").await;
 }
 
 fn label(options: &PgConnectOptions) -> String {

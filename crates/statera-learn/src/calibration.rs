@@ -155,6 +155,19 @@ pub fn fit(task: Task, margins: &[f64], target: &[f64], weight: Option<&[f64]>, 
     }
 }
 
+impl Calibrator {
+    /// A calibrator of the same kind, fitted on other rows; for probabilities of rows that no calibrator has seen.
+    /// Arguments and failures as of [`fit`].
+    pub fn fit_alike(&self, task: Task, margins: &[f64], target: &[f64], weight: Option<&[f64]>) -> Result<Calibrator> {
+        match self {
+            Calibrator::Identity {} => Ok(Calibrator::Identity {}),
+            Calibrator::Platt { .. } => fit_platt(margins, target, weight),
+            Calibrator::Isotonic { .. } => fit_isotonic(margins, target, weight),
+            Calibrator::Temperature { .. } => fit_temperature(task, margins, target, weight),
+        }
+    }
+}
+
 /// Platt's calibration or, from [`MIN_ISOTONIC_ROWS`] rows on, the isotonic one if its log loss over 5 folds is lower.
 pub fn choose(margins: &[f64], target: &[f64], weight: Option<&[f64]>, seed: u64) -> Result<Calibrator> {
     let points = Points::new(margins, target, weight)?;

@@ -50,12 +50,10 @@ pub fn score(
     let schema = bundle.scorer.schema();
     let place = source::label(address);
     refuse_own_input(address, out)?;
-    // What comes through a pipe or from a database cannot be recognised as the same rows: an interrupted run starts over.
-    let same_rows = !source::files_of(address).is_empty();
     let mut reader = source::open(address, read)?;
     let sink_options = SinkOptions {
         encoding: options.encoding,
-        resume: same_rows && !options.start_over,
+        resume: is_same_again(address) && !options.start_over,
         fingerprint: fingerprint(bundle, address)?,
         ..SinkOptions::default()
     };
@@ -65,8 +63,8 @@ pub fn score(
     run.progress.start("Scoring", 0);
     while let Some(batch) = reader.next_batch()? {
         if run.check().is_err() {
-            let how = if same_rows { "the same command continues there" } else { "the same command starts over" };
-            return Err(Error::interrupted(format!("interrupted after {seen} rows; {how}")));
+            let left = after_interruption(address, out);
+            return Err(Error::interrupted(format!("interrupted after {seen} rows; {left}")));
         }
         let sink = match &mut sink {
             Some(sink) => sink,
@@ -107,6 +105,22 @@ pub fn score(
     summary.n_rows = seen;
     summary.mean = (schema.task.n_outputs() == 1 && scored_now > 0).then(|| sum / scored_now as f64);
     Ok(summary)
+}
+
+/// What comes through a pipe or from a database cannot be recognised as the same rows: an interrupted run starts over.
+fn is_same_again(address: &str) -> bool {
+    !source::files_of(address).is_empty()
+}
+
+/// What an interrupted run leaves in `out`, and what the same command does about it.
+pub fn after_interruption(address: &str, out: &str) -> &'static str {
+    if is_same_again(address) {
+        "the same command, without --start-over, continues after the rows that are safely written"
+    } else if out.contains("://") {
+        "the same command starts over; delete the rows that are already in the table first"
+    } else {
+        "the same command starts over"
+    }
 }
 
 /// The table that is read is not written over.

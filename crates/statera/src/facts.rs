@@ -1,5 +1,6 @@
 //! Every figure that the report and the documents show: `facts.json`. No clock, no machine, no timing.
 
+use crate::cross_calibration;
 use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
 use crate::project::Settings;
@@ -7,6 +8,7 @@ use crate::training_set::TrainingSet;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, Applicants, CurvePoint, Decile, KsPoint, ReliabilityBin, SwapSet};
 use statera_core::{Error, Result, Run, Task};
+use statera_data::{ColumnInfo, profile};
 use std::collections::BTreeMap;
 
 /// Share of applicants approved where the settings name none.
@@ -82,7 +84,11 @@ pub fn gather(
             let scored = chosen.scorer.score(&test.batch)?;
             (test.clone(), scored.margins, scored.probabilities)
         }
-        None => (train.take(&chosen.rows)?, chosen.out_of_fold.clone(), chosen.probabilities()),
+        None => {
+            let folds = cross_calibration::folds(train, settings)?;
+            let probabilities = cross_calibration::probabilities(chosen, train, &folds)?;
+            (train.take(&chosen.rows)?, chosen.out_of_fold.clone(), probabilities)
+        }
     };
     let mut facts = Facts {
         task: set.task,
@@ -93,7 +99,7 @@ pub fn gather(
         n_test: test.map_or(0, TrainingSet::n_rows),
         split: split_in_words(settings),
         event_rate: (set.task == Task::Binary).then(|| set.target.iter().sum::<f64>() / set.n_rows() as f64),
-        notes: set.notes.clone(),
+        notes: notes(set, train)?,
         leaderboard,
         calibration: chosen.scorer.calibrator().name().into(),
         measured_on: if test.is_some() { "test" } else { "cross-fitted" }.into(),
@@ -121,6 +127,23 @@ pub fn gather(
         facts.swap_set = swap_set(train, &rows, &margins, settings)?;
     }
     Ok(facts)
+}
+
+/// What the training set told, and the columns that alone are too good to be true.
+fn notes(set: &TrainingSet, train: &TrainingSet) -> Result<Vec<String>> {
+    let mut notes = set.notes.clone();
+    if set.task != Task::Binary {
+        return Ok(notes);
+    }
+    let features: Vec<ColumnInfo> =
+        train.features.iter().map(|(name, kind)| ColumnInfo { name: name.clone(), kind: *kind }).collect();
+    for (name, auc) in profile::leak_suspects(&train.batch, &features, &train.target)? {
+        notes.push(format!(
+            "column «{name}» alone reaches an AUC of {auc:.3}; if it is known only after the outcome, leave it out with \
+             --drop {name}"
+        ));
+    }
+    Ok(notes)
 }
 
 fn swap_set(train: &TrainingSet, rows: &TrainingSet, margins: &[f64], settings: &Settings) -> Result<Option<SwapSet>> {

@@ -1,9 +1,64 @@
 //! Files that are whole or not there: written beside their place and renamed.
+//!
+//! Every unfinished file or folder of this process is listed, so that a command that must end at once, whatever its
+//! threads are waiting for, can take them away first ([`remove_unfinished`]).
 
 use statera_core::{Error, Result};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What this process has begun to write and not finished.
+static UNFINISHED: Mutex<Unfinished> = Mutex::new(Unfinished { entries: Vec::new(), has_published: false });
+
+struct Unfinished {
+    entries: Vec<Entry>,
+    /// True once something has its final name.
+    has_published: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    path: PathBuf,
+    /// True if the folder around it was made for it, and goes with it when nothing else is in there.
+    with_folder: bool,
+}
+
+fn unfinished() -> MutexGuard<'static, Unfinished> {
+    // The list is whole at every moment, so that a thread that panicked has left no damage.
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes everything unfinished, for a process that ends now: from here on nothing takes its final name any more. True
+/// if something has taken it before.
+pub fn remove_unfinished() -> bool {
+    let mut list = unfinished();
+    for entry in std::mem::take(&mut list.entries) {
+        entry.remove();
+    }
+    let has_published = list.has_published;
+    // Never unlocked: a thread that is about to rename or to report that its folder is gone waits for the end.
+    std::mem::forget(list);
+    has_published
+}
+
+impl Entry {
+    fn remove(&self) {
+        // A thread may still be writing into a folder; what it adds between listing and removing is met once more. A
+        // failure to clean up must not hide the failure that led here.
+        for _ in 0..3 {
+            if remove(&self.path).is_ok() {
+                break;
+            }
+        }
+        if self.with_folder
+            && let Some(folder) = self.path.parent()
+        {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
 
 /// Writes a file in one step; an older one of that name is replaced.
 ///
@@ -13,7 +68,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
     let partial = Partial::of(path);
     write_synced(partial.path(), bytes).map_err(place)?;
-    fs::rename(partial.path(), path).map_err(place)
+    partial.publish(|partial| fs::rename(partial, path).map_err(place))
 }
 
 /// A hidden name in the same folder, so that a rename stays on one disk.
@@ -22,22 +77,44 @@ pub(crate) fn beside(path: &Path, what: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{what}"))
 }
 
-/// The unfinished form of a file or folder; removed when dropped. After the rename there is nothing left to remove.
-pub(crate) struct Partial(PathBuf);
+/// The unfinished form of a file or folder; removed when dropped.
+pub(crate) struct Partial(Entry);
 
 impl Partial {
+    /// The hidden place beside `path`.
     pub(crate) fn of(path: &Path) -> Partial {
-        Partial(beside(path, "partial"))
+        Partial::at(beside(path, "partial"), false)
     }
+
+    /// Something unfinished at `path` itself; `with_folder` where the folder around it was made for it.
+    pub(crate) fn at(path: PathBuf, with_folder: bool) -> Partial {
+        let entry = Entry { path, with_folder };
+        unfinished().entries.push(entry.clone());
+        Partial(entry)
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.0.path
+    }
+
+    /// Lets `rename` give everything its final name; no interruption falls into the middle of that.
+    pub(crate) fn publish(mut self, rename: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let mut list = unfinished();
+        let renamed = rename(&self.0.path);
+        if renamed.is_ok() {
+            list.has_published = true;
+            self.0.with_folder = false;
+        }
+        renamed
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // A failure to clean up must not hide the failure that led here.
-        let _ = remove(&self.0);
+        let mut list = unfinished();
+        list.entries.retain(|entry| entry.path != self.0.path);
+        // After the rename there is nothing left to remove.
+        self.0.remove();
     }
 }
 

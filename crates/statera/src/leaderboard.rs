@@ -1,5 +1,6 @@
 //! Which candidate is best, and which is the simplest that is not clearly worse.
 
+use crate::cross_calibration;
 use crate::ensemble;
 use crate::models::{self, ModelFamily};
 use crate::pipeline::Contender;
@@ -20,7 +21,8 @@ pub struct Entry {
     pub model: String,
     /// Name in tables.
     pub title: String,
-    /// Every metric on rows of the training part that the judging fold model had not seen; candidates are chosen by it.
+    /// Every metric on rows of the training part that neither the judging fold model nor the calibrator of their
+    /// probabilities had seen; candidates are chosen by it.
     pub cross_fitted: Vec<Measured>,
     /// Every metric of the final model on the test rows; empty without a test.
     pub test: Vec<Measured>,
@@ -59,7 +61,9 @@ pub fn judge(
 ) -> Result<Leaderboard> {
     let rows = &contenders[0].rows;
     let judged = Judged::new(train, rows);
-    let probabilities: Vec<Vec<f64>> = contenders.iter().map(|c| c.probabilities()).collect();
+    let folds = cross_calibration::folds(train, settings)?;
+    let probabilities: Vec<Vec<f64>> =
+        contenders.iter().map(|c| cross_calibration::probabilities(c, train, &folds)).collect::<Result<_>>()?;
     let predicted = |i: usize| Predicted { margins: &contenders[i].out_of_fold, probabilities: &probabilities[i] };
     let metric = metric::primary(train.task);
     let mut values = Vec::new();
@@ -69,7 +73,9 @@ pub fn judge(
         (0..values.len()).fold(0, |best, i| if better(values[i], values[best]) { i } else { best })
     };
     run.progress.start("Measuring", contenders.len() as u64 + 1);
-    let cutoffs: Vec<f64> = probabilities.iter().map(|p| cutoff_of(p, &judged, train.task, settings)).collect();
+    // Cut-offs are for the probabilities that the final calibrator gives.
+    let cutoffs: Vec<f64> =
+        contenders.iter().map(|c| cutoff_of(&c.probabilities(), &judged, train.task, settings)).collect();
     for (i, contender) in contenders.iter().enumerate() {
         run.check()?;
         let measured = judged.evaluate(train.task, predicted(i), cutoffs[i], settings.seed)?;

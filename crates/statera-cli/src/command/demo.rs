@@ -11,7 +11,7 @@ use statera::pipeline::{self, Trained};
 use statera::project::Settings;
 use statera::sample::{SampleBank, SampleFiles, expected_auc};
 use statera_core::metric::SwapSet;
-use statera_core::{Error, Result, Run};
+use statera_core::{Error, ErrorKind, Result, Run};
 use statera_data::source::ReadOptions;
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,10 +23,13 @@ pub fn run(args: &Demo, console: &Console, run: &Run) -> anyhow::Result<()> {
     let bank = SampleBank { rows: args.rows, seed: args.seed, overwrite: true, ..SampleBank::default() };
     let files = bank.write(&args.out, run)?;
     let bundle = args.out.join("credit.statera");
-    let (table, facts) = reading::table(&path_text(&files.applications), &ReadOptions::default(), run)?;
-    let settings = settings(args.seed);
-    let mut trained = pipeline::train(table, &settings, &reading::formats(&facts), None, run)?;
-    trained.bundle.write(&bundle, true, run)?;
+    let trained = train_on(&files, &bundle, args.seed, run).map_err(|e| match e.kind() {
+        ErrorKind::Cancelled => Error::interrupted(format!(
+            "interrupted; the bank's tables in {} are complete, a model was not written",
+            args.out.display()
+        )),
+        _ => e,
+    })?;
     let story = Story::new(&trained, &files, run)?;
     if console.json {
         return console.print_json(&json!({
@@ -36,6 +39,13 @@ pub fn run(args: &Demo, console: &Console, run: &Run) -> anyhow::Result<()> {
     }
     story.tell(args, &trained, &bundle, console);
     Ok(())
+}
+
+fn train_on(files: &SampleFiles, bundle: &Path, seed: u64, run: &Run) -> Result<Trained> {
+    let (table, facts) = reading::table(&path_text(&files.applications), &ReadOptions::default(), run)?;
+    let mut trained = pipeline::train(table, &settings(seed), &reading::formats(&facts), None, run)?;
+    trained.bundle.write(bundle, true, run)?;
+    Ok(trained)
 }
 
 fn path_text(path: &Path) -> String {

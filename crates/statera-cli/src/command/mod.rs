@@ -14,6 +14,14 @@ use crate::args::Command;
 use crate::console::Console;
 use statera_core::Run;
 
+/// What an interruption at any moment leaves behind, and what to do about it.
+pub fn after_interruption(command: &Command) -> &'static str {
+    match command {
+        Command::Score(args) => statera::batch::after_interruption(&args.data, &args.out),
+        _ => "nothing was written",
+    }
+}
+
 /// Runs a command.
 pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()> {
     match command {

@@ -151,7 +151,7 @@ pub(super) fn summarise(
 }
 
 /// Each row's index into the distinct values.
-fn codes_of(ordered: &Ordered, tallies: &[Tally]) -> Vec<u32> {
+pub(super) fn codes_of(ordered: &Ordered, tallies: &[Tally]) -> Vec<u32> {
     let code = |key: i64| {
         let value = ordered.scale.value(key);
         tallies.partition_point(|t| t.value < value) as u32

@@ -27,6 +27,7 @@ mod warning;
 pub use column::{ColumnProfile, Detail, KeyLengths, TimeSummary};
 pub use drift::{Drift, DriftRow, PeriodRow};
 pub use duplicate::Duplicates;
+pub use leak::leak_suspects;
 pub use level::{LevelCount, LevelSummary};
 pub use loan::{Cohort, LoanColumns, LoanPerformance, RollRates};
 pub use number::{Histogram, NumberSummary};

@@ -238,6 +238,14 @@ fn leaks_are_found_and_near_unique_levels_are_not_leaks() {
     let leaks: Vec<&str> =
         profile.warnings.iter().filter(|w| w.kind == WarningKind::Leak).filter_map(|w| w.column.as_deref()).collect();
     assert_eq!(leaks, ["noisy", "flipped", "code", "recovered"]);
+    let batch = arrow_select::concat::concat_batches(&t.batches[0].schema(), &t.batches).expect("one schema");
+    let is_event: Vec<f64> = y.iter().map(|&y| y as f64).collect();
+    let suspects = leak_suspects(&batch, &t.columns[1..], &is_event).expect("judges");
+    let expected = ["recovered", "noisy", "flipped", "code"].map(|name| (name, column_of(&profile, name).auc));
+    for (name, auc) in expected {
+        assert!(suspects.iter().any(|s| s.0 == name && Some(s.1) == auc), "{name}: {suspects:?}");
+    }
+    assert_eq!((suspects.len(), suspects[0].1), (4, 1.0));
     let auc = |name: &str| column_of(&profile, name).auc.expect("an AUC");
     assert!((auc("name") - 0.5).abs() < 0.05, "{}", auc("name"));
     // Normal scores half a deviation apart: Φ(0.5 / √2) = .638.
@@ -247,6 +255,23 @@ fn leaks_are_found_and_near_unique_levels_are_not_leaks() {
     let target = profile.target.expect("a target");
     assert_eq!((target.kind, target.positive.as_deref()), (TargetKind::Binary, Some("1")));
     assert_eq!(target.n_positive, y.iter().filter(|&&y| y == 1).count());
+}
+
+#[test]
+fn leaks_of_long_tables_are_found_in_a_part_of_the_rows() {
+    let mut rng = Rng::new(4);
+    let n = 350_000;
+    let y: Vec<f64> = (0..n).map(|_| f64::from(u8::from(rng.uniform() < 0.1))).collect();
+    let t = table(
+        vec![
+            ("late", Kind::Number, floats(y.iter().map(|&y| Some(4.0 * y + rng.normal())))),
+            ("honest", Kind::Number, floats(y.iter().map(|&y| Some(y + rng.normal())))),
+        ],
+        n,
+    );
+    let suspects = leak_suspects(&t.batches[0], &t.columns, &y).expect("judges");
+    // Normal scores four deviations apart: Φ(4 / √2) = .9977.
+    assert!(suspects.len() == 1 && suspects[0].0 == "late" && (suspects[0].1 - 0.9977).abs() < 1e-3, "{suspects:?}");
 }
 
 #[test]

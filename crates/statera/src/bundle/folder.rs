@@ -43,17 +43,19 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
         }
     }
     run.check()?;
-    let old = beside(path, "old");
-    if path.exists() {
-        remove(&old).map_err(place)?;
-        fs::rename(path, &old).map_err(place)?;
-    }
-    if let Err(e) = fs::rename(partial.path(), path) {
-        // What was there before is put back; if that fails too, the first failure says more.
-        let _ = fs::rename(&old, path);
-        return Err(place(e));
-    }
-    remove(&old).map_err(place)
+    partial.publish(|partial| {
+        let old = beside(path, "old");
+        if path.exists() {
+            remove(&old).map_err(place)?;
+            fs::rename(path, &old).map_err(place)?;
+        }
+        if let Err(e) = fs::rename(partial, path) {
+            // What was there before is put back; if that fails too, the first failure says more.
+            let _ = fs::rename(&old, path);
+            return Err(place(e));
+        }
+        remove(&old).map_err(place)
+    })
 }
 
 /// Only what an earlier run wrote may be replaced, never a folder of somebody's files.

@@ -5,6 +5,7 @@ use super::application::{
     Application, CHANNELS, EDUCATIONS, EMPLOYMENTS, HOUSINGS, N_MONTHS, PURPOSES, REGIONS, RETIRED, UNEMPLOYED,
 };
 use super::outcome::PERFORMANCE_MONTHS;
+use crate::file::Partial;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use statera_core::{Error, Result, Rng};
@@ -36,12 +37,12 @@ const TABLES: [(&str, &str); 4] = [
 /// The day the applications begin.
 const FIRST_DAY: Date = date(2022, 10, 1);
 
-/// Files being written beside their place; dropping them unfinished removes every trace.
+/// Files being written beside their place; dropping them unfinished removes every trace, the folder too if it was made
+/// for them.
 pub(super) struct Files {
     dir: PathBuf,
-    work: PathBuf,
-    made_dir: bool,
-    finished: bool,
+    /// Where they are until they are whole.
+    work: Partial,
     writers: Vec<BufWriter<File>>,
     /// ISO text of the days of the applications, so that the rows need no calendar.
     days: Vec<String>,
@@ -63,12 +64,11 @@ impl Files {
             }
         }
         fs::create_dir_all(dir).map_err(|e| at(e, dir))?;
-        let work = dir.join(format!(".statera-sample-{}", std::process::id()));
-        let mut files =
-            Files { dir: dir.into(), work, made_dir, finished: false, writers: Vec::new(), days: Vec::new() };
-        fs::create_dir(&files.work).map_err(|e| at(e, &files.work))?;
+        let work = Partial::at(dir.join(format!(".statera-sample-{}", std::process::id())), made_dir);
+        let mut files = Files { dir: dir.into(), work, writers: Vec::new(), days: Vec::new() };
+        fs::create_dir(files.work.path()).map_err(|e| at(e, files.work.path()))?;
         for (name, header) in TABLES {
-            let path = files.work.join(name);
+            let path = files.work.path().join(name);
             let mut writer = BufWriter::with_capacity(1 << 20, File::create(&path).map_err(|e| at(e, &path))?);
             writer.write_all(header.as_bytes()).map_err(|e| at(e, &path))?;
             files.writers.push(writer);
@@ -91,7 +91,7 @@ impl Files {
         let readme =
             include_str!("readme.txt").replace("{rows}", &rows.to_string()).replace("{seed}", &seed.to_string());
         for (name, text) in [(PROJECT, include_str!("project.toml")), (README, &readme)] {
-            fs::write(self.work.join(name), text)
+            fs::write(self.work.path().join(name), text)
                 .map_err(|e| Error::io(format!("{}: {e}", self.dir.join(name).display())))?;
         }
         Ok(())
@@ -104,12 +104,15 @@ impl Files {
             let file = writer.into_inner().map_err(|e| failed(e.into_error()))?;
             file.sync_all().map_err(failed)?;
         }
-        for name in TABLES.iter().map(|(name, _)| *name).chain([PROJECT, README]) {
-            let to = self.dir.join(name);
-            fs::rename(self.work.join(name), &to).map_err(|e| Error::io(format!("{}: {e}", to.display())))?;
-        }
-        self.finished = true;
-        Ok(self.dir.clone())
+        let Files { dir, work, .. } = self;
+        work.publish(|work| {
+            for name in TABLES.iter().map(|(name, _)| *name).chain([PROJECT, README]) {
+                let to = dir.join(name);
+                fs::rename(work.join(name), &to).map_err(|e| Error::io(format!("{}: {e}", to.display())))?;
+            }
+            Ok(())
+        })?;
+        Ok(dir)
     }
 
     fn day_of(&self, a: &Application) -> usize {
@@ -180,16 +183,6 @@ impl Files {
                 let day = FIRST_DAY.saturating_add(day.days());
                 let _ = writeln!(out, "C{:08},{day},{average:.0},{overdraft}", a.customer + 1);
             }
-        }
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        // Nothing can be done about a failure here, and the first error is the one to tell.
-        let _ = fs::remove_dir_all(&self.work);
-        if self.made_dir && !self.finished {
-            let _ = fs::remove_dir(&self.dir);
         }
     }
 }

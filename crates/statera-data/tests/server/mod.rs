@@ -1,0 +1,129 @@
+//! A PostgreSQL server for tests, started from the installed binaries.
+
+#![allow(dead_code)]
+
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A server with a folder of its own, stopped when dropped, also by a panic.
+pub struct Server {
+    binaries: PathBuf,
+    folder: TempDir,
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts a server; `None`, with the reason on standard error, where the machine has no server program.
+    pub fn start() -> Option<Server> {
+        match Server::try_start() {
+            Ok(server) => Some(server),
+            Err(why) if find_binaries().is_none() || why.starts_with("running as root") => {
+                eprintln!("skipped: {why}");
+                None
+            }
+            Err(why) => panic!("the server does not start: {why}"),
+        }
+    }
+
+    fn try_start() -> Result<Server, String> {
+        let binaries = find_binaries().ok_or("no PostgreSQL server binaries found")?;
+        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?.port();
+        std::fs::write(folder.path().join("password"), "se%cret").map_err(|e| e.to_string())?;
+        if is_root() {
+            let done = Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).output();
+            done.ok()
+                .filter(|d| d.status.success())
+                .ok_or("running as root, and there is no user postgres to run the server")?;
+        }
+        let server = Server { binaries, folder, port };
+        let path = |name: &str| server.folder.path().join(name).display().to_string();
+        server.run(
+            "initdb",
+            &[
+                "-D",
+                &path("data"),
+                "-U",
+                "bank",
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                &path("password"),
+                "-E",
+                "UTF8",
+                "--no-locale",
+                "--no-sync",
+            ],
+        )?;
+        let settings = format!("-p {port} -h 127.0.0.1 -k {} -c fsync=off", server.folder.path().display());
+        server.run("pg_ctl", &["-D", &path("data"), "-w", "-l", &path("log"), "-o", &settings, "start"])?;
+        Ok(server)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
+        let program = self.binaries.join(program);
+        let mut command = if is_root() {
+            // The server refuses to run as root.
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        let log = self.folder.path().join("output");
+        let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
+        // Into a file: a pipe would stay open as long as the server lives.
+        let error = file.try_clone().map_err(|e| e.to_string())?;
+        let status = command.args(arguments).current_dir("/").stdin(Stdio::null()).stdout(file).stderr(error).status();
+        match status {
+            Ok(status) if status.success() => Ok(std::fs::read_to_string(&log).unwrap_or_default()),
+            Ok(_) => Err(std::fs::read_to_string(&log).unwrap_or_default()),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    /// An address of its database.
+    pub fn base(&self) -> String {
+        format!("postgres://bank:se%25cret@127.0.0.1:{}/postgres?sslmode=disable", self.port)
+    }
+
+    /// The address of a query's rows.
+    pub fn source(&self, sql: &str) -> String {
+        format!("{}&query={}", self.base(), sql.replace('%', "%25").replace('&', "%26"))
+    }
+
+    /// The address of a table.
+    pub fn table(&self, name: &str) -> String {
+        format!("{}&table={name}", self.base())
+    }
+
+    /// Runs statements with the server's own client; what they print, without titles.
+    pub fn sql(&self, sql: &str) -> String {
+        let address = format!("postgres://bank:se%25cret@127.0.0.1:{}/postgres", self.port);
+        self.run("psql", &["-v", "ON_ERROR_STOP=1", "-X", "-A", "-t", "-d", &address, "-c", sql]).expect("psql")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let data = self.folder.path().join("data").display().to_string();
+        let _ = self.run("pg_ctl", &["-D", &data, "-m", "immediate", "stop"]);
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+}
+
+fn find_binaries() -> Option<PathBuf> {
+    let on_path = std::env::var_os("PATH").map(|p| std::env::split_paths(&p).collect::<Vec<_>>()).unwrap_or_default();
+    let installed =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path().join("bin"));
+    let mut installed: Vec<PathBuf> = installed.collect();
+    installed.sort();
+    let has_server = |folder: &Path| ["initdb", "pg_ctl", "psql"].iter().all(|name| folder.join(name).exists());
+    on_path.into_iter().chain(installed.into_iter().rev()).find(|folder| has_server(folder))
+}
