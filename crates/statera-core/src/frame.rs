@@ -40,6 +40,20 @@ pub struct FrameSpec {
     pub features: Vec<FeatureSpec>,
     /// Names of the raw columns that features come from; attributions are per raw column.
     pub raw_columns: Vec<String>,
+    /// Features that are the steps of a sequence, for learners that read sequences (form `Codes` only); to the others
+    /// they are features like any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sequences: Vec<Sequence>,
+}
+
+/// Number features that tell the same at successive times, such as six months' bills.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sequence {
+    /// Name in messages.
+    pub name: String,
+    /// Indices into [`FrameSpec::features`], the earliest step first; each step has as many, in the same order.
+    pub steps: Vec<Vec<usize>>,
 }
 
 /// One feature's cells.

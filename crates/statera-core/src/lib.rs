@@ -19,7 +19,7 @@ mod task;
 pub use contract::{Attributions, Background, Estimator, Form, Model, Parts, Scores, Tensor, TensorData};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{
-    CODE_MISSING, CODE_RARE, CODE_UNKNOWN, Column, FIRST_LEVEL, FeatureSpec, Frame, FrameSpec, Levels, Matrix,
+    CODE_MISSING, CODE_RARE, CODE_UNKNOWN, Column, FIRST_LEVEL, FeatureSpec, Frame, FrameSpec, Levels, Matrix, Sequence,
 };
 pub use rng::Rng;
 pub use role::{Kind, Role};

@@ -41,7 +41,7 @@ const FALLBACK_L2: f64 = 1.0;
 /// use statera_learn::linear::LinearParams;
 ///
 /// let feature = |name: &str, raw| FeatureSpec { name: name.into(), raw, levels: None, sentinels: vec![], monotone: 0 };
-/// let spec = FrameSpec { features: vec![feature("income", 0)], raw_columns: vec!["income".into()] };
+/// let spec = FrameSpec { features: vec![feature("income", 0)], raw_columns: vec!["income".into()], ..FrameSpec::default() };
 /// let train = Frame {
 ///     spec: spec.into(),
 ///     n_rows: 4,

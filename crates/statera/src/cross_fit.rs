@@ -125,6 +125,7 @@ pub fn preparer_params(form: Form, train: &TrainingSet, settings: &Settings) -> 
         winsorize: settings.winsorize,
         sentinels: settings.missing.clone(),
         monotone: settings.monotone.clone(),
+        sequences: settings.sequences.clone(),
         tz: settings.tz.clone().unwrap_or_else(|| "UTC".into()),
         as_of: as_of(train, settings),
         ..PreparerParams::default()

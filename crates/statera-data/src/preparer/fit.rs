@@ -40,6 +40,7 @@ impl Preparer {
             raw_columns: params.columns.iter().map(|(name, _)| name.clone()).collect(),
             plans,
             monotone,
+            sequences: params.sequences.clone(),
             derived: Derived::default(),
         };
         preparer.derive()?;

@@ -11,7 +11,7 @@ mod transform;
 pub use cell::{category_cells, number_cells, time_cells};
 
 use serde::{Deserialize, Serialize};
-use statera_core::{FeatureSpec, Form, FrameSpec, Kind};
+use statera_core::{FeatureSpec, Form, FrameSpec, Kind, Sequence};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub struct PreparerParams {
     pub tz: String,
     /// The column that tells when a row was observed; other times are measured back from it.
     pub as_of: Option<String>,
+    /// Number columns that are the steps of sequences: by name, the earliest step first.
+    pub sequences: BTreeMap<String, Vec<Vec<String>>>,
 }
 
 impl Default for PreparerParams {
@@ -50,6 +52,7 @@ impl Default for PreparerParams {
             monotone: BTreeMap::new(),
             tz: "UTC".into(),
             as_of: None,
+            sequences: BTreeMap::new(),
         }
     }
 }
@@ -129,6 +132,8 @@ pub struct Preparer {
     raw_columns: Vec<String>,
     plans: Vec<ColumnPlan>,
     monotone: Vec<i8>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sequences: BTreeMap<String, Vec<Vec<String>>>,
     #[serde(skip)]
     derived: Derived,
 }
@@ -250,9 +255,30 @@ impl Preparer {
             }
             codes.push(table);
         }
-        let spec = Arc::new(FrameSpec { features, raw_columns: self.raw_columns.clone() });
+        let sequences = self.sequences_of(&features)?;
+        let spec = Arc::new(FrameSpec { features, raw_columns: self.raw_columns.clone(), sequences });
         self.derived = Derived { spec, codes, zone: Some(zone) };
         Ok(())
+    }
+}
+
+impl Preparer {
+    /// The sequences by feature index; in the form `Dense` there are none, because it scales and fills cells.
+    fn sequences_of(&self, features: &[FeatureSpec]) -> statera_core::Result<Vec<Sequence>> {
+        if self.form == Form::Dense {
+            return Ok(Vec::new());
+        }
+        let find = |name: &str, column: &String| {
+            features.iter().position(|f| f.name == *column && f.levels.is_none()).ok_or_else(|| {
+                statera_core::Error::request(format!("sequence «{name}»: column «{column}» is no number feature"))
+            })
+        };
+        let sequence = |(name, steps): (&String, &Vec<Vec<String>>)| {
+            let step = |columns: &Vec<String>| columns.iter().map(|c| find(name, c)).collect();
+            let steps = steps.iter().map(step).collect::<statera_core::Result<_>>()?;
+            Ok(Sequence { name: name.clone(), steps })
+        };
+        self.sequences.iter().map(sequence).collect()
     }
 }
 

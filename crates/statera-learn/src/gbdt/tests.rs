@@ -43,12 +43,18 @@ fn sample(n: usize, seed: u64) -> Frame {
     features[2].levels = Some((0..7).map(|i| format!("level {i}")).collect());
     let raw_columns = ["a", "b", "c"].map(str::to_owned).to_vec();
     let columns = vec![Column::Number(a), Column::Number(b), Column::Codes(c), Column::Number(d)];
-    Frame { spec: Arc::new(FrameSpec { features, raw_columns }), n_rows: n, columns, target, ..Frame::default() }
+    Frame {
+        spec: Arc::new(FrameSpec { features, raw_columns, ..FrameSpec::default() }),
+        n_rows: n,
+        columns,
+        target,
+        ..Frame::default()
+    }
 }
 
 /// A frame of one number.
 fn numbers(values: Vec<f64>, target: Vec<f64>) -> Frame {
-    let spec = FrameSpec { features: vec![feature("x", 0)], raw_columns: vec!["x".into()] };
+    let spec = FrameSpec { features: vec![feature("x", 0)], raw_columns: vec!["x".into()], ..FrameSpec::default() };
     Frame {
         spec: Arc::new(spec),
         n_rows: target.len(),

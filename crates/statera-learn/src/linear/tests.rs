@@ -23,7 +23,7 @@ fn spec(n_cols: usize, monotone: &[i8]) -> FrameSpec {
         monotone: monotone.get(j).copied().unwrap_or(0),
     };
     let raw_columns = (0..n_cols.div_ceil(2)).map(|r| format!("raw{r}")).collect();
-    FrameSpec { features: (0..n_cols).map(feature).collect(), raw_columns }
+    FrameSpec { features: (0..n_cols).map(feature).collect(), raw_columns, ..FrameSpec::default() }
 }
 
 fn frame(x: &[f64], n_cols: usize, target: Vec<f64>) -> Frame {

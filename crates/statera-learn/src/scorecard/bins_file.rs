@@ -312,6 +312,7 @@ mod tests {
                 feature("job", Some(&["clerk", "none"]), 0),
             ],
             raw_columns: vec!["age".into()],
+            ..FrameSpec::default()
         }
     }
 

@@ -51,6 +51,7 @@ fn sample(n: usize, seed: u64) -> Frame {
         spec: Arc::new(FrameSpec {
             features,
             raw_columns: ["income", "months", "job", "constant"].map(String::from).to_vec(),
+            ..FrameSpec::default()
         }),
         n_rows: n,
         columns: vec![
@@ -116,7 +117,11 @@ fn card_has_the_right_signs_and_monotone_points() {
 fn figures_of_a_characteristic_agree_with_rows() {
     let mut frame = sample(2000, 6);
     let spec = frame.spec.as_ref();
-    frame.spec = Arc::new(FrameSpec { features: spec.features[1..2].to_vec(), raw_columns: spec.raw_columns.clone() });
+    frame.spec = Arc::new(FrameSpec {
+        features: spec.features[1..2].to_vec(),
+        raw_columns: spec.raw_columns.clone(),
+        ..FrameSpec::default()
+    });
     frame.columns = vec![frame.columns[1].clone()];
     let model = fit(&ScorecardParams::default(), &frame);
     let c = &model.characteristics()[0];
@@ -152,6 +157,7 @@ fn selection_gives_its_reasons() {
         spec: Arc::new(FrameSpec {
             features: names.iter().enumerate().map(|(i, name)| feature(name, i, None)).collect(),
             raw_columns: names.map(String::from).to_vec(),
+            ..FrameSpec::default()
         }),
         n_rows: n,
         columns: [strong, twin, suppressed].map(Column::Number).to_vec(),

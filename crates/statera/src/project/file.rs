@@ -22,6 +22,8 @@ pub(super) struct ProjectFile {
     pub roles: RolesFile,
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnFile>,
+    #[serde(default, rename = "sequence")]
+    pub sequences: BTreeMap<String, SequenceFile>,
     #[serde(default)]
     pub split: SplitFile,
     #[serde(default)]
@@ -118,6 +120,12 @@ pub(super) struct ColumnFile {
     pub unit: Option<String>,
     pub purpose: Option<Vec<String>>,
     pub sensitivity: Option<Sensitivity>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SequenceFile {
+    pub steps: Vec<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -351,6 +351,7 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         protected: roles.protected.clone(),
         drop: roles.drop.clone(),
         tz: file.tz.clone(),
+        sequences: file.sequences.iter().map(|(name, s)| (name.clone(), s.steps.clone())).collect(),
         label_delay: file.split.label_delay.clone(),
         test_share: file.split.test_share.unwrap_or(standard.test_share),
         folds: file.split.folds.unwrap_or(standard.folds),

@@ -66,6 +66,9 @@ pub struct Settings {
     pub missing: BTreeMap<String, Vec<String>>,
     /// Required direction of the risk in a number column: 1 rising, -1 falling, 0 free.
     pub monotone: BTreeMap<String, i8>,
+    /// Number columns that tell the same at successive times, by the sequence's name: the columns of each step, the
+    /// earliest step first. For models that read sequences; to the others they are columns like any.
+    pub sequences: BTreeMap<String, Vec<Vec<String>>>,
     /// What a column may be used for, by column; a column that is not named may be used for everything.
     pub purposes: BTreeMap<String, Vec<String>>,
     /// How carefully a column must be treated, by column.
@@ -113,6 +116,7 @@ impl Default for Settings {
             types: BTreeMap::new(),
             missing: BTreeMap::new(),
             monotone: BTreeMap::new(),
+            sequences: BTreeMap::new(),
             purposes: BTreeMap::new(),
             sensitivity: BTreeMap::new(),
             units: BTreeMap::new(),
@@ -174,6 +178,7 @@ impl Settings {
                 self.check_feature(&info.name, *self.types.get(&info.name).unwrap_or(&info.kind))?;
             }
         }
+        self.check_sequences(table)?;
         if table.columns.iter().any(|c| self.is_feature(&c.name)) {
             Ok(())
         } else {
@@ -265,6 +270,32 @@ impl Settings {
             ))),
             _ => Ok(()),
         }
+    }
+
+    fn check_sequences(&self, table: &Table) -> Result<()> {
+        for (name, steps) in &self.sequences {
+            let wrong = |what: String| Err(Error::request(format!("sequence «{name}»: {what}")));
+            if steps.len() < 2 {
+                return wrong(format!("{} steps; at least 2 are needed", steps.len()));
+            }
+            if let Some(step) = steps.iter().position(|s| s.is_empty() || s.len() != steps[0].len()) {
+                let (n, first) = (steps[step].len(), steps[0].len());
+                return wrong(format!("step {} has {n} columns, step 1 has {first}; all need as many", step + 1));
+            }
+            let mut seen = std::collections::BTreeSet::new();
+            for column in steps.iter().flatten() {
+                if !seen.insert(column) {
+                    return wrong(format!("column «{column}» is named twice"));
+                }
+                let info = table.columns.iter().find(|c| c.name == *column);
+                let Some(info) = info else { return wrong(format!("no column «{column}»")) };
+                let kind = *self.types.get(column).unwrap_or(&info.kind);
+                if kind != Kind::Number || !self.is_feature(column) {
+                    return wrong(format!("column «{column}» is not a number feature; only those can be steps"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check_feature(&self, column: &str, kind: Kind) -> Result<()> {
@@ -377,6 +408,15 @@ mod tests {
         check(|s| s.time = Some("income".into()), "time: column «income» is of kind number; allowed is kind time");
         check(|s| s.test_share = 1.0, "test_share: 1 is not allowed; allowed is from 0 to 0.9");
         check(|s| s.test_share = f64::NAN, "test_share: NaN is not allowed");
+        let sequence = |columns: &[&[&str]], message| {
+            let steps: Vec<Vec<String>> = columns.iter().map(|s| s.iter().map(ToString::to_string).collect()).collect();
+            check(|s| set(s.sequences.insert("bills".into(), steps.clone())), message);
+        };
+        sequence(&[&["income"]], "sequence «bills»: 1 steps; at least 2 are needed");
+        sequence(&[&["income"], &[]], "sequence «bills»: step 2 has 0 columns, step 1 has 1; all need as many");
+        sequence(&[&["income"], &["income"]], "sequence «bills»: column «income» is named twice");
+        sequence(&[&["income"], &["incom"]], "sequence «bills»: no column «incom»");
+        sequence(&[&["income"], &["region"]], "column «region» is not a number feature; only those can be steps");
         check(
             |s| s.label_delay = Some("12".into()),
             "label_delay: «12», at the end: something is missing; allowed is days, or at most",

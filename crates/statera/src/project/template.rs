@@ -154,6 +154,10 @@ const COLUMNS: &str = "
 ";
 
 const TAIL: &str = "
+# Number columns that tell the same at successive times, the earliest first, for models that read sequences.
+# [sequence.months]
+# steps = [[\"bill_6\", \"paid_6\"], [\"bill_5\", \"paid_5\"]]
+
 [split]
 test_share = 0.2                    # held back for the final test; the latest rows where there is a date
 folds = 5
