@@ -5,6 +5,7 @@ use crate::args::{Init, Reading};
 use crate::console::Console;
 use statera::project;
 use statera_core::{Error, Run};
+use statera_data::source;
 use std::path::Path;
 
 pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
@@ -13,7 +14,11 @@ pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
         Some(address) => project::guess_columns(&reading::table(address, &reading::options(&reading)?, run)?.0),
         None => Vec::new(),
     };
-    let text = project::template(args.data.as_deref(), &columns);
+    let address = args.data.as_deref().map(source::without_password);
+    if address != args.data {
+        console.note("the password was left out of the file; give it by PGPASSWORD or ~/.pgpass");
+    }
+    let text = project::template(address.as_deref(), &columns);
     if args.out == Path::new("-") {
         crate::console::print(&text);
         return Ok(());
