@@ -9,6 +9,12 @@ use statera_data::source;
 use std::path::Path;
 
 pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
+    if args.out != Path::new("-") {
+        if args.out.exists() {
+            return Err(Error::request(format!("{} exists; name another file with --out", args.out.display())).into());
+        }
+        statera::file::check_place(&args.out)?;
+    }
     let reading = Reading { types: Vec::new(), tz: None };
     let columns = match &args.data {
         Some(address) => project::guess_columns(&reading::table(address, &reading::options(&reading)?, run)?.0),
@@ -22,9 +28,6 @@ pub fn run(args: &Init, console: &Console, run: &Run) -> anyhow::Result<()> {
     if args.out == Path::new("-") {
         crate::console::print(&text);
         return Ok(());
-    }
-    if args.out.exists() {
-        return Err(Error::request(format!("{} exists; name another file with --out", args.out.display())).into());
     }
     statera::file::write_whole(&args.out, text.as_bytes())?;
     if console.json {
