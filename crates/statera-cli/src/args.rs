@@ -168,7 +168,7 @@ pub struct Train {
     pub positive: Option<String>,
     #[arg(long, value_name = "A,B", value_delimiter = ',', help = models_help())]
     pub models: Vec<String>,
-    /// Use the best candidate, or the simplest that is not clearly worse
+    /// Use the best candidate, the simplest that is not clearly worse, or the ensemble
     #[arg(long, value_enum)]
     pub prefer: Option<Prefer>,
     /// Column that names a row; never a feature. Exact repeats of a row are dropped
@@ -177,6 +177,10 @@ pub struct Train {
     /// Column of the observation time; makes every split out-of-time
     #[arg(long, value_name = "COL")]
     pub time: Option<String>,
+    /// How long after the observation the outcome is known, such as "12 months" or "7 days": rows train only for rows
+    /// observed after that
+    #[arg(long, value_name = "N months|days")]
+    pub label_delay: Option<String>,
     /// Column whose equal values stay on one side of every split, such as a customer
     #[arg(long, value_name = "COL")]
     pub group: Option<String>,
@@ -238,6 +242,8 @@ pub enum Prefer {
     Best,
     /// The simplest within one standard error of the paired difference
     Simple,
+    /// The weighted average of candidates, where one was built
+    Ensemble,
 }
 
 fn models_help() -> String {

@@ -143,10 +143,15 @@ impl Parts {
 pub trait Estimator: Send + Sync {
     /// The form of features it wants.
     fn form(&self) -> Form;
-    /// Fits on `train`; `valid` decides when to stop and is empty (`n_rows == 0`) when the model is refitted on all rows.
+    /// Fits on `train`; `valid` decides when to stop (see [`Estimator::settle`]) and is empty (`n_rows == 0`) when the model is refitted on all rows.
     fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>>;
+    /// The fold models as they are judged and bagged, once all of them are known. A learner that stopped each fold by the
+    /// rows that will judge it must choose again here without them; the others change nothing.
+    fn settle(&self, folds: Vec<Box<dyn Model>>) -> Result<Vec<Box<dyn Model>>> {
+        Ok(folds)
+    }
     /// The settings for a refit on all rows, given the models fitted on the folds (boosting: how many trees).
-    fn refit(&self, folds: &[Box<dyn Model>]) -> Box<dyn Estimator>;
+    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator>;
 }
 
 /// A fitted model. Predictions have the same bits for a row alone or in any batch, with any number of threads, on any CPU.

@@ -5,6 +5,9 @@
 //! and training rows whose group also stands on the judging side are left out of training, so that the judging side
 //! stays the whole population of its period.
 //!
+//! A label may become known long after its row (a default within twelve months): with `known`, a row trains only for
+//! judging rows that come after its label was known, as it would have been.
+//!
 //! Everything is deterministic for a seed; row indices are ascending.
 
 use crate::{Error, Result, Rng, Task, metric::check_target};
@@ -22,6 +25,8 @@ pub struct Keys<'a> {
     pub target: &'a [f64],
     /// Microseconds UTC; rows of equal time stay on one side.
     pub time: Option<&'a [i64]>,
+    /// When each row's label was known, microseconds UTC; `None`: at once. Has a meaning with `time` only.
+    pub known: Option<&'a [i64]>,
     /// Rows of equal group stay on one side.
     pub group: Option<&'a [u64]>,
 }
@@ -35,7 +40,7 @@ pub struct Keys<'a> {
 /// ```
 /// use statera_core::{Task, split::{Keys, holdout}};
 /// let target = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
-/// let (train, test) = holdout(&Keys { task: Task::Binary, target: &target, time: None, group: None }, 0.25, 42)?;
+/// let (train, test) = holdout(&Keys { task: Task::Binary, target: &target, time: None, known: None, group: None }, 0.25, 42)?;
 /// assert_eq!((train.len(), test.len()), (6, 2));
 /// # Ok::<(), statera_core::Error>(())
 /// ```
@@ -67,6 +72,7 @@ pub fn holdout(keys: &Keys<'_>, share: f64, seed: u64) -> Result<Sides> {
 /// At random and by group every row is validated once: classes are dealt evenly, or whole groups so that folds come as
 /// near to equal rows and classes as whole groups allow. By time the rows are cut into `k + 1` blocks of equal size
 /// (moved to the nearest change of time); fold *j* trains on the blocks before block *j + 1* and validates on that block.
+/// With `known`, the blocks begin where the labels of that many rows are known, and share what comes after equally.
 ///
 /// Fails unless `k` ≥ 2 and every fold gets rows of every class on both sides (two classes at least on a validation side
 /// by time); the message says how many rows, groups or times are needed.
@@ -78,7 +84,8 @@ pub fn folds(keys: &Keys<'_>, k: usize, seed: u64) -> Result<Vec<Sides>> {
     if let Some(time) = keys.time {
         let n = time.len();
         let by_time = ByTime::new(time);
-        let wanted: Vec<f64> = (1..=k).map(|block| (n * block) as f64 / (k + 1) as f64).collect();
+        let first = by_time.first_judged(keys, n as f64 / (k + 1) as f64)?;
+        let wanted: Vec<f64> = (0..k).map(|block| first + block as f64 * (n as f64 - first) / k as f64).collect();
         let mut cuts = by_time.cuts(&wanted)?;
         cuts.push(n);
         return cuts
@@ -107,7 +114,11 @@ pub fn folds(keys: &Keys<'_>, k: usize, seed: u64) -> Result<Vec<Sides>> {
 impl Keys<'_> {
     fn check(&self) -> Result<()> {
         let n = self.target.len();
-        let lengths = [("times", self.time.map(<[i64]>::len)), ("groups", self.group.map(<[u64]>::len))];
+        let lengths = [
+            ("times", self.time.map(<[i64]>::len)),
+            ("times of labels", self.known.map(<[i64]>::len)),
+            ("groups", self.group.map(<[u64]>::len)),
+        ];
         for (what, len) in lengths {
             if let Some(len) = len.filter(|&len| len != n) {
                 return Err(Error::data(format!("{len} {what} for {n} targets; {n} are needed")));
@@ -294,27 +305,50 @@ impl ByTime {
         Ok(cuts.collect())
     }
 
-    /// Rows before place `cut`, and rows from there to place `end`.
+    /// The first place from which labels of at least `wanted` rows are known; without `known` that is place `wanted`.
+    fn first_judged(&self, keys: &Keys<'_>, wanted: f64) -> Result<f64> {
+        let (Some(time), Some(known)) = (keys.time, keys.known) else { return Ok(wanted) };
+        let mut labels = known.to_vec();
+        labels.sort_unstable();
+        let n_known = |place: usize| labels.partition_point(|&label| label <= time[self.order[place]]);
+        let first = self.changes.iter().copied().find(|&place| n_known(place) as f64 >= wanted);
+        first.map(|place| place as f64).ok_or_else(|| {
+            let n_last = self.order.len().checked_sub(1).map_or(0, n_known);
+            Error::data(format!(
+                "when the last row was observed, the labels of {} were known; {} are needed to train a fold: give a \
+                 shorter label delay, fewer folds or a longer history",
+                rows(n_last),
+                wanted.ceil()
+            ))
+        })
+    }
+
+    /// Rows before place `cut` whose labels were known there, and rows from there to place `end`.
     fn sides(&self, keys: &Keys<'_>, cut: usize, end: usize) -> Result<Sides> {
         let mut judging = self.order[cut..end].to_vec();
         let mut training = self.order[..cut].to_vec();
-        let mut left_out = 0;
+        let mut left_out = Vec::new();
+        if let (Some(time), Some(known)) = (keys.time, keys.known) {
+            let start = time[self.order[cut]];
+            training.retain(|&row| known[row] <= start);
+            left_out.push((cut - training.len(), "whose label was known later"));
+        }
         if let Some(group) = keys.group {
+            let before = training.len();
             let judged: HashSet<u64> = judging.iter().map(|&row| group[row]).collect();
             training.retain(|&row| !judged.contains(&group[row]));
-            left_out = cut - training.len();
+            left_out.push((before - training.len(), "whose group occurs later"));
         }
         training.sort_unstable();
         judging.sort_unstable();
-        self.check(keys, &training, &judging, left_out)?;
+        self.check(keys, &training, &judging, &left_out)?;
         Ok((training, judging))
     }
 
-    fn check(&self, keys: &Keys<'_>, training: &[usize], judging: &[usize], left_out: usize) -> Result<()> {
-        let why = match left_out {
-            0 => String::new(),
-            n => format!(" after {n} were left out whose group occurs later"),
-        };
+    fn check(&self, keys: &Keys<'_>, training: &[usize], judging: &[usize], left_out: &[(usize, &str)]) -> Result<()> {
+        let reasons: Vec<String> =
+            left_out.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("{n} were left out {why}")).collect();
+        let why = if reasons.is_empty() { String::new() } else { format!(" after {}", reasons.join(" and ")) };
         let present = |rows: &[usize]| keys.class_counts(rows.iter().copied());
         if !keys.task.is_classification() {
             return match training.is_empty() {
@@ -348,7 +382,7 @@ mod tests {
     }
 
     fn keys<'a>(target: &'a [f64], time: Option<&'a [i64]>, group: Option<&'a [u64]>) -> Keys<'a> {
-        Keys { task: Task::Binary, target, time, group }
+        Keys { task: Task::Binary, target, time, known: None, group }
     }
 
     fn positives(rows: &[usize], target: &[f64]) -> usize {
@@ -383,7 +417,7 @@ mod tests {
     #[test]
     fn a_regression_is_divided_at_random() {
         let target: Vec<f64> = (0..50).map(f64::from).collect();
-        let keys = Keys { task: Task::Regression, target: &target, time: None, group: None };
+        let keys = Keys { task: Task::Regression, target: &target, time: None, known: None, group: None };
         let (train, test) = holdout(&keys, 0.3, 1).unwrap();
         assert!(is_partition(&[&train, &test], 50) && test.len() == 15);
         assert!(folds(&keys, 5, 1).unwrap().iter().all(|f| f.1.len() == 10));
@@ -464,6 +498,38 @@ mod tests {
     }
 
     #[test]
+    fn a_row_trains_only_once_its_label_is_known() {
+        // Ten rows a month for 24 months; labels come six months later.
+        let time: Vec<i64> = (0..240).map(|i| i / 10).collect();
+        let known: Vec<i64> = time.iter().map(|t| t + 6).collect();
+        let target = binary(240, 3);
+        let keys = Keys { known: Some(&known), ..keys(&target, Some(&time), None) };
+        let (train, test) = holdout(&keys, 0.25, 1).unwrap();
+        assert_eq!(test, (180..240).collect::<Vec<_>>());
+        // The test starts in month 18: labels of months 0 to 12 are known.
+        assert_eq!(train, (0..130).collect::<Vec<_>>());
+        let folds = folds(&keys, 3, 1).unwrap();
+        // A fourth of the rows (months 0 to 5) are known in month 11; the 13 months from there make three blocks.
+        let spans: Vec<_> = folds.iter().map(|(train, valid)| (train.len(), valid[0], valid.len())).collect();
+        assert_eq!(spans, [(60, 110, 40), (100, 150, 50), (150, 200, 40)]);
+        for (train, valid) in &folds {
+            assert!(train.iter().all(|&row| known[row] <= time[valid[0]]));
+        }
+        let late: Vec<i64> = time.iter().map(|t| t + 20).collect();
+        assert_eq!(
+            super::folds(&Keys { known: Some(&late), ..keys }, 3, 1).unwrap_err().to_string(),
+            "when the last row was observed, the labels of 40 rows were known; 60 are needed to train a fold: give a \
+             shorter label delay, fewer folds or a longer history"
+        );
+        let never: Vec<i64> = time.iter().map(|t| t + 100).collect();
+        assert_eq!(
+            holdout(&Keys { known: Some(&never), ..keys }, 0.25, 1).unwrap_err().to_string(),
+            "none of the 0 rows before the cut is of class 0 after 180 were left out whose label was known later; at \
+             least 1 is needed to train"
+        );
+    }
+
+    #[test]
     fn says_how_many_are_needed() {
         fn check<T: std::fmt::Debug>(result: Result<T>, expected: &str) {
             assert_eq!(result.unwrap_err().to_string(), expected);
@@ -477,7 +543,7 @@ mod tests {
             holdout(&keys(&target[1..7], None, None), 0.5, 1),
             "there are 0 rows of class 1; a training and a test side need at least 2",
         );
-        let real = Keys { task: Task::Regression, target: &[0.5, 1.0, 2.0], time: None, group: None };
+        let real = Keys { task: Task::Regression, target: &[0.5, 1.0, 2.0], time: None, known: None, group: None };
         check(folds(&real, 5, 1), "there are 3 rows; 5 folds need at least 5");
         check(
             holdout(&Keys { target: &[0.5], ..real }, 0.5, 1),

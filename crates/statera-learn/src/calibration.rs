@@ -171,7 +171,7 @@ impl Calibrator {
 /// Platt's calibration or, from [`MIN_ISOTONIC_ROWS`] rows on, the isotonic one if its log loss over 5 folds is lower.
 pub fn choose(margins: &[f64], target: &[f64], weight: Option<&[f64]>, seed: u64) -> Result<Calibrator> {
     let points = Points::new(margins, target, weight)?;
-    let keys = Keys { task: Task::Binary, target: &points.target, time: None, group: None };
+    let keys = Keys { task: Task::Binary, target: &points.target, time: None, known: None, group: None };
     // Too few rows of a class for the folds are too few for an isotonic curve as well.
     let folds = if points.target.len() < MIN_ISOTONIC_ROWS { None } else { folds(&keys, N_FOLDS, seed).ok() };
     let Some(folds) = folds else { return Ok(platt(&points)) };

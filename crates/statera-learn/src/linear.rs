@@ -102,7 +102,7 @@ impl Estimator for LinearParams {
         Ok(Box::new(LinearModel::new(self, train, &fit)))
     }
 
-    fn refit(&self, folds: &[Box<dyn Model>]) -> Box<dyn Estimator> {
+    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
         let mut chosen: Vec<f64> =
             folds.iter().filter_map(|m| m.as_any().downcast_ref::<LinearModel>()).map(LinearModel::l2).collect();
         chosen.sort_by(f64::total_cmp);

@@ -6,7 +6,7 @@ use crate::project::Settings;
 use crate::scorer::Member;
 use crate::training_set::TrainingSet;
 use statera_core::split::Sides;
-use statera_core::{Estimator, Form, Frame, Result, Run, Task};
+use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
 use statera_data::preparer::{Preparer, PreparerParams};
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +52,7 @@ pub fn cross_fit(
     run: &Run,
 ) -> Result<Vec<CrossFitted>> {
     let mut fitted: Vec<CrossFitted> = candidates.iter().map(|_| CrossFitted::default()).collect();
-    let mut judged: Vec<Vec<(usize, Vec<f64>)>> = vec![Vec::new(); candidates.len()];
+    let mut fits: Vec<Vec<Fit>> = candidates.iter().map(|_| Vec::new()).collect();
     run.progress.start("Cross-fitting", (folds.len() * candidates.len()) as u64);
     let mut done = 0;
     for (fold, (train_rows, valid_rows)) in folds.iter().enumerate() {
@@ -63,33 +63,58 @@ pub fn cross_fit(
             let params = preparer_params(form, train, settings);
             let preparer = Arc::new(Preparer::fit(&params, &train.batch, train_rows, train.weight.as_deref())?);
             let frame = frame(&preparer, train)?;
-            let (train_frame, valid_frame) = (frame.take(train_rows), frame.take(valid_rows));
+            let (train_frame, valid_frame) = (frame.take(train_rows), Arc::new(frame.take(valid_rows)));
             drop(frame);
             for (i, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.estimator.form() == form) {
                 run.check()?;
                 run.progress.update(done, &format!("{}, fold {}", candidate.family.title, fold + 1));
                 let started = Instant::now();
                 let part = run.part(settings.seed.wrapping_add(1 + fold as u64));
-                let place = |e: statera_core::Error| {
-                    if e.is_cancelled() { e } else { e.at(format!("{}, fold {}", candidate.family.title, fold + 1)) }
-                };
-                let model = candidate.estimator.fit(&train_frame, &valid_frame, &part).map_err(place)?;
+                let fit = candidate.estimator.fit(&train_frame, &valid_frame, &part);
+                let model = fit.map_err(|e| at_fold(e, candidate, fold))?;
                 fitted[i].seconds += started.elapsed().as_secs_f64();
-                let scores = model.predict(&valid_frame).map_err(place)?;
-                judged[i].extend(valid_rows.iter().enumerate().map(|(at, &row)| (row, scores.row(at).to_vec())));
-                fitted[i].members.push(Member { preparer: preparer.clone(), model });
+                fits[i].push(Fit { preparer: preparer.clone(), model, valid: valid_frame.clone() });
                 done += 1;
                 run.progress.update(done, candidate.family.title);
             }
         }
     }
     run.progress.finish();
-    for (fitted, mut judged) in fitted.iter_mut().zip(judged) {
-        judged.sort_by_key(|(row, _)| *row);
-        fitted.rows = judged.iter().map(|(row, _)| *row).collect();
-        fitted.margins = judged.into_iter().flat_map(|(_, margins)| margins).collect();
+    for ((candidate, fitted), fits) in candidates.iter().zip(&mut fitted).zip(fits) {
+        judge(candidate, folds, fits, fitted)?;
     }
     Ok(fitted)
+}
+
+/// A model of a fold, and the rows that judge it.
+struct Fit {
+    preparer: Arc<Preparer>,
+    model: Box<dyn Model>,
+    valid: Arc<Frame>,
+}
+
+/// Lets a candidate settle its fold models, and asks each for the rows that it has not seen.
+fn judge(candidate: &Candidate, folds: &[Sides], fits: Vec<Fit>, fitted: &mut CrossFitted) -> Result<()> {
+    let (mut models, mut rest) = (Vec::new(), Vec::new());
+    for Fit { preparer, model, valid } in fits {
+        models.push(model);
+        rest.push((preparer, valid));
+    }
+    let models = candidate.estimator.settle(models)?;
+    let mut judged: Vec<(usize, Vec<f64>)> = Vec::new();
+    for (fold, (model, (preparer, valid))) in models.into_iter().zip(rest).enumerate() {
+        let scores = model.predict(&valid).map_err(|e| at_fold(e, candidate, fold))?;
+        judged.extend(folds[fold].1.iter().enumerate().map(|(at, &row)| (row, scores.row(at).to_vec())));
+        fitted.members.push(Member { family: candidate.family.name, weight: 1, preparer, model: Arc::from(model) });
+    }
+    judged.sort_by_key(|(row, _)| *row);
+    fitted.rows = judged.iter().map(|(row, _)| *row).collect();
+    fitted.margins = judged.into_iter().flat_map(|(_, margins)| margins).collect();
+    Ok(())
+}
+
+fn at_fold(e: Error, candidate: &Candidate, fold: usize) -> Error {
+    if e.is_cancelled() { e } else { e.at(format!("{}, fold {}", candidate.family.title, fold + 1)) }
 }
 
 /// How the training rows are prepared for a form.

@@ -1,9 +1,10 @@
 //! Which candidate is best, and which is the simplest that is not clearly worse.
 
 use crate::cross_calibration;
+use crate::ensemble;
 use crate::models::{self, ModelFamily};
 use crate::pipeline::Contender;
-use crate::project::Settings;
+use crate::project::{Prefer, Settings};
 use crate::training_set::TrainingSet;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, DEFAULT_BOOTSTRAP, Difference, Measured, Predicted};
@@ -39,7 +40,8 @@ pub struct Leaderboard {
     pub metric: String,
     /// The baseline first, then candidates from simple to complex.
     pub entries: Vec<Entry>,
-    /// The candidate with the best cross-fitted metric.
+    /// The candidate with the best cross-fitted metric; the ensemble only if it is better by more than one standard error
+    /// of the paired difference to the best single candidate.
     pub best: String,
     /// The simplest candidate within one standard error of the paired difference to the best.
     pub simplest: String,
@@ -78,19 +80,28 @@ pub fn judge(
         run.check()?;
         let measured = judged.evaluate(train.task, predicted(i), cutoffs[i], settings.seed)?;
         values.push(measured.iter().find(|m| m.name == metric.name).map_or(f64::NAN, |m| m.interval.value));
-        let family = models::family(contender.family)?;
+        let title = title(contender.family, train.task);
         let test = test.map(|test| contender.measure(test, cutoffs[i], settings.seed)).transpose()?;
         entries.push(Entry {
-            model: family.name.into(),
-            title: family.title_for(train.task).into(),
+            model: contender.family.into(),
+            title: title.into(),
             cross_fitted: measured,
             test: test.unwrap_or_default(),
             best_gains: None,
-            about: contender.scorer.members()[0].model.describe(),
+            about: contender.about(train.task),
         });
-        run.progress.update(i as u64 + 1, family.title);
+        run.progress.update(i as u64 + 1, title);
     }
-    let best = best_so_far(&values);
+    // The ensemble is slower and harder to explain: it must be clearly better than the best of its parts.
+    let n_single = contenders.iter().filter(|c| c.family != ensemble::NAME).count();
+    let best_single = best_so_far(&values[..n_single]);
+    let mut best = best_single;
+    if n_single < contenders.len() {
+        let gains = judged.compare(train.task, predicted(n_single), predicted(best_single))?;
+        if gains.gain.value > gains.standard_error {
+            best = n_single;
+        }
+    }
     let mut simplest = best;
     for i in (0..contenders.len()).rev() {
         if i == best {
@@ -108,7 +119,11 @@ pub fn judge(
     }
     run.progress.finish();
     let name = |i: usize| contenders[i].family.to_string();
-    let chosen = if settings.prefer_simple { simplest } else { best };
+    let chosen = match settings.prefer {
+        Prefer::Best => best,
+        Prefer::Simple => simplest,
+        Prefer::Ensemble => contenders.iter().position(|c| c.family == ensemble::NAME).unwrap_or(best),
+    };
     Ok(Leaderboard {
         metric: metric.name.into(),
         entries,
@@ -117,6 +132,11 @@ pub fn judge(
         chosen: name(chosen),
         cutoff: cutoffs[chosen],
     })
+}
+
+/// A contender's name in tables.
+fn title(family: &str, task: Task) -> &'static str {
+    models::family(family).map_or(ensemble::TITLE, |family| family.title_for(task))
 }
 
 fn complexity(family: &str) -> u8 {
@@ -148,6 +168,24 @@ impl Contender {
     /// Calibrated probabilities of the out-of-fold margins.
     pub fn probabilities(&self) -> Vec<f64> {
         self.scorer.calibrator().probabilities(self.scorer.schema().task, &self.out_of_fold)
+    }
+
+    /// A few figures of the final model; of an ensemble the share of each family.
+    fn about(&self, task: Task) -> Vec<(String, String)> {
+        let members = self.scorer.members();
+        if self.family != ensemble::NAME {
+            return members[0].model.describe();
+        }
+        let total: u32 = members.iter().map(|m| m.weight).sum();
+        let mut shares: Vec<(&str, u32)> = Vec::new();
+        for member in members {
+            match shares.iter_mut().find(|(family, _)| *family == member.family) {
+                Some((_, weight)) => *weight += member.weight,
+                None => shares.push((member.family, member.weight)),
+            }
+        }
+        let percent = |weight: u32| format!("{:.0} %", 100.0 * f64::from(weight) / f64::from(total));
+        shares.into_iter().map(|(family, weight)| (title(family, task).to_string(), percent(weight))).collect()
     }
 
     /// Every metric of the final model on rows that took no part in training.

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod bundle;
 mod cross_calibration;
 mod cross_fit;
+pub mod ensemble;
 pub mod evaluate;
 pub mod facts;
 pub mod file;

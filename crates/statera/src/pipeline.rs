@@ -2,6 +2,7 @@
 
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::{self, Candidate, CrossFitted};
+use crate::ensemble;
 use crate::facts::{self, Facts};
 use crate::leaderboard::{self, Leaderboard};
 use crate::models;
@@ -11,7 +12,7 @@ use crate::scorer::{Member, Schema, Scorer, share_preparers};
 use crate::training_set::{TrainingSet, take_rows};
 use serde_json::json;
 use statera_core::split::{self, Keys, Sides};
-use statera_core::{Error, Form, Frame, Kind, Result, Run};
+use statera_core::{Error, Form, Frame, Kind, Model, Result, Run};
 use statera_data::Table;
 use statera_data::conform::InputColumn;
 use statera_data::infer::TextFormat;
@@ -55,12 +56,19 @@ pub fn train(
     run: &Run,
 ) -> Result<Trained> {
     let started = Instant::now();
-    let set = TrainingSet::new(table, settings)?;
+    let mut set = TrainingSet::new(table, settings)?;
     let families = models::candidates(&settings.models, set.task)?;
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
     }
     let (train_rows, test_rows) = holdout(&set, settings)?;
+    let n_open = set.n_rows() - train_rows.len() - test_rows.len();
+    if let (Some(delay), 1..) = (&settings.label_delay, n_open) {
+        set.notes.push(format!(
+            "{n_open} rows before the test are on neither side: their outcome was not known {delay} before it, or their \
+             group occurs in it"
+        ));
+    }
     let train = set.take(&train_rows)?;
     let schema = schema(&train, settings, formats)?;
     let folds = split::folds(&keys(&train), settings.folds, settings.seed)?;
@@ -69,16 +77,21 @@ pub fn train(
     let cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
 
     let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };
+    let training = Training { train: &train, schema: &schema, settings };
     let mut timings = BTreeMap::new();
     let mut contenders = Vec::new();
     run.progress.start("Final models", candidates.len() as u64);
     for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let (contender, timing) = finish(candidate, fitted, &train, &schema, settings, run)?;
+        let (contender, timing) = finish(candidate, fitted, training, run)?;
         timings.insert(candidate.family.name.to_string(), timing);
         contenders.push(contender);
         run.progress.update(i as u64 + 1, candidate.family.title);
     }
     run.progress.finish();
+    if let Some((contender, timing)) = ensemble::build(&contenders, &folds, training, run)? {
+        timings.insert(contender.family.to_string(), timing);
+        contenders.push(contender);
+    }
     let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, run)?;
     let facts = facts::gather(&set, &train, test.as_ref(), &contenders, leaderboard, settings, run)?;
     let chosen = chosen(contenders, &facts.leaderboard);
@@ -124,7 +137,13 @@ pub struct Contender {
 
 /// What splits go by.
 pub(crate) fn keys(set: &TrainingSet) -> Keys<'_> {
-    Keys { task: set.task, target: &set.target, time: set.time.as_deref(), group: set.group.as_deref() }
+    Keys {
+        task: set.task,
+        target: &set.target,
+        time: set.time.as_deref(),
+        known: set.known.as_deref(),
+        group: set.group.as_deref(),
+    }
 }
 
 fn holdout(set: &TrainingSet, settings: &Settings) -> Result<Sides> {
@@ -170,17 +189,16 @@ pub(crate) fn as_of(train: &TrainingSet, settings: &Settings) -> Option<String> 
 fn finish(
     candidate: &Candidate,
     fitted: CrossFitted,
-    train: &TrainingSet,
-    schema: &Schema,
-    settings: &Settings,
+    training: Training<'_>,
     run: &Run,
 ) -> Result<(Contender, Timing)> {
+    let Training { train, settings, .. } = training;
     let started = Instant::now();
     let CrossFitted { members, rows, margins, seconds } = fitted;
     let mut members = if candidate.family.bags && settings.time.is_none() {
         members
     } else {
-        let models: Vec<_> = members.into_iter().map(|m| m.model).collect();
+        let models: Vec<&dyn Model> = members.iter().map(|m| &*m.model).collect();
         let estimator = candidate.estimator.refit(&models);
         let all: Vec<usize> = (0..train.n_rows()).collect();
         let params = cross_fit::preparer_params(estimator.form(), train, settings);
@@ -193,17 +211,43 @@ fn finish(
             empty
         };
         let model = estimator.fit(&frame, &empty, &run.part(settings.seed))?;
-        vec![Member { preparer: Arc::new(preparer), model }]
+        let (family, preparer) = (candidate.family.name, Arc::new(preparer));
+        vec![Member { family, weight: 1, preparer, model: Arc::from(model) }]
     };
     share_preparers(&mut members);
+    let seconds = seconds + started.elapsed().as_secs_f64();
+    contender(candidate.family.name, members, rows, margins, seconds, training)
+}
+
+/// What contenders are made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Training<'a> {
+    /// The rows that are trained on.
+    pub train: &'a TrainingSet,
+    /// What a scorer reads.
+    pub schema: &'a Schema,
+    /// What was asked for.
+    pub settings: &'a Settings,
+}
+
+/// Calibrates members by what was said of rows out of fold, and times them.
+pub(crate) fn contender(
+    family: &'static str,
+    members: Vec<Member>,
+    rows: Vec<usize>,
+    out_of_fold: Vec<f64>,
+    seconds: f64,
+    Training { train, schema, settings }: Training<'_>,
+) -> Result<(Contender, Timing)> {
+    let started = Instant::now();
     let target: Vec<f64> = rows.iter().map(|&r| train.target[r]).collect();
     let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| rows.iter().map(|&r| w[r]).collect());
-    let calibrator = statera_learn::calibration::fit(train.task, &margins, &target, weight.as_deref(), settings.seed)?;
+    let weight = weight.as_deref();
+    let calibrator = statera_learn::calibration::fit(train.task, &out_of_fold, &target, weight, settings.seed)?;
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
-    let contender = Contender { family: candidate.family.name, scorer, rows, out_of_fold: margins };
-    Ok((contender, Timing { fit_seconds, rows_per_second }))
+    Ok((Contender { family, scorer, rows, out_of_fold }, Timing { fit_seconds, rows_per_second }))
 }
 
 /// Rows a second over the first rows of the training part; the best of three, because other work may disturb one.
@@ -229,6 +273,7 @@ impl TrainingSet {
     /// The rows at `rows`, in that order.
     pub fn take(&self, rows: &[usize]) -> Result<TrainingSet> {
         let numbers = |values: &Option<Vec<f64>>| values.as_ref().map(|v| rows.iter().map(|&r| v[r]).collect());
+        let times = |values: &Option<Vec<i64>>| values.as_ref().map(|v| rows.iter().map(|&r| v[r]).collect());
         Ok(TrainingSet {
             batch: take_rows(&self.batch, rows)?,
             columns: self.columns.clone(),
@@ -237,7 +282,8 @@ impl TrainingSet {
             classes: self.classes.clone(),
             target: rows.iter().map(|&r| self.target[r]).collect(),
             weight: numbers(&self.weight),
-            time: self.time.as_ref().map(|t| rows.iter().map(|&r| t[r]).collect()),
+            time: times(&self.time),
+            known: times(&self.known),
             group: self.group.as_ref().map(|g| rows.iter().map(|&r| g[r]).collect()),
             amount: numbers(&self.amount),
             baseline: numbers(&self.baseline),

@@ -49,11 +49,16 @@ pub struct Schema {
 }
 
 /// One of the models whose margins are averaged, with the preparer fitted on the same rows.
+#[derive(Clone)]
 pub struct Member {
+    /// Its family by name.
+    pub family: &'static str,
+    /// Its share of the average, in parts of the sum of all weights; at least 1.
+    pub weight: u32,
     /// Turns raw columns into the model's features.
     pub preparer: Arc<Preparer>,
     /// The model.
-    pub model: Box<dyn Model>,
+    pub model: Arc<dyn Model>,
 }
 
 /// Margins and probabilities of rows.
@@ -79,9 +84,16 @@ impl Scorer {
     /// A scorer of its parts; `members` is not empty.
     ///
     /// # Errors
-    /// A time zone that is not known.
+    /// A time zone that is not known, members that see different raw columns, a weight of 0.
     pub fn new(schema: Schema, members: Vec<Member>, calibrator: Calibrator) -> Result<Self> {
         assert!(!members.is_empty(), "a scorer has at least one member");
+        let columns = members[0].preparer.raw_columns();
+        if members.iter().any(|m| m.preparer.raw_columns() != columns) {
+            return Err(Error::damaged("the members of the model see different columns"));
+        }
+        if members.iter().any(|m| m.weight == 0) {
+            return Err(Error::damaged("a member of the model has weight 0; at least 1 is allowed"));
+        }
         let zone = Zone::new(Some(&schema.tz))?;
         Ok(Scorer { schema, members, calibrator, zone })
     }
@@ -170,19 +182,22 @@ impl Scorer {
             if scores.margins.len() != sum.len() {
                 return Err(Error::damaged("the model has another number of outputs than schema.json says"));
             }
-            sum.iter_mut().zip(&scores.margins).for_each(|(sum, margin)| *sum += margin);
+            let weight = f64::from(member.weight);
+            sum.iter_mut().zip(&scores.margins).for_each(|(sum, margin)| *sum += weight * margin);
         }
-        let n_members = self.members.len() as f64;
-        sum.iter_mut().for_each(|sum| *sum /= n_members);
+        let total = self.total_weight();
+        sum.iter_mut().for_each(|sum| *sum /= total);
         Ok(sum)
     }
 
     fn attribute_block(&self, block: &RecordBatch) -> Result<Attributions> {
-        let n_members = self.members.len() as f64;
+        let total = self.total_weight();
         let mut prepared = Prepared::default();
         let mut all: Option<Attributions> = None;
         for member in &self.members {
-            let one = member.model.attribute(prepared.frame(&member.preparer, block)?, &Background::default())?;
+            let mut one = member.model.attribute(prepared.frame(&member.preparer, block)?, &Background::default())?;
+            let weight = f64::from(member.weight);
+            one.base.iter_mut().chain(&mut one.values).for_each(|v| *v *= weight);
             match &mut all {
                 None => all = Some(one),
                 Some(all) => {
@@ -192,9 +207,12 @@ impl Scorer {
             }
         }
         let mut all = all.unwrap_or_default();
-        all.base.iter_mut().for_each(|v| *v /= n_members);
-        all.values.iter_mut().for_each(|v| *v /= n_members);
+        all.base.iter_mut().chain(&mut all.values).for_each(|v| *v /= total);
         Ok(all)
+    }
+
+    fn total_weight(&self) -> f64 {
+        self.members.iter().map(|m| f64::from(m.weight)).sum()
     }
 }
 

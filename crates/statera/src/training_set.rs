@@ -1,7 +1,7 @@
 //! From a table and the settings to what candidates are fitted on: one batch, the columns that are features, the target
 //! as numbers, and what splits and figures need.
 
-use crate::project::Settings;
+use crate::project::{Settings, Window};
 use crate::rows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
@@ -39,6 +39,8 @@ pub struct TrainingSet {
     pub weight: Option<Vec<f64>>,
     /// Microseconds UTC.
     pub time: Option<Vec<i64>>,
+    /// When the label was known, microseconds UTC; with a label delay only.
+    pub known: Option<Vec<i64>>,
     /// Rows of equal group belong together.
     pub group: Option<Vec<u64>>,
     /// Money at stake.
@@ -81,11 +83,13 @@ impl TrainingSet {
         let numbers = |role: &Option<String>, what: &str| -> Result<Option<Vec<f64>>> {
             role.as_ref().map(|name| complete_numbers(&batch, name, what)).transpose()
         };
+        let time = settings.time.as_ref().map(|name| complete_times(&batch, name)).transpose()?;
         let set = TrainingSet {
+            known: known(time.as_deref(), settings)?,
             weight: numbers(&settings.weight, "a weight")?,
             amount: numbers(&settings.amount, "an amount")?,
             baseline: numbers(&settings.baseline, "a score")?,
-            time: settings.time.as_ref().map(|name| complete_times(&batch, name)).transpose()?,
+            time,
             group: settings.group.as_ref().map(|name| groups(&batch, name)).transpose()?,
             batch,
             columns,
@@ -103,6 +107,25 @@ impl TrainingSet {
     pub fn n_rows(&self) -> usize {
         self.batch.num_rows()
     }
+}
+
+/// When each row's label was known.
+fn known(time: Option<&[i64]>, settings: &Settings) -> Result<Option<Vec<i64>>> {
+    let (Some(time), Some(delay)) = (time, &settings.label_delay) else { return Ok(None) };
+    let window = Window::parse(delay).map_err(|e| e.at("label_delay"))?;
+    let zone = settings.tz.as_deref().unwrap_or("UTC");
+    let zone = jiff::tz::TimeZone::get(zone).map_err(|e| Error::request(format!("tz: {e}")))?;
+    // Many rows are observed at the same instant, and a calendar is slow.
+    let mut ends = HashMap::new();
+    let end = |&observed: &i64| -> Result<i64> {
+        if let Some(&end) = ends.get(&observed) {
+            return Ok(end);
+        }
+        let end = window.end(observed, &zone)?;
+        ends.insert(observed, end);
+        Ok(end)
+    };
+    Ok(Some(time.iter().map(end).collect::<Result<_>>()?))
 }
 
 /// Keys and free text without a role are no features: they are left out, and the user is told.

@@ -140,3 +140,62 @@ fn a_row_of_weight_zero_is_no_row() {
         assert_eq!(score(weighted), score(without), "{} for {target}", family.name);
     }
 }
+
+#[test]
+fn with_a_label_delay_rows_whose_outcome_was_not_known_do_not_train() {
+    let delay = |label_delay: Option<&str>| Settings {
+        time: Some("opened".into()),
+        label_delay: label_delay.map(String::from),
+        ..settings("bad", "logistic")
+    };
+    let notes = |label_delay| train(table(1500, 5), &delay(label_delay)).unwrap().facts.notes;
+    // Rows are spread evenly over 2,000 days, the test holds a fifth of them: 200 days before it are a tenth.
+    let with = notes(Some("200 days"));
+    let open: Vec<usize> = with
+        .iter()
+        .filter(|n| n.contains("their outcome was not known 200 days before it"))
+        .filter_map(|n| n.split(' ').next()?.parse().ok())
+        .collect();
+    assert!(open.len() == 1 && (120..180).contains(&open[0]), "{with:?}");
+    assert!(!notes(None).iter().any(|n| n.contains("outcome")));
+    let error = train(table(1500, 5), &delay(Some("60 months"))).err().expect("no label is known in time").to_string();
+    assert!(error.contains("whose label was known later; at least 1 is needed to train"), "{error}");
+}
+
+#[test]
+fn an_ensemble_averages_its_parts_and_returns_through_its_bundle() {
+    let settings = Settings { prefer: statera::project::Prefer::Ensemble, ..settings("bad", "boosting") };
+    let settings = Settings { models: vec!["scorecard".into(), "boosting".into()], ..settings };
+    let mut trained = train(table(1500, 5), &settings).unwrap();
+    let board = &trained.facts.leaderboard;
+    assert_eq!(board.chosen, "ensemble");
+    let entry = board.entries.last().unwrap();
+    assert!(entry.model == "ensemble" && entry.about.len() > 1, "{entry:?}");
+    let batch = table(300, 6).batches[0].clone();
+    let scored = trained.bundle.scorer.score(&batch).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.statera");
+    trained.bundle.write(&path, false, &Run::new(1, 2)).unwrap();
+    let read = Bundle::read(&path).unwrap();
+    assert_eq!(scored, read.scorer.score(&batch).unwrap());
+    // By hand: the members' margins, each family weighing what the leaderboard says.
+    let mut margins = vec![0.0; 300];
+    let total: u32 = read.scorer.members().iter().map(|m| m.weight).sum();
+    for member in read.scorer.members() {
+        let own = member.model.predict(&member.preparer.transform(&batch).unwrap()).unwrap().margins;
+        let share = f64::from(member.weight) / f64::from(total);
+        margins.iter_mut().zip(own).for_each(|(sum, m)| *sum += share * m);
+    }
+    let worst = margins.iter().zip(&scored.margins).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(worst < 1e-12, "{worst}");
+    let parts = read.scorer.attribute(&batch).unwrap();
+    for (row, margin) in scored.margins.iter().enumerate() {
+        assert!((parts.base[0] + parts.of(row, 0).iter().sum::<f64>() - margin).abs() < 1e-9);
+    }
+    // The share of each family in the weights is the one that is shown.
+    for (title, share) in &entry.about {
+        let family = MODELS.iter().find(|m| m.title == title).unwrap().name;
+        let weight: u32 = read.scorer.members().iter().filter(|m| m.family == family).map(|m| m.weight).sum();
+        assert_eq!(*share, format!("{:.0} %", 100.0 * f64::from(weight) / f64::from(total)));
+    }
+}

@@ -5,10 +5,11 @@ use crate::args::{Prefer, Train};
 use crate::console::{Console, count, figure, seconds};
 use serde_json::json;
 use statera::bundle::Bundle;
+use statera::ensemble;
 use statera::facts::Facts;
 use statera::leaderboard::{BASELINE, Entry};
 use statera::pipeline::{self, Timing, Trained};
-use statera::project::{Project, Settings};
+use statera::project::{self, Project, Settings};
 use statera_core::metric::{self, Interval, Measured};
 use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
@@ -96,6 +97,7 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
     set(&mut settings.positive, &args.positive);
     set(&mut settings.id, &args.id);
     set(&mut settings.time, &args.time);
+    set(&mut settings.label_delay, &args.label_delay);
     set(&mut settings.group, &args.group);
     set(&mut settings.weight, &args.weight);
     set(&mut settings.amount, &args.amount);
@@ -107,7 +109,11 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
         settings.models.clone_from(&args.models);
     }
     if let Some(prefer) = args.prefer {
-        settings.prefer_simple = prefer == Prefer::Simple;
+        settings.prefer = match prefer {
+            Prefer::Best => project::Prefer::Best,
+            Prefer::Simple => project::Prefer::Simple,
+            Prefer::Ensemble => project::Prefer::Ensemble,
+        };
     }
     settings.winsorize = args.winsorize.or(settings.winsorize);
     settings.test_share = args.test.unwrap_or(settings.test_share);
@@ -160,6 +166,9 @@ pub fn print_board(trained: &Trained, console: &Console) {
         facts.leaderboard.entries.iter().find(|e| e.model == name).map_or(name.into(), |e| e.title.clone())
     };
     let board = &facts.leaderboard;
+    if let Some(entry) = board.entries.iter().find(|e| e.model == ensemble::NAME) {
+        console.paragraph(ensemble_line(entry, trained));
+    }
     let mut chosen = format!("Best: {}.", title(&board.best));
     if board.simplest != board.best {
         chosen += &format!(" Simplest within one standard error: {}.", title(&board.simplest));
@@ -175,6 +184,27 @@ pub fn print_board(trained: &Trained, console: &Console) {
         _ => "the log-odds",
     };
     console.paragraph(format!("What moves the score most (mean |contribution| to {unit}): {}", most.join(", ")));
+}
+
+/// What the ensemble is made of, what it gains and what it costs.
+fn ensemble_line(entry: &Entry, trained: &Trained) -> String {
+    let board = &trained.facts.leaderboard;
+    let metric = metric::primary(trained.facts.task);
+    let parts: Vec<String> = entry.about.iter().map(|(title, share)| format!("{title} {share}")).collect();
+    let value = |e: &Entry| find(&e.cross_fitted, metric.name).map(|i| i.value);
+    let singles = board.entries.iter().filter(|e| e.model != BASELINE && e.model != ensemble::NAME);
+    let better = |a: f64, b: f64| if metric.higher_is_better { a.total_cmp(&b) } else { b.total_cmp(&a) };
+    let best = singles.filter_map(|e| Some((e, value(e)?))).max_by(|a, b| better(a.1, b.1));
+    let (Some((best, value_of_best)), Some(own)) = (best, value(entry)) else { return String::new() };
+    let speed = |name: &str| trained.timings.get(name).map_or(f64::NAN, |t| t.rows_per_second);
+    format!(
+        "The ensemble ({}) changes {} in folds by {:+.4} against {} and scores at {:.2} of its speed.",
+        parts.join(", "),
+        metric.title,
+        own - value_of_best,
+        best.title,
+        speed(ensemble::NAME) / speed(&best.model),
+    )
 }
 
 fn leaderboard(facts: &Facts, timings: &BTreeMap<String, Timing>, console: &Console) {

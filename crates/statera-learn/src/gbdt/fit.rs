@@ -9,8 +9,9 @@ use super::{GbdtParams, NAME};
 use rayon::prelude::*;
 use statera_core::{Error, Frame, Result, Rng, Run};
 use statera_kernel::histogram::{Cell, CodeMatrix};
-use statera_kernel::tree::{Coder, Forest, Tree};
+use statera_kernel::tree::{Coder, Tree};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Rows a task of a tree's traversal takes.
 const CHUNK: usize = 4_096;
@@ -47,25 +48,26 @@ fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Res
         trees: Vec::new(),
         seed: run.seed,
     };
-    let best = boost.rounds(valid, run)?;
-    let mut trees = boost.trees;
-    trees.truncate(best.rounds * base.len());
-    let (mut shapes, mut gains, mut covers) = (Vec::new(), Vec::new(), Vec::new());
-    for (tree, gain, cover) in trees {
-        shapes.push(tree);
-        gains.push(gain);
-        covers.push(cover);
-    }
-    let forest = Forest::new(coders, base, shapes).map_err(|e| Error::data(format!("{NAME}: {e}")))?;
-    Ok(GbdtModel {
-        params: params.clone(),
-        spec: train.spec.clone(),
-        forest,
-        gains,
-        covers,
-        valid_loss: best.loss,
-        paths: std::sync::OnceLock::new(),
-    })
+    let curve = boost.rounds(valid, run)?;
+    let trees = boost.trees;
+    let n_rounds = trees.len() / base.len();
+    let best = if params.patience > 0 { smallest(&curve).unwrap_or(n_rounds) } else { n_rounds };
+    let grown = Arc::new(Course { trees, curve });
+    GbdtModel::new(params.clone(), train.spec.clone(), coders, base, grown, best)
+}
+
+/// What a fit grew before it stopped: the kept rounds and, with patience, some beyond the best one.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// Trees with their nodes' gains and leaves' covers, one per round and output.
+    pub(super) trees: Vec<(Tree, Vec<f64>, Vec<f64>)>,
+    /// Validation loss after each round; empty without validation rows.
+    pub(super) curve: Vec<f64>,
+}
+
+/// The number of rounds after which a validation curve is smallest, the fewest of equals; `None` of an empty one.
+pub(super) fn smallest(curve: &[f64]) -> Option<usize> {
+    (0..curve.len()).reduce(|best, i| if curve[i] < curve[best] { i } else { best }).map(|i| i + 1)
 }
 
 /// The rows of positive weight with their checked labels.
@@ -181,17 +183,12 @@ struct Boost<'a> {
     seed: u64,
 }
 
-/// Where the loop ended.
-struct Best {
-    rounds: usize,
-    loss: Option<f64>,
-}
-
 impl Boost<'_> {
-    fn rounds(&mut self, mut valid: Option<Validation>, run: &Run) -> Result<Best> {
+    /// Grows trees until patience ends or nothing can split; returns the validation loss after each round.
+    fn rounds(&mut self, mut valid: Option<Validation>, run: &Run) -> Result<Vec<f64>> {
         let params = self.params;
         let mut grower = Grower::new(self.matrix, self.kinds);
-        let mut best = Best { rounds: 0, loss: None };
+        let (mut curve, mut best) = (Vec::new(), (0, f64::INFINITY));
         let n_outputs = self.margins.len();
         run.progress.start(NAME, params.max_trees as u64);
         for round in 0..params.max_trees {
@@ -200,21 +197,21 @@ impl Boost<'_> {
                 break;
             }
             let Some(valid) = &mut valid else {
-                best.rounds = round + 1;
                 run.progress.update(round as u64 + 1, "");
                 continue;
             };
             let loss = valid.add(params, &self.trees[round * n_outputs..]);
-            if best.loss.is_none_or(|b| loss < b) || params.patience == 0 {
-                best = Best { rounds: round + 1, loss: Some(loss) };
+            curve.push(loss);
+            if loss < best.1 {
+                best = (round, loss);
             }
             run.progress.update(round as u64 + 1, &format!("validation loss {loss:.5}"));
-            if params.patience > 0 && round + 1 - best.rounds >= params.patience {
+            if params.patience > 0 && round - best.0 >= params.patience {
                 break;
             }
         }
         run.progress.finish();
-        Ok(best)
+        Ok(curve)
     }
 
     /// Grows a tree per output; false if none could split, so that no later round can either.

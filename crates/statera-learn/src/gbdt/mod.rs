@@ -186,17 +186,48 @@ impl Estimator for GbdtParams {
         Ok(Box::new(self.fit_model(train, valid, run)?))
     }
 
-    /// The mean number of rounds of the fold models, times k/(k - 1) for the rows that k folds had fewer, rounded up.
-    fn refit(&self, folds: &[Box<dyn Model>]) -> Box<dyn Estimator> {
-        let rounds: Vec<usize> =
-            folds.iter().filter_map(|m| m.as_any().downcast_ref::<GbdtModel>()).map(GbdtModel::n_rounds).collect();
+    /// Stops every fold where the *other* folds' validation losses, averaged, were smallest: a fold that chose its own
+    /// number of rounds would be judged on the rows that chose it, and look better than it is.
+    fn settle(&self, folds: Vec<Box<dyn Model>>) -> Result<Vec<Box<dyn Model>>> {
+        let models: Vec<&GbdtModel> = folds.iter().filter_map(|m| m.as_any().downcast_ref()).collect();
+        let curves: Vec<&[f64]> = models.iter().map(|m| m.course.curve.as_slice()).collect();
+        if self.patience == 0 || models.len() != folds.len() || curves.len() < 2 || curves.iter().any(|c| c.is_empty())
+        {
+            return Ok(folds);
+        }
+        let settled = models.iter().enumerate().map(|(fold, model)| {
+            let others: Vec<&[f64]> = (0..curves.len()).filter(|&i| i != fold).map(|i| curves[i]).collect();
+            let model: Box<dyn Model> = Box::new(model.with_rounds(best_on_average(&others))?);
+            Ok(model)
+        });
+        settled.collect()
+    }
+
+    /// As many rounds as the fold models have, more for the rows that they had fewer. Folds of equal size count equally and
+    /// each had (k - 1)/k of the rows; of expanding windows only the last counts, which had k/(k + 1) of them.
+    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
+        let models: Vec<&GbdtModel> = folds.iter().filter_map(|m| m.as_any().downcast_ref()).collect();
         let mut params = self.clone();
-        if let k @ 1.. = rounds.len() {
-            let more = if self.patience > 0 && k > 1 { k as f64 / (k as f64 - 1.0) } else { 1.0 };
-            let mean = rounds.iter().sum::<usize>() as f64 / k as f64;
-            params.max_trees = ((mean * more).ceil() as usize).max(1);
+        if let Some(last) = models.last() {
+            let k = models.len() as f64;
+            let largest = models.iter().map(|m| m.n_train()).fold(0.0, f64::max);
+            let is_expanding = models.iter().any(|m| m.n_train() < 0.7 * largest);
+            let (rounds, more) = match is_expanding {
+                true => (last.n_rounds() as f64, (k + 1.0) / k),
+                false => (models.iter().map(|m| m.n_rounds() as f64).sum::<f64>() / k, k / (k - 1.0).max(1.0)),
+            };
+            let more = if self.patience > 0 { more } else { 1.0 };
+            params.max_trees = ((rounds * more).ceil() as usize).max(1);
             params.patience = 0;
         }
         Box::new(params)
     }
+}
+
+/// The number of rounds at which the mean of curves is smallest; a curve that ended goes on with its last value.
+fn best_on_average(curves: &[&[f64]]) -> usize {
+    let longest = curves.iter().map(|c| c.len()).max().unwrap_or(0);
+    let at = |curve: &&[f64], round: usize| curve[round.min(curve.len() - 1)];
+    let mean: Vec<f64> = (0..longest).map(|round| curves.iter().map(|c| at(c, round)).sum::<f64>()).collect();
+    fit::smallest(&mean).unwrap_or(1)
 }

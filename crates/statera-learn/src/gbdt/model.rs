@@ -1,6 +1,7 @@
 //! The fitted model: scoring, saving, loading.
 
 use super::bin::cells;
+use super::fit::Course;
 use super::shap::Paths;
 use super::{GbdtParams, NAME};
 use rayon::prelude::*;
@@ -23,11 +24,51 @@ pub struct GbdtModel {
     pub(super) covers: Vec<Vec<f64>>,
     /// Loss on the validation rows at the last round.
     pub(super) valid_loss: Option<f64>,
+    /// All that the fit grew, so that another number of rounds can be kept; empty in a loaded model.
+    pub(super) course: Arc<Course>,
     /// What attribution needs, made when first asked for.
     pub(super) paths: OnceLock<Paths>,
 }
 
 impl GbdtModel {
+    /// The model of the first `rounds` rounds of a fit.
+    pub(super) fn new(
+        params: GbdtParams,
+        spec: Arc<FrameSpec>,
+        coders: Vec<Coder>,
+        base: Vec<f64>,
+        course: Arc<Course>,
+        rounds: usize,
+    ) -> Result<GbdtModel> {
+        let (mut trees, mut gains, mut covers) = (Vec::new(), Vec::new(), Vec::new());
+        for (tree, gain, cover) in course.trees.iter().take(rounds * base.len()).cloned() {
+            trees.push(tree);
+            gains.push(gain);
+            covers.push(cover);
+        }
+        let forest = Forest::new(coders, base, trees).map_err(|e| Error::data(format!("{NAME}: {e}")))?;
+        let valid_loss = rounds.checked_sub(1).and_then(|last| course.curve.get(last).copied());
+        Ok(GbdtModel { params, spec, forest, gains, covers, valid_loss, course, paths: OnceLock::new() })
+    }
+
+    /// The same fit with its first `rounds` rounds, or all that it has if they are fewer.
+    ///
+    /// # Errors
+    /// If the model was loaded: a bundle keeps no more than is used.
+    pub fn with_rounds(&self, rounds: usize) -> Result<GbdtModel> {
+        if self.course.trees.is_empty() {
+            return Err(Error::request(format!("{NAME}: a loaded model cannot be cut to {rounds} rounds")));
+        }
+        let (coders, base) = (self.forest.coders().to_vec(), self.forest.base().to_vec());
+        let rounds = rounds.clamp(1, self.course.trees.len() / base.len());
+        GbdtModel::new(self.params.clone(), self.spec.clone(), coders, base, self.course.clone(), rounds)
+    }
+
+    /// Training rows by weight, as far as they were drawn for the first tree.
+    pub(super) fn n_train(&self) -> f64 {
+        self.covers.first().map_or(0.0, |covers| covers.iter().sum())
+    }
+
     /// The settings it was fitted with.
     pub fn params(&self) -> &GbdtParams {
         &self.params
@@ -245,6 +286,7 @@ fn load_model(parts: &Parts) -> Result<GbdtModel> {
         gains,
         covers,
         valid_loss,
+        course: Arc::default(),
         paths: OnceLock::new(),
     })
 }

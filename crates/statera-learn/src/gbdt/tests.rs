@@ -252,7 +252,7 @@ fn stops_early_and_refits_with_the_mean_number_of_rounds() {
     let (one, two) = (fold(1), fold(2));
     assert!(one.n_rounds() < 200 && one.valid_loss().is_some_and(|loss| loss < 0.6));
     let rounds = ((one.n_rounds() + two.n_rounds()) as f64).ceil() as usize;
-    let refit = params.refit(&[Box::new(one) as Box<dyn Model>, Box::new(two)]);
+    let refit = params.refit(&[&one as &dyn Model, &two]);
     let model = refit.fit(&train, &Frame::default(), &Run::new(1, 1)).expect("the fit succeeds");
     // Two folds: a mean of (a + b) / 2, times 2 / (2 - 1).
     assert_eq!(model.describe()[0], ("rounds".to_owned(), rounds.to_string()));
@@ -448,4 +448,41 @@ fn frames_of_other_features_are_refused() {
         |f| Arc::make_mut(&mut f.spec).features[0].name = "z".into(),
         "boosting: feature 0 is «z», the model needs «a»",
     );
+}
+
+#[test]
+fn a_fold_is_stopped_by_the_other_folds() {
+    let params = GbdtParams { max_trees: 400, patience: 10, learning_rate: 0.2, ..GbdtParams::default() };
+    let fold = |seed: u64| {
+        let (train, valid) = (sample(900, 60 + seed), sample(300, 70 + seed));
+        params.fit_model(&train, &valid, &Run::new(seed, 1)).expect("the fit succeeds")
+    };
+    let own: Vec<usize> = (0..3).map(|seed| fold(seed).n_rounds()).collect();
+    let curves: Vec<Vec<f64>> = (0..3).map(|seed| fold(seed).course.curve.clone()).collect();
+    let models = (0..3).map(|seed| Box::new(fold(seed)) as Box<dyn Model>).collect();
+    let settled = params.settle(models).expect("they were just fitted");
+    for (i, model) in settled.iter().enumerate() {
+        let model = model.as_any().downcast_ref::<GbdtModel>().expect("the family stays");
+        // By hand: the smallest sum of the other two curves, whose ends go on.
+        let (a, b) = (&curves[(i + 1) % 3], &curves[(i + 2) % 3]);
+        let sum = |r: usize| a.get(r).unwrap_or(&a[a.len() - 1]) + b.get(r).unwrap_or(&b[b.len() - 1]);
+        let best = (0..a.len().max(b.len())).min_by(|&r, &s| sum(r).total_cmp(&sum(s))).expect("there are rounds") + 1;
+        assert_eq!(model.n_rounds(), best.min(curves[i].len()));
+        assert_eq!(model.valid_loss(), Some(curves[i][model.n_rounds() - 1]));
+        // What is cut is the same fit: its first trees are those of the whole.
+        assert_eq!(model.forest().trees()[..], fold(i as u64).with_rounds(best).unwrap().forest().trees()[..]);
+    }
+    assert!(settled.iter().zip(&own).any(|(m, own)| m.describe()[0].1 != own.to_string()), "{own:?}");
+}
+
+#[test]
+fn a_refit_after_expanding_windows_takes_the_rounds_of_the_last() {
+    let params = GbdtParams { max_trees: 500, patience: 10, learning_rate: 0.2, ..GbdtParams::default() };
+    let fold =
+        |n: usize| params.fit_model(&sample(n, 80), &sample(400, 81), &Run::new(1, 1)).expect("the fit succeeds");
+    let (small, large) = (fold(300), fold(1_500));
+    let rounds = (large.n_rounds() as f64 * 3.0 / 2.0).ceil();
+    let refit = params.refit(&[&small as &dyn Model, &large]);
+    let model = refit.fit(&sample(400, 82), &Frame::default(), &Run::new(1, 1)).expect("the fit succeeds");
+    assert_eq!(model.describe()[0].1, rounds.to_string());
 }

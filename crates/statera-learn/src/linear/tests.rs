@@ -330,7 +330,11 @@ fn the_strength_is_chosen_on_validation_rows() {
 
     let folds: Vec<Box<dyn Model>> =
         [0.3, 100.0, 3.0, 3.0, 1.0].map(|l2| Box::new(fit(&params(Task::Binary, l2), &train)) as Box<dyn Model>).into();
-    let refitted = LinearParams::default().refit(&folds).fit(&train, &Frame::default(), &Run::new(1, 1));
+    let refitted = LinearParams::default().refit(&folds.iter().map(|m| &**m).collect::<Vec<_>>()).fit(
+        &train,
+        &Frame::default(),
+        &Run::new(1, 1),
+    );
     let refitted = refitted.expect("the refit succeeds");
     assert_eq!(refitted.as_any().downcast_ref::<LinearModel>().map(LinearModel::l2), Some(3.0));
 }

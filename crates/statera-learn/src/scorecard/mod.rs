@@ -118,7 +118,7 @@ impl Estimator for ScorecardParams {
         Ok(Box::new(self.fit_card(train, run)?))
     }
 
-    fn refit(&self, _folds: &[Box<dyn Model>]) -> Box<dyn Estimator> {
+    fn refit(&self, _folds: &[&dyn Model]) -> Box<dyn Estimator> {
         Box::new(self.clone())
     }
 }

@@ -20,7 +20,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Version of the bundle's format that is written. Readers accept it and the ones before it.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// 2 names the family and weight of each member in `model.json`; in 1 all are of the manifest's family and weigh the same.
+pub const FORMAT_VERSION: u32 = 2;
 /// Golden rows in a bundle.
 pub const N_GOLDEN: usize = 64;
 /// Background rows in a bundle.
@@ -61,6 +63,12 @@ pub struct PartDigest {
 #[serde(deny_unknown_fields)]
 struct ModelFile {
     family: String,
+    /// Family of each member; empty in format 1.
+    #[serde(default)]
+    families: Vec<String>,
+    /// Weight of each member; empty in format 1.
+    #[serde(default)]
+    weights: Vec<u32>,
     members: Vec<Value>,
 }
 
@@ -132,18 +140,22 @@ impl Bundle {
 
     /// The model's text files that people edit, by name.
     pub fn files(&self) -> BTreeMap<String, String> {
-        self.scorer.members()[0].model.save().files
+        self.scorer.members().iter().flat_map(|m| m.model.save().files).collect()
     }
 
     fn parts(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let scorer = &self.scorer;
         let saved: Vec<Parts> = scorer.members().iter().map(|m| m.model.save()).collect();
         let mut parts = BTreeMap::new();
-        let model =
-            ModelFile { family: self.manifest.family.clone(), members: saved.iter().map(|p| p.json.clone()).collect() };
+        let model = ModelFile {
+            family: self.manifest.family.clone(),
+            families: scorer.members().iter().map(|m| m.family.into()).collect(),
+            weights: scorer.members().iter().map(|m| m.weight).collect(),
+            members: saved.iter().map(|p| p.json.clone()).collect(),
+        };
         parts.insert("model.json".into(), codec::json(&model)?);
         parts.insert("weights.safetensors".into(), codec::tensors(&saved)?);
-        for (name, text) in saved.into_iter().next().map(|p| p.files).unwrap_or_default() {
+        for (name, text) in saved.into_iter().flat_map(|p| p.files) {
             parts.insert(name, text.into_bytes());
         }
         parts.insert("preparer.json".into(), codec::json(&preparer_file(scorer.members())?)?);
@@ -167,20 +179,20 @@ impl Bundle {
         let part =
             |name: &str| parts.get(name).map(Vec::as_slice).ok_or_else(|| Error::damaged(format!("{name} is missing")));
         let model: ModelFile = codec::parse("model.json", part("model.json")?)?;
-        let family = models::MODELS.iter().find(|m| m.name == model.family).ok_or_else(|| {
-            Error::damaged(format!("model.json: «{}» is not a model this program knows", model.family))
-        })?;
+        let families = member_families(&model)?;
         let mut tensors = codec::read_tensors(part("weights.safetensors")?, model.members.len())?;
         let preparers = read_preparers(part("preparer.json")?, model.members.len())?;
         let mut members = Vec::new();
-        for (i, (json, preparer)) in model.members.into_iter().zip(preparers).enumerate() {
+        for (i, (json, preparer)) in model.members.iter().cloned().zip(preparers).enumerate() {
             let files = BTreeMap::new();
             let mut saved = Parts { json, tensors: std::mem::take(&mut tensors[i]), files };
             for name in family_files(&manifest) {
                 let text = String::from_utf8(part(&name)?.to_vec());
                 saved.files.insert(name.clone(), text.map_err(|_| Error::damaged(format!("{name} is not UTF-8")))?);
             }
-            members.push(Member { preparer, model: (family.load)(&saved)? });
+            let weight = model.weights.get(i).copied().unwrap_or(1);
+            let loaded = Arc::from((families[i].load)(&saved)?);
+            members.push(Member { family: families[i].name, weight, preparer, model: loaded });
         }
         if members.is_empty() {
             return Err(Error::damaged("model.json: no members"));
@@ -197,6 +209,26 @@ impl Bundle {
             run,
         })
     }
+}
+
+/// The family of each member.
+fn member_families(model: &ModelFile) -> Result<Vec<&'static models::ModelFamily>> {
+    let n = model.members.len();
+    let names = if model.families.is_empty() { vec![model.family.clone(); n] } else { model.families.clone() };
+    if names.len() != n || !(model.weights.is_empty() || model.weights.len() == n) {
+        return Err(Error::damaged(format!(
+            "model.json: {} families and {} weights for {n} members",
+            names.len(),
+            model.weights.len()
+        )));
+    }
+    let find = |name: &String| {
+        models::MODELS
+            .iter()
+            .find(|m| m.name == name)
+            .ok_or_else(|| Error::damaged(format!("model.json: «{name}» is not a model this program knows")))
+    };
+    names.iter().map(find).collect()
 }
 
 /// The editable files among the parts: those with the ending `.toml`.

@@ -167,6 +167,19 @@ fn window(tokens: &mut Tokens) -> Result<Window> {
 }
 
 impl Window {
+    /// Reads `12 months` or `7 days`.
+    ///
+    /// # Errors
+    /// Anything else, by its position and what is allowed there.
+    pub fn parse(text: &str) -> Result<Window> {
+        let mut tokens = Tokens::new(text)?;
+        let window = window(&mut tokens)?;
+        if tokens.peek().is_some() {
+            tokens.end("the end")?;
+        }
+        Ok(window)
+    }
+
     /// The last instant of the window, in microseconds UTC.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The project file as it is written: the structs of the edge. [`super::Project`] is what comes out when they are checked.
 
-use super::settings::Sensitivity;
+use super::settings::{Prefer, Sensitivity};
 use serde::Deserialize;
 use statera_core::{Error, Kind, Result};
 use std::collections::BTreeMap;
@@ -123,6 +123,7 @@ pub(super) struct ColumnFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SplitFile {
+    pub label_delay: Option<String>,
     pub test_share: Option<f64>,
     pub folds: Option<usize>,
 }
@@ -134,14 +135,6 @@ pub(super) struct CandidatesFile {
     pub prefer: Prefer,
     pub seed: Option<u64>,
     pub winsorize: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Prefer {
-    #[default]
-    Best,
-    Simple,
 }
 
 #[derive(Debug, Default, Deserialize)]

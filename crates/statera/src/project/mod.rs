@@ -20,7 +20,7 @@ pub use assemble::{Assembled, JoinCount, Step};
 pub use definition::{Clause, Definition, Function, Value, Window};
 pub use file::NoRows;
 pub use rule::{Rule, Test};
-pub use settings::{Sensitivity, Settings};
+pub use settings::{Prefer, Sensitivity, Settings};
 pub use template::{TemplateColumn, guess_columns, template};
 pub use token::Comparison;
 
@@ -351,10 +351,11 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         protected: roles.protected.clone(),
         drop: roles.drop.clone(),
         tz: file.tz.clone(),
+        label_delay: file.split.label_delay.clone(),
         test_share: file.split.test_share.unwrap_or(standard.test_share),
         folds: file.split.folds.unwrap_or(standard.folds),
         models: file.candidates.models.clone(),
-        prefer_simple: file.candidates.prefer == file::Prefer::Simple,
+        prefer: file.candidates.prefer,
         seed: file.candidates.seed.unwrap_or(standard.seed),
         winsorize: file.candidates.winsorize,
         cutoff: file.policy.cutoff,

@@ -1,5 +1,6 @@
 //! What a training run is told, whether by a project file or by flags on the command line.
 
+use super::definition::Window;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role};
 use statera_data::Table;
@@ -17,6 +18,19 @@ pub enum Sensitivity {
     Personal,
     /// Health, origin, belief and the like (article 9 of the GDPR): refused as a feature.
     Special,
+}
+
+/// Which candidate is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prefer {
+    /// The best cross-fitted metric.
+    #[default]
+    Best,
+    /// The simplest within one standard error of the paired difference.
+    Simple,
+    /// The ensemble, where one was built; else the best.
+    Ensemble,
 }
 
 /// Everything `train` is told besides the table. Checked once, by [`Settings::check`]; nothing re-validates afterwards.
@@ -60,14 +74,17 @@ pub struct Settings {
     pub units: BTreeMap<String, String>,
     /// IANA zone of times that name none; `None` is UTC.
     pub tz: Option<String>,
+    /// How long after the observation the outcome is known, such as `12 months` or `7 days`: a row trains only for rows
+    /// that were observed after that. `None`: at once. Needs `time`.
+    pub label_delay: Option<String>,
     /// Share of the rows held back for the final test, 0 to 0.9; the latest ones where `time` is given.
     pub test_share: f64,
     /// Folds of the cross-fitting, 2 to 20.
     pub folds: usize,
     /// Candidates by name; empty: those marked fast. `["all"]`: every one.
     pub models: Vec<String>,
-    /// Use the simplest candidate within one standard error of the best, instead of the best.
-    pub prefer_simple: bool,
+    /// Which candidate is used.
+    pub prefer: Prefer,
     /// Every random draw derives from it.
     pub seed: u64,
     /// Cuts each number at this share from both ends, above 0 and below 0.5; `None`: not at all.
@@ -100,10 +117,11 @@ impl Default for Settings {
             sensitivity: BTreeMap::new(),
             units: BTreeMap::new(),
             tz: None,
+            label_delay: None,
             test_share: 0.2,
             folds: 5,
             models: Vec::new(),
-            prefer_simple: false,
+            prefer: Prefer::Best,
             seed: 1,
             winsorize: None,
             cutoff: None,
@@ -189,6 +207,12 @@ impl Settings {
                 (-1..=1).contains(&direction),
                 "1 (rising), -1 (falling) or 0 (free)",
             )?;
+        }
+        if let Some(delay) = &self.label_delay {
+            Window::parse(delay).map_err(|e| e.at("label_delay"))?;
+            if self.time.is_none() {
+                return Err(Error::request(format!("label_delay: «{delay}» has no meaning without time")));
+            }
         }
         if let Some(zone) = &self.tz {
             jiff::tz::TimeZone::get(zone).map_err(|_| {
@@ -353,6 +377,12 @@ mod tests {
         check(|s| s.time = Some("income".into()), "time: column «income» is of kind number; allowed is kind time");
         check(|s| s.test_share = 1.0, "test_share: 1 is not allowed; allowed is from 0 to 0.9");
         check(|s| s.test_share = f64::NAN, "test_share: NaN is not allowed");
+        check(
+            |s| s.label_delay = Some("12".into()),
+            "label_delay: «12», at the end: something is missing; allowed is days, or at most",
+        );
+        check(|s| s.label_delay = Some("12 weeks".into()), "«weeks» is not allowed; allowed is days, or at most 1200");
+        check(|s| (s.label_delay, s.time) = (Some("7 days".into()), None), "«7 days» has no meaning without time");
         check(|s| s.folds = 1, "folds: 1 is not allowed; allowed is from 2 to 20");
         check(|s| s.winsorize = Some(0.5), "winsorize: 0.5 is not allowed; allowed is above 0 and below 0.5");
         check(|s| s.cutoff = Some(0.0), "cutoff: 0 is not allowed");

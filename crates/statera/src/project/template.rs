@@ -157,10 +157,11 @@ const TAIL: &str = "
 [split]
 test_share = 0.2                    # held back for the final test; the latest rows where there is a date
 folds = 5
+# label_delay = \"12 months\"         # a row trains only for rows that were observed after its outcome was known
 
 [candidates]
 models = []                         # empty: the fast ones; [\"all\"]: every one
-prefer = \"best\"                     # or \"simple\": the simplest within one standard error of the best
+prefer = \"best\"                     # or \"simple\" (the simplest within one standard error of the best), \"ensemble\"
 seed = 1
 # winsorize = 0.01                  # cuts numbers at this share from both ends
 

@@ -89,7 +89,10 @@ fn errors_name_file_key_value_and_what_is_allowed() {
     refused(&file(BAD, "[split]\nfolds = 1"), "folds: 1 is not allowed; allowed is from 2 to 20");
     refused(&file(BAD, "[columns.x]\nkind = \"word\""), "unknown variant `word`, expected one of `number`");
     refused(&file(BAD, "[columns.x]\nmonotone = 3"), "monotone of column «x»: 3 is not allowed");
-    refused(&file(BAD, "[candidates]\nprefer = \"fast\""), "unknown variant `fast`, expected `best` or `simple`");
+    refused(
+        &file(BAD, "[candidates]\nprefer = \"fast\""),
+        "unknown variant `fast`, expected one of `best`, `simple`, `ensemble`",
+    );
     refused(&file(BAD, "[roles]\ntarget = \"worse\""), "roles.target: «worse» and outcome.target «bad» are different");
     refused(&file(BAD, "[roles]\npositive = 0"), "roles.positive: with [outcome] it is always 1");
     refused(&file(BAD, "[roles]\ndrop = [\"loan\"]"), "column «loan» has two roles, id and drop");
