@@ -187,7 +187,7 @@ pub struct Train {
     /// Column of row weights
     #[arg(long, value_name = "COL")]
     pub weight: Option<String>,
-    /// Column of money at stake, for figures in money
+    /// Column of money at stake, for figures in money. It is a feature too, unless --drop names it as well
     #[arg(long, value_name = "COL")]
     pub amount: Option<String>,
     /// Column of the bank's present score, to compare with

@@ -403,3 +403,94 @@ fn a_key_of_many_digits_is_written_exactly() {
     let scores = fs::read_to_string(dir.path().join("s.csv")).unwrap();
     assert!(scores.lines().nth(7).unwrap().starts_with("12345678901234567007,"), "{:?}", scores.lines().nth(7));
 }
+
+#[test]
+fn an_unwritable_place_is_refused_before_training() {
+    let dir = tempfile::tempdir().unwrap();
+    // A table that is not there: the place is looked at first.
+    let refused = |command: &[&str], out: &str, words: &[&str]| {
+        let flag = format!("--out={out}");
+        let output = statera(dir.path(), &[command, &[&flag]].concat());
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{out}: {stderr}");
+        for word in [&[out], words].concat() {
+            assert!(stderr.contains(word), "{out}: «{word}» is not in: {stderr}");
+        }
+    };
+    let train = ["train", "gone.csv", "--target=bad"];
+    fs::write(dir.path().join("letter.txt"), "dear").unwrap();
+    for out in ["no/such/m.statera", "no/such/m.zip"] {
+        refused(&train, out, &["there is no folder no/such; make it first"]);
+    }
+    refused(&train, "letter.txt/m.statera", &["letter.txt is a file, not a folder"]);
+    refused(&train, "letter.txt", &["exists"]);
+    refused(&[&train[..], &["--force"]].concat(), "letter.txt", &["is not a bundle"]);
+    refused(&train, "..", &["exists"]);
+    // A folder of the kernel, which not even root can write to.
+    if Path::new("/proc/self").exists() {
+        refused(&train, "/proc/m.statera", &["cannot be written"]);
+        refused(&["profile", "gone.csv"], "/proc/page.html", &["cannot be written"]);
+        refused(&["init", "gone.csv"], "/proc/project.toml", &["cannot be written"]);
+    }
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["letter.txt"]);
+}
+
+#[test]
+fn what_a_killed_run_left_is_cleaned_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = |dir: &Path| {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    fs::write(dir.path().join("loans.csv"), loans(600)).unwrap();
+    assert!(statera(dir.path(), &TRAIN).status.success());
+    let bundle = dir.path().join("m.statera");
+    let leave = |name: &str, files: &[&str]| {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        files.iter().for_each(|file| fs::write(dir.path().join(name).join(file), "half").unwrap());
+    };
+    leave(".m.statera.partial", &["model.json"]);
+    leave(".m.statera.old", &["manifest.json"]);
+    assert!(statera(dir.path(), &[&TRAIN[..], &["--force"]].concat()).status.success());
+    assert_eq!(names(dir.path()), ["loans.csv", "m.statera"]);
+    // Killed between two renames: what was to be replaced has its name again, and is not replaced without being asked.
+    fs::rename(&bundle, dir.path().join(".m.statera.old")).unwrap();
+    leave(".m.statera.partial", &["model.json"]);
+    let again = statera(dir.path(), &TRAIN);
+    assert_eq!(again.status.code(), Some(2), "{}", text(&again.stderr));
+    assert!(statera(dir.path(), &["score", "m.statera", "loans.csv", "--out=s.csv"]).status.success());
+    fs::remove_file(dir.path().join("s.csv")).unwrap();
+    assert!(statera(dir.path(), &[&TRAIN[..], &["--force"]].concat()).status.success());
+    assert_eq!(names(dir.path()), ["loans.csv", "m.statera"]);
+
+    leave("bank", &[]);
+    leave("bank/.statera-sample-1", &["applications.csv", "truth.csv"]);
+    leave("bank/.statera-sample-2", &[]);
+    fs::write(dir.path().join("bank/.project.toml.partial"), "half").unwrap();
+    let sample = statera(dir.path(), &["sample", "bank", "--rows=300"]);
+    assert!(sample.status.success(), "{}", text(&sample.stderr));
+    fs::remove_file(dir.path().join("bank/project.toml")).unwrap();
+    let init = statera(dir.path(), &["init", "bank/applications.csv", "--out=bank/project.toml"]);
+    assert!(init.status.success(), "{}", text(&init.stderr));
+    let left = names(&dir.path().join("bank"));
+    assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
+}
+
+#[test]
+fn a_direction_needs_a_risk() {
+    for model in ["logistic", "scorecard", "boosting"] {
+        let models = format!("--models={model}");
+        let (code, stderr, _) = train_replacing(
+            loans(600).as_bytes(),
+            &["--target=region", &models],
+            &["--id=loan", "--monotone=income=-"],
+        );
+        assert_eq!(code, 2, "{model}: {stderr}");
+        // The scorecard does not predict three classes at all, which is said first or last; either is clear.
+        assert!(stderr.contains("«income» cannot have a direction"), "{model}: {stderr}");
+        assert!(stderr.contains("«region» has 3 classes"), "{model}: {stderr}");
+    }
+}

@@ -71,6 +71,33 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     partial.publish(|partial| fs::rename(partial, path).map_err(place))
 }
 
+/// Refuses a place where no file or folder can be made, before long work that would be lost; what a run that was killed
+/// has left there is removed.
+///
+/// # Errors
+/// A folder that is not there, a file in its place, a folder that cannot be written; the message names `path`.
+pub fn check_place(path: &Path) -> Result<()> {
+    let refused = |why: String| Err(Error::request(format!("{} cannot be written: {why}", path.display())));
+    if path.file_name().is_none() {
+        return refused("it does not end in a name".into());
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        match fs::metadata(folder) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return refused(format!("{} is a file, not a folder", folder.display())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return refused(format!("there is no folder {}; make it first", folder.display()));
+            }
+            Err(e) => return refused(format!("{}: {e}", folder.display())),
+        }
+    }
+    let probe = Partial::of(path);
+    match remove(probe.path()).and_then(|()| fs::create_dir(probe.path())) {
+        Ok(()) => Ok(()),
+        Err(e) => refused(e.to_string()),
+    }
+}
+
 /// A hidden name in the same folder, so that a rename stays on one disk.
 pub(crate) fn beside(path: &Path, what: &str) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

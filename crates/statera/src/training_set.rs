@@ -79,6 +79,7 @@ impl TrainingSet {
         refuse_empty(&batch, &features)?;
         refuse_personal_data(&batch, &features, &mut notes)?;
         let (task, classes, target) = target_of(&batch, &columns, settings)?;
+        refuse_directions(task, settings)?;
         let numbers = |role: &Option<String>, what: &str| -> Result<Option<Vec<f64>>> {
             role.as_ref().map(|name| complete_numbers(&batch, name, what)).transpose()
         };
@@ -295,6 +296,19 @@ fn iso(micros: i64) -> String {
         Ok(instant) if micros % 86_400_000_000 == 0 => instant.strftime("%Y-%m-%d").to_string(),
         Ok(instant) => instant.to_string(),
         Err(_) => micros.to_string(),
+    }
+}
+
+/// Of more than two classes none is the risk that could rise with a number.
+fn refuse_directions(task: Task, settings: &Settings) -> Result<()> {
+    let Task::Classes(k) = task else { return Ok(()) };
+    match settings.monotone.iter().find(|(_, direction)| **direction != 0) {
+        Some((column, _)) => Err(Error::request(format!(
+            "monotone: column «{column}» cannot have a direction, because the target «{}» has {k} classes; allowed is a \
+             target with two values or a number",
+            settings.target
+        ))),
+        None => Ok(()),
     }
 }
 

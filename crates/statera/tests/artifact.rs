@@ -17,7 +17,6 @@
 
 use statera::bundle::{Bundle, FORMAT_VERSION};
 use statera::models::MODELS;
-use statera_core::Run;
 use statera_data::source::{self, ReadOptions};
 use std::fs;
 use std::path::Path;

@@ -3,7 +3,7 @@
 mod common;
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
-use common::{of_batch, settings, table};
+use common::{of_batch, settings, table, table_for};
 use statera::bundle::Bundle;
 use statera::models::{MODELS, ModelFamily};
 use statera::pipeline::{self, Trained};
@@ -23,24 +23,11 @@ fn cases() -> Vec<(&'static ModelFamily, &'static str)> {
     MODELS.iter().flat_map(|m| tasks.iter().filter(|(t, _)| (m.does)(*t)).map(move |(_, c)| (m, *c))).collect()
 }
 
-/// Rows whose region is one of three, where the region is the target.
-fn rows_for(target: &str, n: usize) -> Table {
-    let table = table(n, 5);
-    if target != "region" {
-        return table;
-    }
-    let batch = &table.batches[0];
-    let region = batch.column_by_name("region").unwrap().as_any().downcast_ref::<StringArray>().unwrap();
-    let known = |r: &usize| matches!(region.iter().nth(*r).flatten(), Some("north" | "south" | "east"));
-    let rows = UInt64Array::from_iter_values((0..n).filter(known).map(|r| r as u64));
-    of_batch(arrow_select::take::take_record_batch(batch, &rows).unwrap())
-}
-
 #[test]
 fn every_model_learns_and_returns_through_its_bundle_to_the_same_bytes() {
     for (family, target) in cases() {
         let name = format!("{} for {target}", family.name);
-        let table = rows_for(target, 1500);
+        let table = table_for(target, 1500);
         let batch = table.batches[0].clone();
         let mut trained = train(table, &settings(target, family.name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let dir = tempfile::tempdir().unwrap();
@@ -61,7 +48,7 @@ fn every_model_learns_and_returns_through_its_bundle_to_the_same_bytes() {
 fn every_model_survives_what_training_did_not_have() {
     for (family, target) in cases() {
         let name = format!("{} for {target}", family.name);
-        let trained = train(rows_for(target, 1500), &settings(target, family.name)).unwrap();
+        let trained = train(table_for(target, 1500), &settings(target, family.name)).unwrap();
         let all = table(50, 8).batches[0].clone();
         let mut columns: Vec<(String, ArrayRef)> = Vec::new();
         for field in all.schema().fields() {
@@ -81,7 +68,7 @@ fn every_model_survives_what_training_did_not_have() {
 #[test]
 fn every_model_refuses_a_table_without_its_columns() {
     for (family, target) in cases() {
-        let trained = train(rows_for(target, 1500), &settings(target, family.name)).unwrap();
+        let trained = train(table_for(target, 1500), &settings(target, family.name)).unwrap();
         let all = table(10, 8).batches[0].clone();
         let keep: Vec<usize> =
             all.schema().fields().iter().enumerate().filter(|(_, f)| f.name() != "debt").map(|(i, _)| i).collect();
@@ -94,7 +81,7 @@ fn every_model_refuses_a_table_without_its_columns() {
 fn every_attribution_sums_to_the_margin() {
     for (family, target) in cases() {
         let name = format!("{} for {target}", family.name);
-        let table = rows_for(target, 1500);
+        let table = table_for(target, 1500);
         let batch = table.batches[0].slice(0, 300);
         let trained = train(table, &settings(target, family.name)).unwrap();
         let scored = trained.bundle.scorer.score(&batch).unwrap();
@@ -118,7 +105,7 @@ fn training_is_the_same_bytes_for_a_seed_and_any_threads() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let run = Run::new(seed, threads);
-                let table = rows_for(target, 1500);
+                let table = table_for(target, 1500);
                 let mut trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &run).unwrap();
                 let dir = tempfile::tempdir().unwrap();
                 trained.bundle.write(&dir.path().join("a.statera"), false, &run).unwrap();
@@ -137,7 +124,7 @@ fn a_row_of_weight_zero_is_no_row() {
     for (family, target) in cases() {
         let settings = Settings { weight: Some("weight".into()), ..settings(target, family.name) };
         let settings = Settings { drop: settings.drop.into_iter().filter(|c| c != "weight").collect(), ..settings };
-        let whole = rows_for(target, 1500).batches[0].clone();
+        let whole = table_for(target, 1500).batches[0].clone();
         let at = whole.schema().index_of("weight").unwrap();
         let weights: Vec<f64> =
             (0..whole.num_rows()).map(|r| if r % 5 == 0 { 0.0 } else { 1.0 + (r % 2) as f64 }).collect();

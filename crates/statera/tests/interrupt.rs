@@ -59,6 +59,7 @@ fn training_that_is_interrupted_leaves_nothing() {
         }
         let error = written.expect_err("interrupted before the end");
         assert!(error.is_cancelled(), "{error}");
+        assert_eq!(error.to_string(), "interrupted; nothing was written");
         assert!(names_in(dir.path()).is_empty(), "at {at}: {:?}", names_in(dir.path()));
         stopped += 1;
     }
@@ -101,6 +102,9 @@ fn scoring_that_is_interrupted_continues_to_the_same_file() {
         }
         if let Err(error) = first {
             assert!(error.is_cancelled(), "{error}");
+            let (after, advice) =
+                (error.to_string(), "the same command, without --start-over, continues after the rows");
+            assert!(after.starts_with("interrupted after ") && after.contains(advice), "{after}");
             assert!(!dir.path().join("parts.csv").exists(), "at {at}: an unfinished file has the final name");
             let summary = score("parts.csv", &run).unwrap();
             continued += usize::from(summary.n_done_before > 0);

@@ -7,6 +7,9 @@ use statera_core::Run;
 use statera_data::profile::{LoanColumns, Profile, ProfileOptions};
 
 pub fn run(args: &Args, console: &Console, run: &Run) -> anyhow::Result<()> {
+    if let Some(path) = &args.out {
+        statera::file::check_place(path)?;
+    }
     let (table, _) = reading::table(&args.data, &reading::options(&args.reading)?, run)?;
     let loans = match (&args.loan, &args.period, &args.days_past_due) {
         (Some(loan), Some(period), Some(days)) => Some(LoanColumns {

@@ -4,6 +4,7 @@ use super::reading;
 use crate::args::{Prefer, Train};
 use crate::console::{Console, count, figure, seconds};
 use serde_json::json;
+use statera::bundle::Bundle;
 use statera::ensemble;
 use statera::facts::Facts;
 use statera::leaderboard::{BASELINE, Entry};
@@ -17,7 +18,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
-    refuse_existing(&args.out, args.force)?;
+    // Said before the work, not after it.
+    Bundle::check_place(&args.out, args.force)?;
     let bins = args.bins.as_ref().map(|path| read_text(path)).transpose()?;
     let (table, settings, formats) =
         if args.data.ends_with(".toml") { from_project(args, console, run)? } else { from_table(args, run)? };
@@ -35,17 +37,6 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     print(&trained, console);
     console.line(format!("\nThe bundle is {}; next:", args.out.display()));
     console.line(format!("  statera score {} NEW.csv --out scores.csv", args.out.display()));
-    Ok(())
-}
-
-/// Says so before the work, not after it.
-fn refuse_existing(out: &Path, force: bool) -> Result<()> {
-    if out.exists() && !force {
-        return Err(Error::request(format!(
-            "{} exists; a bundle is never changed in place: name another one, or replace it with --force",
-            out.display()
-        )));
-    }
     Ok(())
 }
 

@@ -28,7 +28,8 @@ const N_JUDGED: usize = 100_000;
 /// A column that is not in the batch, or of a physical type that a [`Table`] does not have.
 pub fn leak_suspects(batch: &RecordBatch, columns: &[ColumnInfo], is_event: &[f64]) -> Result<Vec<(String, f64)>> {
     let every = batch.num_rows().div_ceil(N_JUDGED).max(1) as u64;
-    let rows: Vec<u64> = (0..batch.num_rows() as u64).filter(|&row| super::hash::fold(row, 1) % every == 0).collect();
+    let rows: Vec<u64> =
+        (0..batch.num_rows() as u64).filter(|&row| super::hash::fold(row, 1).is_multiple_of(every)).collect();
     let classes: Vec<u8> =
         rows.iter().map(|&row| if is_event[row as usize] == 1.0 { POSITIVE } else { NEGATIVE }).collect();
     let rows = (every > 1).then(|| UInt64Array::from(rows));

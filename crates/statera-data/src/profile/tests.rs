@@ -1,5 +1,7 @@
 use super::*;
 use crate::ColumnInfo;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{
     ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
@@ -638,6 +640,13 @@ fn taiwan_agrees_with_pandas() {
     let profile = of(&t, &with_target("class"));
     println!("taiwan: 30,000 × 25 profiled in {:.3} s", start.elapsed().as_secs_f64());
     show(&profile, "taiwan");
+    let batch = arrow_select::concat::concat_batches(&t.batches[0].schema(), &t.batches).expect("one schema");
+    let class = batch.column_by_name("class").expect("the target").as_primitive::<Int64Type>();
+    let is_event: Vec<f64> = class.values().iter().map(|&y| y as f64).collect();
+    let features: Vec<_> = t.columns.iter().filter(|c| c.name != "class").cloned().collect();
+    let start = std::time::Instant::now();
+    assert_eq!(leak_suspects(&batch, &features, &is_event).expect("judges"), []);
+    println!("taiwan: searched for leaks in {:.3} s", start.elapsed().as_secs_f64());
     // numpy 2 and pandas: quantile, mean, std, nunique; scikit-learn: roc_auc_score.
     let s = number_of(&profile, "BILL_AMT1");
     assert_close(

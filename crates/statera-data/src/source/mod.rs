@@ -124,6 +124,22 @@ pub fn label(address: &str) -> String {
     format!("{scheme}://{place}")
 }
 
+/// An address without its user's password, so that it can be kept in a file; everything else stays.
+pub fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_string() };
+    let (base, parameters) = rest.split_once('?').map_or((rest, None), |(base, parameters)| (base, Some(parameters)));
+    // The password may hold an @; the host begins after the last one.
+    let base = match base.rsplit_once('@') {
+        Some((user, place)) => format!("{}@{place}", user.split(':').next().unwrap_or_default()),
+        None => base.to_string(),
+    };
+    let is_kept = |parameter: &&str| !parameter.starts_with("password=");
+    match parameters.map(|p| p.split('&').filter(is_kept).collect::<Vec<_>>().join("&")).filter(|p| !p.is_empty()) {
+        Some(parameters) => format!("{scheme}://{base}?{parameters}"),
+        None => format!("{scheme}://{base}"),
+    }
+}
+
 /// The files that an address names: one, those of a pattern, or none for standard input and databases.
 pub fn files_of(address: &str) -> Vec<std::path::PathBuf> {
     if address == "-" || address.contains("://") {

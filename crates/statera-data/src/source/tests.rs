@@ -308,3 +308,12 @@ fn reads_the_real_sets() {
     assert_eq!(kinds("sp500_stocks_5yr/all_stocks_5yr.csv.gz"), (619_040, [5, 1, 1, 0, 0]));
     assert_eq!(kinds("banking77/train.csv"), (10_003, [0, 1, 0, 1, 0]));
 }
+
+#[test]
+fn a_kept_address_has_no_password() {
+    let check = |address: &str, expected: &str| assert_eq!(without_password(address), expected);
+    check("loans.csv", "loans.csv");
+    check("postgres://ann:se@cret@db:6432/loans?query=SELECT%201", "postgres://ann@db:6432/loans?query=SELECT%201");
+    check("postgres://ann@db/loans?password=secret&table=a", "postgres://ann@db/loans?table=a");
+    check("postgres://db/loans?password=secret", "postgres://db/loans");
+}

@@ -13,6 +13,7 @@
 mod bin;
 mod fit;
 mod grow;
+mod lightgbm;
 mod model;
 mod objective;
 mod shap;

@@ -1,6 +1,6 @@
 //! Parts on disk: a folder or one zip file.
 
-use crate::file::{Partial, beside, remove, write_synced};
+use crate::file::{Partial, beside, check_place, remove, write_synced};
 use statera_core::{Error, Result, Run};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,21 +18,9 @@ fn is_zip(path: &Path) -> bool {
 
 /// Writes all parts beside `path` and renames; on failure or interruption nothing stays.
 pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run: &Run) -> Result<()> {
+    check(path, replace)?;
     let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
-    if path.exists() && !replace {
-        return Err(Error::request(format!(
-            "{} exists; a bundle is never changed in place: name another one, or replace it with --force",
-            path.display()
-        )));
-    }
-    if path.exists() && !looks_like_bundle(path) {
-        return Err(Error::request(format!("{} exists and is not a bundle; it will not be replaced", path.display())));
-    }
-    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(place)?;
-    }
     let partial = Partial::of(path);
-    remove(partial.path()).map_err(place)?;
     if is_zip(path) {
         write_synced(partial.path(), &zipped(parts)?).map_err(place)?;
     } else {
@@ -56,6 +44,26 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
         }
         remove(&old).map_err(place)
     })
+}
+
+/// Refuses a place that a bundle cannot be written to, and cleans what a run that was killed has left there.
+pub fn check(path: &Path, replace: bool) -> Result<()> {
+    // Killed between two renames: the bundle that was to be replaced takes its name again.
+    let old = beside(path, "old");
+    if !path.exists() && looks_like_bundle(&old) {
+        let _ = fs::rename(&old, path);
+    }
+    if path.exists() && !replace {
+        return Err(Error::request(format!(
+            "{} exists; a bundle is never changed in place: name another one, or replace it with --force",
+            path.display()
+        )));
+    }
+    if path.exists() && !looks_like_bundle(path) {
+        return Err(Error::request(format!("{} exists and is not a bundle; it will not be replaced", path.display())));
+    }
+    check_place(path)?;
+    remove(&old).map_err(|e| Error::io(format!("{}: {e}", old.display())))
 }
 
 /// Only what an earlier run wrote may be replaced, never a folder of somebody's files.

@@ -104,7 +104,7 @@ impl Bundle {
     /// written beside its place and renamed.
     ///
     /// # Errors
-    /// `path` exists and `replace` is false; the disk is full or not writable.
+    /// `path` exists and `replace` is false; its folder does not exist; the disk is full or not writable.
     pub fn write(&mut self, path: &Path, replace: bool, run: &Run) -> Result<()> {
         let mut parts = self.parts()?;
         self.manifest.parts = parts
@@ -118,6 +118,15 @@ impl Bundle {
         parts.insert("run.json".into(), codec::json(&self.run)?);
         run.check()?;
         folder::write(path, &parts, replace, run)
+    }
+
+    /// Refuses a place that [`Bundle::write`] would refuse, before the work whose result it would be; what a run that was
+    /// killed has left there is cleaned.
+    ///
+    /// # Errors
+    /// As [`Bundle::write`].
+    pub fn check_place(path: &Path, replace: bool) -> Result<()> {
+        folder::check(path, replace)
     }
 
     /// Loads the bundle at `path`, checks every part and replays the golden rows.

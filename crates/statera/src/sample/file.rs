@@ -34,6 +34,9 @@ const TABLES: [(&str, &str); 4] = [
     (CUSTOMERS, "customer_id,snapshot_date,average_balance,overdraft_days\n"),
 ];
 
+/// Begins the hidden name of the folder in which a process writes.
+const WORK: &str = ".statera-sample-";
+
 /// The day the applications begin.
 const FIRST_DAY: Date = date(2022, 10, 1);
 
@@ -46,6 +49,18 @@ pub(super) struct Files {
     writers: Vec<BufWriter<File>>,
     /// ISO text of the days of the applications, so that the rows need no calendar.
     days: Vec<String>,
+}
+
+/// Removes the unfinished files of processes that were killed.
+fn remove_leftovers(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(WORK)) {
+        let is_alive = File::open(entry.path().join(APPLICATIONS)).is_ok_and(|file| file.try_lock().is_err());
+        if !is_alive {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 impl Files {
@@ -64,12 +79,16 @@ impl Files {
             }
         }
         fs::create_dir_all(dir).map_err(|e| at(e, dir))?;
-        let work = Partial::at(dir.join(format!(".statera-sample-{}", std::process::id())), made_dir);
+        remove_leftovers(dir);
+        let work = Partial::at(dir.join(format!("{WORK}{}", std::process::id())), made_dir);
         let mut files = Files { dir: dir.into(), work, writers: Vec::new(), days: Vec::new() };
         fs::create_dir(files.work.path()).map_err(|e| at(e, files.work.path()))?;
         for (name, header) in TABLES {
             let path = files.work.path().join(name);
-            let mut writer = BufWriter::with_capacity(1 << 20, File::create(&path).map_err(|e| at(e, &path))?);
+            let file = File::create(&path).map_err(|e| at(e, &path))?;
+            // Tells another process that this one lives; where a disk knows no locks, the folder is merely kept.
+            let _ = file.try_lock();
+            let mut writer = BufWriter::with_capacity(1 << 20, file);
             writer.write_all(header.as_bytes()).map_err(|e| at(e, &path))?;
             files.writers.push(writer);
         }

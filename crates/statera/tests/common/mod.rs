@@ -3,7 +3,9 @@
 
 #![allow(dead_code)]
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
 use statera::project::Settings;
 use statera_core::{Kind, Rng};
 use statera_data::{ColumnInfo, Table};
@@ -59,6 +61,19 @@ pub fn table(n: usize, seed: u64) -> Table {
         ("loss", Arc::new(Float64Array::from(loss))),
     ];
     of_batch(RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap())
+}
+
+/// [`table`], without the rows that have no place among three classes where `region` is the target.
+pub fn table_for(target: &str, n: usize) -> Table {
+    let table = table(n, 5);
+    if target != "region" {
+        return table;
+    }
+    let batch = &table.batches[0];
+    let region = batch.column_by_name("region").unwrap().as_any().downcast_ref::<StringArray>().unwrap();
+    let known = |r: &usize| matches!(region.iter().nth(*r).flatten(), Some("north" | "south" | "east"));
+    let rows = UInt64Array::from_iter_values((0..n).filter(known).map(|r| r as u64));
+    of_batch(arrow_select::take::take_record_batch(batch, &rows).unwrap())
 }
 
 /// A table of one batch with the kinds above.

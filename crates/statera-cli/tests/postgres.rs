@@ -1,0 +1,77 @@
+//! The command line beside a real PostgreSQL server: its password is in no message and in no part of a bundle.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+#[path = "../../statera-data/tests/server/mod.rs"]
+mod server;
+
+fn statera(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
+}
+
+/// Everything a command has said.
+fn said(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+/// The server's password is `se%cret`, in an address `se%25cret`.
+fn has_password(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|part| part == b"cret")
+}
+
+fn check_said(output: &Output, code: i32, words: &[&str]) {
+    let said = said(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "«{word}» is not in: {said}");
+    }
+    assert!(!has_password(said.as_bytes()), "a password is shown: {said}");
+}
+
+#[test]
+fn passwords_are_never_shown_or_kept() {
+    let Some(server) = server::Server::start() else { return };
+    server.sql(
+        "CREATE TABLE loans AS SELECT g AS loan, 900 + (g * 7919) % 3000 AS income, (g * 31) % 11 AS debt, \
+         CASE WHEN (g * 104729) % 1000 < CASE WHEN (g * 7919) % 3000 < 1100 THEN 350 ELSE 120 END THEN 1 ELSE 0 END AS bad \
+         FROM generate_series(1, 1500) g",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let loans = server.table("loans");
+    let train = |address: &str| {
+        statera(dir.path(), &["train", address, "--target=bad", "--id=loan", "--models=logistic", "--out=m.statera"])
+    };
+    check_said(&train(&server.source("SELECT no_such FROM loans")), 2, &["column \"no_such\" does not exist"]);
+    check_said(&train(&server.source("SELECT 1 / (bad - bad) AS bad FROM loans")), 1, &["division by zero"]);
+    check_said(&train(&loans.replace("se%25cret", "se%25cretly")), 1, &["password authentication failed"]);
+    check_said(&train(&loans.replace("bank:se%25cret@", "nobody:se%25cret@")), 1, &["check user, password"]);
+    check_said(&train(&loans.replace("/postgres?", "/nowhere?")), 1, &["database \"nowhere\" does not exist"]);
+    check_said(&train(&loans.replace("table=", "tabel=")), 2, &["a parameter that is not known"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a failed training has left something");
+
+    check_said(&train(&loans), 0, &["m.statera"]);
+    let mut names = Vec::new();
+    for part in fs::read_dir(dir.path().join("m.statera")).unwrap() {
+        let path = part.unwrap().path();
+        assert!(!has_password(&fs::read(&path).unwrap()), "a password is in {}", path.display());
+        names.push(path.file_name().unwrap().to_string_lossy().into_owned());
+    }
+    for name in ["run.json", "facts.json", "manifest.json"] {
+        assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
+    }
+    let scores = server.table("scores");
+    let score = ["score", "m.statera", &loans, "--out"];
+    check_said(&statera(dir.path(), &[&score[..], &[&scores]].concat()), 0, &["1,500 rows scored"]);
+    assert_eq!(server.sql("SELECT count(*) FROM scores").trim(), "1500");
+    check_said(&statera(dir.path(), &[&score[..], &[&scores, "--json"]].concat()), 0, &["n_rows"]);
+    check_said(&statera(dir.path(), &["evaluate", "m.statera", &loans]), 0, &["1,500 rows"]);
+    check_said(&statera(dir.path(), &["profile", &loans, "--out=page.html"]), 0, &["income"]);
+    assert!(!has_password(&fs::read(dir.path().join("page.html")).unwrap()), "a password is in the page");
+    check_said(&statera(dir.path(), &["init", &loans]), 0, &["the password was left out", "project.toml"]);
+    let project = fs::read_to_string(dir.path().join("project.toml")).unwrap();
+    assert!(project.contains("postgres://bank@127.0.0.1") && !has_password(project.as_bytes()), "{project}");
+}
