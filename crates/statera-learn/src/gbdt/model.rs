@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use statera_core::{
     Attributions, Background, Error, Frame, FrameSpec, Model, Parts, Result, Scores, Tensor, TensorData,
 };
-use statera_kernel::tree::{BLOCK_ROWS, Cells, Coder, Forest, Node, Tree};
+use statera_kernel::tree::{BLOCK_ROWS, Cells, Coder, Forest, Node, Scratch, Tree};
 use std::sync::{Arc, OnceLock};
 
 /// Boosted trees.
@@ -92,17 +92,18 @@ impl Model for GbdtModel {
         let columns = self.columns(frame)?;
         let n_outputs = self.forest.n_outputs();
         let mut margins = vec![0.0; frame.n_rows * n_outputs];
-        let score = |start: usize, out: &mut [f64]| {
+        let score = |scratch: &mut Scratch, start: usize, out: &mut [f64]| {
             let rows = start..start + out.len() / n_outputs;
             let columns: Vec<Cells> = columns.iter().map(|c| c.slice(rows.clone())).collect();
-            self.forest.score(&columns, out).map_err(|e| Error::request(format!("{NAME}: {e}")))
+            self.forest.score_with(scratch, &columns, out).map_err(|e| Error::request(format!("{NAME}: {e}")))
         };
-        // Several blocks to a task: each task has its own scratch.
+        // Several blocks to a task, and several tasks to a scratch.
         let task = 8 * BLOCK_ROWS;
         if frame.n_rows <= BLOCK_ROWS {
-            score(0, &mut margins)?;
+            score(&mut Scratch::default(), 0, &mut margins)?;
         } else {
-            margins.par_chunks_mut(task * n_outputs).enumerate().try_for_each(|(i, out)| score(i * task, out))?;
+            let tasks = margins.par_chunks_mut(task * n_outputs).enumerate();
+            tasks.try_for_each_init(Scratch::default, |scratch, (i, out)| score(scratch, i * task, out))?;
         }
         Ok(Scores { n_outputs, margins })
     }
