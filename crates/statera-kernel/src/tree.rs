@@ -1,11 +1,10 @@
 //! Scoring with decision trees: raw cells become byte codes, trees are evaluated on codes.
 //!
 //! A margin is `base + Σ leaf values` in tree order in f64, one addition per tree, so its bits are the same for a row
-//! alone or in any batch and at every CPU level: the levels differ in how a leaf is found (integers only), never in how
-//! leaves are added.
+//! alone or in any batch and at every CPU level: the levels differ in how a leaf is found (integers only), never in the
+//! sum. Where all partial sums are exact (`whole.rs`), any other way of adding gives these bits too.
 //!
-//! A tree is not walked. In the manner of QuickScorer (Lucchese et al., SIGIR 2015) all its nodes are tested, each for 64
-//! rows at once and without a branch or a gather; `layout.rs` tells how a row's leaf comes of it. Codes are made for scoring
+//! At the vector levels a tree is not walked: its tests are bits of 512 rows, see `layout.rs`. Codes are made for scoring
 //! with only those edges that some tree uses.
 
 use crate::dispatch::Level;
@@ -18,15 +17,18 @@ mod avx2;
 mod avx512;
 mod encode;
 mod layout;
+mod score;
+#[cfg(target_arch = "x86_64")]
+mod sliced;
+mod whole;
+
+pub use score::Scratch;
+pub use whole::round;
 
 /// Codes a column may have.
 pub const MAX_CODES: usize = 256;
 /// Rows that are encoded and scored together; more fill the first-level cache.
 pub const BLOCK_ROWS: usize = 1024;
-/// Rows whose leaves the vector levels find at once.
-const GROUP_ROWS: usize = 64;
-/// Rows that are walked at every level, as that is faster.
-const FEW_ROWS: usize = 8;
 /// Cells that are worth a grid of the edges.
 const MANY_CELLS: usize = 50_000;
 
@@ -263,7 +265,7 @@ impl Forest {
             Coder::Level { .. } => None,
         };
         let tables = compact_coders.iter().map(table).collect();
-        let layout = Layout::new(&compact_coders, &compact_trees, &slots, used.len());
+        let layout = Layout::new(&compact_coders, &base, &compact_trees, &used);
         Ok(Forest { coders, base, trees, compact_coders, tables, compact_trees, layout, used, slots })
     }
 
@@ -283,149 +285,6 @@ impl Forest {
     pub fn coders(&self) -> &[Coder] {
         &self.coders
     }
-
-    /// Adds the margins of the rows of `columns` (one per coder, of equal length) to `out`, row-major
-    /// `n_rows × n_outputs`; what `out` held is overwritten. Uses the widest level of the CPU.
-    ///
-    /// # Errors
-    /// A message if a column is absent, has another length or is of another kind than its coder.
-    ///
-    /// # Panics
-    /// If `out` has another length than `n_rows × n_outputs`.
-    pub fn score(&self, columns: &[Cells], out: &mut [f64]) -> Result<(), String> {
-        self.score_at(Level::active(), columns, out)
-    }
-
-    /// [`Forest::score`] at a level, for tests of the bits.
-    ///
-    /// # Errors
-    /// As [`Forest::score`], or if the CPU lacks the level.
-    ///
-    /// # Panics
-    /// As [`Forest::score`].
-    pub fn score_at(&self, level: Level, columns: &[Cells], out: &mut [f64]) -> Result<(), String> {
-        if level > Level::detected() {
-            return Err(format!("this CPU has no {level:?}"));
-        }
-        let n_rows = out.len() / self.n_outputs().max(1);
-        assert!(out.len() == n_rows * self.n_outputs(), "one margin per row and output");
-        self.check_columns(columns, n_rows)?;
-        let level = if n_rows > FEW_ROWS { level } else { Level::Baseline };
-        let n_views = if level == Level::Baseline { 0 } else { self.layout.views.len() };
-        let mut codes = vec![0_u8; (self.used.len() + n_views) * BLOCK_ROWS];
-        let mut margins = vec![0.0; self.n_outputs() * BLOCK_ROWS];
-        for start in (0..n_rows).step_by(BLOCK_ROWS) {
-            let rows = start..n_rows.min(start + BLOCK_ROWS);
-            for (&column, codes) in self.used.iter().zip(codes.chunks_exact_mut(BLOCK_ROWS)) {
-                self.encode(level, column, columns[column].slice(rows.clone()), codes);
-            }
-            if n_views > 0 {
-                self.make_views(&mut codes, rows.len());
-            }
-            for (margins, base) in margins.chunks_exact_mut(BLOCK_ROWS).zip(&self.base) {
-                margins[..rows.len().next_multiple_of(GROUP_ROWS)].fill(*base);
-            }
-            self.add_trees(level, &codes, rows.len(), &mut margins);
-            let out = &mut out[rows.start * self.n_outputs()..rows.end * self.n_outputs()];
-            for (row, out) in out.chunks_exact_mut(self.n_outputs()).enumerate() {
-                for (output, out) in out.iter_mut().enumerate() {
-                    *out = margins[output * BLOCK_ROWS + place(row)];
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_columns(&self, columns: &[Cells], n_rows: usize) -> Result<(), String> {
-        if columns.len() != self.coders.len() {
-            return Err(format!("there are {} columns, {} are needed", columns.len(), self.coders.len()));
-        }
-        for (i, (cells, coder)) in columns.iter().zip(&self.coders).enumerate() {
-            if cells.len() != n_rows {
-                return Err(format!("column {i} has {} rows, {n_rows} are needed", cells.len()));
-            }
-            match (cells, coder) {
-                (Cells::Number(_), Coder::Number { .. }) | (Cells::Level(_), Coder::Level { .. }) => {}
-                (Cells::Number(_), _) => return Err(format!("column {i} holds numbers, levels are needed")),
-                (Cells::Level(_), _) => return Err(format!("column {i} holds levels, numbers are needed")),
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the codes of a column's cells; the kinds were checked.
-    fn encode(&self, level: Level, column: usize, cells: Cells, codes: &mut [u8]) {
-        match (&self.compact_coders[column], &self.tables[column], cells) {
-            (Coder::Number { sentinels, .. }, Some(table), Cells::Number(values)) => {
-                encode::encode_numbers(level, table, sentinels, values, codes);
-            }
-            (coder, _, cells) => assert!(coder.encode(cells, codes), "the kinds of columns were checked"),
-        }
-    }
-
-    /// Makes the views of a block's codes.
-    fn make_views(&self, codes: &mut [u8], n_rows: usize) {
-        let (codes, views) = codes.split_at_mut(self.used.len() * BLOCK_ROWS);
-        for (view, out) in self.layout.views.iter().zip(views.chunks_exact_mut(BLOCK_ROWS)) {
-            for (out, code) in out.iter_mut().zip(&codes[view.source * BLOCK_ROWS..][..n_rows]) {
-                *out = code.wrapping_sub(view.first) ^ view.flip;
-            }
-        }
-    }
-
-    /// Adds every tree's leaf to the margins of the first `n_rows` rows of a block, a few groups of rows at a time: their
-    /// codes and margins stay in the first-level cache while the trees stream by.
-    fn add_trees(&self, level: Level, codes: &[u8], n_rows: usize, margins: &mut [f64]) {
-        const MANY: usize = 4;
-        let mut start = 0;
-        while start < n_rows {
-            let n_groups = if start + MANY * GROUP_ROWS <= n_rows { MANY } else { 1 };
-            let rows = start..n_rows.min(start + n_groups * GROUP_ROWS);
-            for flat in &self.layout.flats {
-                let margins = &mut margins[flat.output * BLOCK_ROWS..][..BLOCK_ROWS];
-                match level {
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: `score_at` checked that the CPU has the level.
-                    Level::Avx512 if !flat.walk => unsafe {
-                        let leaves = self.leaves_of(flat);
-                        if n_groups == MANY {
-                            avx512::add_tree::<MANY>(&self.layout, flat, leaves, codes, start, margins);
-                        } else {
-                            avx512::add_tree::<1>(&self.layout, flat, leaves, codes, start, margins);
-                        }
-                    },
-                    #[cfg(target_arch = "x86_64")]
-                    Level::Avx2Fma if !flat.walk => {
-                        let leaves = self.leaves_of(flat);
-                        for start in rows.clone().step_by(GROUP_ROWS) {
-                            // SAFETY: `score_at` checked that the CPU has the level.
-                            unsafe { avx2::add_tree(&self.layout, flat, leaves, codes, start, margins) };
-                        }
-                    }
-                    _ => self.walk(flat.tree, codes, rows.clone(), margins),
-                }
-            }
-            start = rows.end;
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn leaves_of(&self, flat: &layout::Flat) -> &[f64; layout::MAX_VECTOR_LEAVES] {
-        self.layout.leaves[flat.leaves..].first_chunk().expect("leaves are padded to 32 by `Layout`")
-    }
-
-    fn walk(&self, tree: usize, codes: &[u8], rows: std::ops::Range<usize>, margins: &mut [f64]) {
-        let tree = &self.compact_trees[tree];
-        for row in rows {
-            margins[place(row)] += tree.leaves[tree.leaf(|column| codes[self.slots[column] * BLOCK_ROWS + row])];
-        }
-    }
-}
-
-/// Where the margin of a block's row lies: the 64 of a group are transposed as 8 × 8, as the vector levels find leaves.
-#[inline]
-fn place(row: usize) -> usize {
-    row & !63 | (row & 7) << 3 | row >> 3 & 7
 }
 
 #[cfg(test)]

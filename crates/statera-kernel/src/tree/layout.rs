@@ -1,216 +1,301 @@
-//! Trees laid out for the vector levels.
+//! Trees laid out for the vector levels: bits of many rows instead of rows.
 //!
-//! Every row has a mark, the number of a leaf (leaves are numbered from left to right), and a tree is a list of tests that
-//! move marks; after the last test the mark is the row's leaf. The longest path of the tree comes first, from its end to the
-//! root: the mark starts as the leaf at the end, and each node of the path whose test sends the row off moves it to the first
-//! leaf of the side branch, whatever it was. Then the other nodes, parents before children: a row is at such a node if its
-//! mark is the first leaf of the node's branch, and moves on if its test fails. So a test is one comparison of 64 codes, a
-//! second of 64 marks except on the longest path, and one masked move.
+//! A row's place in the forest's tests is one bit per test, and bits of 512 rows are one register. Bits are kept in numbered
+//! slots. Of each column that trees use, a slot holds for each t whether a row's code is at least t; a node's test is such a
+//! slot, or the parity of several if the codes that go left are no two runs. So a test that many nodes share is done once.
+//!
+//! A tree gives each leaf a mark of five bits. From the leaves to the root, each bit of a node's mark is its children's bit
+//! chosen by the node's test: one operation on the bits of all rows, and none where both children have the same constant, or
+//! constants that make it the test itself. Marks are chosen so that this is often the case. The root's five bits are the
+//! mark of the row's leaf, whose value is looked up.
 
-use super::{BLOCK_ROWS, Coder, MAX_CODES, Node, Tree};
+use super::{Coder, MAX_CODES, Node, Tree, whole};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Leaves of a tree that the vector levels handle; larger trees are walked.
 pub(super) const MAX_VECTOR_LEAVES: usize = 32;
+/// Bits of a mark.
+pub(super) const N_PLANES: usize = 5;
+/// Slots that no row has set, and every row.
+pub(super) const NONE: u32 = 0;
+/// See [`NONE`].
+pub(super) const ALL: u32 = 1;
 
-/// Codes `first ..= first + span` modulo 256.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
-    pub(super) first: u8,
-    pub(super) span: u8,
-}
-
-/// A column's codes with another start or direction, so that a test of them is one comparison: `(code - first) ^ flip`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct View {
-    /// The block of codes that it is made from.
-    pub(super) source: usize,
-    pub(super) first: u8,
-    pub(super) flip: u8,
-}
-
-/// Which rows move where. Bytes are repeated four times: a broadcast of 32 bits needs no shuffle.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Test {
-    /// First byte of the view in a block.
-    pub(super) view: u32,
-    /// Rows move whose viewed code is above this.
-    pub(super) limit: u32,
-    /// Mark of the rows at the node.
-    pub(super) at: u32,
-    /// Mark that they move to.
-    pub(super) to: u32,
-    /// Entry of [`Layout::sets`] if the codes that stay are no single run; [`NO_SET`] otherwise.
-    pub(super) set: u32,
-}
-
-/// See [`Test::set`].
-pub(super) const NO_SET: u32 = u32::MAX;
-
-/// A tree's place in the flat arrays.
+/// The slots of a column.
 #[derive(Debug, Clone)]
-pub(super) struct Flat {
+pub(super) struct ColumnSlots {
+    /// Entry t tells the codes that are at least t.
+    pub(super) slots: Range<usize>,
+    /// Bits of a code.
+    pub(super) n_bits: usize,
+}
+
+/// A tree that is not walked.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
     pub(super) output: usize,
-    /// Index in the list of trees.
-    pub(super) tree: usize,
-    /// True if the tree has too many leaves for the vector levels.
-    pub(super) walk: bool,
-    /// Mark before the first test.
-    pub(super) start: u8,
-    /// Tests of the longest path, from its end.
-    pub(super) path: Range<usize>,
-    /// The other tests, parents first.
-    pub(super) rest: Range<usize>,
-    /// Leaf values from left to right, padded to 32 with 0.
+    /// Its part of [`Layout::ops`].
+    pub(super) ops: Range<usize>,
+    /// Slots of the root's mark, lowest bit first.
+    pub(super) planes: [u32; N_PLANES],
+    /// Its entry of the leaves' tables.
     pub(super) leaves: usize,
 }
 
+/// How a tree is scored.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// By a program.
+    Program(Program),
+    /// Tree i is walked, having too many leaves.
+    Walk(usize),
+}
+
+/// Leaf values of the programs by mark.
+#[derive(Debug, Clone)]
+pub(super) enum Leaves {
+    /// As multiples of a unit per output, see `whole.rs`.
+    Whole { units: Vec<f64>, values: Vec<[i32; MAX_VECTOR_LEAVES]> },
+    /// As they are.
+    Real(Vec<[f64; MAX_VECTOR_LEAVES]>),
+}
+
 /// All trees.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Layout {
-    pub(super) flats: Vec<Flat>,
-    pub(super) tests: Vec<Test>,
-    /// Views behind the codes themselves, which have a block per used column.
-    pub(super) views: Vec<View>,
-    /// Runs of the sets of codes that stay.
-    pub(super) sets: Vec<Vec<Run>>,
-    pub(super) leaves: Vec<f64>,
+    /// In the order of the forest's used columns.
+    pub(super) columns: Vec<ColumnSlots>,
+    /// Slots from `first_set` on that are each the exclusive or of two earlier ones.
+    pub(super) first_set: usize,
+    pub(super) sets: Vec<[u32; 2]>,
+    /// In the order of the trees.
+    pub(super) steps: Vec<Step>,
+    /// Test, slot where it is set, slot where it is not. The result of a program's operation i is in slot
+    /// `first_result + i`.
+    pub(super) ops: Vec<[u32; 3]>,
+    pub(super) first_result: usize,
+    /// More than any operand or result.
+    pub(super) n_slots: usize,
+    pub(super) leaves: Leaves,
 }
 
 impl Layout {
-    /// Lays out checked trees over columns with these coders; `slots` tells each column's block of codes.
-    pub(super) fn new(coders: &[Coder], trees: &[Tree], slots: &[usize], n_used: usize) -> Layout {
-        let mut layout = Layout::default();
-        for (i, tree) in trees.iter().enumerate() {
-            layout.add(i, tree, &Columns { coders, slots, n_used });
-        }
-        layout
-    }
-
-    fn add(&mut self, index: usize, tree: &Tree, columns: &Columns) {
-        let at = self.tests.len();
-        let walk = tree.leaves.len() > MAX_VECTOR_LEAVES;
-        let mut flat = Flat {
-            output: tree.output,
-            tree: index,
-            walk,
-            start: 0,
-            path: at..at,
-            rest: at..at,
-            leaves: self.leaves.len(),
-        };
-        if !walk {
-            let (first_leaf, order) = number_leaves(tree);
-            self.leaves.extend(order.iter().map(|&leaf| tree.leaves[leaf]));
-            self.leaves.resize(flat.leaves + MAX_VECTOR_LEAVES, 0.0);
-            let (path, end) = longest_path(tree);
-            let mark_of = |child: i32| match usize::try_from(child) {
-                Ok(node) => first_leaf[node],
-                Err(_) => order.iter().position(|&leaf| leaf == !child as usize).unwrap_or(0),
+    /// Lays out checked trees over columns with these coders; `used` are the columns that trees look at.
+    pub(super) fn new(coders: &[Coder], base: &[f64], trees: &[Tree], used: &[usize]) -> Layout {
+        let mut tests = Tests::new(coders, used);
+        let tested: Vec<Option<Vec<Choice>>> = trees.iter().map(|tree| tests.of_tree(tree)).collect();
+        let first_result = tests.first_set + tests.sets.len();
+        let (mut steps, mut ops, mut n_results) = (Vec::new(), Vec::new(), 0);
+        let mut places = Vec::new();
+        for (i, (tree, choices)) in trees.iter().zip(tested).enumerate() {
+            let Some(choices) = choices else {
+                steps.push(Step::Walk(i));
+                continue;
             };
-            flat.start = mark_of(end) as u8;
-            for &(i, side) in path.iter().rev() {
-                let node = &tree.nodes[i];
-                self.test(node, side, [0, mark_of(node.children[1 - side])], columns);
-            }
-            flat.path.end = self.tests.len();
-            let is_on_path = |i: usize| path.iter().any(|p| p.0 == i);
-            // A child's index is above its parent's.
-            for (i, node) in tree.nodes.iter().enumerate().filter(|(i, _)| !is_on_path(*i)) {
-                self.test(node, 0, [first_leaf[i], mark_of(node.children[1])], columns);
-            }
-            flat.rest = flat.path.end..self.tests.len();
+            let (planes, marks) = Compiler::new(&choices, first_result).compile(&mut ops);
+            let start = steps.iter().rev().find_map(|step| match step {
+                Step::Program(program) => Some(program.ops.end),
+                Step::Walk(_) => None,
+            });
+            let program_ops = start.unwrap_or(0)..ops.len();
+            n_results = n_results.max(program_ops.len());
+            steps.push(Step::Program(Program { output: tree.output, ops: program_ops, planes, leaves: places.len() }));
+            places.push((tree, marks));
         }
-        self.flats.push(flat);
+        Layout {
+            columns: tests.columns,
+            first_set: tests.first_set,
+            sets: tests.sets,
+            steps,
+            ops,
+            first_result,
+            n_slots: first_result + n_results,
+            leaves: Leaves::new(base, trees, &places),
+        }
     }
+}
 
-    /// Adds a test that moves the rows which do not go to the node's child of that side.
-    fn test(&mut self, node: &Node, side: usize, [at, to]: [usize; 2], columns: &Columns) {
-        let column = node.column as usize;
-        let n_codes = columns.coders[column].n_codes();
-        let left = node.left;
-        let right = std::array::from_fn(|w| {
-            let used = (64 * w..64 * w + 64).filter(|&c| c < n_codes).fold(0, |word, c| word | 1_u64 << (c & 63));
-            used & !left[w]
+impl Leaves {
+    fn new(base: &[f64], trees: &[Tree], places: &[(&Tree, Vec<u8>)]) -> Leaves {
+        let by_mark = |(tree, marks): &(&Tree, Vec<u8>)| {
+            let mut values = [0.0; MAX_VECTOR_LEAVES];
+            for (&mark, &leaf) in marks.iter().zip(&tree.leaves) {
+                values[usize::from(mark)] = leaf;
+            }
+            values
+        };
+        let Some(units) = whole::units(base, trees) else {
+            return Leaves::Real(places.iter().map(by_mark).collect());
+        };
+        let whole = |place: &(&Tree, Vec<u8>)| by_mark(place).map(|leaf| (leaf / units[place.0.output]) as i32);
+        let values = places.iter().map(whole).collect();
+        Leaves::Whole { units, values }
+    }
+}
+
+/// A node: the slot of its test, the child (a node's index or `!leaf`) of the rows that have it set, and the other.
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    test: u32,
+    children: [i32; 2],
+}
+
+/// The slots of tests.
+struct Tests {
+    columns: Vec<ColumnSlots>,
+    /// Place of a column in `columns`.
+    place: HashMap<usize, usize>,
+    first_set: usize,
+    sets: Vec<[u32; 2]>,
+    /// Slot of each list of slots whose parity is needed.
+    known: HashMap<Vec<u32>, u32>,
+}
+
+impl Tests {
+    fn new(coders: &[Coder], used: &[usize]) -> Tests {
+        let mut end = ALL as usize + 1;
+        let columns = used.iter().map(|&column| {
+            let n_codes = coders[column].n_codes();
+            let start = end;
+            end += n_codes;
+            ColumnSlots { slots: start..end, n_bits: (usize::BITS - (n_codes - 1).leading_zeros()) as usize }
         });
-        let (stay, go) = if side == 0 { (left, right) } else { (right, left) };
-        let source = columns.slots[column];
-        let firsts: &[u8] = match &columns.coders[column] {
-            Coder::Number { sentinels, .. } => &[0, 1 + sentinels.len() as u8],
-            Coder::Level { .. } => &[0],
-        };
-        let (stay, go) = (runs_of(&stay, n_codes), runs_of(&go, n_codes));
-        let is_plain = |runs: &[Run]| runs.len() == 1 && firsts.contains(&runs[0].first);
-        let (view, limit, set) = if is_plain(&stay) {
-            (View { source, first: stay[0].first, flip: 0 }, stay[0].span, NO_SET)
-        } else if is_plain(&go) {
-            // Inside the run: distance ≤ span, or 255 - distance > 254 - span; no test moves every code, so span < 255.
-            (View { source, first: go[0].first, flip: 255 }, 254 - go[0].span.min(254), NO_SET)
-        } else {
-            self.sets.push(stay);
-            (View { source, first: 0, flip: 0 }, 0, self.sets.len() as u32 - 1)
-        };
-        let four = |byte: usize| u32::from_ne_bytes([byte as u8; 4]);
-        let view = (self.view(view, columns.n_used) * BLOCK_ROWS) as u32;
-        self.tests.push(Test { view, limit: four(limit.into()), at: four(at), to: four(to), set });
+        let columns = columns.collect();
+        let place = used.iter().enumerate().map(|(place, &column)| (column, place)).collect();
+        Tests { columns, place, first_set: end, sets: Vec::new(), known: HashMap::new() }
     }
 
-    /// The block of a view.
-    fn view(&mut self, view: View, n_used: usize) -> usize {
-        if (view.first, view.flip) == (0, 0) {
-            return view.source;
+    /// The tests of a tree's nodes; `None` if the tree is too large.
+    fn of_tree(&mut self, tree: &Tree) -> Option<Vec<Choice>> {
+        (tree.leaves.len() <= MAX_VECTOR_LEAVES).then(|| tree.nodes.iter().map(|node| self.of_node(node)).collect())
+    }
+
+    fn of_node(&mut self, node: &Node) -> Choice {
+        let slots = self.columns[self.place[&(node.column as usize)]].slots.clone();
+        let is_left = |code: usize| node.left[code >> 6] >> (code & 63) & 1 == 1;
+        // An even number of changes up to its code: a row goes where code 0 goes.
+        let changes = (1..slots.len()).filter(|&code| is_left(code) != is_left(code - 1));
+        let changes: Vec<u32> = changes.map(|code| (slots.start + code) as u32).collect();
+        let [left, right] = node.children;
+        let children = if is_left(0) { [right, left] } else { [left, right] };
+        Choice { test: self.parity(changes), children }
+    }
+
+    /// The slot of the parity of slots, at least one.
+    fn parity(&mut self, slots: Vec<u32>) -> u32 {
+        let Tests { first_set, sets, known, .. } = self;
+        let combine = |a: u32, b: u32| {
+            sets.push([a, b]);
+            (*first_set + sets.len() - 1) as u32
+        };
+        *known.entry(slots).or_insert_with_key(|slots| slots.iter().copied().reduce(combine).unwrap_or(NONE))
+    }
+}
+
+/// Marks of a tree's leaves and the operations that find them.
+///
+/// Marks are numbers in a row: those of a node's first branch, then those of its second, and either child may be first. The
+/// number of operations of a node follows from its first mark and the order of its branches, so the best orders are found
+/// by trying both for each first mark that may come about.
+struct Compiler<'a> {
+    choices: &'a [Choice],
+    /// Leaves below each node.
+    sizes: Vec<u8>,
+    /// For each node and first mark: the fewest operations, and whether the child of set rows is first.
+    best: Vec<Option<(u16, bool)>>,
+    /// Mark of each leaf.
+    marks: Vec<u8>,
+    first_result: usize,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(choices: &'a [Choice], first_result: usize) -> Compiler<'a> {
+        let mut sizes = vec![0; choices.len()];
+        for (i, choice) in choices.iter().enumerate().rev() {
+            let size_of = |child: i32| usize::try_from(child).map_or(1, |node| sizes[node]);
+            sizes[i] = choice.children.map(size_of).iter().sum();
         }
-        n_used
-            + self.views.iter().position(|v| *v == view).unwrap_or_else(|| {
-                self.views.push(view);
-                self.views.len() - 1
-            })
+        let best = vec![None; choices.len() * MAX_VECTOR_LEAVES];
+        Compiler { choices, sizes, best, marks: vec![0; choices.len() + 1], first_result }
     }
-}
 
-/// What a test needs of the columns.
-struct Columns<'a> {
-    coders: &'a [Coder],
-    slots: &'a [usize],
-    n_used: usize,
-}
-
-/// From left to right: the number of each node's first leaf, and the leaf at each place.
-fn number_leaves(tree: &Tree) -> (Vec<usize>, Vec<usize>) {
-    let mut sizes = vec![0; tree.nodes.len()];
-    let size_of = |sizes: &[usize], child: i32| usize::try_from(child).map_or(1, |node| sizes[node]);
-    for (i, node) in tree.nodes.iter().enumerate().rev() {
-        sizes[i] = node.children.iter().map(|&child| size_of(&sizes, child)).sum();
+    /// Appends the operations; the slots of the root's mark, and the mark of each leaf.
+    fn compile(mut self, ops: &mut Vec<[u32; 3]>) -> ([u32; N_PLANES], Vec<u8>) {
+        let root = if self.choices.is_empty() { !0 } else { 0 };
+        let (start, mut first) = (ops.len(), 0);
+        if !self.choices.is_empty() {
+            let last = MAX_VECTOR_LEAVES - self.size(root);
+            first = [0, last].into_iter().min_by_key(|&first| self.cost(root, first)).unwrap_or(0);
+        }
+        let planes = self.emit(root, first, start, ops);
+        (planes, self.marks)
     }
-    let (mut first_leaf, mut order) = (vec![0; tree.nodes.len()], vec![0; tree.leaves.len()]);
-    for (i, node) in tree.nodes.iter().enumerate() {
-        let mut at = first_leaf[i];
-        for &child in &node.children {
-            match usize::try_from(child) {
-                Ok(child) => first_leaf[child] = at,
-                Err(_) => order[at] = !child as usize,
+
+    fn size(&self, child: i32) -> usize {
+        usize::try_from(child).map_or(1, |node| self.sizes[node].into())
+    }
+
+    /// The children in the order of their marks, with their first marks.
+    fn ordered(&self, node: usize, first: usize, is_yes_first: bool) -> [(i32, usize); 2] {
+        let [yes, no] = self.choices[node].children;
+        let (a, b) = if is_yes_first { (yes, no) } else { (no, yes) };
+        [(a, first), (b, first + self.size(a))]
+    }
+
+    /// The fewest operations below a child whose marks start there.
+    fn cost(&mut self, child: i32, first: usize) -> u16 {
+        let Ok(node) = usize::try_from(child) else { return 0 };
+        let at = node * MAX_VECTOR_LEAVES + first;
+        if let Some((cost, _)) = self.best[at] {
+            return cost;
+        }
+        let options = [true, false].map(|is_yes_first| {
+            let [a, b] = self.ordered(node, first, is_yes_first);
+            let own = self.own_cost([(a.1, self.size(a.0)), (b.1, self.size(b.0))], is_yes_first);
+            (own + self.cost(a.0, a.1) + self.cost(b.0, b.1), is_yes_first)
+        });
+        let best = if options[1].0 < options[0].0 { options[1] } else { options[0] };
+        self.best[at] = Some(best);
+        best.0
+    }
+
+    /// Operations of a node whose branches have these first marks and sizes.
+    fn own_cost(&self, [a, b]: [(usize, usize); 2], is_yes_first: bool) -> u16 {
+        let needs_one = |plane: &usize| {
+            let bit = |(first, size): (usize, usize)| {
+                let (low, high) = (first >> plane, (first + size - 1) >> plane);
+                (low == high).then_some(low & 1)
+            };
+            match (bit(a), bit(b)) {
+                // Where the bits differ and that of the set rows is 1, the bit is the test.
+                (Some(a), Some(b)) => a != b && if is_yes_first { a == 0 } else { b == 0 },
+                _ => true,
             }
-            at += size_of(&sizes, child);
-        }
+        };
+        (0..N_PLANES).filter(needs_one).count() as u16
     }
-    (first_leaf, order)
-}
 
-/// Nodes from the root with the side that the path takes, and the leaf (as a child) where it ends.
-fn longest_path(tree: &Tree) -> (Vec<(usize, usize)>, i32) {
-    let mut heights = vec![0; tree.nodes.len()];
-    let height_of = |heights: &[usize], child: i32| usize::try_from(child).map_or(0, |node| heights[node]);
-    for (i, node) in tree.nodes.iter().enumerate().rev() {
-        heights[i] = 1 + node.children.iter().map(|&child| height_of(&heights, child)).max().unwrap_or(0);
+    /// Appends the operations of a child whose marks start there; the slots of its mark.
+    fn emit(&mut self, child: i32, first: usize, start: usize, ops: &mut Vec<[u32; 3]>) -> [u32; N_PLANES] {
+        let Ok(node) = usize::try_from(child) else {
+            self.marks[!child as usize] = first as u8;
+            return std::array::from_fn(|plane| [NONE, ALL][first >> plane & 1]);
+        };
+        let is_yes_first = self.best[node * MAX_VECTOR_LEAVES + first].is_some_and(|best| best.1);
+        let [a, b] = self.ordered(node, first, is_yes_first);
+        let [a, b] = [a, b].map(|(child, first)| self.emit(child, first, start, ops));
+        let (yes, no) = if is_yes_first { (a, b) } else { (b, a) };
+        let test = self.choices[node].test;
+        std::array::from_fn(|plane| match (yes[plane], no[plane]) {
+            (yes, no) if yes == no => yes,
+            (ALL, NONE) => test,
+            (yes, no) => {
+                ops.push([test, yes, no]);
+                (self.first_result + ops.len() - 1 - start) as u32
+            }
+        })
     }
-    let (mut path, mut at) = (Vec::new(), if tree.nodes.is_empty() { !0 } else { 0 });
-    while let Ok(i) = usize::try_from(at) {
-        let children = tree.nodes[i].children;
-        let side = usize::from(height_of(&heights, children[1]) > height_of(&heights, children[0]));
-        path.push((i, side));
-        at = children[side];
-    }
-    (path, at)
 }
 
 /// The coders and trees with only those edges that some node tells apart: a search among fewer edges is faster, and no row
@@ -251,28 +336,4 @@ pub(super) fn compact(coders: &[Coder], trees: &[Tree]) -> (Vec<Coder>, Vec<Tree
     let trees = trees.iter().map(|tree| Tree { nodes: tree.nodes.iter().map(remap).collect(), ..tree.clone() });
     let trees = trees.collect();
     (short, trees)
-}
-
-/// The runs, taken modulo 256, that hold the codes of a set; codes from `n_codes` on never occur and may be in a run.
-fn runs_of(set: &[u64; 4], n_codes: usize) -> Vec<Run> {
-    let has = |c: usize| set[c >> 6] >> (c & 63) & 1 == 1;
-    // Starting behind an absent code, no run is cut in two by the end of the list.
-    let Some(absent) = (0..n_codes).find(|&c| !has(c)) else {
-        return vec![Run { first: 0, span: 255 }];
-    };
-    let mut runs = Vec::new();
-    let mut open: Option<usize> = None;
-    for i in 1..=n_codes {
-        let code = (absent + i) % n_codes;
-        match (open, has(code)) {
-            (None, true) => open = Some(code),
-            (Some(first), false) => {
-                let last = (code + n_codes - 1) % n_codes;
-                runs.push(Run { first: first as u8, span: (last as u8).wrapping_sub(first as u8) });
-                open = None;
-            }
-            _ => {}
-        }
-    }
-    runs
 }

@@ -35,7 +35,8 @@ fn random_tree(n_leaves: usize, n_codes: &[usize], next: &mut impl FnMut() -> u6
     Tree { output: 0, nodes, leaves }
 }
 
-fn random_forest(next: &mut impl FnMut() -> u64) -> Forest {
+/// Trees of many sizes for each of `n_outputs` outputs; `is_whole` rounds their leaves.
+fn random_forest(n_outputs: usize, is_whole: bool, next: &mut impl FnMut() -> u64) -> Forest {
     let edges: Vec<f64> = (0..250).map(|i| f64::from(i) * 0.5 - 40.0).collect();
     let coders = vec![
         Coder::Number { edges, sentinels: vec![-1.0, 999.0] },
@@ -43,14 +44,21 @@ fn random_forest(next: &mut impl FnMut() -> u64) -> Forest {
         Coder::Level { codes: (0..40).collect() },
     ];
     let n_codes: Vec<usize> = coders.iter().map(Coder::n_codes).collect();
-    let trees = [1, 2, 5, 16, 17, 31, 32, 33, 90, 31].map(|n| random_tree(n, &n_codes, next)).to_vec();
-    Forest::new(coders, vec![0.25], trees).expect("the forest is well formed")
+    let sizes = (1..=34).chain([48, 63, 64, 90, 31, 31]);
+    let mut trees: Vec<Tree> = sizes.map(|n| random_tree(n, &n_codes, next)).collect();
+    trees.iter_mut().enumerate().for_each(|(i, tree)| tree.output = i % n_outputs);
+    let mut base = vec![0.3; n_outputs];
+    if is_whole {
+        round(&mut base, &mut trees);
+    }
+    let forest = Forest::new(coders, base, trees).expect("the forest is well formed");
+    assert_eq!(matches!(forest.layout.leaves, layout::Leaves::Whole { .. }), is_whole);
+    forest
 }
 
 #[test]
 fn margins_have_the_same_bits_alone_in_batches_and_at_every_level() {
     let mut next = draws(11);
-    let forest = random_forest(&mut next);
     let n = 2_500;
     let numbers: Vec<f64> = (0..n)
         .map(|i| [f64::NAN, -1.0, 999.0, next() as f64 / 1e7 - 50.0][if i % 5 < 3 { 3 } else { i % 3 }])
@@ -58,28 +66,101 @@ fn margins_have_the_same_bits_alone_in_batches_and_at_every_level() {
     let signs: Vec<f64> = (0..n).map(|_| (next() % 3) as f64 - 1.0).collect();
     let levels: Vec<u32> = (0..n).map(|_| (next() % 50) as u32).collect();
     let columns = [Cells::Number(&numbers), Cells::Number(&signs), Cells::Level(&levels)];
-    let expected: Vec<f64> = (0..n)
-        .map(|row| {
-            let code = |c: usize| {
-                let mut out = [0];
-                assert!(forest.coders()[c].encode(columns[c].slice(row..row + 1), &mut out));
-                out[0]
-            };
-            forest.trees().iter().fold(0.25, |sum, tree| sum + tree.leaves[tree.leaf(code)])
-        })
-        .collect();
-    for level in Level::available() {
-        for size in [1, 7, 9, 64, 1000, 1025, n] {
-            let mut got = vec![0.0; n];
-            for start in (0..n).step_by(size) {
-                let rows = start..n.min(start + size);
-                let part = columns.map(|c| c.slice(rows.clone()));
-                forest.score_at(level, &part, &mut got[rows]).expect("the columns fit");
+    for (n_outputs, is_whole) in [(1, false), (1, true), (3, false), (3, true)] {
+        let forest = random_forest(n_outputs, is_whole, &mut next);
+        let expected = walked(&forest, &columns);
+        for level in Level::available() {
+            for size in [1, 7, 16, 17, 64, 511, 512, 513, 1000, 1024, 1025, n] {
+                let mut got = vec![0.0; n * n_outputs];
+                for start in (0..n).step_by(size) {
+                    let rows = start..n.min(start + size);
+                    let part = columns.map(|c| c.slice(rows.clone()));
+                    let out = &mut got[rows.start * n_outputs..rows.end * n_outputs];
+                    forest.score_at(level, &part, out).expect("the columns fit");
+                }
+                let same = got.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "{n_outputs} outputs, whole: {is_whole}, {level:?}, batches of {size}");
             }
-            let same = got.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
-            assert!(same, "{level:?} in batches of {size}");
         }
     }
+}
+
+/// The margins by the forest's own coders and a walk per tree.
+fn walked(forest: &Forest, columns: &[Cells]) -> Vec<f64> {
+    let mut margins = Vec::new();
+    for row in 0..columns[0].len() {
+        let code = |c: usize| {
+            let mut out = [0];
+            assert!(forest.coders()[c].encode(columns[c].slice(row..row + 1), &mut out));
+            out[0]
+        };
+        let mut sums = forest.base().to_vec();
+        for tree in forest.trees() {
+            sums[tree.output] += tree.leaves[tree.leaf(code)];
+        }
+        margins.extend(sums);
+    }
+    margins
+}
+
+#[test]
+fn a_scratch_serves_one_forest_after_another() {
+    let mut next = draws(12);
+    let mut scratch = Scratch::default();
+    let columns: Vec<f64> = (0..600).map(|_| next() as f64 / 1e7 - 50.0).collect();
+    let levels = vec![3; 600];
+    let columns = [Cells::Number(&columns), Cells::Number(&columns), Cells::Level(&levels)];
+    for (n_outputs, is_whole) in [(3, true), (1, true), (2, false), (1, false), (2, true)] {
+        let forest = random_forest(n_outputs, is_whole, &mut next);
+        let mut got = vec![0.0; 600 * n_outputs];
+        forest.score_with(&mut scratch, &columns, &mut got).expect("the columns fit");
+        assert_eq!(got, walked(&forest, &columns), "{n_outputs} outputs, whole: {is_whole}");
+    }
+}
+
+#[test]
+fn rounding_moves_a_leaf_little_and_only_once() {
+    let mut next = draws(13);
+    let check = |scale: f64, next: &mut dyn FnMut() -> u64| {
+        let leaves = |n: usize, next: &mut dyn FnMut() -> u64| -> Vec<f64> {
+            (0..n).map(|_| (next() as f64 / (1_u64 << 31) as f64 - 0.5) * scale).collect()
+        };
+        let before: Vec<Tree> =
+            (1..80).map(|n| Tree { output: 0, nodes: Vec::new(), leaves: leaves(n, next) }).collect();
+        let range: f64 = before.iter().map(|t| t.leaves.iter().fold(0.0, |m: f64, x| m.max(x.abs()))).sum();
+        let (mut base, mut trees) = (vec![scale * 0.1], before.clone());
+        round(&mut base, &mut trees);
+        let moved =
+            |a: &Tree, b: &Tree| a.leaves.iter().zip(&b.leaves).all(|(a, b)| (a - b).abs() <= range / 2_f64.powi(30));
+        assert!(before.iter().zip(&trees).all(|(a, b)| moved(a, b)), "scale {scale}");
+        assert!((base[0] - scale * 0.1).abs() <= range / 2_f64.powi(30), "scale {scale}");
+        assert_ne!(before, trees, "scale {scale}");
+        assert!(whole::units(&base, &trees).is_some(), "scale {scale}");
+        assert!(whole::units(&base, &before).is_none(), "scale {scale}");
+        let once = (base.clone(), trees.clone());
+        round(&mut base, &mut trees);
+        assert_eq!((base, trees), once, "scale {scale}");
+    };
+    [1e-200, 1e-3, 1.0, 0.7, 1e9, 1e200].into_iter().for_each(|scale| check(scale, &mut next));
+}
+
+#[test]
+fn leaves_that_may_not_be_added_as_whole_numbers_are_told() {
+    let check = |base: f64, leaves: &[f64], expected: Option<f64>| {
+        let trees: Vec<Tree> = leaves.iter().map(|&x| Tree { output: 0, nodes: Vec::new(), leaves: vec![x] }).collect();
+        assert_eq!(whole::units(&[base], &trees), expected.map(|unit| vec![unit]), "{base} and {leaves:?}");
+    };
+    check(0.5, &[0.25, -3.0], Some(0.25));
+    check(0.125, &[0.25, -3.0], Some(0.125));
+    check(0.0, &[0.0, -0.0], Some(1.0));
+    // A walk gives -0.0 for a sum of negative zeros.
+    check(-0.0, &[-0.0], None);
+    check(0.0, &[1.0, 2.0_f64.powi(31) - 2.0], Some(1.0));
+    check(0.0, &[1.0, 2.0_f64.powi(31) - 1.0], None);
+    check(2.0_f64.powi(51), &[1.0], Some(1.0));
+    check(2.0_f64.powi(52), &[1.0], None);
+    check(0.0, &[5e-324], None);
+    check(0.0, &[0.1, 0.7], None);
 }
 
 #[test]
@@ -127,6 +208,9 @@ fn a_grid_gives_the_codes_of_the_search() {
     check("uniform", (0..250).map(|_| unit() * 2.0 - 1.0).collect());
     check("a cluster and a distant edge", (0..30).map(|i| 1.0 + f64::from(i) * 1e-9).chain([1e12]).collect());
     check("extremes", (0..40).map(|i| f64::from(i - 20) * (f64::MAX / 20.0)).collect());
+    let two = |i: i32| f64::from((i / 2) * (i / 2) * 2_000) + f64::from(i % 2) - 0.5;
+    check("neighbours in pairs", (0..120).map(two).collect());
+    check("neighbours in pairs of any digits", (0..120).map(|i| two(i) * 1.1 - 7e5).collect());
     check("least", (0..40).map(|i| f64::from(i) * 5e-324).collect());
 }
 
@@ -154,7 +238,7 @@ fn malformed_forests_are_refused() {
 
 #[test]
 fn wrong_columns_are_refused() {
-    let forest = random_forest(&mut draws(3));
+    let forest = random_forest(1, true, &mut draws(3));
     let check = |columns: &[Cells], expected: &str| {
         assert_eq!(forest.score(columns, &mut [0.0; 2]).unwrap_err(), expected);
     };

@@ -52,13 +52,15 @@ fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Res
     let trees = boost.trees;
     let n_rounds = trees.len() / base.len();
     let best = if params.patience > 0 { smallest(&curve).unwrap_or(n_rounds) } else { n_rounds };
-    let grown = Arc::new(Course { trees, curve });
-    GbdtModel::new(params.clone(), train.spec.clone(), coders, base, grown, best)
+    let course = Arc::new(Course { base, trees, curve });
+    GbdtModel::new(params.clone(), train.spec.clone(), coders, course, best)
 }
 
 /// What a fit grew before it stopped: the kept rounds and, with patience, some beyond the best one.
 #[derive(Debug, Default)]
 pub(super) struct Course {
+    /// The margins before any tree.
+    pub(super) base: Vec<f64>,
     /// Trees with their nodes' gains and leaves' covers, one per round and output.
     pub(super) trees: Vec<(Tree, Vec<f64>, Vec<f64>)>,
     /// Validation loss after each round; empty without validation rows.
