@@ -281,7 +281,7 @@ impl Csv {
 
     /// Columns of numbers as numbers, the others as levels.
     fn frame(self) -> Frame {
-        let mut spec = FrameSpec { features: Vec::new(), raw_columns: self.names.clone() };
+        let mut spec = FrameSpec { features: Vec::new(), raw_columns: self.names.clone(), ..FrameSpec::default() };
         let mut columns = Vec::new();
         for (raw, (name, cells)) in self.names.into_iter().zip(self.columns).enumerate() {
             let numbers: Option<Vec<f64>> = cells.iter().map(|c| c.parse().ok()).collect();
@@ -338,7 +338,7 @@ fn fraud_week(data: &Path) -> Result<Frame> {
     };
     let features = raw_columns.iter().enumerate().map(feature).collect();
     let columns = columns.into_iter().map(Column::Number).collect();
-    Ok(frame_of(FrameSpec { features, raw_columns }, columns, target))
+    Ok(frame_of(FrameSpec { features, raw_columns, ..FrameSpec::default() }, columns, target))
 }
 
 fn number(field: &Field) -> Result<f64> {

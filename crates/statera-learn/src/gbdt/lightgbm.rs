@@ -34,7 +34,7 @@ impl GbdtModel {
     ///
     /// # fn main() -> statera_core::Result<()> {
     /// let income = FeatureSpec { name: "income".into(), raw: 0, levels: None, sentinels: vec![], monotone: 0 };
-    /// let spec = FrameSpec { features: vec![income], raw_columns: vec!["income".into()] };
+    /// let spec = FrameSpec { features: vec![income], raw_columns: vec!["income".into()], ..FrameSpec::default() };
     /// let train = Frame {
     ///     spec: spec.into(),
     ///     n_rows: 200,

@@ -46,7 +46,7 @@ impl GbdtModel {
             gains.push(gain);
             covers.push(cover);
         }
-        if params.task != Task::Regression {
+        if params.task != statera_core::Task::Regression {
             // Scoring is faster and the margin moves by less than 2⁻³⁰ of its range per tree.
             round(&mut base, &mut trees);
         }
