@@ -17,9 +17,6 @@ mod grid;
 const PADDING: usize = 8;
 /// The lowest byte of a number's bits.
 const FIRST_BYTE: u64 = 0xff;
-/// Edges that are all compared: as fast as a grid.
-#[cfg(target_arch = "x86_64")]
-const FEW_EDGES: usize = 10;
 
 /// Edges padded with +∞ to more than 256, for a search without branches.
 #[derive(Debug, Clone)]

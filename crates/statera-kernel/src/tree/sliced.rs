@@ -220,13 +220,13 @@ pub(super) unsafe fn test_codes<K: Kernel, const V: usize>(
             }
             at_least::<K, V>(planes, &mut slots[column.slots.clone()]);
         }
-    }
-    for (i, &[a, b]) in layout.sets.iter().enumerate() {
-        for v in 0..V {
-            // SAFETY: the caller promises the level.
-            unsafe {
-                let of = |slot: u32| K::load(&slots[slot as usize][v]);
-                K::store(K::xor(of(a), of(b)), &mut slots[layout.first_set + i][v]);
+        for set in &column.sets {
+            for v in 0..V {
+                // SAFETY: the caller promises the level.
+                unsafe {
+                    let [a, b] = set.from.map(|slot| K::load(&slots[slot as usize][v]));
+                    K::store(K::xor(a, b), &mut slots[set.to as usize][v]);
+                }
             }
         }
     }
