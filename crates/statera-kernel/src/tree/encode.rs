@@ -11,6 +11,7 @@ use grid::Grid;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod grid;
 
 /// Edges readable behind the last of 255, so that a grid's comparisons need no bound.
@@ -22,7 +23,6 @@ const FIRST_BYTE: u64 = 0xff;
 #[derive(Debug, Clone)]
 pub(super) struct EdgeTable {
     edges: Box<[f64; MAX_CODES + PADDING]>,
-    n_edges: usize,
     /// Halvings needed.
     n_steps: u32,
     /// Code of a number below all edges.
@@ -37,7 +37,6 @@ impl EdgeTable {
         table[..edges.len()].copy_from_slice(edges);
         EdgeTable {
             edges: table,
-            n_edges: edges.len(),
             n_steps: usize::BITS - edges.len().leading_zeros(),
             first_code: (1 + n_sentinels) as u8,
             grid: None,

@@ -58,7 +58,7 @@ fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Res
     }
     let mut base = base;
     if params.task != Task::Regression {
-        // Scoring is faster and the margin moves by less than 2⁻³⁰ of its range per tree.
+        // Scoring is faster so, and no leaf moves by more than 2⁻³⁰ of the sum over trees of the largest leaf.
         round(&mut base, &mut shapes);
     }
     let forest = Forest::new(coders, base, shapes).map_err(|e| Error::data(format!("{NAME}: {e}")))?;
