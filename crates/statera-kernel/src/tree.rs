@@ -18,7 +18,7 @@ mod avx512;
 mod encode;
 mod layout;
 mod score;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod sliced;
 mod whole;
 

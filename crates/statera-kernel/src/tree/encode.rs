@@ -11,21 +11,18 @@ use grid::Grid;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod grid;
 
 /// Edges readable behind the last of 255, so that a grid's comparisons need no bound.
 const PADDING: usize = 8;
 /// The lowest byte of a number's bits.
 const FIRST_BYTE: u64 = 0xff;
-/// Edges that are all compared: as fast as a grid.
-#[cfg(target_arch = "x86_64")]
-const FEW_EDGES: usize = 10;
 
 /// Edges padded with +∞ to more than 256, for a search without branches.
 #[derive(Debug, Clone)]
 pub(super) struct EdgeTable {
     edges: Box<[f64; MAX_CODES + PADDING]>,
-    n_edges: usize,
     /// Halvings needed.
     n_steps: u32,
     /// Code of a number below all edges.
@@ -40,7 +37,6 @@ impl EdgeTable {
         table[..edges.len()].copy_from_slice(edges);
         EdgeTable {
             edges: table,
-            n_edges: edges.len(),
             n_steps: usize::BITS - edges.len().leading_zeros(),
             first_code: (1 + n_sentinels) as u8,
             grid: None,

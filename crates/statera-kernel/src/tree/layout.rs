@@ -29,6 +29,15 @@ pub(super) struct ColumnSlots {
     pub(super) slots: Range<usize>,
     /// Bits of a code.
     pub(super) n_bits: usize,
+    /// The other slots of the column: each is the exclusive or of two earlier ones.
+    pub(super) sets: Vec<Set>,
+}
+
+/// Slot `to` is the exclusive or of the others.
+#[derive(Debug, Clone)]
+pub(super) struct Set {
+    pub(super) to: u32,
+    pub(super) from: [u32; 2],
 }
 
 /// A tree that is not walked.
@@ -66,9 +75,6 @@ pub(super) enum Leaves {
 pub(super) struct Layout {
     /// In the order of the forest's used columns.
     pub(super) columns: Vec<ColumnSlots>,
-    /// Slots from `first_set` on that are each the exclusive or of two earlier ones.
-    pub(super) first_set: usize,
-    pub(super) sets: Vec<[u32; 2]>,
     /// In the order of the trees.
     pub(super) steps: Vec<Step>,
     /// Test, slot where it is set, slot where it is not. The result of a program's operation i is in slot
@@ -85,7 +91,7 @@ impl Layout {
     pub(super) fn new(coders: &[Coder], base: &[f64], trees: &[Tree], used: &[usize]) -> Layout {
         let mut tests = Tests::new(coders, used);
         let tested: Vec<Option<Vec<Choice>>> = trees.iter().map(|tree| tests.of_tree(tree)).collect();
-        let first_result = tests.first_set + tests.sets.len();
+        let first_result = tests.n_slots;
         let (mut steps, mut ops, mut n_results) = (Vec::new(), Vec::new(), 0);
         let mut places = Vec::new();
         for (i, (tree, choices)) in trees.iter().zip(tested).enumerate() {
@@ -105,8 +111,6 @@ impl Layout {
         }
         Layout {
             columns: tests.columns,
-            first_set: tests.first_set,
-            sets: tests.sets,
             steps,
             ops,
             first_result,
@@ -146,8 +150,7 @@ struct Tests {
     columns: Vec<ColumnSlots>,
     /// Place of a column in `columns`.
     place: HashMap<usize, usize>,
-    first_set: usize,
-    sets: Vec<[u32; 2]>,
+    n_slots: usize,
     /// Slot of each list of slots whose parity is needed.
     known: HashMap<Vec<u32>, u32>,
 }
@@ -159,11 +162,15 @@ impl Tests {
             let n_codes = coders[column].n_codes();
             let start = end;
             end += n_codes;
-            ColumnSlots { slots: start..end, n_bits: (usize::BITS - (n_codes - 1).leading_zeros()) as usize }
+            ColumnSlots {
+                slots: start..end,
+                n_bits: (usize::BITS - (n_codes - 1).leading_zeros()) as usize,
+                sets: Vec::new(),
+            }
         });
         let columns = columns.collect();
         let place = used.iter().enumerate().map(|(place, &column)| (column, place)).collect();
-        Tests { columns, place, first_set: end, sets: Vec::new(), known: HashMap::new() }
+        Tests { columns, place, n_slots: end, known: HashMap::new() }
     }
 
     /// The tests of a tree's nodes; `None` if the tree is too large.
@@ -172,22 +179,25 @@ impl Tests {
     }
 
     fn of_node(&mut self, node: &Node) -> Choice {
-        let slots = self.columns[self.place[&(node.column as usize)]].slots.clone();
+        let place = self.place[&(node.column as usize)];
+        let slots = self.columns[place].slots.clone();
         let is_left = |code: usize| node.left[code >> 6] >> (code & 63) & 1 == 1;
         // An even number of changes up to its code: a row goes where code 0 goes.
         let changes = (1..slots.len()).filter(|&code| is_left(code) != is_left(code - 1));
         let changes: Vec<u32> = changes.map(|code| (slots.start + code) as u32).collect();
         let [left, right] = node.children;
         let children = if is_left(0) { [right, left] } else { [left, right] };
-        Choice { test: self.parity(changes), children }
+        Choice { test: self.parity(place, changes), children }
     }
 
-    /// The slot of the parity of slots, at least one.
-    fn parity(&mut self, slots: Vec<u32>) -> u32 {
-        let Tests { first_set, sets, known, .. } = self;
+    /// The slot of the parity of slots of the column at a place, at least one.
+    fn parity(&mut self, place: usize, slots: Vec<u32>) -> u32 {
+        let Tests { columns, n_slots, known, .. } = self;
         let combine = |a: u32, b: u32| {
-            sets.push([a, b]);
-            (*first_set + sets.len() - 1) as u32
+            let to = *n_slots as u32;
+            columns[place].sets.push(Set { to, from: [a, b] });
+            *n_slots += 1;
+            to
         };
         *known.entry(slots).or_insert_with_key(|slots| slots.iter().copied().reduce(combine).unwrap_or(NONE))
     }

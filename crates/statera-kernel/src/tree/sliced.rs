@@ -220,13 +220,11 @@ pub(super) unsafe fn test_codes<K: Kernel, const V: usize>(
             }
             at_least::<K, V>(planes, &mut slots[column.slots.clone()]);
         }
-    }
-    for (i, &[a, b]) in layout.sets.iter().enumerate() {
-        for v in 0..V {
-            // SAFETY: the caller promises the level.
-            unsafe {
-                let of = |slot: u32| K::load(&slots[slot as usize][v]);
-                K::store(K::xor(of(a), of(b)), &mut slots[layout.first_set + i][v]);
+        for set in &column.sets {
+            let [a, b] = set.from.map(|slot| slots[slot as usize]);
+            for ((a, b), to) in a.iter().zip(&b).zip(&mut slots[set.to as usize]) {
+                // SAFETY: the caller promises the level.
+                unsafe { K::store(K::xor(K::load(a), K::load(b)), to) };
             }
         }
     }
@@ -246,13 +244,12 @@ pub(super) unsafe fn add_tree<K: Kernel, const V: usize>(
     assert!(slots.len() == layout.n_slots, "the slots are the layout's");
     // SAFETY: operands and results are below the layout's number of slots.
     unsafe { choose::<K, V>(&layout.ops[program.ops.clone()], slots, layout.first_result) };
-    for v in 0..V {
+    for (v, at) in (program.output * BLOCK_BITS..).take(V).enumerate() {
         let mut found = [Bits([0; 8]); 8];
         let [a, b, c, d, e] = program.planes;
         let plane = |slot: u32| &slots[slot as usize][v];
         // SAFETY: the caller promises the level.
         unsafe { marks::<K>([plane(a), plane(b), plane(c), plane(d), plane(e)], &mut found) };
-        let at = program.output * BLOCK_BITS + v;
         match (&layout.leaves, &mut *sums) {
             (Leaves::Whole { values, .. }, Sums::Whole(sums)) => {
                 // SAFETY: the caller promises the level.

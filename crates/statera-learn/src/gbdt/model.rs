@@ -47,7 +47,7 @@ impl GbdtModel {
             covers.push(cover);
         }
         if params.task != statera_core::Task::Regression {
-            // Scoring is faster and the margin moves by less than 2⁻³⁰ of its range per tree.
+            // Scoring is faster so, and no leaf moves by more than 2⁻³⁰ of the sum over trees of the largest leaf.
             round(&mut base, &mut trees);
         }
         let forest = Forest::new(coders, base, trees).map_err(|e| Error::data(format!("{NAME}: {e}")))?;

@@ -5,6 +5,7 @@ use statera_core::{
     Attributions, Background, CODE_MISSING, CODE_UNKNOWN, Column, Estimator, FIRST_LEVEL, FeatureSpec, Frame,
     FrameSpec, Model, Parts, Rng, Run, Task, TensorData,
 };
+use statera_kernel::tree::round;
 use std::sync::Arc;
 
 fn feature(name: &str, raw: usize) -> FeatureSpec {
@@ -248,6 +249,23 @@ fn classes_and_values_are_learnt() {
     let predicted = margins(&fit(&params, &train), &train);
     let error = predicted.iter().zip(&train.target).map(|(p, y)| (p - y).powi(2)).sum::<f64>() / 3_000.0;
     assert!(error < 0.01, "mean squared error {error}");
+}
+
+#[test]
+fn leaves_of_classes_are_rounded_and_those_of_values_are_not() {
+    let check = |params: GbdtParams, frame: &Frame, is_rounded: bool| {
+        let model = fit(&params, frame);
+        let (base, trees) = (model.forest.base().to_vec(), model.forest.trees().to_vec());
+        let mut rounded = (base.clone(), trees.clone());
+        round(&mut rounded.0, &mut rounded.1);
+        assert_eq!(rounded == (base, trees), is_rounded, "{:?}", params.task);
+    };
+    let frame = sample(500, 31);
+    check(quick(), &frame, true);
+    let three = frame.target.iter().enumerate().map(|(i, y)| y + f64::from(u8::from(i % 3 == 0))).collect();
+    check(GbdtParams { task: Task::Classes(3), ..quick() }, &Frame { target: three, ..frame.clone() }, true);
+    let values = frame.target.iter().map(|y| y * 0.7).collect();
+    check(GbdtParams { task: Task::Regression, ..quick() }, &Frame { target: values, ..frame.clone() }, false);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use super::super::BLOCK_ROWS;
 use super::grid::Grid;
-use super::{EdgeTable, FEW_EDGES, FIRST_BYTE, MAX_CODES};
+use super::{EdgeTable, FIRST_BYTE, MAX_CODES};
 use std::arch::x86_64::*;
 
+/// Entries of a grid that two registers hold.
+const IN_REGISTERS: usize = 16;
 /// Numbers that are taken through a grid together: long enough that what was stored can be loaded without waiting.
 const CHUNK: usize = 64;
 
@@ -12,7 +14,11 @@ const CHUNK: usize = 64;
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,popcnt")]
 pub(super) fn encode_numbers(table: &EdgeTable, values: &[f64], out: &mut [u8]) {
     match &table.grid {
-        _ if table.n_edges <= FEW_EDGES => eights(values, out, |x, out| few_edges(table, x, out)),
+        Some(grid) if grid.n_compares == 1 && grid.entries.len() <= IN_REGISTERS && grid.is_exact => {
+            let mut entries = [0; IN_REGISTERS];
+            entries[..grid.entries.len()].copy_from_slice(&grid.entries);
+            eights(values, out, |x, out| few_entries(grid, &entries, x, out));
+        }
         Some(grid) if grid.n_compares <= 2 => {
             let is_signed = grid.range[0] < 0.0;
             chunks(values, out, |x, out| match (is_signed, grid.is_exact, grid.n_compares) {
@@ -75,20 +81,23 @@ fn prefetch(values: &[f64; 8]) {
     unsafe { _mm_prefetch::<_MM_HINT_T1>(values.as_ptr().wrapping_add(BLOCK_ROWS).cast()) };
 }
 
-/// Compares with every edge.
+/// [`through_entries`] where two registers hold the entries.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn few_edges(table: &EdgeTable, values: &[f64; 8], out: &mut [u8; 8]) {
+fn few_entries(grid: &Grid, entries: &[u64; IN_REGISTERS], values: &[f64; 8], out: &mut [u8; 8]) {
     prefetch(values);
-    let (x, one) = (load(values), _mm512_set1_epi64(1));
-    let is_number = _mm512_cmp_pd_mask::<_CMP_ORD_Q>(x, x);
-    let mut code = _mm512_maskz_set1_epi64(is_number, i64::from(table.first_code));
-    for &edge in &table.edges[..table.n_edges] {
-        // Nothing is below NaN, whose code stays 0.
-        let above = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(_mm512_set1_pd(edge), x);
-        code = _mm512_mask_add_epi64(code, above, code, one);
-    }
-    *out = _mm_cvtsi128_si64(_mm512_cvtepi64_epi8(code)).to_le_bytes();
+    let x = load(values);
+    // SAFETY: the array has two times 8 entries.
+    let entries = unsafe {
+        let from = entries.as_ptr().cast::<__m512i>();
+        [_mm512_loadu_si512(from), _mm512_loadu_si512(from.add(1))]
+    };
+    let entries = _mm512_permutex2var_epi64(entries[0], buckets_of::<true>(grid, x), entries[1]);
+    let edge = _mm512_castsi512_pd(_mm512_andnot_si512(_mm512_set1_epi64(FIRST_BYTE as i64), entries));
+    let above = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(edge, x);
+    let codes = _mm512_mask_add_epi64(entries, above, entries, _mm512_set1_epi64(1));
+    let codes = _mm512_maskz_cvtepi64_epi8(_mm512_cmp_pd_mask::<_CMP_ORD_Q>(x, x), codes);
+    *out = _mm_cvtsi128_si64(codes).to_le_bytes();
 }
 
 /// Takes the entry of each number's bucket, and adds one to its code where the number is above its edge, and with N = 2 where it

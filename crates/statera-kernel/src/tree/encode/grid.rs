@@ -3,7 +3,7 @@
 use super::FIRST_BYTE;
 
 /// Binary logarithm of the number of buckets, at least and at most: more would leave the first-level cache.
-const BUCKET_BITS: std::ops::RangeInclusive<u32> = 5..=12;
+const BUCKET_BITS: std::ops::RangeInclusive<u32> = 1..=12;
 /// Comparisons within a bucket at most; where more are needed the search is as fast.
 const MAX_COMPARES: usize = 4;
 
