@@ -166,9 +166,10 @@ fn with_a_label_delay_rows_whose_outcome_was_not_known_do_not_train() {
 fn an_ensemble_averages_its_parts_and_returns_through_its_bundle() {
     let settings = Settings { prefer: statera::project::Prefer::Ensemble, ..settings("bad", "boosting") };
     let settings = Settings { models: vec!["scorecard".into(), "boosting".into()], ..settings };
-    let mut trained = train(table(1500, 5), &settings).unwrap();
+    // On most small tables one of the two is best alone; on some of these a mix is better.
+    let trained = (5..15).map(|seed| train(table(1500, seed), &settings).unwrap());
+    let mut trained = { trained }.find(|t| t.facts.leaderboard.chosen == "ensemble").expect("a mix is better once");
     let board = &trained.facts.leaderboard;
-    assert_eq!(board.chosen, "ensemble");
     let entry = board.entries.last().unwrap();
     assert!(entry.model == "ensemble" && entry.about.len() > 1, "{entry:?}");
     let batch = table(300, 6).batches[0].clone();

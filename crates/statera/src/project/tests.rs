@@ -439,7 +439,12 @@ fn the_template_is_a_project_that_parses() {
                 && !l.contains("# positive = ")
         })
         .map(|l| match l.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[[") || rest.starts_with("[outcome]") || rest.contains(" = ") => {
+            Some(rest)
+                if rest.starts_with("[[")
+                    || rest.starts_with("[outcome]")
+                    || rest.starts_with("[sequence")
+                    || rest.contains(" = ") =>
+            {
                 format!("{rest}\n")
             }
             _ => format!("{l}\n"),
