@@ -6,6 +6,8 @@
 
 pub mod dispatch;
 pub mod dot;
+pub mod elementwise;
 pub mod histogram;
 pub mod math;
+pub mod math32;
 pub mod tree;
