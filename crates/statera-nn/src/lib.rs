@@ -12,6 +12,9 @@ pub mod activation;
 #[cfg(test)]
 mod check;
 pub mod layer;
+pub mod loss;
+pub mod optimizer;
 pub mod params;
 pub mod product;
+pub mod schedule;
 pub mod workspace;
