@@ -1,6 +1,7 @@
 //! Optimizers: one fused pass over the arena a step.
 
 use crate::params::{Buffer, Params, Role, padded};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use statera_kernel::elementwise::{self, AdamStep, DescentStep};
@@ -72,6 +73,66 @@ struct Span {
     role: Role,
 }
 
+/// Numbers of the arena that one task changes; a multiple of a cache line.
+const PART: usize = 1 << 15;
+
+/// What a step does, wherever in the arena.
+#[derive(Debug, Clone, Copy)]
+struct Stage<'a> {
+    method: Method,
+    spans: &'a [Span],
+    n_steps: i32,
+    rates: &'a Rates,
+    gradient_scale: f32,
+}
+
+impl Stage<'_> {
+    /// Changes the part of the arena that begins at `offset`. Everything is number by number: parts are free to choose.
+    fn step(&self, offset: usize, values: &mut [f32], grads: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+        for Span { start, end, role } in self.spans {
+            let range = (*start).max(offset)..(*end).min(offset + values.len());
+            if range.is_empty() {
+                continue;
+            }
+            let range = range.start - offset..range.end - offset;
+            let (values, grads, first) =
+                (&mut values[range.clone()], &mut grads[range.clone()], &mut first[range.clone()]);
+            match *role {
+                Role::Running { momentum } => {
+                    for (v, g) in values.iter_mut().zip(grads) {
+                        *v += momentum * (*g - *v);
+                        *g = 0.0;
+                    }
+                }
+                Role::Trained { lr_factor, decay_factor } => {
+                    let rate = self.rates.learning_rate * f64::from(lr_factor);
+                    let keep = (1.0 - rate * self.rates.weight_decay * f64::from(decay_factor)) as f32;
+                    let gradient_scale = self.gradient_scale;
+                    match self.method {
+                        Method::Descent { momentum } => {
+                            let step = DescentStep { rate: rate as f32, momentum, keep, gradient_scale };
+                            elementwise::descend(&step, values, grads, first);
+                        }
+                        Method::Adam { beta1, beta2, epsilon } => {
+                            let left = |beta: f32| 1.0 - f64::from(beta).powi(self.n_steps);
+                            let step = AdamStep {
+                                rate: (rate / left(beta1)) as f32,
+                                beta1,
+                                beta2,
+                                epsilon,
+                                correction: (1.0 / left(beta2).sqrt()) as f32,
+                                keep,
+                                gradient_scale,
+                            };
+                            elementwise::adam(&step, values, grads, first, &mut second[range]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A method with its memory of former steps.
 #[derive(Debug, Clone)]
 pub struct Optimizer {
@@ -98,50 +159,51 @@ impl Optimizer {
         Optimizer { method, n_steps: 0, first: Buffer::zeros(len), second, spans }
     }
 
-    /// Changes the values by the gradients and sets these to 0.
+    /// Changes the values by the sum of the shards' gradients, in their order, and sets these to 0.
     ///
     /// # Panics
-    /// If there is not one gradient per value.
-    pub fn step(&mut self, values: &mut [f32], grads: &mut [f32], rates: &Rates) {
-        assert_eq!(values.len(), grads.len(), "one gradient per value");
+    /// If there is no shard, or not one gradient per value.
+    pub fn step(&mut self, values: &mut [f32], shards: &mut [&mut [f32]], rates: &Rates) {
+        assert!(shards.iter().all(|s| s.len() == values.len()), "one gradient per value");
         self.n_steps += 1;
-        let gradient_scale = rates.clip.map_or(1.0, |clip| self.clipping(grads, clip));
-        for Span { start, end, role } in &self.spans {
-            let range = *start..*end;
-            let (values, grads) = (&mut values[range.clone()], &mut grads[range.clone()]);
-            match *role {
-                Role::Running { momentum } => {
-                    for (v, g) in values.iter_mut().zip(grads) {
-                        *v += momentum * (*g - *v);
-                        *g = 0.0;
-                    }
-                }
-                Role::Trained { lr_factor, decay_factor } => {
-                    let rate = rates.learning_rate * f64::from(lr_factor);
-                    let keep = (1.0 - rate * rates.weight_decay * f64::from(decay_factor)) as f32;
-                    match self.method {
-                        Method::Descent { momentum } => {
-                            let step = DescentStep { rate: rate as f32, momentum, keep, gradient_scale };
-                            elementwise::descend(&step, values, grads, &mut self.first[range]);
-                        }
-                        Method::Adam { beta1, beta2, epsilon } => {
-                            let left = |beta: f32| 1.0 - f64::from(beta).powi(self.n_steps);
-                            let step = AdamStep {
-                                rate: (rate / left(beta1)) as f32,
-                                beta1,
-                                beta2,
-                                epsilon,
-                                correction: (1.0 / left(beta2).sqrt()) as f32,
-                                keep,
-                                gradient_scale,
-                            };
-                            let (first, second) = (&mut self.first[range.clone()], &mut self.second[range]);
-                            elementwise::adam(&step, values, grads, first, second);
-                        }
-                    }
-                }
+        let (grads, others) = shards.split_first_mut().expect("at least one shard");
+        let stage =
+            Stage { method: self.method, spans: &self.spans, n_steps: self.n_steps, rates, gradient_scale: 1.0 };
+        let no_clip = rates.clip.is_none();
+        if values.len() <= PART {
+            others.iter_mut().for_each(|from| elementwise::add_and_clear(grads, from));
+            let gradient_scale = rates.clip.map_or(1.0, |clip| self.clipping(grads, clip));
+            Stage { gradient_scale, ..stage }.step(0, values, grads, &mut self.first, &mut self.second);
+            return;
+        }
+        let mut parts: Vec<(&mut [f32], Vec<&mut [f32]>)> = grads.chunks_mut(PART).map(|g| (g, Vec::new())).collect();
+        for from in others {
+            for (part, from) in parts.iter_mut().zip(from.chunks_mut(PART)) {
+                part.1.push(from);
             }
         }
+        let gather = |grads: &mut [f32], others: &mut [&mut [f32]]| {
+            others.iter_mut().for_each(|from| elementwise::add_and_clear(grads, from));
+        };
+        let mut gradient_scale = 1.0;
+        if let Some(clip) = rates.clip {
+            parts.par_iter_mut().for_each(|(grads, others)| gather(grads, others));
+            gradient_scale = self.clipping(grads, clip);
+            parts = grads.chunks_mut(PART).map(|g| (g, Vec::new())).collect();
+        }
+        let stage = Stage { gradient_scale, ..stage };
+        // Descent has no second moment: its parts are empty.
+        let mut second: Vec<&mut [f32]> = self.second.chunks_mut(PART).collect();
+        second.resize_with(parts.len(), || &mut []);
+        let memory = self.first.par_chunks_mut(PART).zip(second);
+        parts.par_iter_mut().zip(values.par_chunks_mut(PART)).zip(memory).enumerate().for_each(
+            |(i, (((grads, others), values), (first, second)))| {
+                if no_clip {
+                    gather(grads, others);
+                }
+                stage.step(i * PART, values, grads, first, second);
+            },
+        );
     }
 
     /// What gradients are multiplied by so that their norm is at most `clip`.
@@ -187,7 +249,11 @@ mod tests {
             for (step, expected) in floats(&cases[name]).chunks_exact(3).enumerate() {
                 buffer[a.clone()].copy_from_slice(&grads[3 * step..][..2]);
                 buffer[b.start] = grads[3 * step + 2];
-                optimizer.step(&mut params.values, &mut buffer, &Rates { learning_rate: 0.05, weight_decay, clip });
+                optimizer.step(
+                    &mut params.values,
+                    &mut [&mut buffer],
+                    &Rates { learning_rate: 0.05, weight_decay, clip },
+                );
                 assert!(buffer.iter().all(|&g| g == 0.0), "{name}: gradients are 0 again");
                 let ours = [params.values[a.start], params.values[a.start + 1], params.values[b.start]];
                 for (o, e) in ours.iter().zip(expected) {
@@ -205,7 +271,7 @@ mod tests {
         let mut grads = Buffer::zeros(params.values.len());
         grads[slot.start] = 6.0;
         let rates = Rates { learning_rate: 1.0, weight_decay: 0.0, clip: Some(1e-3) };
-        Optimizer::new(Method::ADAM, &params).step(&mut params.values, &mut grads, &rates);
+        Optimizer::new(Method::ADAM, &params).step(&mut params.values, &mut [&mut grads], &rates);
         assert_eq!((params.values[slot.start], grads[slot.start]), (3.0, 0.0));
     }
 }
