@@ -175,3 +175,26 @@ pub fn descend(step: &DescentStep, values: &mut [f32], gradients: &mut [f32], ve
         body(step: &DescentStep, values: &mut [f32], gradients: &mut [f32], velocity: &mut [f32])
     );
 }
+
+/// Sets each number to 0 with probability `rate` and divides it by 1 − `rate` otherwise (Srivastava et al. 2014). Which
+/// ones depends on `seed` and the place alone, so the same call masks gradients as it masked values.
+///
+/// # Panics
+/// If `rate` is not in [0, 1).
+pub fn dropout(values: &mut [f32], rate: f32, seed: u64) {
+    #[inline(always)]
+    fn body<I: Instructions>(values: &mut [f32], threshold: u32, scale: f32, low: u32, high: u32) {
+        for (i, v) in values.iter_mut().enumerate() {
+            // Two rounds of multiplying and shifting (as in MurmurHash3's finaliser) spread the place over all bits.
+            let mut h = (i as u32).wrapping_mul(0x9e37_79b1) ^ low;
+            h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
+            h = ((h ^ (h >> 13)) ^ high).wrapping_mul(0xc2b2_ae35);
+            h ^= h >> 16;
+            *v = if h < threshold { 0.0 } else { *v * scale };
+        }
+    }
+    assert!((0.0..1.0).contains(&rate), "a dropout rate of {rate}; allowed: 0 to below 1");
+    let threshold = (f64::from(rate) * 4_294_967_296.0) as u32;
+    let (scale, low, high) = (1.0 / (1.0 - rate), seed as u32, (seed >> 32) as u32);
+    by_level!(Level::active(), body(values: &mut [f32], threshold: u32, scale: f32, low: u32, high: u32));
+}

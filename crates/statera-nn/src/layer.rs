@@ -5,9 +5,11 @@
 //! column is the number of steps that count.
 
 mod dense;
+mod dropout;
 mod sequential;
 
 pub use dense::Dense;
+pub use dropout::Dropout;
 pub use sequential::Sequential;
 
 /// Which arithmetic computes products.

@@ -25,7 +25,7 @@ impl Workspace {
             max_rows,
             grads: Buffer::zeros(n_params),
             y: Buffer::zeros(max_rows * layer.n_out()),
-            dy: Buffer::zeros(if n_params > 0 { max_rows * layer.n_out() } else { 0 }),
+            dy: Buffer::zeros(max_rows * layer.n_out()),
             cache: Buffer::zeros(padded(layer.cache_len(max_rows))),
             scratch: Buffer::zeros(padded(layer.scratch_len(max_rows))),
         }
@@ -33,7 +33,7 @@ impl Workspace {
 
     /// For forward passes only.
     pub fn forward_only(layer: &dyn Layer, max_rows: usize) -> Workspace {
-        Workspace::new(layer, 0, max_rows)
+        Workspace { dy: Buffer::default(), ..Workspace::new(layer, 0, max_rows) }
     }
 
     /// Runs the rows of `x` through the layer and returns the output; `n_batch` is the rows of all shards.

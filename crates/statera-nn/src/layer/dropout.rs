@@ -1,0 +1,76 @@
+//! Dropout (Srivastava et al. 2014): in training each number is 0 with probability `rate` and divided by 1 − `rate`
+//! otherwise; backward masks the gradient alike.
+
+use super::{Layer, Mode, Pass};
+use statera_core::Rng;
+use statera_kernel::elementwise;
+
+/// A dropout layer.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    n: usize,
+    rate: f32,
+    stream: u64,
+}
+
+impl Dropout {
+    /// Of `n` columns; `rate` in [0, 1); `stream` tells this layer's draws from those of others.
+    pub fn new(n: usize, rate: f32, stream: u64) -> Dropout {
+        Dropout { n, rate, stream }
+    }
+
+    fn mask(&self, pass: &Pass, values: &mut [f32]) {
+        if let Mode::Train { seed } = pass.mode
+            && self.rate > 0.0
+        {
+            elementwise::dropout(values, self.rate, Rng::fork(seed, self.stream).next_u64());
+        }
+    }
+}
+
+impl Layer for Dropout {
+    fn n_in(&self) -> usize {
+        self.n
+    }
+    fn n_out(&self) -> usize {
+        self.n
+    }
+    fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
+        y.copy_from_slice(x);
+        self.mask(pass, y);
+    }
+    fn backward(&self, pass: &mut Pass, _: &[f32], _: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
+        if let Some(dx) = dx {
+            dx.copy_from_slice(dy);
+            self.mask(pass, dx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check;
+    use crate::layer::Math;
+    use crate::params::Params;
+    use crate::workspace::Workspace;
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        check::finite_differences(&Dropout::new(5, 0.4, 1), &Params::default(), 7);
+    }
+
+    #[test]
+    fn the_mean_stays_and_scoring_changes_nothing() {
+        let layer = Dropout::new(1000, 0.3, 1);
+        let mut work = Workspace::forward_only(&layer, 100);
+        let x = vec![1.0; 100_000];
+        let y = work.forward(&layer, &[], &x, 100, Mode::Train { seed: 3 }, Math::Train);
+        let dropped = y.iter().filter(|v| **v == 0.0).count() as f64 / 1e5;
+        let mean = y.iter().map(|v| f64::from(*v)).sum::<f64>() / 1e5;
+        assert!((dropped - 0.3).abs() < 0.005 && (mean - 1.0).abs() < 0.01, "{dropped} dropped, mean {mean}");
+        let pairs = y.windows(2).filter(|w| w[0] == 0.0 && w[1] == 0.0).count() as f64 / 1e5;
+        assert!((pairs - 0.09).abs() < 0.005, "neighbours are independent: {pairs}");
+        assert_eq!(work.forward(&layer, &[], &x, 100, Mode::Evaluate, Math::Score), &x[..]);
+    }
+}
