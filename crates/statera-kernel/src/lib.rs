@@ -11,4 +11,5 @@ pub mod elementwise;
 pub mod histogram;
 pub mod math;
 pub mod math32;
+pub mod members;
 pub mod tree;

@@ -4,12 +4,18 @@
 //! steps one after another, each with all its features (`step × feature`), and where lengths differ the row's last
 //! column is the number of steps that count.
 
+mod columns;
 mod dense;
 mod dropout;
+mod ensemble;
+mod piecewise;
 mod sequential;
 
+pub use columns::Columns;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use ensemble::{EnsembleDense, EnsembleShape, Heads, MemberScale, PerMember, Scales};
+pub use piecewise::PiecewiseEmbedding;
 pub use sequential::Sequential;
 
 /// Which arithmetic computes products.
