@@ -66,6 +66,26 @@ fn sigmoid_of(x: f32) -> f32 {
     top / (1.0 + e)
 }
 
+/// cos x = sin 2πu with u = ¼ − |r| / 2π and r = x less whole turns: u is in [−¼, ¼], where sin 2πu = u p(u²) (a
+/// least-squares fit at 400 Chebyshev nodes, within 3e-11).
+#[inline(always)]
+fn cos_of(x: f32) -> f32 {
+    const TAU_HIGH: f32 = 6.281_25; // Its product with a number of turns below 2¹³ is exact.
+    const TAU_LOW: f32 = 0.001_935_307_2;
+    const P: [f32; 6] = [6.283_185_5, -41.341_7, 81.605_225, -76.704_28, 42.009_804, -14.394_135];
+    let turns = (x * (1.0 / std::f32::consts::TAU) + ROUNDER) - ROUNDER;
+    let r = (x - turns * TAU_HIGH) - turns * TAU_LOW;
+    let u = 0.25 - r.abs() * (1.0 / std::f32::consts::TAU);
+    // Only numbers of more than 2²² turns leave the interval.
+    let u = if u < -0.25 { -0.25 } else { u };
+    let z = u * u;
+    let mut p = P[5];
+    for c in P[..5].iter().rev() {
+        p = p * z + *c;
+    }
+    u * p
+}
+
 /// Φ(x) = ½ erfc(−x/√2): erfc(z) = e^(−z²) t p(t) with t = 1 / (1 + z/2) for z ≥ 0, where p is the polynomial nearest
 /// in relative error (a weighted least-squares fit at 400 Chebyshev nodes to z = 9.5).
 #[inline(always)]
@@ -131,6 +151,10 @@ slice! {
 slice! {
     /// Replaces each x by 1 / (1 + e⁻ˣ).
     sigmoid, sigmoid_at, sigmoid_of
+}
+slice! {
+    /// Replaces each x by cos x, with an error below 1e-6 for |x| up to 1000; beyond, what rounding of x itself does.
+    cos, cos_at, cos_of
 }
 slice! {
     /// Replaces each x by Φ(x), the standard normal distribution function, with a relative error below 1e-6 × (1 + x²).

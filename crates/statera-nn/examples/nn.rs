@@ -9,6 +9,7 @@ use statera_nn::activation::Activation;
 use statera_nn::layer::{Dense, Layer, Sequential};
 use statera_nn::loss::Loss;
 use statera_nn::model::mlp::MlpParams;
+use statera_nn::model::realmlp::RealMlpParams;
 use statera_nn::model::tabm::TabmParams;
 use statera_nn::network::{Network, Rows, Stepper};
 use statera_nn::optimizer::{Method, Optimizer, Rates};
@@ -181,6 +182,7 @@ fn fit(family: &str, frame: &Frame) -> Outcome<()> {
     let (train, valid) = (outer.take(&train), outer.take(&valid));
     let estimator: Box<dyn Estimator> = match family {
         "mlp" => Box::new(MlpParams::default()),
+        "realmlp" => Box::new(RealMlpParams::default()),
         "tabm" => Box::new(one_epoch(TabmParams::default())),
         "tabm_mini" => Box::new(one_epoch(TabmParams::mini(Task::Binary))),
         other => return Err(format!("«{other}» is not one of steps, tutorial, score, mlp, tabm, tabm_mini").into()),

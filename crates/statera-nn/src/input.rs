@@ -1,8 +1,9 @@
 //! From the cells of a frame to the rows of a network, fitted on the training rows.
 //!
 //! A row is `[numbers | flags | codes]`: one scaled number per numeric feature that varies, 0 where missing; one flag (0
-//! or 1) for each kind of cell that training saw: missing, each sentinel, each level (one-hot); and the code of
-//! each category that the network embeds. A missing cell, an unknown level or an unseen sentinel is all zeros.
+//! or 1, or scaled like a number by the robust scaling) for each kind of cell that training saw: missing, each sentinel, each level (one-hot); and the code of
+//! each category that the network embeds. A missing cell, an unknown level or an unseen sentinel
+//! has no flag set.
 
 use serde::{Deserialize, Serialize};
 use statera_core::{CODE_UNKNOWN, Column, Error, FIRST_LEVEL, Frame, FrameSpec, Parts, Result, Tensor, TensorData};
@@ -29,6 +30,8 @@ struct Number {
 struct Flag {
     feature: usize,
     is: Is,
+    /// Numbers that stand for no and yes.
+    values: [f32; 2],
 }
 
 /// What a flag marks.
@@ -81,7 +84,7 @@ impl Input {
         for (feature, column) in frame.columns.iter().enumerate() {
             match column {
                 Column::Number(cells) => input.add_number(frame, feature, cells, scaling),
-                Column::Codes(cells) => input.add_category(feature, cells, embed_above),
+                Column::Codes(cells) => input.add_category(feature, cells, scaling, embed_above),
             }
         }
         if input.n_columns() == 0 {
@@ -99,17 +102,21 @@ impl Input {
         }
         let n_missing = cells.iter().filter(|v| v.is_nan()).count();
         if n_missing > 0 && n_missing < cells.len() {
-            self.flags.push(Flag { feature, is: Is::Missing });
+            self.flags.push(Flag { feature, is: Is::Missing, values: flag_values(scaling, n_missing, cells.len()) });
         }
         for sentinel in sentinels {
             let n = cells.iter().filter(|v| **v == sentinel).count();
             if n > 0 && n < cells.len() {
-                self.flags.push(Flag { feature, is: Is::Sentinel(sentinel) });
+                self.flags.push(Flag {
+                    feature,
+                    is: Is::Sentinel(sentinel),
+                    values: flag_values(scaling, n, cells.len()),
+                });
             }
         }
     }
 
-    fn add_category(&mut self, feature: usize, cells: &[u32], embed_above: usize) {
+    fn add_category(&mut self, feature: usize, cells: &[u32], scaling: Scaling, embed_above: usize) {
         let n_levels = self.spec.features[feature].levels.as_ref().map_or(0, Vec::len);
         let mut seen = vec![false; FIRST_LEVEL as usize + n_levels];
         cells.iter().for_each(|&c| seen[c as usize] = true);
@@ -130,7 +137,11 @@ impl Input {
             let flags = (0..seen.len() as u32).filter(|&c| seen[c as usize]);
             // One flag says all there is to say of two levels.
             let skip = usize::from(n_seen == 2);
-            self.flags.extend(flags.skip(skip).map(|c| Flag { feature, is: Is::Code(c) }));
+            let values = |code: u32| {
+                let n = cells.iter().filter(|c| **c == code).count();
+                flag_values(scaling, n, cells.len())
+            };
+            self.flags.extend(flags.skip(skip).map(|c| Flag { feature, is: Is::Code(c), values: values(c) }));
         }
     }
 
@@ -182,13 +193,13 @@ impl Input {
             let out = out[self.numbers.len() + j..].iter_mut().step_by(width);
             match (&frame.columns[flag.feature], flag.is) {
                 (Column::Number(cells), Is::Missing) => {
-                    out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = f32::from(u8::from(v.is_nan())));
+                    out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = flag.values[usize::from(v.is_nan())]);
                 }
                 (Column::Number(cells), Is::Sentinel(s)) => {
-                    out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = f32::from(u8::from(*v == s)));
+                    out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = flag.values[usize::from(*v == s)]);
                 }
                 (Column::Codes(cells), Is::Code(c)) => {
-                    out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = f32::from(u8::from(*v == c)));
+                    out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = flag.values[usize::from(*v == c)]);
                 }
                 _ => {}
             }
@@ -252,7 +263,10 @@ impl Input {
         }
         let number = |f: usize| features.get(f).is_some_and(|f| f.levels.is_none());
         let category = |f: usize| features.get(f).is_some_and(|f| f.levels.is_some());
-        let flag = |f: &Flag| if matches!(f.is, Is::Code(_)) { category(f.feature) } else { number(f.feature) };
+        let flag = |f: &Flag| {
+            let finite = f.values.iter().all(|v| v.is_finite());
+            finite && if matches!(f.is, Is::Code(_)) { category(f.feature) } else { number(f.feature) }
+        };
         let fits = self.numbers.iter().all(|n| number(n.feature))
             && self.flags.iter().all(flag)
             && self
@@ -264,6 +278,20 @@ impl Input {
         }
         Ok(self)
     }
+}
+
+/// The numbers of a flag that `n_yes` of `n` training rows have: 0 and 1, or minus the median, by the interquartile range
+/// (if 0 by half the range), clipped smoothly.
+fn flag_values(scaling: Scaling, n_yes: usize, n: usize) -> [f32; 2] {
+    if scaling != Scaling::Robust {
+        return [0.0, 1.0];
+    }
+    let median = if 2 * n_yes > n { 1.0 } else { 0.0 };
+    let scale = if 4 * n_yes >= n && 4 * n_yes <= 3 * n { 1.0 } else { 0.5 };
+    [0.0, 1.0].map(|v: f64| {
+        let x = (v - median) / scale;
+        (x / (1.0 + (x / 3.0) * (x / 3.0)).sqrt()) as f32
+    })
 }
 
 /// Name of the array of knots.

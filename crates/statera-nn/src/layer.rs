@@ -7,14 +7,20 @@
 mod columns;
 mod dense;
 mod dropout;
+mod embedding;
 mod ensemble;
+mod parametric;
+mod periodic;
 mod piecewise;
 mod sequential;
 
 pub use columns::Columns;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use ensemble::{EnsembleDense, EnsembleShape, Heads, MemberScale, PerMember, Scales};
+pub use parametric::{ColumnBias, ColumnScale, ParametricSelu};
+pub use periodic::{PeriodicEmbedding, PeriodicShape};
 pub use piecewise::PiecewiseEmbedding;
 pub use sequential::Sequential;
 
@@ -50,6 +56,8 @@ pub struct Pass<'a> {
     pub n_rows: usize,
     /// This shard's share of the batch's rows, in (0, 1].
     pub share: f32,
+    /// What dropout rates are multiplied by, in [0, 1]: regularisation may fade over a fit.
+    pub dropout_factor: f32,
     /// What the pass is for.
     pub mode: Mode,
     /// Which arithmetic computes products.
@@ -69,6 +77,7 @@ impl Pass<'_> {
             grads: &mut *self.grads,
             n_rows: self.n_rows,
             share: self.share,
+            dropout_factor: self.dropout_factor,
             mode: self.mode,
             math: self.math,
             cache,

@@ -14,11 +14,13 @@ mod attribution;
 mod average;
 mod fit;
 pub mod mlp;
+pub mod realmlp;
 pub mod tabm;
 
 use average::Average;
 pub use fit::{Recipe, fit, refit_epochs};
 pub use mlp::MlpParams;
+pub use realmlp::RealMlpParams;
 pub use tabm::TabmParams;
 
 /// Rows that one task prepares and scores.
@@ -32,6 +34,8 @@ pub enum Architecture {
     Mlp(mlp::Shape),
     /// Members that share their weight matrices.
     Tabm(tabm::Shape),
+    /// RealMLP.
+    RealMlp(realmlp::Shape),
 }
 
 impl Architecture {
@@ -40,21 +44,31 @@ impl Architecture {
         match self {
             Architecture::Mlp(shape) => shape.check(),
             Architecture::Tabm(shape) => shape.check(),
+            Architecture::RealMlp(shape) => shape.check(),
         }
     }
 
-    /// Builds the network with random weights. `edges` are the bins of numbers, where the architecture has bins.
-    fn build(&self, input: &Input, n_outputs: usize, edges: &[Vec<f32>], rng: &mut Rng) -> Network {
+    /// Builds the network with random weights. `edges` are the bins of numbers, where the architecture has bins; on
+    /// `sample`, training rows, the start is scaled where the architecture wants that.
+    fn build(
+        &self,
+        input: &Input,
+        n_outputs: usize,
+        edges: &[Vec<f32>],
+        sample: Option<&[f32]>,
+        rng: &mut Rng,
+    ) -> Network {
         match self {
             Architecture::Mlp(shape) => shape.build(input, n_outputs, rng),
             Architecture::Tabm(shape) => shape.build(input, n_outputs, edges, rng),
+            Architecture::RealMlp(shape) => shape.build(input, n_outputs, sample, rng),
         }
     }
 
     /// Bins per number that it wants, if any.
     fn n_bins(&self) -> Option<usize> {
         match self {
-            Architecture::Mlp(_) => None,
+            Architecture::Mlp(_) | Architecture::RealMlp(_) => None,
             Architecture::Tabm(shape) => shape.bins,
         }
     }
@@ -96,7 +110,8 @@ impl NetworkModel {
         header.architecture.check().map_err(|e| Error::damaged(format!("model.json: {e}")))?;
         header.input = header.input.load(parts)?;
         let edges = load_edges(parts, &header)?;
-        let mut network = header.architecture.build(&header.input, header.task.n_outputs(), &edges, &mut Rng::new(0));
+        let mut network =
+            header.architecture.build(&header.input, header.task.n_outputs(), &edges, None, &mut Rng::new(0));
         let names: Vec<String> = network.params.slots.iter().map(|s| s.name.clone()).collect();
         for name in names {
             network.params.set(&name, parts.f32s(&name)?)?;

@@ -126,6 +126,11 @@ impl Stepper {
         self.shards.iter().map(|s| s.loss).sum()
     }
 
+    /// Multiplies dropout rates of the next steps.
+    pub fn set_dropout_factor(&mut self, factor: f32) {
+        self.shards.iter_mut().for_each(|s| s.work.dropout_factor = factor);
+    }
+
     /// The gradients of each shard; the batch's are their sum, in order.
     pub fn grads(&mut self) -> Vec<&mut [f32]> {
         self.shards.iter_mut().map(|s| &mut s.work.grads[..]).collect()

@@ -24,8 +24,8 @@ pub struct TrainParams {
     pub method: Method,
     /// Decoupled weight decay, at least 0.
     pub weight_decay: f64,
-    /// How the weight decay moves over all steps.
-    pub decay_schedule: Schedule,
+    /// How weight decay and dropout move over all steps.
+    pub regularisation_schedule: Schedule,
     /// Largest norm of the gradient; `None` for no limit.
     pub clip: Option<f64>,
     /// Epochs in a row that may pass without a better validation figure; `None` for all of them.
@@ -41,7 +41,7 @@ impl Default for TrainParams {
             schedule: Schedule::Constant,
             method: Method::ADAM,
             weight_decay: 0.0,
-            decay_schedule: Schedule::Constant,
+            regularisation_schedule: Schedule::Constant,
             clip: None,
             patience: None,
         }
@@ -199,9 +199,11 @@ impl<'a> Training<'a> {
         let mut total = 0.0;
         for (i, batch) in self.order.chunks(params.batch_rows).enumerate() {
             let t = self.n_steps as f64 / (n_batches * params.epochs) as f64;
+            let regularisation = params.regularisation_schedule.factor(t);
+            self.stepper.set_dropout_factor(regularisation as f32);
             let rates = Rates {
                 learning_rate: params.learning_rate * params.schedule.factor(t),
-                weight_decay: params.weight_decay * params.decay_schedule.factor(t),
+                weight_decay: params.weight_decay * regularisation,
                 clip: params.clip,
             };
             let seed = seed.wrapping_add((i as u64) << 8);

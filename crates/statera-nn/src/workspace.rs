@@ -14,6 +14,8 @@ pub struct Workspace {
     pub y: Buffer,
     /// The gradient with respect to the output.
     pub dy: Buffer,
+    /// What dropout rates are multiplied by; 1 at first.
+    pub dropout_factor: f32,
     cache: Buffer,
     scratch: Buffer,
 }
@@ -26,6 +28,7 @@ impl Workspace {
             grads: Buffer::zeros(n_params),
             y: Buffer::zeros(max_rows * layer.n_out()),
             dy: Buffer::zeros(max_rows * layer.n_out()),
+            dropout_factor: 1.0,
             cache: Buffer::zeros(padded(layer.cache_len(max_rows))),
             scratch: Buffer::zeros(padded(layer.scratch_len(max_rows))),
         }
@@ -57,6 +60,7 @@ impl Workspace {
             grads: &mut self.grads,
             n_rows,
             share: n_rows as f32 / n_batch as f32,
+            dropout_factor: self.dropout_factor,
             mode,
             math,
             cache: &mut self.cache,
@@ -83,6 +87,7 @@ impl Workspace {
             grads: &mut self.grads,
             n_rows,
             share: n_rows as f32 / n_batch as f32,
+            dropout_factor: self.dropout_factor,
             mode,
             math: Math::Train,
             cache: &mut self.cache,

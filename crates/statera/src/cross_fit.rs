@@ -20,9 +20,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The family's learner with its default settings.
-    pub fn new(family: &'static ModelFamily, task: Task, bins: Option<&str>) -> Result<Candidate> {
-        Ok(Candidate { family, estimator: (family.estimator)(task, bins)? })
+    /// The family's learner with its default settings, or with those of a quick try.
+    pub fn new(family: &'static ModelFamily, task: Task, bins: Option<&str>, quick: bool) -> Result<Candidate> {
+        let make = family.quick.filter(|_| quick).unwrap_or(family.estimator);
+        Ok(Candidate { family, estimator: make(task, bins)? })
     }
 }
 

@@ -20,10 +20,11 @@ impl Dropout {
     }
 
     fn mask(&self, pass: &Pass, values: &mut [f32]) {
+        let rate = self.rate * pass.dropout_factor;
         if let Mode::Train { seed } = pass.mode
-            && self.rate > 0.0
+            && rate > 0.0
         {
-            elementwise::dropout(values, self.rate, Rng::fork(seed, self.stream).next_u64());
+            elementwise::dropout(values, rate, Rng::fork(seed, self.stream).next_u64());
         }
     }
 }

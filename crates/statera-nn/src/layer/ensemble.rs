@@ -97,11 +97,12 @@ impl EnsembleDense {
         }
     }
 
-    fn mask(&self, mode: Mode, values: &mut [f32]) {
-        if let Mode::Train { seed } = mode
-            && self.dropout > 0.0
+    fn mask(&self, pass: &Pass, values: &mut [f32]) {
+        let rate = self.dropout * pass.dropout_factor;
+        if let Mode::Train { seed } = pass.mode
+            && rate > 0.0
         {
-            elementwise::dropout(values, self.dropout, Rng::fork(seed, self.stream).next_u64());
+            elementwise::dropout(values, rate, Rng::fork(seed, self.stream).next_u64());
         }
     }
 }
@@ -128,15 +129,15 @@ impl Layer for EnsembleDense {
         members::scale(x, &pass.params[self.r.clone()], self.n_in, self.shared, scaled);
         product::affine(pass.math, scaled, self.n_in, &pass.params[self.weight.clone()], None, z);
         members::scale_bias_relu(z, &pass.params[self.s.clone()], &pass.params[self.bias.clone()], y);
-        self.mask(pass.mode, y);
+        self.mask(pass, y);
     }
 
     fn backward(&self, pass: &mut Pass, x: &[f32], y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
+        // What was dropped is 0 in y as in dy; what stayed has the sign it had.
+        self.mask(pass, dy);
         let len = pass.n_rows * self.k * self.n_in;
         let (scaled, z) = pass.cache.split_at_mut(padded(len));
         let (scaled, z) = (&scaled[..len], &z[..y.len()]);
-        // What was dropped is 0 in y as in dy; what stayed has the sign it had.
-        self.mask(pass.mode, dy);
         let (s, bias) = disjoint(pass.grads, &self.s, &self.bias);
         members::scale_bias_relu_backward(z, &pass.params[self.s.clone()], y, dy, s, bias);
         product::add_weight_gradient(scaled, self.n_in, dy, &mut pass.grads[self.weight.clone()]);

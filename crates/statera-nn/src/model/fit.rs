@@ -53,7 +53,7 @@ pub fn fit(recipe: &Recipe, train_frame: &Frame, valid_frame: &Frame, run: &Run)
     };
     let n_outputs = recipe.task.n_outputs();
     let mut rng = Rng::fork(run.seed, 0x6e6e);
-    let mut network = recipe.architecture.build(&input, n_outputs, &edges, &mut rng);
+    let mut network = recipe.architecture.build(&input, n_outputs, &edges, Some(&rows.x), &mut rng);
     let loss = recipe.loss.clone().unwrap_or_else(|| loss_of(recipe.task));
     if loss.n_outputs() != n_outputs {
         return Err(Error::request(format!("the loss is of {} margins; the task has {n_outputs}", loss.n_outputs())));
@@ -184,6 +184,13 @@ fn check_frame(task: Task, frame: &Frame) -> Result<()> {
     }
     if frame.target.len() != n || frame.weight.as_ref().is_some_and(|w| w.len() != n) {
         return Err(Error::request(format!("a target and, if any, a weight are needed for each of the {n} rows")));
+    }
+    if let Some(feature) = frame.spec.features.iter().find(|f| f.monotone != 0) {
+        return Err(Error::request(format!(
+            "column «{}» must be monotone, which a neural network cannot promise; allowed: no required direction, or \
+             another model",
+            feature.name
+        )));
     }
     if n > MOST_ROWS {
         return Err(Error::request(format!("{n} rows; allowed: at most {MOST_ROWS}")));

@@ -129,6 +129,14 @@ impl MlpParams {
             train: TrainParams { schedule: Schedule::Cosine, ..TrainParams::default() },
         }
     }
+
+    /// A network that fits in a moment, to try things out.
+    pub fn quick(task: Task) -> MlpParams {
+        let mut params = MlpParams { task, ..MlpParams::default() };
+        params.shape.hidden = vec![32, 16];
+        (params.train.batch_rows, params.train.learning_rate, params.train.epochs) = (64, 5e-3, 12);
+        params
+    }
 }
 
 impl Estimator for MlpParams {

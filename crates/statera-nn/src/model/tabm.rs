@@ -153,6 +153,14 @@ impl TabmParams {
         params.shape.mini = true;
         params
     }
+
+    /// The same with fewer and smaller members and few epochs: fits in a moment, to try things out.
+    #[must_use]
+    pub fn quick(mut self) -> TabmParams {
+        (self.shape.k, self.shape.width, self.shape.bins, self.shape.embedding) = (4, 16, Some(8), 4);
+        (self.train.epochs, self.train.learning_rate) = (6, 1e-2);
+        self
+    }
 }
 
 /// The authors' batch by training rows.
@@ -205,10 +213,7 @@ mod tests {
     use statera_core::{Background, metric};
 
     fn quick(task: Task, mini: bool) -> TabmParams {
-        let mut params = TabmParams { task, ..TabmParams::default() };
-        (params.shape.k, params.shape.width, params.shape.bins, params.shape.mini) = (4, 16, Some(8), mini);
-        (params.train.epochs, params.train.learning_rate) = (6, 1e-2);
-        params
+        if mini { TabmParams::mini(task).quick() } else { TabmParams { task, ..TabmParams::default() }.quick() }
     }
 
     #[test]

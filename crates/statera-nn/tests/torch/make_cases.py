@@ -149,7 +149,28 @@ def tabm():
     }
 
 
-FILES = [dense, loss, optimizer, tabm]
+def realmlp():
+    codes = torch.tensor([[0.0, 4], [2, 4], [1, 0], [2, 3], [0, 0]]).double()
+
+    def embedding(x, p):
+        return torch.cat([p["tables"][x[:, 0].long()], p["tables"][3 + x[:, 1].long()]], 1) + 0 * x.sum()
+
+    def periodic(x, p):
+        c = torch.cos(2 * torch.pi * p["frequency"] * x[..., None] + p["phase"])
+        y = torch.einsum("njf,jfd->njd", c, p["weight"]) + p["bias"]
+        return torch.cat([y, x[..., None]], 2).reshape(len(x), -1)
+
+    return {
+        "embedding": case(embedding, codes, {"tables": single(8, 4)}),
+        "periodic": case(periodic, single(7, 3), {"frequency": single(3, 5, scale=0.3), "phase": single(3, 5),
+                                                 "weight": single(3, 5, 3), "bias": single(3, 3)}),
+        "scale": case(lambda x, p: x * p["scale"], single(7, 5), {"scale": single(5)}),
+        "bias": case(lambda x, p: 0.5 * x + p["bias"], single(7, 5), {"bias": single(5)}),
+        "selu": case(lambda x, p: x + p["alpha"] * (F.selu(x) - x), single(7, 5), {"alpha": single(5)}),
+    }
+
+
+FILES = [dense, loss, optimizer, tabm, realmlp]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent

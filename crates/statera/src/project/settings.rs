@@ -66,6 +66,8 @@ pub struct Settings {
     pub folds: usize,
     /// Candidates by name; empty: those marked fast. `["all"]`: every one.
     pub models: Vec<String>,
+    /// Fit smaller models that take a moment, to try a project out.
+    pub quick: bool,
     /// Use the simplest candidate within one standard error of the best, instead of the best.
     pub prefer_simple: bool,
     /// Every random draw derives from it.
@@ -103,6 +105,7 @@ impl Default for Settings {
             test_share: 0.2,
             folds: 5,
             models: Vec::new(),
+            quick: false,
             prefer_simple: false,
             seed: 1,
             winsorize: None,

@@ -28,19 +28,11 @@ pub(crate) fn frame(task: Task, n: usize, seed: u64) -> Frame {
     Frame { spec: FrameSpec { features, raw_columns }.into(), n_rows: n, columns, target, ..Frame::default() }
 }
 
-/// Settings that learn the frame above in a moment.
-fn quick(task: Task) -> MlpParams {
-    let mut params = MlpParams { task, ..MlpParams::default() };
-    params.shape.hidden = vec![32, 16];
-    (params.train.batch_rows, params.train.learning_rate, params.train.epochs) = (64, 5e-3, 12);
-    params
-}
-
 #[test]
 fn learns_what_no_line_can() {
     for task in [Task::Binary, Task::Classes(3), Task::Regression] {
         let (train, valid, test) = (frame(task, 3000, 1), frame(task, 500, 2), frame(task, 1000, 3));
-        let model = quick(task).fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+        let model = MlpParams::quick(task).fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
         let scores = model.predict(&test).expect("own columns");
         let share = match task {
             Task::Binary => metric::area(&scores.margins, &test.target, &vec![1.0; 1000]),
@@ -64,7 +56,7 @@ fn learns_what_no_line_can() {
 #[test]
 fn returns_from_its_parts_with_the_same_bytes_and_scores() {
     let (train, valid) = (frame(Task::Binary, 600, 1), frame(Task::Binary, 200, 2));
-    let model = quick(Task::Binary).fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+    let model = MlpParams::quick(Task::Binary).fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
     let parts = model.save();
     let text = serde_json::to_string(&parts.json).expect("JSON");
     let again = NetworkModel::load(&Parts { json: serde_json::from_str(&text).expect("JSON"), ..parts.clone() })
@@ -79,7 +71,7 @@ fn returns_from_its_parts_with_the_same_bytes_and_scores() {
 #[test]
 fn the_best_epoch_is_kept_and_refitting_takes_as_many() {
     let (train, valid) = (frame(Task::Binary, 600, 1), frame(Task::Binary, 200, 2));
-    let params = quick(Task::Binary);
+    let params = MlpParams::quick(Task::Binary);
     let model = params.fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
     let curve = model.as_any().downcast_ref::<NetworkModel>().expect("a network").curve().clone();
     let figures: Vec<f64> = curve.epochs.iter().filter_map(|e| e.figure).collect();
@@ -100,7 +92,7 @@ fn the_best_epoch_is_kept_and_refitting_takes_as_many() {
 fn attributions_add_up_to_the_margin() {
     for task in [Task::Binary, Task::Classes(3), Task::Regression] {
         let train = frame(task, 600, 1);
-        let model = quick(task).fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
+        let model = MlpParams::quick(task).fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
         let rows = frame(task, 20, 5);
         let (margins, parts) =
             (model.predict(&rows).expect("scores"), model.attribute(&rows, &Background::default()).expect("parts"));
@@ -116,7 +108,7 @@ fn attributions_add_up_to_the_margin() {
 
 #[test]
 fn a_loss_that_diverges_is_an_error_that_says_what_to_change() {
-    let mut params = quick(Task::Regression);
+    let mut params = MlpParams::quick(Task::Regression);
     (params.train.method, params.train.clip) = (Method::Descent { momentum: 0.9 }, None);
     params.train.learning_rate = 1e4;
     let error =
@@ -132,7 +124,7 @@ fn refuses_data_and_settings_that_cannot_be() {
         params.fit(train, &Frame::default(), &Run::new(1, 1)).err().map(|e| e.to_string()).unwrap_or_default()
     };
     let with = |change: &dyn Fn(&mut MlpParams)| {
-        let mut params = quick(Task::Binary);
+        let mut params = MlpParams::quick(Task::Binary);
         change(&mut params);
         fit(&params, &train)
     };
@@ -143,8 +135,11 @@ fn refuses_data_and_settings_that_cannot_be() {
         (with(&|p| p.train.learning_rate = 0.0), "learning_rate is 0; allowed: above 0"),
         (with(&|p| p.train.batch_rows = 0), "batch_rows is 0; allowed: 1 and above"),
         (with(&|p| p.loss = Some(Loss::classes(3))), "the loss is of 3 margins; the task has 1"),
-        (fit(&quick(Task::Binary), &one_class), "at least two classes are needed"),
-        (fit(&quick(Task::Binary), &Frame { target: vec![2.0; 100], ..train.clone() }), "target 2; allowed: 0 or 1"),
+        (fit(&MlpParams::quick(Task::Binary), &one_class), "at least two classes are needed"),
+        (
+            fit(&MlpParams::quick(Task::Binary), &Frame { target: vec![2.0; 100], ..train.clone() }),
+            "target 2; allowed: 0 or 1",
+        ),
     ];
     for (message, expected) in cases {
         assert!(message.contains(expected), "«{message}», expected «{expected}»");
