@@ -49,7 +49,7 @@ fn exp_of(x: f32) -> f32 {
 
 /// With t = e^(−2|x|) − 1: tanh |x| = −t / (t + 2), which keeps every bit of a small x.
 #[inline(always)]
-fn tanh_of(x: f32) -> f32 {
+pub(crate) fn tanh_of(x: f32) -> f32 {
     let a = x.abs();
     let a = if a > 10.0 { 10.0 } else { a };
     let (rounded, _, e) = exp_parts(-2.0 * a);
@@ -60,7 +60,7 @@ fn tanh_of(x: f32) -> f32 {
 
 /// 1 / (1 + e) for x ≥ 0 and e / (1 + e) for x < 0 with e = e^(−|x|), which neither overflows nor cancels.
 #[inline(always)]
-fn sigmoid_of(x: f32) -> f32 {
+pub(crate) fn sigmoid_of(x: f32) -> f32 {
     let e = exp_of(-x.abs());
     let top = if x < 0.0 { e } else { 1.0 };
     top / (1.0 + e)

@@ -1,7 +1,7 @@
 //! Checks that every layer's tests call: finite differences, PyTorch's stored numbers, and equal bits alone and in a
 //! batch at every level of instructions.
 
-use crate::layer::{Layer, Math, Mode};
+use crate::layer::{Layer, Math, Mode, Sequence};
 use crate::params::{Params, Role};
 use crate::workspace::Workspace;
 use serde_json::Value;
@@ -10,6 +10,19 @@ use statera_kernel::dispatch::{Level, with_level};
 
 /// The mode of the checks in training: the same draws in each pass.
 const TRAIN: Mode = Mode::Train { seed: 5 };
+
+/// Random normal sequences; where lengths differ, the rows' are 0, 1, … in turn and the other steps hold NaN, which a
+/// layer must not read. Lengths have a half, so that the steps of finite differences do not change them.
+pub fn sequences(shape: &Sequence, n_rows: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    let mut x: Vec<f32> = (0..n_rows * shape.n_cols()).map(|_| rng.normal() as f32).collect();
+    for (i, row) in x.chunks_exact_mut(shape.n_cols()).enumerate().filter(|_| shape.has_lengths) {
+        let length = i % (shape.n_steps + 1);
+        row[length * shape.n_features..].fill(f32::NAN);
+        row[shape.n_steps * shape.n_features] = length as f32 + 0.5;
+    }
+    x
+}
 
 /// Checks the gradients of `n_rows` random normal rows in training mode.
 pub fn finite_differences(layer: &dyn Layer, params: &Params, n_rows: usize) {

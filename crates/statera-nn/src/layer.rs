@@ -5,9 +5,19 @@
 //! column is the number of steps that count.
 
 mod dense;
+mod dropout;
+mod embedding;
+mod layer_norm;
+mod per_step;
+mod sequence;
 mod sequential;
 
 pub use dense::Dense;
+pub use dropout::Dropout;
+pub use embedding::{Embedding, Table};
+pub use layer_norm::LayerNorm;
+pub use per_step::PerStep;
+pub use sequence::{MAX_SIZE, Sequence};
 pub use sequential::Sequential;
 
 /// Which arithmetic computes products.
@@ -56,10 +66,15 @@ impl Pass<'_> {
     /// The same pass with other memory: for the layers inside a layer. Take the memory out first:
     /// `let cache = std::mem::take(&mut pass.cache)` (and put it back if it is needed again).
     pub fn with<'b>(&'b mut self, cache: &'b mut [f32], scratch: &'b mut [f32]) -> Pass<'b> {
+        self.with_rows(self.n_rows, cache, scratch)
+    }
+
+    /// The same for another number of rows: for inner layers whose rows are parts of rows.
+    pub fn with_rows<'b>(&'b mut self, n_rows: usize, cache: &'b mut [f32], scratch: &'b mut [f32]) -> Pass<'b> {
         Pass {
             params: self.params,
             grads: &mut *self.grads,
-            n_rows: self.n_rows,
+            n_rows,
             share: self.share,
             mode: self.mode,
             math: self.math,

@@ -47,7 +47,32 @@ def dense():
     }
 
 
-FILES = [dense]
+def embedding():
+    def rows(n_passed):
+        codes = torch.tensor([[0, 1], [4, 0], [4, 1], [2, 0], [0, 0], [-1, 1], [5, 7]]).double()
+        return torch.cat([single(7, n_passed), codes], 1)
+
+    def forward(n_passed):
+        def look_up(table, code):
+            known = (code >= 0) & (code < len(table))
+            return F.embedding(torch.where(known, code, 0).long(), table) * known[:, None]
+        return lambda x, p: torch.cat([x[:, :n_passed]] + [
+            look_up(p[f"table{i}"], x[:, n_passed + i].detach()) for i in range(2)], 1)
+    return {
+        f"embedding_after_{n}": case(forward(n), rows(n), {"table0": single(5, 3), "table1": single(2, 17)})
+        for n in (0, 4)
+    }
+
+
+def layer_norm():
+    return {
+        f"layer_norm_{n}": case(lambda x, p: F.layer_norm(x, (n,), p["gain"], p["shift"]), single(7, n) + 0.5,
+                                {"gain": single(n), "shift": single(n)})
+        for n in (5, 16, 37)
+    }
+
+
+FILES = [dense, embedding, layer_norm]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
