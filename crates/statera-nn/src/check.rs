@@ -1,7 +1,7 @@
 //! Checks that every layer's tests call: finite differences, PyTorch's stored numbers, and equal bits alone and in a
 //! batch at every level of instructions.
 
-use crate::layer::{Layer, Math, Mode, Sequence};
+use crate::layer::{Layer, Math, Mode, Sequence, States};
 use crate::params::{Params, Role};
 use crate::workspace::Workspace;
 use serde_json::Value;
@@ -10,6 +10,14 @@ use statera_kernel::dispatch::{Level, with_level};
 
 /// The mode of the checks in training: the same draws in each pass.
 const TRAIN: Mode = Mode::Train { seed: 5 };
+
+/// The cases of the recurrent layers: name, hidden units, states put out, lengths.
+pub const RECURRENT_CASES: [(&str, usize, States, bool); 4] = [
+    ("last", 5, States::Last, false),
+    ("all", 17, States::All, false),
+    ("last_lengths", 17, States::Last, true),
+    ("all_lengths", 5, States::All, true),
+];
 
 /// Random normal sequences; where lengths differ, the rows' are 0, 1, … in turn and the other steps hold NaN, which a
 /// layer must not read. Lengths have a half, so that the steps of finite differences do not change them.

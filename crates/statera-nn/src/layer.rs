@@ -8,7 +8,9 @@ mod dense;
 mod dropout;
 mod embedding;
 mod layer_norm;
+mod lstm;
 mod per_step;
+mod recurrent;
 mod sequence;
 mod sequential;
 
@@ -16,7 +18,9 @@ pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, Table};
 pub use layer_norm::LayerNorm;
+pub use lstm::Lstm;
 pub use per_step::PerStep;
+pub use recurrent::States;
 pub use sequence::{MAX_SIZE, Sequence};
 pub use sequential::Sequential;
 

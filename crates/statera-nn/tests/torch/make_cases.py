@@ -72,7 +72,54 @@ def layer_norm():
     }
 
 
-FILES = [dense, embedding, layer_norm]
+def sequences(n_rows, n_steps, n_features, has_lengths):
+    """Rows of sequences and their lengths; where they differ, the last column of the rows."""
+    x = single(n_rows, n_steps * n_features)
+    lengths = torch.arange(n_rows) % n_steps + 1 if has_lengths else torch.full((n_rows,), n_steps)
+    return (torch.cat([x, lengths[:, None].double()], 1) if has_lengths else x), lengths
+
+
+def recurrent(kind, n_gates, module_params, **options):
+    """The cases of a recurrent layer; module_params(p) gives PyTorch's parameters from ours."""
+    def forward(n_features, n_hidden, lengths, has_lengths, states):
+        module = kind(n_features, n_hidden, batch_first=True, **options).double()
+
+        def run(x, p):
+            x = x[:, :4 * n_features].reshape(-1, 4, n_features)
+            x = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            y, last = torch.func.functional_call(module, module_params(p), (x,))
+            last = last[0] if isinstance(last, tuple) else last
+            if states == "last":
+                return last[0]
+            y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=4)
+            y = y.reshape(len(lengths), -1)
+            return torch.cat([y, lengths[:, None].double()], 1) if has_lengths else y
+        return run
+
+    def params(n_hidden):
+        p = {"input_weight": single(3, n_gates * n_hidden, scale=0.5),
+             "recurrent_weight": single(n_hidden, n_gates * n_hidden, scale=0.5), "bias": single(n_gates * n_hidden)}
+        if kind is torch.nn.GRU:
+            p["recurrent_bias"] = single(n_hidden)
+        return p
+    cases = {}
+    for name, n_hidden in (("last", 5), ("all", 17), ("last_lengths", 17), ("all_lengths", 5)):
+        has_lengths, states = "lengths" in name, name.split("_")[0]
+        x, lengths = sequences(6, 4, 3, has_lengths)
+        cases[name] = case(forward(3, n_hidden, lengths, has_lengths, states), x, params(n_hidden))
+    return cases
+
+
+def one_bias(p):
+    return {"weight_ih_l0": p["input_weight"].T, "weight_hh_l0": p["recurrent_weight"].T, "bias_ih_l0": p["bias"],
+            "bias_hh_l0": torch.zeros_like(p["bias"])}
+
+
+def lstm():
+    return {f"lstm_{k}": v for k, v in recurrent(torch.nn.LSTM, 4, one_bias).items()}
+
+
+FILES = [dense, embedding, layer_norm, lstm]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
