@@ -53,3 +53,125 @@ pub fn add_rows(rows: &[f32], sum: &mut [f32]) {
         by_level!(Level::active(), body(rows: &[f32], sum: &mut [f32]));
     }
 }
+
+/// Adds `b` to `a`, number by number.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add(a: &mut [f32], b: &[f32]) {
+    #[inline(always)]
+    fn body<I: Instructions>(a: &mut [f32], b: &[f32]) {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += *b;
+        }
+    }
+    assert_eq!(a.len(), b.len(), "one number per number");
+    by_level!(Level::active(), body(a: &mut [f32], b: &[f32]));
+}
+
+/// Moves the numbers of `from` to `to`, adding them, and leaves zeros.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add_and_clear(to: &mut [f32], from: &mut [f32]) {
+    #[inline(always)]
+    fn body<I: Instructions>(to: &mut [f32], from: &mut [f32]) {
+        for (t, f) in to.iter_mut().zip(from) {
+            *t += *f;
+            *f = 0.0;
+        }
+    }
+    assert_eq!(to.len(), from.len(), "one number per number");
+    by_level!(Level::active(), body(to: &mut [f32], from: &mut [f32]));
+}
+
+/// Sum of squares: sixteen sums in single precision over 4096 numbers at most, then in double precision.
+pub fn sum_of_squares(values: &[f32]) -> f64 {
+    values.chunks(4096).map(|block| f64::from(crate::math32::sum_of_products(block, block))).sum()
+}
+
+/// What one step of Adam does to each number (Kingma and Ba 2015), with decoupled weight decay (Loshchilov and Hutter 2019).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// The learning rate over 1 − β₁ᵗ.
+    pub rate: f32,
+    /// β₁.
+    pub beta1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// ε, added to the root of the corrected second moment.
+    pub epsilon: f32,
+    /// 1 / √(1 − β₂ᵗ).
+    pub correction: f32,
+    /// What a value is multiplied by first: 1 − learning rate × weight decay.
+    pub keep: f32,
+    /// What a gradient is multiplied by first (clipping).
+    pub gradient_scale: f32,
+}
+
+/// One step of Adam: changes the values and both moments, and sets the gradients to 0.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn adam(step: &AdamStep, values: &mut [f32], gradients: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+    #[inline(always)]
+    fn body<I: Instructions>(
+        s: &AdamStep,
+        values: &mut [f32],
+        gradients: &mut [f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let (rest1, rest2) = (1.0 - s.beta1, 1.0 - s.beta2);
+        for (((v, g), m), q) in values.iter_mut().zip(gradients).zip(first).zip(second) {
+            let gradient = *g * s.gradient_scale;
+            *g = 0.0;
+            *m = s.beta1 * *m + rest1 * gradient;
+            *q = s.beta2 * *q + rest2 * (gradient * gradient);
+            *v = *v * s.keep - s.rate * *m / (q.sqrt() * s.correction + s.epsilon);
+        }
+    }
+    let len = values.len();
+    assert!(
+        gradients.len() == len && first.len() == len && second.len() == len,
+        "one gradient and two moments a value"
+    );
+    by_level!(
+        Level::active(),
+        body(step: &AdamStep, values: &mut [f32], gradients: &mut [f32], first: &mut [f32], second: &mut [f32])
+    );
+}
+
+/// What one step of gradient descent does to each number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DescentStep {
+    /// The learning rate.
+    pub rate: f32,
+    /// What the velocity is multiplied by before the gradient is added; 0 for plain descent.
+    pub momentum: f32,
+    /// What a value is multiplied by first: 1 − learning rate × weight decay.
+    pub keep: f32,
+    /// What a gradient is multiplied by first (clipping).
+    pub gradient_scale: f32,
+}
+
+/// One step of gradient descent with momentum: changes the values and the velocity, and sets the gradients to 0.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn descend(step: &DescentStep, values: &mut [f32], gradients: &mut [f32], velocity: &mut [f32]) {
+    #[inline(always)]
+    fn body<I: Instructions>(s: &DescentStep, values: &mut [f32], gradients: &mut [f32], velocity: &mut [f32]) {
+        for ((v, g), m) in values.iter_mut().zip(gradients).zip(velocity) {
+            *m = s.momentum * *m + *g * s.gradient_scale;
+            *g = 0.0;
+            *v = *v * s.keep - s.rate * *m;
+        }
+    }
+    let len = values.len();
+    assert!(gradients.len() == len && velocity.len() == len, "one gradient and one velocity a value");
+    by_level!(
+        Level::active(),
+        body(step: &DescentStep, values: &mut [f32], gradients: &mut [f32], velocity: &mut [f32])
+    );
+}

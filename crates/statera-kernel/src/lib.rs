@@ -4,6 +4,7 @@
 //! multiply-add chain over ascending k, vectorised across rows and outputs; own exp, ln, tanh; never libm).
 //! Deliberately absent: threads, allocation in hot loops, matrix products for training.
 
+pub mod dense;
 pub mod dispatch;
 pub mod dot;
 pub mod elementwise;

@@ -12,6 +12,11 @@ pub mod activation;
 #[cfg(test)]
 mod check;
 pub mod layer;
+pub mod loss;
+pub mod network;
+pub mod optimizer;
 pub mod params;
 pub mod product;
+pub mod schedule;
+pub mod train;
 pub mod workspace;

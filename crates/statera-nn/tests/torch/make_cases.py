@@ -47,6 +47,76 @@ def dense():
     }
 
 
+def loss():
+    n, scale = 6, 0.25
+    weight = torch.tensor([1.0, 0.5, 2.0, 1.0, 0.25, 3.0]).double()
+    binary, classes = torch.tensor([0.0, 1, 1, 0, 1, 0]).double(), torch.tensor([0, 2, 1, 1, 2, 0])
+    value = single(n)
+
+    def of(f, y, target, weight=weight):
+        y = y.clone().requires_grad_(True)
+        total = scale * (weight * f(y, target)).sum()
+        total.backward()
+        return {"y": flat(y), "target": flat(target.double()), "weight": flat(weight), "loss": float(total.detach()), "dy": flat(y.grad)}
+
+    bce = lambda y, t: F.binary_cross_entropy_with_logits(y[:, 0], t, reduction="none")
+    factor = lambda t: torch.where(t > 0.5, 2.0, 0.5).double()
+
+    def focal(y, t):
+        p = torch.where(t > 0.5, torch.sigmoid(y[:, 0]), torch.sigmoid(-y[:, 0]))
+        return factor(t) * -(1 - p) ** 2 * p.log()
+
+    def focal_classes(y, t):
+        p = F.softmax(y, -1).gather(1, t[:, None])[:, 0]
+        return -(1 - p) ** 2 * p.log()
+
+    levels = torch.tensor([0.1, 0.5, 0.75]).float().double()
+    pinball = lambda y, t: torch.maximum(levels * (t[:, None] - y), (levels - 1) * (t[:, None] - y)).mean(1)
+    ce = lambda **options: lambda y, t: F.cross_entropy(y, t, reduction="none", **options)
+    one, three = single(n, 1, scale=2.0), single(n, 3, scale=2.0)
+    return {
+        "binary": of(bce, one, binary),
+        "binary_weights": of(lambda y, t: factor(t) * bce(y, t), one, binary),
+        "binary_smoothing": of(lambda y, t: bce(y, t * 0.75 + 0.125), one, binary),
+        "binary_focal": of(focal, one, binary),
+        "classes": of(ce(), three, classes),
+        "classes_weights": of(ce(weight=torch.tensor([0.5, 1.0, 2.0]).double()), three, classes),
+        "classes_smoothing": of(ce(label_smoothing=0.25), three, classes),
+        "classes_focal": of(focal_classes, three, classes),
+        "squared": of(lambda y, t: (y[:, 0] - t) ** 2, one, value),
+        "absolute": of(lambda y, t: (y[:, 0] - t).abs(), one, value),
+        "huber": of(lambda y, t: F.huber_loss(y[:, 0], t, delta=0.5, reduction="none"), one, value),
+        "quantile": of(pinball, three, value),
+        "binary_members": of(lambda y, t: F.binary_cross_entropy_with_logits(y, t[:, None].expand(-1, 3), reduction="none").mean(1), three, binary),
+    }
+
+
+def optimizer():
+    """Three parameters, the last without weight decay, under ten gradients; values after each step."""
+    start, grads = single(3), single(10, 3)
+    rate, decay = 0.05, 0.1
+    makers = {
+        "descent": lambda g: torch.optim.SGD(g(0), lr=rate),
+        "momentum": lambda g: torch.optim.SGD(g(0), lr=rate, momentum=0.9),
+        "adam": lambda g: torch.optim.Adam(g(0), lr=rate),
+        "adamw": lambda g: torch.optim.AdamW(g(decay), lr=rate),
+        "adamw_clip": lambda g: torch.optim.AdamW(g(decay), lr=rate),
+    }
+    out = {"start": flat(start), "grads": flat(grads)}
+    for name, maker in makers.items():
+        a, b = start[:2].clone().requires_grad_(True), start[2:].clone().requires_grad_(True)
+        optimizer = maker(lambda d: [{"params": [a], "weight_decay": d}, {"params": [b], "weight_decay": 0.0, "lr": rate / 2}])
+        steps = []
+        for g in grads:
+            a.grad, b.grad = g[:2].clone(), g[2:].clone()
+            if name.endswith("clip"):
+                torch.nn.utils.clip_grad_norm_([a, b], 1.0)
+            optimizer.step()
+            steps += flat(torch.cat([a, b]))
+        out[name] = steps
+    return out
+
+
 def embedding():
     def rows(n_passed):
         codes = torch.tensor([[0, 1], [4, 0], [4, 1], [2, 0], [0, 0], [-1, 1], [5, 7]]).double()
@@ -119,7 +189,8 @@ def lstm():
     return {f"lstm_{k}": v for k, v in recurrent(torch.nn.LSTM, 4, one_bias).items()}
 
 
-FILES = [dense, embedding, layer_norm, lstm]
+FILES = [dense, loss, optimizer,
+         embedding, layer_norm, lstm]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
