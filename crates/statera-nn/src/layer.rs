@@ -7,20 +7,24 @@
 mod dense;
 mod dropout;
 mod embedding;
+mod gru;
 mod layer_norm;
 mod lstm;
 mod per_step;
 mod recurrent;
+mod rnn;
 mod sequence;
 mod sequential;
 
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, Table};
+pub use gru::Gru;
 pub use layer_norm::LayerNorm;
 pub use lstm::Lstm;
 pub use per_step::PerStep;
 pub use recurrent::States;
+pub use rnn::Rnn;
 pub use sequence::{MAX_SIZE, Sequence};
 pub use sequential::Sequential;
 

@@ -6,7 +6,8 @@
 //! follows them. Steps after the longest sequence of the pass are not computed at all.
 
 use super::sequence::{Column, MAX_SIZE, Sequence, check_size};
-use crate::product;
+use crate::layer::Math;
+use crate::product::{self, View};
 use statera_core::Result;
 use std::ops::Range;
 
@@ -131,5 +132,31 @@ pub(super) fn add_weight_gradient(x: &[f32], n_in: usize, deltas: &[f32], dw: &m
     let x = x.chunks(ROWS_TOGETHER * n_in);
     for (x, deltas) in x.zip(deltas.chunks(ROWS_TOGETHER * n_out)) {
         product::add_weight_gradient(x, n_in, deltas, dw);
+    }
+}
+
+/// Some columns of a row-major matrix.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    pub first: usize,
+    pub n_cols: usize,
+    /// Columns of the whole matrix.
+    pub stride: usize,
+}
+
+/// The same for some columns of δ; rows of dW are `out_stride` apart.
+pub(super) fn add_weight_gradient_of(
+    x: &[f32],
+    n_in: usize,
+    deltas: &[f32],
+    of: Columns,
+    dw: &mut [f32],
+    out_stride: usize,
+) {
+    let x = x.chunks(ROWS_TOGETHER * n_in);
+    for (x, deltas) in x.zip(deltas.chunks(ROWS_TOGETHER * of.stride)) {
+        let x = View::rows(x, n_in);
+        let deltas = View::strided(&deltas[of.first..], x.n_rows, of.n_cols, of.stride);
+        product::product(Math::Train, x.transposed(), deltas, true, dw, out_stride);
     }
 }

@@ -189,8 +189,20 @@ def lstm():
     return {f"lstm_{k}": v for k, v in recurrent(torch.nn.LSTM, 4, one_bias).items()}
 
 
+def gru():
+    def two_biases(p):
+        n = len(p["recurrent_bias"])
+        return {**one_bias(p), "bias_hh_l0": torch.cat([torch.zeros(2 * n).double(), p["recurrent_bias"]])}
+    return {f"gru_{k}": v for k, v in recurrent(torch.nn.GRU, 3, two_biases).items()}
+
+
+def rnn():
+    return {f"rnn_{f}_{k}": v for f in ("tanh", "relu")
+            for k, v in recurrent(torch.nn.RNN, 1, one_bias, nonlinearity=f).items()}
+
+
 FILES = [dense, loss, optimizer,
-         embedding, layer_norm, lstm]
+         embedding, layer_norm, lstm, gru, rnn]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
