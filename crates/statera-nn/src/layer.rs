@@ -4,6 +4,7 @@
 //! steps one after another, each with all its features (`step × feature`), and where lengths differ the row's last
 //! column is the number of steps that count.
 
+mod conv1d;
 mod dense;
 mod dropout;
 mod embedding;
@@ -11,11 +12,13 @@ mod gru;
 mod layer_norm;
 mod lstm;
 mod per_step;
+mod pool;
 mod recurrent;
 mod rnn;
 mod sequence;
 mod sequential;
 
+pub use conv1d::{Conv1d, Padding};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, Table};
@@ -23,6 +26,7 @@ pub use gru::Gru;
 pub use layer_norm::LayerNorm;
 pub use lstm::Lstm;
 pub use per_step::PerStep;
+pub use pool::{GlobalPool, Image, Pool, Pooling};
 pub use recurrent::States;
 pub use rnn::Rnn;
 pub use sequence::{MAX_SIZE, Sequence};

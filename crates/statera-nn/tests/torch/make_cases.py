@@ -201,8 +201,68 @@ def rnn():
             for k, v in recurrent(torch.nn.RNN, 1, one_bias, nonlinearity=f).items()}
 
 
+def conv1d():
+    def forward(kernel, around, lengths, has_lengths, f):
+        def run(x, p):
+            x = x[:, :15].reshape(-1, 5, 3)
+            x = x * (torch.arange(5)[None] < lengths[:, None])[..., None]
+            y = F.conv1d(F.pad(x.transpose(1, 2), around), p["weight"].reshape(kernel, 3, 17).permute(2, 1, 0), p["bias"])
+            y = f(y.transpose(1, 2))
+            counted = (lengths + sum(around) + 1 - kernel).clamp(min=0)
+            y = y * (torch.arange(y.shape[1])[None] < counted[:, None])[..., None]
+            y = y.reshape(len(x), -1)
+            return torch.cat([y, counted[:, None].double()], 1) if has_lengths else y
+        return run
+    cases = {}
+    for name, kernel, around, f in (
+            ("one", 1, (0, 0), "identity"), ("valid_2", 2, (0, 0), "tanh"), ("same_3", 3, (1, 1), "relu"),
+            ("same_4", 4, (1, 2), "gelu"), ("causal_3", 3, (2, 0), "identity"), ("same_3_lengths", 3, (1, 1), "gelu"),
+            ("valid_3_lengths", 3, (0, 0), "tanh")):
+        has_lengths = "lengths" in name
+        x, lengths = sequences(6, 5, 3, has_lengths)
+        params = {"weight": single(kernel * 3, 17, scale=0.5), "bias": single(17)}
+        cases[f"conv1d_{name}"] = case(forward(kernel, around, lengths, has_lengths, ACTIVATIONS[f]), x, params)
+    return cases
+
+
+def pool():
+    poolings = {"max": (F.max_pool1d, F.max_pool2d), "average": (F.avg_pool1d, F.avg_pool2d)}
+
+    def image(f, size, stride):
+        return lambda x, p: f(x.reshape(-1, 5, 4, 3).permute(0, 3, 1, 2), size, stride).permute(0, 2, 3, 1).reshape(len(x), -1)
+
+    def one(f, row, length):
+        return f(row[:length * 3].reshape(1, length, 3).transpose(1, 2)).transpose(1, 2).reshape(-1)
+
+    def steps(f, size, stride, lengths, has_lengths):
+        out = (7 - size) // stride + 1
+
+        def run(x, p):
+            rows = []
+            for row, length in zip(x, lengths.tolist()):
+                y = one(lambda v: f(v, size, stride), row, length) if length >= size else row[:0]
+                counted = torch.tensor([len(y) // 3]).double() if has_lengths else row[:0]
+                rows.append(torch.cat([F.pad(y, (0, out * 3 - len(y))), counted]))
+            return torch.stack(rows)
+        return run
+
+    def over_all(f, lengths):
+        return lambda x, p: torch.stack([one(lambda v: f(v, length), row, length) for row, length in zip(x, lengths.tolist())])
+    cases = {}
+    for name, (f1, f2) in poolings.items():
+        for size, stride in ((2, 2), (2, 2)), ((3, 2), (1, 2)):
+            cases[f"image_{size[0]}_{stride[0]}_{name}"] = case(image(f2, size, stride), single(6, 60), {})
+        for suffix in ("", "_lengths"):
+            x, lengths = sequences(8, 7, 3, bool(suffix))
+            cases[f"global_{name}{suffix}"] = case(over_all(f1, lengths), x, {})
+            for size, stride in (2, 2), (3, 1):
+                x, lengths = sequences(8, 7, 3, bool(suffix))
+                cases[f"steps_{size}_{stride}_{name}{suffix}"] = case(steps(f1, size, stride, lengths, bool(suffix)), x, {})
+    return cases
+
+
 FILES = [dense, loss, optimizer,
-         embedding, layer_norm, lstm, gru, rnn]
+         embedding, layer_norm, lstm, gru, rnn, conv1d, pool]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
