@@ -4,6 +4,8 @@
 //! steps one after another, each with all its features (`step × feature`), and where lengths differ the row's last
 //! column is the number of steps that count.
 
+mod attention;
+mod batch_norm;
 mod conv1d;
 mod dense;
 mod dropout;
@@ -14,10 +16,13 @@ mod lstm;
 mod per_step;
 mod pool;
 mod recurrent;
+mod residual;
 mod rnn;
 mod sequence;
 mod sequential;
 
+pub use attention::SelfAttention;
+pub use batch_norm::BatchNorm;
 pub use conv1d::{Conv1d, Padding};
 pub use dense::Dense;
 pub use dropout::Dropout;
@@ -28,6 +33,7 @@ pub use lstm::Lstm;
 pub use per_step::PerStep;
 pub use pool::{GlobalPool, Image, Pool, Pooling};
 pub use recurrent::States;
+pub use residual::Residual;
 pub use rnn::Rnn;
 pub use sequence::{MAX_SIZE, Sequence};
 pub use sequential::Sequential;

@@ -261,8 +261,62 @@ def pool():
     return cases
 
 
+def batch_norm():
+    def norm(training):
+        return lambda x, p: F.batch_norm(x, p["mean"].detach().clone(), p["variance"].detach().clone(), p["gain"], p["shift"], training)
+    params = lambda n: {"gain": single(n), "shift": single(n), "mean": single(n), "variance": single(n).abs() + 0.5}
+    return {
+        "batch_norm_train": case(norm(True), single(9, 19) + 0.5, params(19)),
+        "batch_norm_train_narrow": case(norm(True), single(9, 1) + 0.5, params(1)),
+        "batch_norm_evaluate": case(norm(False), single(9, 17) + 0.5, params(17), "evaluate"),
+    }
+
+
+def counted_steps(x, n_steps, n_features, has_lengths):
+    """The steps of rows (rows × steps × features), and 1 for those that count, else 0 (rows × steps × 1)."""
+    lengths = x[:, -1].detach() if has_lengths else torch.full((len(x),), n_steps)
+    return x[:, :n_steps * n_features].reshape(-1, n_steps, n_features), (torch.arange(n_steps)[None] < lengths[:, None])[..., None]
+
+
+def rows_of(steps, x, has_lengths):
+    rows = steps.reshape(len(x), -1)
+    return torch.cat([rows, x[:, -1:].detach()], 1) if has_lengths else rows
+
+
+def residual():
+    def forward(has_lengths):
+        def run(x, p):
+            steps, counted = counted_steps(x, 4, 5, has_lengths)
+            return rows_of((steps + F.gelu(steps @ p["weight"] + p["bias"])) * counted, x, has_lengths)
+        return run
+    return {
+        name: case(forward(has_lengths), sequences(6, 4, 5, has_lengths)[0], {"weight": single(5, 5, scale=0.5), "bias": single(5)})
+        for name, has_lengths in (("residual", False), ("residual_lengths", True))
+    }
+
+
+def attention():
+    def forward(width, n_heads, has_lengths):
+        def run(x, p):
+            steps, counted = counted_steps(x, 4, width, has_lengths)
+            steps = steps.transpose(0, 1)
+            y, _ = F.multi_head_attention_forward(
+                steps, steps, steps, width, n_heads, p["weight"].T, p["bias"], None, None, False, 0.0,
+                p["out_weight"].T, p["out_bias"], key_padding_mask=~counted[..., 0])
+            return rows_of(y.transpose(0, 1) * counted, x, has_lengths)
+        return run
+    return {
+        f"attention_{name}": case(forward(width, n_heads, has_lengths), sequences(6, 4, width, has_lengths)[0], {
+            "weight": single(width, 3 * width, scale=width ** -0.5), "bias": single(3 * width),
+            "out_weight": single(width, width, scale=width ** -0.5), "out_bias": single(width)})
+        for name, width, n_heads, has_lengths in (
+            ("one_head", 5, 1, False), ("heads", 6, 3, False), ("lengths", 6, 2, True), ("wide_lengths", 36, 2, True))
+    }
+
+
 FILES = [dense, loss, optimizer,
-         embedding, layer_norm, lstm, gru, rnn, conv1d, pool]
+         embedding, layer_norm, lstm, gru, rnn, conv1d, pool,
+         batch_norm, residual, attention]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
