@@ -6,7 +6,10 @@
 
 mod attention;
 mod batch_norm;
+#[cfg(test)]
+mod battery;
 mod conv1d;
+mod conv2d;
 mod dense;
 mod dropout;
 mod embedding;
@@ -20,10 +23,12 @@ mod residual;
 mod rnn;
 mod sequence;
 mod sequential;
+mod transformer;
 
 pub use attention::SelfAttention;
 pub use batch_norm::BatchNorm;
 pub use conv1d::{Conv1d, Padding};
+pub use conv2d::{Conv2d, Window};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, Table};
@@ -37,6 +42,7 @@ pub use residual::Residual;
 pub use rnn::Rnn;
 pub use sequence::{MAX_SIZE, Sequence};
 pub use sequential::Sequential;
+pub use transformer::Transformer;
 
 /// Which arithmetic computes products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

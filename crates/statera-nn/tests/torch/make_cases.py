@@ -310,13 +310,55 @@ def attention():
             "weight": single(width, 3 * width, scale=width ** -0.5), "bias": single(3 * width),
             "out_weight": single(width, width, scale=width ** -0.5), "out_bias": single(width)})
         for name, width, n_heads, has_lengths in (
-            ("one_head", 5, 1, False), ("heads", 6, 3, False), ("lengths", 6, 2, True), ("wide_lengths", 36, 2, True))
+            ("one_head", 5, 1, False), ("heads", 6, 3, False), ("lengths", 6, 2, True), ("wide_lengths", 20, 2, True))
     }
+
+
+def conv2d():
+    def forward(kernel, stride, padding, f):
+        def run(x, p):
+            weight = p["weight"].reshape(*kernel, 2, 7).permute(3, 2, 0, 1)
+            y = F.conv2d(x.reshape(-1, 5, 4, 2).permute(0, 3, 1, 2), weight, p["bias"], stride, padding)
+            return f(y.permute(0, 2, 3, 1)).reshape(len(x), -1)
+        return run
+    return {
+        f"conv2d_{name}": case(forward(kernel, stride, padding, ACTIVATIONS[f]), single(6, 40), {
+            "weight": single(kernel[0] * kernel[1] * 2, 7, scale=0.5), "bias": single(7)})
+        for name, kernel, stride, padding, f in (
+            ("valid", (2, 3), (1, 1), (0, 0), "tanh"), ("same", (3, 3), (1, 1), (1, 1), "gelu"),
+            ("strides", (3, 2), (2, 3), (2, 1), "identity"), ("whole", (5, 4), (1, 1), (0, 0), "sigmoid"))
+    }
+
+
+def transformer():
+    def forward(has_lengths):
+        block = torch.nn.TransformerEncoderLayer(6, 2, 17, 0.0, "gelu", batch_first=True, norm_first=True).double()
+
+        def run(x, p):
+            steps, counted = counted_steps(x, 4, 6, has_lengths)
+            names = {"self_attn.in_proj_weight": "attention.weight", "self_attn.in_proj_bias": "attention.bias",
+                     "self_attn.out_proj.weight": "attention.out_weight", "self_attn.out_proj.bias": "attention.out_bias",
+                     "linear1.weight": "wide.weight", "linear1.bias": "wide.bias", "linear2.weight": "narrow.weight",
+                     "linear2.bias": "narrow.bias", "norm1.weight": "norm1.gain", "norm1.bias": "norm1.shift",
+                     "norm2.weight": "norm2.gain", "norm2.bias": "norm2.shift"}
+            values = {theirs: p[ours].T if p[ours].ndim == 2 else p[ours] for theirs, ours in names.items()}
+            y = torch.func.functional_call(block, values, (steps,), {"src_key_padding_mask": ~counted[..., 0]})
+            return rows_of(y * counted, x, has_lengths)
+        return run
+
+    def params():
+        return {
+            "norm1.gain": single(6), "norm1.shift": single(6), "attention.weight": single(6, 18, scale=0.4),
+            "attention.bias": single(18), "attention.out_weight": single(6, 6, scale=0.4), "attention.out_bias": single(6),
+            "norm2.gain": single(6), "norm2.shift": single(6), "wide.weight": single(6, 17, scale=0.4),
+            "wide.bias": single(17), "narrow.weight": single(17, 6, scale=0.3), "narrow.bias": single(6)}
+    return {name: case(forward(has_lengths), sequences(6, 4, 6, has_lengths)[0], params())
+            for name, has_lengths in (("transformer", False), ("transformer_lengths", True))}
 
 
 FILES = [dense, loss, optimizer,
          embedding, layer_norm, lstm, gru, rnn, conv1d, pool,
-         batch_norm, residual, attention]
+         batch_norm, residual, attention, conv2d, transformer]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
