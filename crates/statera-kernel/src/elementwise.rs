@@ -90,6 +90,9 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
     values.chunks(4096).map(|block| f64::from(crate::math32::sum_of_products(block, block))).sum()
 }
 
+/// Moments below it are taken as 0: far from the least normal number, and far below what moves a value.
+const NEGLIGIBLE: f32 = 1e-35;
+
 /// What one step of Adam does to each number (Kingma and Ba 2015), with decoupled weight decay (Loshchilov and Hutter 2019).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
@@ -126,8 +129,11 @@ pub fn adam(step: &AdamStep, values: &mut [f32], gradients: &mut [f32], first: &
         for (((v, g), m), q) in values.iter_mut().zip(gradients).zip(first).zip(second) {
             let gradient = *g * s.gradient_scale;
             *g = 0.0;
-            *m = s.beta1 * *m + rest1 * gradient;
-            *q = s.beta2 * *q + rest2 * (gradient * gradient);
+            // Moments of units that are silent for long would stay subnormal for ever, and those take a hundred times as long.
+            let mean = s.beta1 * *m + rest1 * gradient;
+            *m = if mean.abs() < NEGLIGIBLE { 0.0 } else { mean };
+            let square = s.beta2 * *q + rest2 * (gradient * gradient);
+            *q = if square < NEGLIGIBLE { 0.0 } else { square };
             *v = *v * s.keep - s.rate * *m / (q.sqrt() * s.correction + s.epsilon);
         }
     }
@@ -163,7 +169,8 @@ pub fn descend(step: &DescentStep, values: &mut [f32], gradients: &mut [f32], ve
     #[inline(always)]
     fn body<I: Instructions>(s: &DescentStep, values: &mut [f32], gradients: &mut [f32], velocity: &mut [f32]) {
         for ((v, g), m) in values.iter_mut().zip(gradients).zip(velocity) {
-            *m = s.momentum * *m + *g * s.gradient_scale;
+            let velocity = s.momentum * *m + *g * s.gradient_scale;
+            *m = if velocity.abs() < NEGLIGIBLE { 0.0 } else { velocity };
             *g = 0.0;
             *v = *v * s.keep - s.rate * *m;
         }
@@ -174,4 +181,27 @@ pub fn descend(step: &DescentStep, values: &mut [f32], gradients: &mut [f32], ve
         Level::active(),
         body(step: &DescentStep, values: &mut [f32], gradients: &mut [f32], velocity: &mut [f32])
     );
+}
+
+/// Sets each number to 0 with probability `rate` and divides it by 1 − `rate` otherwise (Srivastava et al. 2014). Which
+/// ones depends on `seed` and the place alone, so the same call masks gradients as it masked values.
+///
+/// # Panics
+/// If `rate` is not in [0, 1).
+pub fn dropout(values: &mut [f32], rate: f32, seed: u64) {
+    #[inline(always)]
+    fn body<I: Instructions>(values: &mut [f32], threshold: u32, scale: f32, low: u32, high: u32) {
+        for (i, v) in values.iter_mut().enumerate() {
+            // Two rounds of multiplying and shifting (as in MurmurHash3's finaliser) spread the place over all bits.
+            let mut h = (i as u32).wrapping_mul(0x9e37_79b1) ^ low;
+            h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
+            h = ((h ^ (h >> 13)) ^ high).wrapping_mul(0xc2b2_ae35);
+            h ^= h >> 16;
+            *v = if h < threshold { 0.0 } else { *v * scale };
+        }
+    }
+    assert!((0.0..1.0).contains(&rate), "a dropout rate of {rate}; allowed: 0 to below 1");
+    let threshold = (f64::from(rate) * 4_294_967_296.0) as u32;
+    let (scale, low, high) = (1.0 / (1.0 - rate), seed as u32, (seed >> 32) as u32);
+    by_level!(Level::active(), body(values: &mut [f32], threshold: u32, scale: f32, low: u32, high: u32));
 }

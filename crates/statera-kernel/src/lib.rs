@@ -12,6 +12,7 @@ pub mod histogram;
 mod lanes;
 pub mod math;
 pub mod math32;
+pub mod members;
 pub mod normalise;
 pub mod recurrent;
 pub mod tree;

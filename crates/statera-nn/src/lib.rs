@@ -11,8 +11,10 @@
 pub mod activation;
 #[cfg(test)]
 mod check;
+pub mod input;
 pub mod layer;
 pub mod loss;
+pub mod model;
 pub mod network;
 pub mod optimizer;
 pub mod params;

@@ -22,22 +22,18 @@ impl Workspace {
     /// For training with `n_params` values in the arena.
     pub fn new(layer: &dyn Layer, n_params: usize, max_rows: usize) -> Workspace {
         Workspace {
+            max_rows,
             grads: Buffer::zeros(n_params),
+            y: Buffer::zeros(max_rows * layer.n_out()),
             dy: Buffer::zeros(max_rows * layer.n_out()),
-            ..Workspace::forward_only(layer, max_rows)
+            cache: Buffer::zeros(padded(layer.cache_len(max_rows))),
+            scratch: Buffer::zeros(padded(layer.scratch_len(max_rows))),
         }
     }
 
     /// For forward passes only.
     pub fn forward_only(layer: &dyn Layer, max_rows: usize) -> Workspace {
-        Workspace {
-            max_rows,
-            grads: Buffer::default(),
-            y: Buffer::zeros(max_rows * layer.n_out()),
-            dy: Buffer::default(),
-            cache: Buffer::zeros(padded(layer.cache_len(max_rows))),
-            scratch: Buffer::zeros(padded(layer.scratch_len(max_rows))),
-        }
+        Workspace { dy: Buffer::default(), ..Workspace::new(layer, 0, max_rows) }
     }
 
     /// Runs the rows of `x` through the layer and returns the output; `n_batch` is the rows of all shards.

@@ -33,13 +33,13 @@ impl Transformer {
             |layer: Box<dyn Layer>| -> Result<Box<dyn Layer>> { Ok(Box::new(PerStep::new(tokens, layer)?)) };
         let norm = LayerNorm::new(params, &format!("{name}.norm1"), width)?;
         let attention = SelfAttention::new(params, rng, &format!("{name}.attention"), tokens, self.n_heads)?;
-        let dropout = Dropout::new(width, self.dropout, stream)?;
+        let dropout = Dropout::checked(width, self.dropout, stream)?;
         let attend: Vec<Box<dyn Layer>> =
             vec![per_token(Box::new(norm))?, Box::new(attention), per_token(Box::new(dropout))?];
         let norm = LayerNorm::new(params, &format!("{name}.norm2"), width)?;
         let wide = Dense::new(params, rng, &format!("{name}.wide"), width, self.n_hidden, Activation::Gelu);
         let narrow = Dense::new(params, rng, &format!("{name}.narrow"), self.n_hidden, width, Activation::Identity);
-        let dropout = Dropout::new(width, self.dropout, stream.wrapping_add(1))?;
+        let dropout = Dropout::checked(width, self.dropout, stream.wrapping_add(1))?;
         let each: Vec<Box<dyn Layer>> = vec![Box::new(norm), Box::new(wide), Box::new(narrow), Box::new(dropout)];
         let each = per_token(Box::new(Sequential::new(each)))?;
         Ok(Sequential::new(vec![

@@ -117,6 +117,38 @@ def optimizer():
     return out
 
 
+def tabm():
+    k, n_in, n_out = 4, 3, 5
+
+    def ensemble(x, p):
+        member = x.reshape(-1, 1 if x.shape[1] == n_in else k, n_in)
+        return F.relu((member * p["r"]) @ p["weight"] * p["s"] + p["bias"]).reshape(len(x), -1)
+
+    edges = [[-1.0, -0.25, 0.5, 1.0], [-0.5, 0.75], [-2.0, 0.0, 0.125]]
+
+    def piecewise(x, p):
+        out, first = [], 0
+        for j, e in enumerate(edges):
+            e = torch.tensor(e).double()
+            c = (x[:, j, None] - e[:-1]) / (e[1:] - e[:-1])
+            n = c.shape[1]
+            if n > 1:
+                c = torch.cat([c[:, :1].clamp(max=1)] + [c[:, i:i + 1].clamp(0, 1) for i in range(1, n - 1)] + [c[:, -1:].clamp(min=0)], 1)
+            out.append(x[:, j, None] * p["slope"][j] + p["bias"][j] + c @ p["weight"][first:first + n])
+            first += n
+        return torch.cat(out, 1)
+
+    params = {"r": single(k, n_in), "weight": single(n_in, n_out), "s": single(k, n_out), "bias": single(k, n_out)}
+    return {
+        "ensemble_first": case(ensemble, single(7, n_in), params),
+        "ensemble": case(ensemble, single(7, k * n_in), params),
+        "heads": case(lambda x, p: (torch.einsum("nki,kio->nko", x.reshape(-1, k, n_in), p["weight"]) + p["bias"]).reshape(len(x), -1),
+                      single(7, k * n_in), {"weight": single(k, n_in, 2), "bias": single(k, 2)}),
+        "member_scale": case(lambda x, p: (x[:, None] * p["r"]).reshape(len(x), -1), single(7, n_in), {"r": single(k, n_in)}),
+        "piecewise": case(piecewise, single(40, 3), {"slope": single(3, 4), "bias": single(3, 4), "weight": single(6, 4)}),
+    }
+
+
 def embedding():
     def rows(n_passed):
         codes = torch.tensor([[0, 1], [4, 0], [4, 1], [2, 0], [0, 0], [-1, 1], [5, 7]]).double()
@@ -356,7 +388,7 @@ def transformer():
             for name, has_lengths in (("transformer", False), ("transformer_lengths", True))}
 
 
-FILES = [dense, loss, optimizer,
+FILES = [dense, loss, optimizer, tabm,
          embedding, layer_norm, lstm, gru, rnn, conv1d, pool,
          batch_norm, residual, attention, conv2d, transformer]
 
