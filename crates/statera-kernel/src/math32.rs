@@ -6,6 +6,7 @@
 //! in the last place but where a function says otherwise. NaN gives NaN.
 
 use crate::dispatch::{Instructions, Level, by_level};
+use crate::lanes::{self, LANES};
 
 /// Adding it to a number below 2²² in size rounds that to an integer, which then stands in the sum's low bits.
 const ROUNDER: f32 = 12_582_912.0; // 1.5 · 2²³
@@ -177,23 +178,8 @@ pub const SELU_SCALE: f32 = 1.050_701;
 /// α of the scaled exponential linear unit.
 pub const SELU_ALPHA: f32 = 1.673_263_2;
 
-/// Partial sums of a row: lane l takes the columns l, l + 16, … ; the lanes are then summed in pairs.
-const LANES: usize = 16;
-
-/// The sum of the lanes in a fixed tree.
-#[inline(always)]
-fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for l in 0..width {
-            lanes[l] += lanes[l + width];
-        }
-    }
-    lanes[0]
-}
-
-/// The sum of the values in an order that depends on their number alone.
+/// The sum of the values in an order that depends on their number alone: lane l takes the columns l, l + 16, …; the
+/// lanes are then summed in pairs.
 pub fn sum(values: &[f32]) -> f32 {
     #[inline(always)]
     fn body<I: Instructions>(values: &[f32]) -> f32 {
@@ -207,7 +193,7 @@ pub fn sum(values: &[f32]) -> f32 {
         for (lane, v) in lanes.iter_mut().zip(rest) {
             *lane += *v;
         }
-        sum_lanes(lanes)
+        lanes::sum(lanes)
     }
     by_level!(Level::active(), body(values: &[f32]) -> f32)
 }
@@ -229,7 +215,7 @@ pub fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
         for ((lane, a), b) in lanes.iter_mut().zip(rest).zip(rest_b) {
             *lane += *a * *b;
         }
-        sum_lanes(lanes)
+        lanes::sum(lanes)
     }
     assert_eq!(a.len(), b.len(), "products are of pairs");
     by_level!(Level::active(), body(a: &[f32], b: &[f32]) -> f32)

@@ -211,3 +211,50 @@ pub fn columns_backward(
     let level = Level::active();
     by_level!(level, body(x: &[f32], mean: &[f32], scale: &[f32], offset: &[f32], slope: &[f32], dy: &[f32], dx: &mut [f32]));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::with_level;
+
+    /// What all functions make of three rows of `n` columns.
+    fn run(n: usize) -> Vec<Vec<u32>> {
+        let numbers = |rows: usize, seed: usize| -> Vec<f32> {
+            (0..rows * n).map(|i| ((i * 7919 + seed * 104_729) % 6007) as f32 / 1000.0 - 3.0).collect()
+        };
+        let (x, gain, shift, dy) = (numbers(3, 1), numbers(1, 2), numbers(1, 3), numbers(3, 4));
+        let (mut statistics, mut y) = (vec![0.0; 6], vec![0.0; 3 * n]);
+        rows(&x, &gain, &shift, 1e-5, &mut statistics, &mut y);
+        let (mut back, mut d_gain, mut d_shift) = (dy.clone(), vec![0.0; n], vec![0.0; n]);
+        rows_backward(&x, &gain, &statistics, &mut back, &mut d_gain, &mut d_shift);
+        let (mut squares, mut products) = (vec![0.0; n], vec![0.0; n]);
+        add_squares(&x, &shift, &mut squares);
+        add_products(&x, &shift, &gain, &dy, &mut products);
+        let (mut normal, mut dx) = (vec![0.0; 3 * n], vec![0.0; 3 * n]);
+        columns(&x, &shift, &gain, &squares, &mut normal);
+        columns_backward(&x, &shift, &gain, [&squares, &products], &dy, &mut dx);
+        let all = [statistics, y, back, d_gain, d_shift, squares, products, normal, dx];
+        all.map(|values| values.iter().map(|v| v.to_bits()).collect()).to_vec()
+    }
+
+    #[test]
+    fn bits_are_the_same_at_every_level() {
+        for n in [1, 15, 16, 17, 64] {
+            let expected = with_level(Level::Baseline, || run(n));
+            for level in Level::available() {
+                assert_eq!(with_level(level, || run(n)), expected, "{n} columns at {level:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_normalised() {
+        let (mut statistics, mut y) = ([0.0; 2], [0.0; 3]);
+        rows(&[1.0, 2.0, 6.0], &[1.0, 1.0, 2.0], &[0.0, 0.5, 0.0], 0.0, &mut statistics, &mut y);
+        // μ = 3, σ² = 14/3.
+        let inverse = (3.0f32 / 14.0).sqrt();
+        for (y, expected) in y.iter().zip([-2.0 * inverse, -inverse + 0.5, 6.0 * inverse]) {
+            assert!((y - expected).abs() < 1e-6, "{y}, expected {expected}");
+        }
+    }
+}

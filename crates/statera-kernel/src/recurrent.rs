@@ -148,3 +148,53 @@ pub fn gru_backward(n_hidden: usize, gates: &mut [f32], h_before: &[f32], dh: &m
     assert!([h_before.len(), dh.len()] == [len; 2], "as many states as there are of each gate");
     by_level!(Level::active(), body(n_hidden: usize, gates: &mut [f32], h_before: &[f32], dh: &mut [f32]));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::with_level;
+
+    /// Numbers between −3 and 3 without a pattern.
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 6007) as f32 / 1000.0 - 3.0).collect()
+    }
+
+    /// What all functions make of three rows of `n` units.
+    fn run(n: usize) -> Vec<Vec<u32>> {
+        let (mut gates, before) = (numbers(12 * n, 1), numbers(3 * n, 2));
+        let [mut c, mut tanh_c, mut h] = [(); 3].map(|()| vec![0.0; 3 * n]);
+        lstm(n, &mut gates, &before, &mut c, &mut tanh_c, &mut h);
+        let (mut back, mut dc) = (gates.clone(), numbers(3 * n, 3));
+        lstm_backward(n, &mut back, &before, &tanh_c, &numbers(3 * n, 4), &mut dc);
+        let (mut gru_gates, mut gru_h) = (numbers(12 * n, 5), vec![0.0; 3 * n]);
+        gru(n, &mut gru_gates, &before, &mut gru_h);
+        let (mut gru_back, mut dh) = (gru_gates.clone(), numbers(3 * n, 6));
+        gru_backward(n, &mut gru_back, &before, &mut dh);
+        let all = [gates, c, tanh_c, h, back, dc, gru_gates, gru_h, gru_back, dh];
+        all.map(|values| values.iter().map(|v| v.to_bits()).collect()).to_vec()
+    }
+
+    #[test]
+    fn bits_are_the_same_at_every_level() {
+        for n in [1, 15, 16, 17, 64] {
+            let expected = with_level(Level::Baseline, || run(n));
+            for level in Level::available() {
+                assert_eq!(with_level(level, || run(n)), expected, "{n} units at {level:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn gates_are_those_of_the_equations() {
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let (mut gates, mut c, mut tanh_c, mut h) = ([0.5, -1.0, 2.0, 0.25], [0.0], [0.0], [0.0]);
+        lstm(1, &mut gates, &[0.75], &mut c, &mut tanh_c, &mut h);
+        let cell = sigmoid(-1.0) * 0.75 + sigmoid(0.5) * 2f64.tanh();
+        assert!((f64::from(c[0]) - cell).abs() < 1e-6);
+        assert!((f64::from(h[0]) - sigmoid(0.25) * cell.tanh()).abs() < 1e-6);
+        let (mut gates, mut h) = ([0.5, -1.0, 2.0, 0.25], [0.0]);
+        gru(1, &mut gates, &[0.75], &mut h);
+        let new = (2.0 + sigmoid(0.5) * 0.25).tanh();
+        assert!((f64::from(h[0]) - ((1.0 - sigmoid(-1.0)) * new + sigmoid(-1.0) * 0.75)).abs() < 1e-6);
+    }
+}

@@ -46,7 +46,7 @@ pub use pool::{GlobalPool, Image, Pool, Pooling};
 pub use recurrent::States;
 pub use residual::Residual;
 pub use rnn::Rnn;
-pub use sequence::{MAX_SIZE, Sequence};
+pub use sequence::{MAX_COLUMNS, MAX_SIZE, Sequence};
 pub use sequential::Sequential;
 pub use transformer::Transformer;
 

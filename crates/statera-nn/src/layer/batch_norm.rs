@@ -10,7 +10,7 @@
 //! With x̂ = (x − μ) / √(σ² + ε): `dg += Σᵢ dy x̂`, `db += Σᵢ dy`, `dx = g (dy − mean dy − x̂ mean(dy x̂)) / √(σ² + ε)` with
 //! means over the rows; in evaluation, where μ and σ² do not depend on x, both means are left out.
 
-use super::sequence::{MAX_SIZE, check_size};
+use super::sequence::{MAX_COLUMNS, check_size};
 use super::{Layer, Mode, Pass};
 use crate::params::{Init, Params, Role, padded};
 use statera_core::{Error, Result, Rng};
@@ -37,7 +37,7 @@ impl BatchNorm {
     /// # Errors
     /// No columns, or a momentum outside (0, 1].
     pub fn new(params: &mut Params, name: &str, n_cols: usize, momentum: f32) -> Result<BatchNorm> {
-        check_size("columns of a batch normalisation", n_cols, 1..=MAX_SIZE)?;
+        check_size("columns of a batch normalisation", n_cols, 1..=MAX_COLUMNS)?;
         if !(momentum > 0.0 && momentum <= 1.0) {
             return Err(Error::request(format!("momentum {momentum}; allowed: above 0, at most 1")));
         }
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn rejects_what_is_outside_the_range() {
         for (n_cols, momentum, expected) in [
-            (0, 0.1, "columns of a batch normalisation 0; allowed: 1 to 1048576"),
+            (0, 0.1, "columns of a batch normalisation 0; allowed: 1 to 16777216"),
             (2, 0.0, "momentum 0; allowed: above 0, at most 1"),
             (2, 1.5, "momentum 1.5; allowed: above 0, at most 1"),
         ] {

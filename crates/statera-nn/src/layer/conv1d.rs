@@ -320,8 +320,8 @@ mod tests {
     fn rejects_kernels_that_do_not_fit() {
         for (kernel, n_filters, padding, expected) in [
             (6, 2, Padding::Valid, "steps of a kernel 6; allowed: 1 to 5"),
-            (0, 2, Padding::Same, "steps of a kernel 0; allowed: 1 to 1048576"),
-            (3, 0, Padding::Same, "filters 0; allowed: 1 to 1048576"),
+            (0, 2, Padding::Same, "steps of a kernel 0; allowed: 1 to 65536"),
+            (3, 0, Padding::Same, "filters 0; allowed: 1 to 65536"),
         ] {
             let (input, identity) = (Sequence { n_steps: 5, n_features: 3, has_lengths: false }, Activation::Identity);
             let (params, rng) = (&mut Params::default(), &mut Rng::new(1));

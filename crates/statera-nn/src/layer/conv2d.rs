@@ -252,7 +252,7 @@ mod tests {
         for (window, expected) in [
             (Window { kernel: [8, 3], ..plain }, "height of a kernel 8; allowed: 1 to 7"),
             (Window { kernel: [3, 0], ..plain }, "width of a kernel 0; allowed: 1 to 6"),
-            (Window { stride: [0, 1], ..plain }, "stride in height 0; allowed: 1 to 1048576"),
+            (Window { stride: [0, 1], ..plain }, "stride in height 0; allowed: 1 to 65536"),
             (Window { padding: [1, 3], ..plain }, "padding in width 3; allowed: 0 to 2"),
         ] {
             let (params, rng) = (&mut Params::default(), &mut Rng::new(1));

@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014): in training each number is 0 with probability `rate` and divided by 1 − `rate`
 //! otherwise; backward masks the gradient alike.
 
-use super::sequence::{MAX_SIZE, check_size};
+use super::sequence::{MAX_COLUMNS, check_size};
 use super::{Layer, Mode, Pass};
 use statera_core::{Error, Result, Rng};
 use statera_kernel::elementwise;
@@ -25,7 +25,7 @@ impl Dropout {
     /// # Errors
     /// No columns, or a rate outside [0, 1).
     pub fn checked(n: usize, rate: f32, stream: u64) -> Result<Dropout> {
-        check_size("columns of a dropout", n, 1..=MAX_SIZE)?;
+        check_size("columns of a dropout", n, 1..=MAX_COLUMNS)?;
         if !(0.0..1.0).contains(&rate) {
             return Err(Error::request(format!("dropout {rate}; allowed: at least 0, below 1")));
         }
@@ -109,6 +109,6 @@ mod tests {
             assert_eq!(Dropout::checked(3, rate, 0).expect_err("not allowed").to_string(), expected);
         }
         let message = Dropout::checked(0, 0.1, 0).expect_err("not allowed").to_string();
-        assert_eq!(message, "columns of a dropout 0; allowed: 1 to 1048576");
+        assert_eq!(message, "columns of a dropout 0; allowed: 1 to 16777216");
     }
 }

@@ -160,7 +160,7 @@ mod tests {
     fn rejects_empty_tables() {
         for (table, expected) in [
             (Table { n_categories: 0, width: 2 }, "categories of an embedding 0; allowed: 1 to 16777216"),
-            (Table { n_categories: 2, width: 0 }, "width of an embedding 0; allowed: 1 to 1048576"),
+            (Table { n_categories: 2, width: 0 }, "width of an embedding 0; allowed: 1 to 65536"),
         ] {
             let init = Init::Normal(1.0);
             let made = Embedding::new(&mut Params::default(), &mut Rng::new(1), "e", 0, &[table], &init);

@@ -213,9 +213,9 @@ mod tests {
     #[test]
     fn rejects_sizes_of_zero() {
         for (n_steps, n_features, n_hidden, expected) in [
-            (0, 3, 2, "steps 0; allowed: 1 to 1048576"),
-            (4, 0, 2, "features of a step 0; allowed: 1 to 1048576"),
-            (4, 3, 0, "hidden units 0; allowed: 1 to 1048576"),
+            (0, 3, 2, "steps 0; allowed: 1 to 65536"),
+            (4, 0, 2, "features of a step 0; allowed: 1 to 65536"),
+            (4, 3, 0, "hidden units 0; allowed: 1 to 65536"),
         ] {
             let input = Sequence { n_steps, n_features, has_lengths: false };
             let made = Gru::new(&mut Params::default(), &mut Rng::new(1), "gru", input, n_hidden, States::Last);

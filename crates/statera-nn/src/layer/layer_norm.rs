@@ -3,7 +3,7 @@
 //! With x̂ = (x − μ) / √(σ² + ε) and δ = dy ⊙ g: `dg += Σᵢ dy ⊙ x̂`, `db += Σᵢ dy`,
 //! `dx = (δ − mean δ − x̂ mean(δ ⊙ x̂)) / √(σ² + ε)`. μ and σ² are taken over the row's columns.
 
-use super::sequence::{MAX_SIZE, check_size};
+use super::sequence::{MAX_COLUMNS, check_size};
 use super::{Layer, Pass};
 use crate::params::{Init, Params, Role};
 use statera_core::{Result, Rng};
@@ -27,7 +27,7 @@ impl LayerNorm {
     /// # Errors
     /// No columns.
     pub fn new(params: &mut Params, name: &str, n_cols: usize) -> Result<LayerNorm> {
-        check_size("columns of a layer normalisation", n_cols, 1..=MAX_SIZE)?;
+        check_size("columns of a layer normalisation", n_cols, 1..=MAX_COLUMNS)?;
         // Constants draw nothing.
         let rng = &mut Rng::new(0);
         let gain = params.add(format!("{name}.gain"), &[n_cols], &Init::Constant(1.0), Role::BIAS, rng);
@@ -108,6 +108,6 @@ mod tests {
     #[test]
     fn rejects_no_columns() {
         let message = LayerNorm::new(&mut Params::default(), "norm", 0).expect_err("no columns").to_string();
-        assert_eq!(message, "columns of a layer normalisation 0; allowed: 1 to 1048576");
+        assert_eq!(message, "columns of a layer normalisation 0; allowed: 1 to 16777216");
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Backward, a mean of n numbers gives each `dy / n`, and a largest number gets all of dy: the first of equal ones.
 
-use super::sequence::{Column, MAX_SIZE, Sequence, check_size};
+use super::sequence::{Column, MAX_COLUMNS, MAX_SIZE, Sequence, check_size};
 use super::{Layer, Pass};
-use statera_core::{Error, Result};
+use statera_core::Result;
 
 /// What becomes of the numbers of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,8 @@ impl Image {
     pub(super) fn check(&self) -> Result<()> {
         check_size("height", self.height, 1..=MAX_SIZE)?;
         check_size("width", self.width, 1..=MAX_SIZE)?;
-        check_size("channels", self.channels, 1..=MAX_SIZE)
+        check_size("channels", self.channels, 1..=MAX_SIZE)?;
+        check_size("columns of an image", self.n_cols(), 1..=MAX_COLUMNS)
     }
 
     /// Columns of a row.
@@ -198,9 +199,6 @@ impl GlobalPool {
     /// An empty sequence.
     pub fn new(input: Sequence, pooling: Pooling) -> Result<GlobalPool> {
         input.check()?;
-        if input.n_cols() > MAX_SIZE * 16 {
-            return Err(Error::request(format!("{} columns; allowed: 1 to {}", input.n_cols(), MAX_SIZE * 16)));
-        }
         Ok(GlobalPool { input, pooling })
     }
 
@@ -315,7 +313,7 @@ mod tests {
         let message = Pool::of_steps(input, 6, 1, Pooling::Max).expect_err("too long").to_string();
         assert_eq!(message, "steps of a window 6; allowed: 1 to 5");
         let message = Pool::of_steps(input, 2, 0, Pooling::Max).expect_err("no stride").to_string();
-        assert_eq!(message, "stride 0; allowed: 1 to 1048576");
+        assert_eq!(message, "stride 0; allowed: 1 to 65536");
         let image = Image { height: 2, width: 2, channels: 1 };
         let message = Pool::of_image(image, [3, 1], [1, 1], Pooling::Max).expect_err("too high").to_string();
         assert_eq!(message, "height of a window 3; allowed: 1 to 2");

@@ -4,8 +4,10 @@
 use statera_core::{Error, Result};
 use std::ops::RangeInclusive;
 
-/// The largest size of anything in a network: products of two of them stay within the address space.
-pub const MAX_SIZE: usize = 1 << 20;
+/// The largest number of steps, features, units or filters.
+pub const MAX_SIZE: usize = 1 << 16;
+/// The largest number of columns of a row.
+pub const MAX_COLUMNS: usize = 1 << 24;
 
 /// Checks a size.
 ///
@@ -34,7 +36,7 @@ impl Sequence {
     /// A sequence all of whose steps count.
     ///
     /// # Errors
-    /// No steps or no features, or more than [`MAX_SIZE`].
+    /// No steps or no features, or more than [`MAX_SIZE`] of them or [`MAX_COLUMNS`] columns.
     pub fn new(n_steps: usize, n_features: usize) -> Result<Sequence> {
         let sequence = Sequence { n_steps, n_features, has_lengths: false };
         sequence.check()?;
@@ -56,7 +58,8 @@ impl Sequence {
     /// Checks the sizes.
     pub(super) fn check(&self) -> Result<()> {
         check_size("steps", self.n_steps, 1..=MAX_SIZE)?;
-        check_size("features of a step", self.n_features, 1..=MAX_SIZE)
+        check_size("features of a step", self.n_features, 1..=MAX_SIZE)?;
+        check_size("columns of a sequence", self.n_cols(), 1..=MAX_COLUMNS)
     }
 
     /// Columns of a row.
@@ -142,10 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn rejects_empty_sequences() {
+    fn rejects_empty_and_endless_sequences() {
         let message = Sequence::new(0, 4).expect_err("no steps").to_string();
-        assert_eq!(message, "steps 0; allowed: 1 to 1048576");
+        assert_eq!(message, "steps 0; allowed: 1 to 65536");
         let message = Sequence::new(4, 0).expect_err("no features").to_string();
-        assert_eq!(message, "features of a step 0; allowed: 1 to 1048576");
+        assert_eq!(message, "features of a step 0; allowed: 1 to 65536");
+        let message = Sequence::new(65536, 257).expect_err("too many").to_string();
+        assert_eq!(message, "columns of a sequence 16842752; allowed: 1 to 16777216");
     }
 }

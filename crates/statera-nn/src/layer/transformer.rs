@@ -92,7 +92,7 @@ mod tests {
         let fine = Transformer { sequence, n_heads: 2, n_hidden: 8, dropout: 0.1 };
         for (sizes, expected) in [
             (Transformer { n_heads: 5, ..fine }, "heads 5; allowed: divisors of the width 6"),
-            (Transformer { n_hidden: 0, ..fine }, "hidden units 0; allowed: 1 to 1048576"),
+            (Transformer { n_hidden: 0, ..fine }, "hidden units 0; allowed: 1 to 65536"),
             (Transformer { dropout: 1.0, ..fine }, "dropout 1; allowed: at least 0, below 1"),
         ] {
             let made = sizes.block(&mut Params::default(), &mut Rng::new(1), "block", 0);
