@@ -9,6 +9,7 @@ use statera_nn::activation::Activation;
 use statera_nn::layer::{Dense, Layer, Sequential};
 use statera_nn::loss::Loss;
 use statera_nn::model::mlp::MlpParams;
+use statera_nn::model::tabm::TabmParams;
 use statera_nn::network::{Network, Rows, Stepper};
 use statera_nn::optimizer::{Method, Optimizer, Rates};
 use statera_nn::params::Params;
@@ -166,6 +167,12 @@ fn score(frame: &Frame) -> Outcome<()> {
     Ok(())
 }
 
+/// The settings with the number of epochs of the variable EPOCHS, or one.
+fn one_epoch(mut params: TabmParams) -> TabmParams {
+    params.train.epochs = std::env::var("EPOCHS").ok().and_then(|e| e.parse().ok()).unwrap_or(1);
+    params
+}
+
 /// A family with its default settings, on folds of taiwan with a fifth of the training rows for validation.
 fn fit(family: &str, frame: &Frame) -> Outcome<()> {
     let (train, test) = fold(frame);
@@ -174,7 +181,9 @@ fn fit(family: &str, frame: &Frame) -> Outcome<()> {
     let (train, valid) = (outer.take(&train), outer.take(&valid));
     let estimator: Box<dyn Estimator> = match family {
         "mlp" => Box::new(MlpParams::default()),
-        other => return Err(format!("«{other}» is not one of steps, tutorial, score, mlp").into()),
+        "tabm" => Box::new(one_epoch(TabmParams::default())),
+        "tabm_mini" => Box::new(one_epoch(TabmParams::mini(Task::Binary))),
+        other => return Err(format!("«{other}» is not one of steps, tutorial, score, mlp, tabm, tabm_mini").into()),
     };
     let begin = Instant::now();
     let model = estimator.fit(&train, &valid, &Run::new(0, 2))?;

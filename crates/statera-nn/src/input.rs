@@ -142,6 +142,10 @@ impl Input {
     pub fn n_flags(&self) -> usize {
         self.flags.len()
     }
+    /// Numbers of neighbouring flags that come from the same feature.
+    pub fn flag_groups(&self) -> Vec<usize> {
+        self.flags.chunk_by(|a, b| a.feature == b.feature).map(<[Flag]>::len).collect()
+    }
     /// Sizes of the embedded categories, number 0 (not seen in training) included.
     pub fn code_sizes(&self) -> Vec<usize> {
         self.codes.iter().map(|c| c.numbers.iter().max().map_or(1, |m| *m as usize + 1)).collect()

@@ -14,10 +14,12 @@ mod attribution;
 mod average;
 mod fit;
 pub mod mlp;
+pub mod tabm;
 
 use average::Average;
 pub use fit::{Recipe, fit, refit_epochs};
 pub use mlp::MlpParams;
+pub use tabm::TabmParams;
 
 /// Rows that one task prepares and scores.
 const SCORING_ROWS: usize = 4096;
@@ -28,14 +30,24 @@ const SCORING_ROWS: usize = 4096;
 pub enum Architecture {
     /// Dense layers.
     Mlp(mlp::Shape),
+    /// Members that share their weight matrices.
+    Tabm(tabm::Shape),
 }
 
 impl Architecture {
+    /// Refuses shapes outside the allowed ranges.
+    fn check(&self) -> Result<()> {
+        match self {
+            Architecture::Mlp(shape) => shape.check(),
+            Architecture::Tabm(shape) => shape.check(),
+        }
+    }
+
     /// Builds the network with random weights. `edges` are the bins of numbers, where the architecture has bins.
     fn build(&self, input: &Input, n_outputs: usize, edges: &[Vec<f32>], rng: &mut Rng) -> Network {
-        let _ = edges;
         match self {
             Architecture::Mlp(shape) => shape.build(input, n_outputs, rng),
+            Architecture::Tabm(shape) => shape.build(input, n_outputs, edges, rng),
         }
     }
 
@@ -43,6 +55,7 @@ impl Architecture {
     fn n_bins(&self) -> Option<usize> {
         match self {
             Architecture::Mlp(_) => None,
+            Architecture::Tabm(shape) => shape.bins,
         }
     }
 }
@@ -80,6 +93,7 @@ impl NetworkModel {
     pub fn load(parts: &Parts) -> Result<NetworkModel> {
         let mut header: Header =
             Header::deserialize(&parts.json).map_err(|e| Error::damaged(format!("model.json: {e}")))?;
+        header.architecture.check().map_err(|e| Error::damaged(format!("model.json: {e}")))?;
         header.input = header.input.load(parts)?;
         let edges = load_edges(parts, &header)?;
         let mut network = header.architecture.build(&header.input, header.task.n_outputs(), &edges, &mut Rng::new(0));

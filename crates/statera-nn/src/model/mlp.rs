@@ -159,4 +159,4 @@ impl Estimator for MlpParams {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
