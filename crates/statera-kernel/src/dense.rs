@@ -295,6 +295,7 @@ unsafe fn rows_of_tiles<I: Singles, const R: usize, const N: usize, const PART: 
 /// # Safety
 /// As [`tiles`]; the block has between `N − 1` (exclusive) and `N` vectors of columns, and rows `row` to `row + R − 1`.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "iterators over arrays of registers are not unrolled as surely")]
 unsafe fn tile<I: Singles, const R: usize, const N: usize, const PART: bool>(block: &Block, row: usize) {
     let last = block.n_cols - (N - 1) * SINGLES;
     // SAFETY: the caller's.

@@ -6,11 +6,12 @@
 //! in the last place but where a function says otherwise. NaN gives NaN.
 
 use crate::dispatch::{Instructions, Level, by_level};
+use crate::lanes::{self, LANES};
 
 /// Adding it to a number below 2²² in size rounds that to an integer, which then stands in the sum's low bits.
 const ROUNDER: f32 = 12_582_912.0; // 1.5 · 2²³
 /// ln 2 to 12 bits: its product with an exponent is exact.
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 355.0 / 512.0;
 /// ln 2 − `LN2_HIGH`.
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
@@ -49,7 +50,7 @@ fn exp_of(x: f32) -> f32 {
 
 /// With t = e^(−2|x|) − 1: tanh |x| = −t / (t + 2), which keeps every bit of a small x.
 #[inline(always)]
-fn tanh_of(x: f32) -> f32 {
+pub(crate) fn tanh_of(x: f32) -> f32 {
     let a = x.abs();
     let a = if a > 10.0 { 10.0 } else { a };
     let (rounded, _, e) = exp_parts(-2.0 * a);
@@ -60,7 +61,7 @@ fn tanh_of(x: f32) -> f32 {
 
 /// 1 / (1 + e) for x ≥ 0 and e / (1 + e) for x < 0 with e = e^(−|x|), which neither overflows nor cancels.
 #[inline(always)]
-fn sigmoid_of(x: f32) -> f32 {
+pub(crate) fn sigmoid_of(x: f32) -> f32 {
     let e = exp_of(-x.abs());
     let top = if x < 0.0 { e } else { 1.0 };
     top / (1.0 + e)
@@ -186,7 +187,7 @@ slice! {
 slice! {
     /// Replaces each x by the scaled exponential linear unit (Klambauer et al. 2017): λ x above 0, λ α (eˣ − 1) below.
     selu, selu_at, |x: f32| {
-        let (rounded, _, e) = exp_parts(if x < -20.0 { -20.0 } else if x > 0.0 { 0.0 } else { x });
+        let (rounded, _, e) = exp_parts(x.clamp(-20.0, 0.0));
         let scale = power_of_two(rounded);
         if x > 0.0 { SELU_SCALE * x } else { SELU_SCALE * SELU_ALPHA * (scale * e + (scale - 1.0)) }
     }
@@ -201,23 +202,8 @@ pub const SELU_SCALE: f32 = 1.050_701;
 /// α of the scaled exponential linear unit.
 pub const SELU_ALPHA: f32 = 1.673_263_2;
 
-/// Partial sums of a row: lane l takes the columns l, l + 16, … ; the lanes are then summed in pairs.
-const LANES: usize = 16;
-
-/// The sum of the lanes in a fixed tree.
-#[inline(always)]
-fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for l in 0..width {
-            lanes[l] += lanes[l + width];
-        }
-    }
-    lanes[0]
-}
-
-/// The sum of the values in an order that depends on their number alone.
+/// The sum of the values in an order that depends on their number alone: lane l takes the columns l, l + 16, …; the
+/// lanes are then summed in pairs.
 pub fn sum(values: &[f32]) -> f32 {
     #[inline(always)]
     fn body<I: Instructions>(values: &[f32]) -> f32 {
@@ -231,7 +217,7 @@ pub fn sum(values: &[f32]) -> f32 {
         for (lane, v) in lanes.iter_mut().zip(rest) {
             *lane += *v;
         }
-        sum_lanes(lanes)
+        lanes::sum(lanes)
     }
     by_level!(Level::active(), body(values: &[f32]) -> f32)
 }
@@ -253,7 +239,7 @@ pub fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
         for ((lane, a), b) in lanes.iter_mut().zip(rest).zip(rest_b) {
             *lane += *a * *b;
         }
-        sum_lanes(lanes)
+        lanes::sum(lanes)
     }
     assert_eq!(a.len(), b.len(), "products are of pairs");
     by_level!(Level::active(), body(a: &[f32], b: &[f32]) -> f32)

@@ -1,7 +1,7 @@
 //! Checks that every layer's tests call: finite differences, PyTorch's stored numbers, and equal bits alone and in a
 //! batch at every level of instructions.
 
-use crate::layer::{Layer, Math, Mode};
+use crate::layer::{Layer, Math, Mode, Sequence, States};
 use crate::params::{Params, Role};
 use crate::workspace::Workspace;
 use serde_json::Value;
@@ -10,6 +10,27 @@ use statera_kernel::dispatch::{Level, with_level};
 
 /// The mode of the checks in training: the same draws in each pass.
 const TRAIN: Mode = Mode::Train { seed: 5 };
+
+/// The cases of the recurrent layers: name, hidden units, states put out, lengths.
+pub const RECURRENT_CASES: [(&str, usize, States, bool); 4] = [
+    ("last", 5, States::Last, false),
+    ("all", 17, States::All, false),
+    ("last_lengths", 17, States::Last, true),
+    ("all_lengths", 5, States::All, true),
+];
+
+/// Random normal sequences; where lengths differ, the rows' are 0, 1, … in turn and the other steps hold NaN, which a
+/// layer must not read. Lengths have a half, so that the steps of finite differences do not change them.
+pub fn sequences(shape: &Sequence, n_rows: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    let mut x: Vec<f32> = (0..n_rows * shape.n_cols()).map(|_| rng.normal() as f32).collect();
+    for (i, row) in x.chunks_exact_mut(shape.n_cols()).enumerate().filter(|_| shape.has_lengths) {
+        let length = i % (shape.n_steps + 1);
+        row[length * shape.n_features..].fill(f32::NAN);
+        row[shape.n_steps * shape.n_features] = length as f32 + 0.5;
+    }
+    x
+}
 
 /// Checks the gradients of `n_rows` random normal rows in training mode.
 pub fn finite_differences(layer: &dyn Layer, params: &Params, n_rows: usize) {
@@ -42,7 +63,8 @@ pub fn finite_differences_at(layer: &dyn Layer, params: &Params, x: &[f32], inpu
     }
     let mut moved = x.to_vec();
     let mut numeric_x = vec![[0.0; 2]; x.len()];
-    for i in (0..x.len()).filter(|_| input) {
+    // NaN stands for what a layer must not read: its gradient is 0.
+    for i in (0..x.len()).filter(|&i| input && !x[i].is_nan()) {
         numeric_x[i] = slopes(moved[i], |v| {
             moved[i] = v;
             loss(&params.values, &moved)

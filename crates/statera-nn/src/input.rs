@@ -46,13 +46,13 @@ enum Is {
     Code(u32),
 }
 
-/// A category that the network embeds: its codes are renumbered from 0 (not seen in training).
+/// A category that the network embeds: its codes are renumbered from 0, −1 for those not seen in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Code {
     feature: usize,
     /// The number of each level code.
-    numbers: Vec<u32>,
+    numbers: Vec<i32>,
 }
 
 /// The fitted preparation of inputs.
@@ -128,8 +128,8 @@ impl Input {
         if n_seen > embed_above {
             let mut next = 0;
             let mut number = |seen: &bool| {
-                next += u32::from(*seen);
-                if *seen { next } else { 0 }
+                next += i32::from(*seen);
+                if *seen { next - 1 } else { -1 }
             };
             let numbers = seen.iter().map(&mut number).collect();
             self.codes.push(Code { feature, numbers });
@@ -157,9 +157,9 @@ impl Input {
     pub fn flag_groups(&self) -> Vec<usize> {
         self.flags.chunk_by(|a, b| a.feature == b.feature).map(<[Flag]>::len).collect()
     }
-    /// Sizes of the embedded categories, number 0 (not seen in training) included.
+    /// Sizes of the embedded categories.
     pub fn code_sizes(&self) -> Vec<usize> {
-        self.codes.iter().map(|c| c.numbers.iter().max().map_or(1, |m| *m as usize + 1)).collect()
+        self.codes.iter().map(|c| c.numbers.iter().max().map_or(0, |m| (*m + 1).max(0) as usize)).collect()
     }
     /// Columns of a row.
     pub fn n_columns(&self) -> usize {
@@ -207,7 +207,7 @@ impl Input {
         for (j, code) in self.codes.iter().enumerate() {
             let out = out[self.numbers.len() + self.flags.len() + j..].iter_mut().step_by(width);
             if let Column::Codes(cells) = &frame.columns[code.feature] {
-                let number = |c: u32| code.numbers.get(c as usize).copied().unwrap_or(0) as f32;
+                let number = |c: u32| code.numbers.get(c as usize).copied().unwrap_or(-1) as f32;
                 out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = number(*v));
             }
         }
@@ -272,7 +272,7 @@ impl Input {
             && self
                 .codes
                 .iter()
-                .all(|c| category(c.feature) && c.numbers.iter().all(|n| *n as usize <= c.numbers.len()));
+                .all(|c| category(c.feature) && c.numbers.iter().all(|n| (-1..c.numbers.len() as i32).contains(n)));
         if !fits || self.n_columns() == 0 {
             return damaged("an input does not fit its feature".into());
         }

@@ -4,25 +4,55 @@
 //! steps one after another, each with all its features (`step × feature`), and where lengths differ the row's last
 //! column is the number of steps that count.
 
+mod attention;
+mod batch_norm;
+#[cfg(test)]
+mod battery;
 mod columns;
+mod conv1d;
+mod conv2d;
 mod dense;
 mod dropout;
 mod embedding;
 mod ensemble;
+mod gru;
+mod layer_norm;
+mod lstm;
 mod parametric;
+mod per_step;
 mod periodic;
 mod piecewise;
+mod pool;
+mod recurrent;
+mod residual;
+mod rnn;
+mod sequence;
 mod sequential;
+mod transformer;
 
+pub use attention::SelfAttention;
+pub use batch_norm::BatchNorm;
 pub use columns::Columns;
+pub use conv1d::{Conv1d, Padding};
+pub use conv2d::{Conv2d, Window};
 pub use dense::Dense;
 pub use dropout::Dropout;
-pub use embedding::Embedding;
+pub use embedding::{Embedding, Table};
 pub use ensemble::{EnsembleDense, EnsembleShape, Heads, MemberScale, PerMember, Scales};
+pub use gru::Gru;
+pub use layer_norm::LayerNorm;
+pub use lstm::Lstm;
 pub use parametric::{ColumnBias, ColumnScale, ParametricSelu};
+pub use per_step::PerStep;
 pub use periodic::{PeriodicEmbedding, PeriodicShape};
 pub use piecewise::PiecewiseEmbedding;
+pub use pool::{GlobalPool, Image, Pool, Pooling};
+pub use recurrent::States;
+pub use residual::Residual;
+pub use rnn::Rnn;
+pub use sequence::{MAX_COLUMNS, MAX_SIZE, Sequence};
 pub use sequential::Sequential;
+pub use transformer::Transformer;
 
 /// Which arithmetic computes products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +102,15 @@ impl Pass<'_> {
     /// The same pass with other memory: for the layers inside a layer. Take the memory out first:
     /// `let cache = std::mem::take(&mut pass.cache)` (and put it back if it is needed again).
     pub fn with<'b>(&'b mut self, cache: &'b mut [f32], scratch: &'b mut [f32]) -> Pass<'b> {
+        self.with_rows(self.n_rows, cache, scratch)
+    }
+
+    /// The same for another number of rows: for inner layers whose rows are parts of rows.
+    pub fn with_rows<'b>(&'b mut self, n_rows: usize, cache: &'b mut [f32], scratch: &'b mut [f32]) -> Pass<'b> {
         Pass {
             params: self.params,
             grads: &mut *self.grads,
-            n_rows: self.n_rows,
+            n_rows,
             share: self.share,
             dropout_factor: self.dropout_factor,
             mode: self.mode,

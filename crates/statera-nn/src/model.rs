@@ -57,12 +57,12 @@ impl Architecture {
         edges: &[Vec<f32>],
         sample: Option<&[f32]>,
         rng: &mut Rng,
-    ) -> Network {
-        match self {
+    ) -> Result<Network> {
+        Ok(match self {
             Architecture::Mlp(shape) => shape.build(input, n_outputs, rng),
             Architecture::Tabm(shape) => shape.build(input, n_outputs, edges, rng),
-            Architecture::RealMlp(shape) => shape.build(input, n_outputs, sample, rng),
-        }
+            Architecture::RealMlp(shape) => shape.build(input, n_outputs, sample, rng)?,
+        })
     }
 
     /// Bins per number that it wants, if any.
@@ -111,7 +111,7 @@ impl NetworkModel {
         header.input = header.input.load(parts)?;
         let edges = load_edges(parts, &header)?;
         let mut network =
-            header.architecture.build(&header.input, header.task.n_outputs(), &edges, None, &mut Rng::new(0));
+            header.architecture.build(&header.input, header.task.n_outputs(), &edges, None, &mut Rng::new(0))?;
         let names: Vec<String> = network.params.slots.iter().map(|s| s.name.clone()).collect();
         for name in names {
             network.params.set(&name, parts.f32s(&name)?)?;

@@ -61,14 +61,21 @@ pub fn product(math: Math, left: View, right: View, add: bool, out: &mut [f32], 
 /// If the sizes do not fit together.
 pub fn affine(math: Math, x: &[f32], n_in: usize, w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let n_out = w.len() / n_in.max(1);
-    let (x, w) = (View::rows(x, n_in), View::rows(w, n_out));
+    affine_view(math, View::rows(x, n_in), View::rows(w, n_out), bias, y, n_out);
+}
+
+/// [`affine`] of matrices with gaps; rows of `y` are `y_stride` apart.
+///
+/// # Panics
+/// If the sizes do not fit together.
+pub fn affine_view(math: Math, x: View, w: View, bias: Option<&[f32]>, y: &mut [f32], y_stride: usize) {
     match bias {
-        Some(bias) if math == Math::Train && x.n_rows * n_in * n_out >= LARGE => {
-            y.chunks_exact_mut(n_out).for_each(|row| row.copy_from_slice(bias));
-            product(math, x, w, true, y, n_out);
+        Some(bias) if math == Math::Train && x.n_rows * x.n_cols * w.n_cols >= LARGE => {
+            y.chunks_mut(y_stride).take(x.n_rows).for_each(|row| row[..w.n_cols].copy_from_slice(bias));
+            product(math, x, w, true, y, y_stride);
         }
-        Some(bias) => dense::product(x, w, Start::Bias(bias), y, n_out),
-        None => product(math, x, w, false, y, n_out),
+        Some(bias) => dense::product(x, w, Start::Bias(bias), y, y_stride),
+        None => product(math, x, w, false, y, y_stride),
     }
 }
 

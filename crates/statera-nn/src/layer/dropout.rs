@@ -1,8 +1,9 @@
 //! Dropout (Srivastava et al. 2014): in training each number is 0 with probability `rate` and divided by 1 − `rate`
 //! otherwise; backward masks the gradient alike.
 
+use super::sequence::{MAX_COLUMNS, check_size};
 use super::{Layer, Mode, Pass};
-use statera_core::Rng;
+use statera_core::{Error, Result, Rng};
 use statera_kernel::elementwise;
 
 /// A dropout layer.
@@ -17,6 +18,18 @@ impl Dropout {
     /// Of `n` columns; `rate` in [0, 1); `stream` tells this layer's draws from those of others.
     pub fn new(n: usize, rate: f32, stream: u64) -> Dropout {
         Dropout { n, rate, stream }
+    }
+
+    /// The same for a rate that nobody has checked.
+    ///
+    /// # Errors
+    /// No columns, or a rate outside [0, 1).
+    pub fn checked(n: usize, rate: f32, stream: u64) -> Result<Dropout> {
+        check_size("columns of a dropout", n, 1..=MAX_COLUMNS)?;
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::request(format!("dropout {rate}; allowed: at least 0, below 1")));
+        }
+        Ok(Dropout::new(n, rate, stream))
     }
 
     fn mask(&self, pass: &Pass, values: &mut [f32]) {
@@ -73,5 +86,30 @@ mod tests {
         let pairs = y.windows(2).filter(|w| w[0] == 0.0 && w[1] == 0.0).count() as f64 / 1e5;
         assert!((pairs - 0.09).abs() < 0.005, "neighbours are independent: {pairs}");
         assert_eq!(work.forward(&layer, &[], &x, 100, Mode::Evaluate, Math::Score), &x[..]);
+    }
+
+    #[test]
+    fn seeds_and_streams_have_their_own_draws() {
+        let run = |stream, seed| {
+            let layer = Dropout::new(64, 0.5, stream);
+            let mut work = Workspace::forward_only(&layer, 3);
+            work.forward(&layer, &[], &[1.0; 192], 3, Mode::Train { seed }, Math::Train).to_vec()
+        };
+        assert_eq!(run(1, 7), run(1, 7));
+        assert_ne!(run(1, 7), run(1, 8));
+        assert_ne!(run(1, 7), run(2, 7));
+    }
+
+    #[test]
+    fn rejects_rates_outside_the_range() {
+        for (rate, expected) in [
+            (1.0, "dropout 1; allowed: at least 0, below 1"),
+            (-0.1, "dropout -0.1; allowed: at least 0, below 1"),
+            (f32::NAN, "dropout NaN; allowed: at least 0, below 1"),
+        ] {
+            assert_eq!(Dropout::checked(3, rate, 0).expect_err("not allowed").to_string(), expected);
+        }
+        let message = Dropout::checked(0, 0.1, 0).expect_err("not allowed").to_string();
+        assert_eq!(message, "columns of a dropout 0; allowed: 1 to 16777216");
     }
 }

@@ -53,7 +53,7 @@ pub fn fit(recipe: &Recipe, train_frame: &Frame, valid_frame: &Frame, run: &Run)
     };
     let n_outputs = recipe.task.n_outputs();
     let mut rng = Rng::fork(run.seed, 0x6e6e);
-    let mut network = recipe.architecture.build(&input, n_outputs, &edges, Some(&rows.x), &mut rng);
+    let mut network = recipe.architecture.build(&input, n_outputs, &edges, Some(&rows.x), &mut rng)?;
     let loss = recipe.loss.clone().unwrap_or_else(|| loss_of(recipe.task));
     if loss.n_outputs() != n_outputs {
         return Err(Error::request(format!("the loss is of {} margins; the task has {n_outputs}", loss.n_outputs())));

@@ -5,7 +5,7 @@ use crate::activation::Activation;
 use crate::input::{Input, Scaling};
 use crate::layer::{
     ColumnBias, ColumnScale, Columns, Dense, Dropout, Embedding, Layer, Math, Mode, ParametricSelu, PeriodicEmbedding,
-    PeriodicShape, Sequential,
+    PeriodicShape, Sequential, Table,
 };
 use crate::network::Network;
 use crate::optimizer::Method;
@@ -59,9 +59,12 @@ impl Shape {
     }
 
     /// The network with random weights, scaled on training rows where given.
-    pub fn build(&self, input: &Input, n_outputs: usize, sample: Option<&[f32]>, rng: &mut Rng) -> Network {
+    ///
+    /// # Errors
+    /// Categories that are too many to embed.
+    pub fn build(&self, input: &Input, n_outputs: usize, sample: Option<&[f32]>, rng: &mut Rng) -> Result<Network> {
         let mut params = Params::default();
-        let mut layers = vec![inputs(&mut params, rng, input)];
+        let mut layers = vec![inputs(&mut params, rng, input)?];
         let role = |lr_factor, decay_factor| Role::Trained { lr_factor, decay_factor };
         let mut width = layers[0].n_out();
         layers.push(Box::new(ColumnScale::new(&mut params, rng, "scale", width, role(6.0, 0.0))));
@@ -90,12 +93,12 @@ impl Shape {
             layers.append(&mut block);
             width = n_out;
         }
-        Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 }
+        Ok(Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 })
     }
 }
 
 /// Embeddings of numbers, flags as they are, embeddings of categories.
-fn inputs(params: &mut Params, rng: &mut Rng, input: &Input) -> Box<dyn Layer> {
+fn inputs(params: &mut Params, rng: &mut Rng, input: &Input) -> Result<Box<dyn Layer>> {
     let mut columns = Columns::default();
     if input.n_numbers() > 0 {
         let n = input.n_numbers();
@@ -103,13 +106,12 @@ fn inputs(params: &mut Params, rng: &mut Rng, input: &Input) -> Box<dyn Layer> {
         columns = columns.then(Box::new(PeriodicEmbedding::new(params, rng, "number", &shape)));
     }
     columns = columns.then_same(input.n_flags());
-    let sizes = input.code_sizes();
-    if !sizes.is_empty() {
-        let role = Role::Trained { lr_factor: 1.0, decay_factor: 0.0 };
-        columns =
-            columns.then(Box::new(Embedding::new(params, rng, "category", &sizes, CATEGORY, &Init::Normal(1.0), role)));
+    let tables: Vec<Table> =
+        input.code_sizes().into_iter().map(|n_categories| Table { n_categories, width: CATEGORY }).collect();
+    if !tables.is_empty() {
+        columns = columns.then(Box::new(Embedding::new(params, rng, "category", 0, &tables, &Init::Normal(1.0))?));
     }
-    Box::new(columns)
+    Ok(Box::new(columns))
 }
 
 /// The outputs of layers for rows, in evaluation.
@@ -232,7 +234,7 @@ mod tests {
         let input = Input::fit(&train, Scaling::Robust, 9).expect("columns vary");
         let x = input.apply(&train, 0..1000).expect("own columns");
         let shape = Shape { hidden: vec![8], dropout: 0.0 };
-        let network = shape.build(&input, 3, Some(&x), &mut Rng::new(1));
+        let network = shape.build(&input, 3, Some(&x), &mut Rng::new(1)).expect("few categories");
         let y = network.score(&x);
         for j in 0..3 {
             let column: Vec<f64> = y.iter().skip(j).step_by(3).map(|&v| f64::from(v)).collect();
