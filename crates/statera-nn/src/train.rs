@@ -169,7 +169,7 @@ impl<'a> Training<'a> {
             curve.best = epoch + 1;
             if let Some(figure) = figure {
                 match &mut best {
-                    Some(best) if !(figure > best.figure) => {
+                    Some(best) if figure <= best.figure || figure.is_nan() => {
                         if self.params.patience.is_some_and(|p| epoch - best.epoch >= p) {
                             break;
                         }
@@ -220,7 +220,7 @@ impl<'a> Training<'a> {
             self.optimizer.step(&mut network.params.values, &mut self.stepper.grads(), &rates);
             total += loss;
             self.n_steps += 1;
-            if self.n_steps % 64 == 0 || self.checked.elapsed() > Duration::from_millis(50) {
+            if self.n_steps.is_multiple_of(64) || self.checked.elapsed() > Duration::from_millis(50) {
                 self.run.check()?;
                 self.checked = Instant::now();
             }
