@@ -1,6 +1,6 @@
-//! Neural networks beside their peers: one training step, the tutorial network on taiwan, scoring, an epoch of TabM.
+//! Neural networks beside their peers: one training step, the tutorial network on taiwan, scoring, an epoch of TabM (EPOCHS=n for more).
 //!
-//! `cargo run --release -p statera-bench --bin nn -- [steps|tutorial|score|tabm]... [--data DIR]`
+//! `cargo run --release -p statera-bench --bin nn -- [steps|tutorial|score|mlp|realmlp|tabm|tabm_mini]... [--data DIR]`
 //!
 //! Steps are those of `../shared/bench/nn_steps.py`; folds those of `../shared/bench/peers.py` (row i is in fold i mod 5).
 
@@ -26,7 +26,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let mut works: Vec<String> = Vec::new();
-    let mut data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned();
+    let mut data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").to_owned();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -185,7 +185,10 @@ fn fit(family: &str, frame: &Frame) -> Outcome<()> {
         "realmlp" => Box::new(RealMlpParams::default()),
         "tabm" => Box::new(one_epoch(TabmParams::default())),
         "tabm_mini" => Box::new(one_epoch(TabmParams::mini(Task::Binary))),
-        other => return Err(format!("«{other}» is not one of steps, tutorial, score, mlp, tabm, tabm_mini").into()),
+        other => {
+            let all = "steps, tutorial, score, mlp, realmlp, tabm, tabm_mini";
+            return Err(format!("«{other}» is not one of {all}").into());
+        }
     };
     let begin = Instant::now();
     let model = estimator.fit(&train, &valid, &Run::new(0, 2))?;
