@@ -145,6 +145,11 @@ pub trait Estimator: Send + Sync {
     fn form(&self) -> Form;
     /// Fits on `train`; `valid` decides when to stop (see [`Estimator::settle`]) and is empty (`n_rows == 0`) when the model is refitted on all rows.
     fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>>;
+    /// True if it cannot choose again in [`Estimator::settle`] where it stopped: its `valid` must then be a part of the
+    /// training rows, never the rows that judge it.
+    fn stops_on_training_rows(&self) -> bool {
+        false
+    }
     /// The fold models as they are judged and bagged, once all of them are known. A learner that stopped each fold by the
     /// rows that will judge it must choose again here without them; the others change nothing.
     fn settle(&self, folds: Vec<Box<dyn Model>>) -> Result<Vec<Box<dyn Model>>> {

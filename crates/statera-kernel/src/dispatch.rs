@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 mod instructions;
+mod singles;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use instructions::{Avx2, Avx512};
 pub(crate) use instructions::{Instructions, LANES, Sse2};
+pub(crate) use singles::{SINGLES, Singles};
 
 /// A set of vector instructions, poorest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

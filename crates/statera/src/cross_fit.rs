@@ -5,7 +5,7 @@ use crate::pipeline::as_of;
 use crate::project::Settings;
 use crate::scorer::Member;
 use crate::training_set::TrainingSet;
-use statera_core::split::Sides;
+use statera_core::split::{self, Keys, Sides};
 use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
 use statera_data::preparer::{Preparer, PreparerParams};
 use std::sync::Arc;
@@ -20,9 +20,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The family's learner with its default settings.
-    pub fn new(family: &'static ModelFamily, task: Task, bins: Option<&str>) -> Result<Candidate> {
-        Ok(Candidate { family, estimator: (family.estimator)(task, bins)? })
+    /// The family's learner with its default settings, or with those of a quick try.
+    pub fn new(family: &'static ModelFamily, task: Task, bins: Option<&str>, quick: bool) -> Result<Candidate> {
+        let make = family.quick.filter(|_| quick).unwrap_or(family.estimator);
+        Ok(Candidate { family, estimator: make(task, bins)? })
     }
 }
 
@@ -65,12 +66,19 @@ pub fn cross_fit(
             let frame = frame(&preparer, train)?;
             let (train_frame, valid_frame) = (frame.take(train_rows), Arc::new(frame.take(valid_rows)));
             drop(frame);
+            let is_stopping = |c: &&Candidate| c.estimator.form() == form && c.estimator.stops_on_training_rows();
+            let stopping = candidates.iter().find(is_stopping).map(|_| stopping(&train_frame, train, settings));
+            let stopping = stopping.transpose().map_err(|e| e.at(format!("fold {}", fold + 1)))?;
             for (i, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.estimator.form() == form) {
                 run.check()?;
                 run.progress.update(done, &format!("{}, fold {}", candidate.family.title, fold + 1));
                 let started = Instant::now();
                 let part = run.part(settings.seed.wrapping_add(1 + fold as u64));
-                let fit = candidate.estimator.fit(&train_frame, &valid_frame, &part);
+                let (fitting, stopping) = match &stopping {
+                    Some(sides) if candidate.estimator.stops_on_training_rows() => (&sides.0, &sides.1),
+                    _ => (&train_frame, &*valid_frame),
+                };
+                let fit = candidate.estimator.fit(fitting, stopping, &part);
                 let model = fit.map_err(|e| at_fold(e, candidate, fold))?;
                 fitted[i].seconds += started.elapsed().as_secs_f64();
                 fits[i].push(Fit { preparer: preparer.clone(), model, valid: valid_frame.clone() });
@@ -84,6 +92,22 @@ pub fn cross_fit(
         judge(candidate, folds, fits, fitted)?;
     }
     Ok(fitted)
+}
+
+/// Share of a fold's training rows that tell a learner when to stop.
+const STOPPING_SHARE: f64 = 0.15;
+
+/// A fold's training rows divided as the folds are: those that are learnt, and those that tell when to stop.
+fn stopping(frame: &Frame, train: &TrainingSet, settings: &Settings) -> Result<(Frame, Frame)> {
+    let keys = Keys {
+        task: train.task,
+        target: &frame.target,
+        time: frame.time.as_deref(),
+        known: None,
+        group: frame.group.as_deref(),
+    };
+    let (learnt, stopping) = split::holdout(&keys, STOPPING_SHARE, settings.seed)?;
+    Ok((frame.take(&learnt), frame.take(&stopping)))
 }
 
 /// A model of a fold, and the rows that judge it.

@@ -2,6 +2,7 @@
 
 use statera_core::{Error, Estimator, Model, Parts, Result, Task};
 use statera_learn::{gbdt, linear, scorecard};
+use statera_nn::model::{NetworkModel, mlp, realmlp, tabm};
 
 /// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
 pub type MakeEstimator = fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>;
@@ -24,6 +25,8 @@ pub struct ModelFamily {
     pub does: fn(Task) -> bool,
     /// Its learner.
     pub estimator: MakeEstimator,
+    /// A smaller learner of the family that fits in a moment, where its usual one does not.
+    pub quick: Option<MakeEstimator>,
     /// Loads what [`Model::save`] wrote; every index and size is checked.
     pub load: fn(&Parts) -> Result<Box<dyn Model>>,
 }
@@ -42,6 +45,7 @@ pub const MODELS: &[ModelFamily] = &[
             let bins = bins.map(scorecard::BinsFile::parse).transpose()?;
             Ok(Box::new(scorecard::ScorecardParams { task, bins, ..Default::default() }))
         },
+        quick: None,
         load: |parts| Ok(Box::new(scorecard::ScorecardModel::load(parts)?)),
     },
     ModelFamily {
@@ -53,6 +57,7 @@ pub const MODELS: &[ModelFamily] = &[
         bags: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(linear::LinearParams { task, ..Default::default() })),
+        quick: None,
         load: |parts| Ok(Box::new(linear::LinearModel::load(parts)?)),
     },
     ModelFamily {
@@ -64,7 +69,56 @@ pub const MODELS: &[ModelFamily] = &[
         bags: true,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(gbdt::GbdtParams { task, ..Default::default() })),
+        quick: None,
         load: gbdt::load,
+    },
+    ModelFamily {
+        name: mlp::NAME,
+        title: "Neural network",
+        about: "two dense layers on columns scaled by their quantiles",
+        fast: false,
+        complexity: 4,
+        bags: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(mlp::MlpParams { task, ..Default::default() })),
+        quick: Some(|task, _| Ok(Box::new(mlp::MlpParams::quick(task)))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: realmlp::NAME,
+        title: "RealMLP",
+        about: "three dense layers with embeddings of numbers and a tuned way of training",
+        fast: false,
+        complexity: 5,
+        bags: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() })),
+        quick: Some(|task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() }.quick()))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: tabm::NAME_MINI,
+        title: "TabM-mini",
+        about: "32 neural networks in one that share all but their first scaling and their last layer",
+        fast: false,
+        complexity: 6,
+        bags: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(tabm::TabmParams::mini(task))),
+        quick: Some(|task, _| Ok(Box::new(tabm::TabmParams::mini(task).quick()))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: tabm::NAME,
+        title: "TabM",
+        about: "32 neural networks in one that share their weight matrices; often the most accurate, and the slowest to fit",
+        fast: false,
+        complexity: 7,
+        bags: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() })),
+        quick: Some(|task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() }.quick()))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
 ];
 

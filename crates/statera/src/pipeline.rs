@@ -73,7 +73,7 @@ pub fn train(
     let schema = schema(&train, settings, formats)?;
     let folds = split::folds(&keys(&train), settings.folds, settings.seed)?;
     let candidates: Vec<Candidate> =
-        families.iter().map(|f| Candidate::new(f, train.task, bins)).collect::<Result<_>>()?;
+        families.iter().map(|f| Candidate::new(f, train.task, bins, settings.quick)).collect::<Result<_>>()?;
     let cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
 
     let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };

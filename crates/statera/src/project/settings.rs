@@ -86,6 +86,8 @@ pub struct Settings {
     pub folds: usize,
     /// Candidates by name; empty: those marked fast. `["all"]`: every one.
     pub models: Vec<String>,
+    /// Fit smaller models that take a moment, to try a project out.
+    pub quick: bool,
     /// Which candidate is used.
     pub prefer: Prefer,
     /// Every random draw derives from it.
@@ -125,6 +127,7 @@ impl Default for Settings {
             test_share: 0.2,
             folds: 5,
             models: Vec::new(),
+            quick: false,
             prefer: Prefer::Best,
             seed: 1,
             winsorize: None,

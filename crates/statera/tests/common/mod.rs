@@ -90,6 +90,7 @@ pub fn settings(target: &str, model: &str) -> Settings {
     Settings {
         target: target.into(),
         drop,
+        quick: true,
         models: vec![model.into()],
         missing: [("months".to_string(), vec!["999".to_string()])].into(),
         ..Settings::default()

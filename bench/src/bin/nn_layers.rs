@@ -1,0 +1,110 @@
+//! One training step of networks of sequences beside PyTorch's: batch 256, 20 steps of 15 features, 64 units or channels.
+//!
+//! `cargo run --release -p statera-bench --bin nn_layers`; the peer is `../shared/bench/nn_steps.py torch`. A step is
+//! forward, backward and Adam; the least mean of several runs of 50 steps counts.
+
+use anyhow::Result;
+use statera_core::Rng;
+use statera_nn::activation::Activation;
+use statera_nn::layer::{
+    Conv1d, Dense, GlobalPool, Gru, Layer, Lstm, Padding, Pooling, Rnn, Sequence, States, Transformer,
+};
+use statera_nn::layer::{SelfAttention, Sequential};
+use statera_nn::loss::Loss;
+use statera_nn::network::{Network, Rows, Stepper};
+use statera_nn::optimizer::{Method, Optimizer, Rates};
+use statera_nn::params::Params;
+use std::time::Instant;
+
+/// Rows of a batch.
+const BATCH: usize = 256;
+/// The rows' shape.
+const INPUT: Sequence = Sequence { n_steps: 20, n_features: 15, has_lengths: false };
+/// Hidden units and channels.
+const WIDTH: usize = 64;
+/// Steps of a run.
+const STEPS: usize = 50;
+/// Runs, after one that does not count.
+const RUNS: usize = 8;
+
+fn main() -> Result<()> {
+    for (name, network) in networks()? {
+        println!("{name} batch {BATCH}, 20 steps, 15 -> {WIDTH}: {:.0} us", step_microseconds(network)?);
+    }
+    Ok(())
+}
+
+/// The networks by their name, each with one output behind a dense layer.
+fn networks() -> Result<Vec<(&'static str, Network)>> {
+    let same = Activation::Relu;
+    let last = States::Last;
+    Ok(vec![
+        ("lstm", network(|p, r| Ok(vec![Box::new(Lstm::new(p, r, "lstm", INPUT, WIDTH, last)?)]))?),
+        ("gru", network(|p, r| Ok(vec![Box::new(Gru::new(p, r, "gru", INPUT, WIDTH, last)?)]))?),
+        ("rnn", network(|p, r| Ok(vec![Box::new(Rnn::new(p, r, "rnn", INPUT, WIDTH, last, Activation::Tanh)?)]))?),
+        (
+            "conv1d",
+            network(|p, r| {
+                let a = Conv1d::new(p, r, "conv1", INPUT, WIDTH, 3, Padding::Same, same)?;
+                let b = Conv1d::new(p, r, "conv2", a.output(), WIDTH, 3, Padding::Same, same)?;
+                let mean = GlobalPool::new(b.output(), Pooling::Average)?;
+                Ok(vec![Box::new(a), Box::new(b), Box::new(mean)])
+            })?,
+        ),
+        (
+            "attention",
+            network(|p, r| {
+                let embed = Conv1d::new(p, r, "embed", INPUT, WIDTH, 1, Padding::Valid, Activation::Identity)?;
+                let tokens = embed.output();
+                let attention = SelfAttention::new(p, r, "attention", tokens, 4)?;
+                let mean = GlobalPool::new(tokens, Pooling::Average)?;
+                Ok(vec![Box::new(embed), Box::new(attention), Box::new(mean)])
+            })?,
+        ),
+        (
+            "transformer",
+            network(|p, r| {
+                let embed = Conv1d::new(p, r, "embed", INPUT, WIDTH, 1, Padding::Valid, Activation::Identity)?;
+                let sequence = embed.output();
+                let sizes = Transformer { sequence, n_heads: 4, n_hidden: 4 * WIDTH, dropout: 0.1 };
+                let block = sizes.block(p, r, "block", 0)?;
+                let mean = GlobalPool::new(sequence, Pooling::Average)?;
+                Ok(vec![Box::new(embed), Box::new(block), Box::new(mean)])
+            })?,
+        ),
+    ])
+}
+
+/// These layers and a dense one with one output.
+fn network(make: impl Fn(&mut Params, &mut Rng) -> Result<Vec<Box<dyn Layer>>>) -> Result<Network> {
+    let (mut params, mut rng) = (Params::default(), Rng::new(1));
+    let mut layers = make(&mut params, &mut rng)?;
+    let width = layers.last().map_or(0, |layer| layer.n_out());
+    layers.push(Box::new(Dense::new(&mut params, &mut rng, "output", width, 1, Activation::Identity)));
+    Ok(Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 })
+}
+
+/// Microseconds of a training step on random rows.
+fn step_microseconds(mut network: Network) -> Result<f64> {
+    let mut rng = Rng::new(2);
+    let x: Vec<f32> = (0..BATCH * INPUT.n_cols()).map(|_| rng.normal() as f32).collect();
+    let target = x.chunks_exact(INPUT.n_cols()).map(|row| f32::from(row[0] > 0.0)).collect();
+    let rows = Rows { x, target, weight: None };
+    let order: Vec<u32> = (0..BATCH as u32).collect();
+    let mut stepper = Stepper::new(&network, BATCH);
+    let mut optimizer = Optimizer::new(Method::ADAM, &network.params);
+    let rates = Rates { learning_rate: 1e-3, weight_decay: 0.0, clip: None };
+    let mut least = f64::INFINITY;
+    for run in 0..=RUNS {
+        let start = Instant::now();
+        for step in 0..STEPS {
+            let loss = stepper.gradients(&network, &Loss::BINARY, &rows, &order, step as u64);
+            anyhow::ensure!(loss.is_finite(), "the loss is {loss}");
+            optimizer.step(&mut network.params.values, &mut stepper.grads(), &rates);
+        }
+        if run > 0 {
+            least = least.min(start.elapsed().as_secs_f64() / STEPS as f64 * 1e6);
+        }
+    }
+    Ok(least)
+}

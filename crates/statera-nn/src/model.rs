@@ -1,0 +1,224 @@
+//! Model families: inputs, a network, and what turns its outputs into margins.
+
+use crate::input::Input;
+use crate::network::Network;
+use crate::params::Params;
+use crate::train::Curve;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use statera_core::{
+    Attributions, Background, Error, Frame, Model, Parts, Result, Rng, Scores, Task, Tensor, TensorData,
+};
+
+mod attribution;
+mod average;
+mod fit;
+pub mod mlp;
+pub mod realmlp;
+pub mod tabm;
+
+use average::Average;
+pub use fit::{Recipe, fit, refit_epochs};
+pub use mlp::MlpParams;
+pub use realmlp::RealMlpParams;
+pub use tabm::TabmParams;
+
+/// Rows that one task prepares and scores.
+const SCORING_ROWS: usize = 4096;
+
+/// The shape of a network, from which it is built again when a model is loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Architecture {
+    /// Dense layers.
+    Mlp(mlp::Shape),
+    /// Members that share their weight matrices.
+    Tabm(tabm::Shape),
+    /// RealMLP.
+    RealMlp(realmlp::Shape),
+}
+
+impl Architecture {
+    /// Refuses shapes outside the allowed ranges.
+    fn check(&self) -> Result<()> {
+        match self {
+            Architecture::Mlp(shape) => shape.check(),
+            Architecture::Tabm(shape) => shape.check(),
+            Architecture::RealMlp(shape) => shape.check(),
+        }
+    }
+
+    /// Builds the network with random weights. `edges` are the bins of numbers, where the architecture has bins; on
+    /// `sample`, training rows, the start is scaled where the architecture wants that.
+    fn build(
+        &self,
+        input: &Input,
+        n_outputs: usize,
+        edges: &[Vec<f32>],
+        sample: Option<&[f32]>,
+        rng: &mut Rng,
+    ) -> Result<Network> {
+        Ok(match self {
+            Architecture::Mlp(shape) => shape.build(input, n_outputs, rng),
+            Architecture::Tabm(shape) => shape.build(input, n_outputs, edges, rng),
+            Architecture::RealMlp(shape) => shape.build(input, n_outputs, sample, rng)?,
+        })
+    }
+
+    /// Bins per number that it wants, if any.
+    fn n_bins(&self) -> Option<usize> {
+        match self {
+            Architecture::Mlp(_) | Architecture::RealMlp(_) => None,
+            Architecture::Tabm(shape) => shape.bins,
+        }
+    }
+}
+
+/// What `model.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    task: Task,
+    architecture: Architecture,
+    input: Input,
+    /// A regression's margin is this …
+    target_mean: f64,
+    /// … plus this times the output.
+    target_scale: f64,
+    /// Bin edges of each number, where the architecture has bins.
+    n_edges: Vec<usize>,
+    curve: Curve,
+}
+
+/// A fitted network.
+pub struct NetworkModel {
+    header: Header,
+    network: Network,
+    edges: Vec<Vec<f32>>,
+    /// Mean of each input column over the training rows: where attributions are zero.
+    baseline: Vec<f32>,
+}
+
+impl NetworkModel {
+    /// Loads a saved model, refusing parts that do not fit together.
+    ///
+    /// # Errors
+    /// Parts of another kind, size or range.
+    pub fn load(parts: &Parts) -> Result<NetworkModel> {
+        let mut header: Header =
+            Header::deserialize(&parts.json).map_err(|e| Error::damaged(format!("model.json: {e}")))?;
+        header.architecture.check().map_err(|e| Error::damaged(format!("model.json: {e}")))?;
+        header.input = header.input.load(parts)?;
+        let edges = load_edges(parts, &header)?;
+        let mut network =
+            header.architecture.build(&header.input, header.task.n_outputs(), &edges, None, &mut Rng::new(0))?;
+        let names: Vec<String> = network.params.slots.iter().map(|s| s.name.clone()).collect();
+        for name in names {
+            network.params.set(&name, parts.f32s(&name)?)?;
+        }
+        let baseline = parts.f32s(BASELINE)?.to_vec();
+        let scale_fits = header.target_scale > 0.0 && (header.target_mean + header.target_scale).is_finite();
+        if baseline.len() != header.input.n_columns() || !baseline.iter().all(|b| b.is_finite()) || !scale_fits {
+            return Err(Error::damaged("the baseline or the target's scale does not fit the network"));
+        }
+        Ok(NetworkModel { header, network, edges, baseline })
+    }
+
+    /// What is predicted.
+    pub fn task(&self) -> Task {
+        self.header.task
+    }
+
+    /// The learning curve.
+    pub fn curve(&self) -> &Curve {
+        &self.header.curve
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.network.params
+    }
+
+    fn average(&self) -> Average {
+        Average {
+            task: self.header.task,
+            n_members: self.network.n_members,
+            mean: self.header.target_mean,
+            scale: self.header.target_scale,
+        }
+    }
+}
+
+/// The bin edges of a saved model.
+fn load_edges(parts: &Parts, header: &Header) -> Result<Vec<Vec<f32>>> {
+    let n_numbers = if header.architecture.n_bins().is_some() { header.input.n_numbers() } else { 0 };
+    if header.n_edges.len() != n_numbers {
+        return Err(Error::damaged(format!("model.json: bins of {} numbers, not {n_numbers}", header.n_edges.len())));
+    }
+    let mut rest = if n_numbers > 0 { parts.f32s(EDGES)? } else { &[] };
+    let mut edges = Vec::with_capacity(n_numbers);
+    for &n in &header.n_edges {
+        let own = rest
+            .get(..n)
+            .filter(|own| n >= 2 && own.windows(2).all(|w| w[0] < w[1]) && own.iter().all(|e| e.is_finite()));
+        let own = own.ok_or_else(|| Error::damaged("weights.safetensors: bin edges do not rise, or are too few"))?;
+        edges.push(own.to_vec());
+        rest = &rest[n..];
+    }
+    Ok(edges)
+}
+
+/// Names of arrays that are not parameters.
+const BASELINE: &str = "input.baseline";
+const EDGES: &str = "input.edges";
+
+impl Model for NetworkModel {
+    fn predict(&self, frame: &Frame) -> Result<Scores> {
+        let (average, n_outputs) = (self.average(), self.header.task.n_outputs());
+        let block = |start: usize| -> Result<Vec<f64>> {
+            let x = self.header.input.apply(frame, start..frame.n_rows.min(start + SCORING_ROWS))?;
+            Ok(average.margins(&self.network.score(&x)))
+        };
+        if frame.n_rows <= SCORING_ROWS {
+            return Ok(Scores { n_outputs, margins: block(0)? });
+        }
+        let starts = (0..frame.n_rows).into_par_iter().step_by(SCORING_ROWS);
+        let blocks: Vec<Vec<f64>> = starts.map(block).collect::<Result<_>>()?;
+        Ok(Scores { n_outputs, margins: blocks.concat() })
+    }
+
+    fn attribute(&self, frame: &Frame, _: &Background) -> Result<Attributions> {
+        let x = self.header.input.apply(frame, 0..frame.n_rows)?;
+        let raw = self.header.input.raw_columns();
+        let n_raw = self.header.input.spec().raw_columns.len();
+        Ok(attribution::integrated_gradients(&self.network, &self.average(), &self.baseline, &x, &raw, n_raw))
+    }
+
+    fn save(&self) -> Parts {
+        let mut parts = Parts { json: serde_json::json!(self.header), ..Parts::default() };
+        self.header.input.save(&mut parts);
+        let floats = |values: Vec<f32>| Tensor::vector(TensorData::F32(values));
+        parts.tensors.insert(BASELINE.into(), floats(self.baseline.clone()));
+        if !self.edges.is_empty() {
+            parts.tensors.insert(EDGES.into(), floats(self.edges.concat()));
+        }
+        for slot in &self.network.params.slots {
+            let data = TensorData::F32(self.network.params.values[slot.range.clone()].to_vec());
+            parts.tensors.insert(slot.name.clone(), Tensor { shape: slot.shape.clone(), data });
+        }
+        parts
+    }
+
+    fn describe(&self) -> Vec<(String, String)> {
+        let curve = &self.header.curve;
+        vec![
+            ("parameters".into(), self.network.params.n_trained().to_string()),
+            ("epochs".into(), curve.epochs.len().to_string()),
+            ("best epoch".into(), curve.best.to_string()),
+        ]
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}

@@ -1,0 +1,147 @@
+use super::*;
+use crate::model::NetworkModel;
+use statera_core::{Background, Column, FeatureSpec, FrameSpec, Parts, metric};
+
+/// Rows with numbers (some missing or a sentinel), a category, and a target that a curve of them decides.
+pub(crate) fn frame(task: Task, n: usize, seed: u64) -> Frame {
+    let mut rng = Rng::new(seed);
+    let feature =
+        |name: &str, raw| FeatureSpec { name: name.into(), raw, levels: None, sentinels: vec![], monotone: 0 };
+    let mut features = vec![feature("a", 0), feature("b", 1), feature("c", 2), feature("constant", 3)];
+    features[1].sentinels = vec![99.0];
+    features[2].levels = Some((0..12).map(|l| format!("level {l}")).collect());
+    let raw_columns = features.iter().map(|f| f.name.clone()).collect();
+    let (mut a, mut b, mut c, mut target) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..n {
+        let (x, y, level) = (rng.normal(), rng.normal(), rng.below(12) as u32);
+        let signal = x * x - 1.0 + y + if level < 6 { 1.0 } else { -1.0 } + 0.5 * rng.normal();
+        a.push(if rng.uniform() < 0.1 { f64::NAN } else { x * 1000.0 });
+        b.push(if rng.uniform() < 0.1 { 99.0 } else { y });
+        c.push(level + 3);
+        target.push(match task {
+            Task::Binary => f64::from(u8::from(signal > 0.0)),
+            Task::Classes(_) => f64::from(u8::from(signal > -0.7) + u8::from(signal > 0.7)),
+            Task::Regression => 1e6 + 1e5 * signal,
+        });
+    }
+    let columns = vec![Column::Number(a), Column::Number(b), Column::Codes(c), Column::Number(vec![7.0; n])];
+    Frame { spec: FrameSpec { features, raw_columns }.into(), n_rows: n, columns, target, ..Frame::default() }
+}
+
+#[test]
+fn learns_what_no_line_can() {
+    for task in [Task::Binary, Task::Classes(3), Task::Regression] {
+        let (train, valid, test) = (frame(task, 3000, 1), frame(task, 500, 2), frame(task, 1000, 3));
+        let model = MlpParams::quick(task).fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+        let scores = model.predict(&test).expect("own columns");
+        let share = match task {
+            Task::Binary => metric::area(&scores.margins, &test.target, &vec![1.0; 1000]),
+            Task::Classes(_) => {
+                let class = |i: usize| {
+                    let row = scores.row(i);
+                    (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).map_or(0.0, |c| c as f64)
+                };
+                (0..1000).filter(|&i| class(i) == test.target[i]).count() as f64 / 1000.0 + 0.2
+            }
+            Task::Regression => {
+                let mean = test.target.iter().sum::<f64>() / 1000.0;
+                let square = |f: &dyn Fn(usize) -> f64| (0..1000).map(|i| (test.target[i] - f(i)).powi(2)).sum::<f64>();
+                1.1 - square(&|i| scores.margins[i]) / square(&|_| mean)
+            }
+        };
+        assert!(share > 0.9, "{task:?}: {share}");
+    }
+}
+
+#[test]
+fn returns_from_its_parts_with_the_same_bytes_and_scores() {
+    let (train, valid) = (frame(Task::Binary, 600, 1), frame(Task::Binary, 200, 2));
+    let model = MlpParams::quick(Task::Binary).fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+    let parts = model.save();
+    let text = serde_json::to_string(&parts.json).expect("JSON");
+    let again = NetworkModel::load(&Parts { json: serde_json::from_str(&text).expect("JSON"), ..parts.clone() })
+        .expect("loads");
+    assert_eq!(again.save(), parts);
+    assert_eq!(again.predict(&train).expect("scores"), model.predict(&train).expect("scores"));
+    let mut damaged = parts.clone();
+    damaged.tensors.remove("hidden0.bias");
+    assert!(NetworkModel::load(&damaged).is_err());
+}
+
+#[test]
+fn the_best_epoch_is_kept_and_refitting_takes_as_many() {
+    let (train, valid) = (frame(Task::Binary, 600, 1), frame(Task::Binary, 200, 2));
+    let params = MlpParams::quick(Task::Binary);
+    let model = params.fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+    let curve = model.as_any().downcast_ref::<NetworkModel>().expect("a network").curve().clone();
+    let figures: Vec<f64> = curve.epochs.iter().filter_map(|e| e.figure).collect();
+    let best = figures.iter().fold(f64::MIN, |m, f| m.max(*f));
+    assert_eq!(figures[curve.best - 1], best);
+    let margins = model.predict(&valid).expect("scores").margins;
+    assert_eq!(
+        metric::area(&margins, &valid.target, &vec![1.0; 200]),
+        best,
+        "the restored weights have the best figure"
+    );
+    let again = params.refit(&[model]).fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
+    let refitted = again.as_any().downcast_ref::<NetworkModel>().expect("a network").curve().clone();
+    assert_eq!((refitted.epochs.len(), refitted.best), (curve.best, curve.best));
+}
+
+#[test]
+fn attributions_add_up_to_the_margin() {
+    for task in [Task::Binary, Task::Classes(3), Task::Regression] {
+        let train = frame(task, 600, 1);
+        let model = MlpParams::quick(task).fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
+        let rows = frame(task, 20, 5);
+        let (margins, parts) =
+            (model.predict(&rows).expect("scores"), model.attribute(&rows, &Background::default()).expect("parts"));
+        for row in 0..20 {
+            for (output, margin) in margins.row(row).iter().enumerate() {
+                let sum = parts.base[output] + parts.of(row, output).iter().sum::<f64>();
+                assert!((sum - margin).abs() <= 1e-9 * margin.abs().max(1.0), "{task:?}: {sum}, margin {margin}");
+                assert_eq!(parts.of(row, output)[3], 0.0, "a constant column adds nothing");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_diverges_is_an_error_that_says_what_to_change() {
+    let mut params = MlpParams::quick(Task::Regression);
+    (params.train.method, params.train.clip) = (Method::Descent { momentum: 0.9 }, None);
+    params.train.learning_rate = 1e4;
+    let error =
+        params.fit(&frame(Task::Regression, 600, 1), &Frame::default(), &Run::new(1, 2)).err().expect("diverges");
+    let message = error.to_string();
+    assert!(message.contains("epoch 1, step") && message.contains("learning_rate"), "{message}");
+}
+
+#[test]
+fn refuses_data_and_settings_that_cannot_be() {
+    let train = frame(Task::Binary, 100, 1);
+    let fit = |params: &MlpParams, train: &Frame| {
+        params.fit(train, &Frame::default(), &Run::new(1, 1)).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let with = |change: &dyn Fn(&mut MlpParams)| {
+        let mut params = MlpParams::quick(Task::Binary);
+        change(&mut params);
+        fit(&params, &train)
+    };
+    let one_class = Frame { target: vec![1.0; 100], ..train.clone() };
+    let cases = [
+        (with(&|p| p.shape.dropout = 1.0), "dropout is 1; allowed: 0 to below 1"),
+        (with(&|p| p.shape.hidden = vec![0]), "a hidden layer of width 0; allowed: 1 to 65536"),
+        (with(&|p| p.train.learning_rate = 0.0), "learning_rate is 0; allowed: above 0"),
+        (with(&|p| p.train.batch_rows = 0), "batch_rows is 0; allowed: 1 and above"),
+        (with(&|p| p.loss = Some(Loss::classes(3))), "the loss is of 3 margins; the task has 1"),
+        (fit(&MlpParams::quick(Task::Binary), &one_class), "at least two classes are needed"),
+        (
+            fit(&MlpParams::quick(Task::Binary), &Frame { target: vec![2.0; 100], ..train.clone() }),
+            "target 2; allowed: 0 or 1",
+        ),
+    ];
+    for (message, expected) in cases {
+        assert!(message.contains(expected), "«{message}», expected «{expected}»");
+    }
+}
