@@ -69,7 +69,7 @@ impl Shape {
 /// use statera_nn::model::mlp::MlpParams;
 ///
 /// let feature = |name: &str, raw| FeatureSpec { name: name.into(), raw, levels: None, sentinels: vec![], monotone: 0 };
-/// let spec = FrameSpec { features: vec![feature("income", 0)], raw_columns: vec!["income".into()] };
+/// let spec = FrameSpec { features: vec![feature("income", 0)], raw_columns: vec!["income".into()], ..FrameSpec::default() };
 /// let train = Frame {
 ///     spec: spec.into(),
 ///     n_rows: 4,

@@ -25,7 +25,13 @@ pub(crate) fn frame(task: Task, n: usize, seed: u64) -> Frame {
         });
     }
     let columns = vec![Column::Number(a), Column::Number(b), Column::Codes(c), Column::Number(vec![7.0; n])];
-    Frame { spec: FrameSpec { features, raw_columns }.into(), n_rows: n, columns, target, ..Frame::default() }
+    Frame {
+        spec: FrameSpec { features, raw_columns, ..FrameSpec::default() }.into(),
+        n_rows: n,
+        columns,
+        target,
+        ..Frame::default()
+    }
 }
 
 #[test]
@@ -83,7 +89,7 @@ fn the_best_epoch_is_kept_and_refitting_takes_as_many() {
         best,
         "the restored weights have the best figure"
     );
-    let again = params.refit(&[model]).fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
+    let again = params.refit(&[&*model]).fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
     let refitted = again.as_any().downcast_ref::<NetworkModel>().expect("a network").curve().clone();
     assert_eq!((refitted.epochs.len(), refitted.best), (curve.best, curve.best));
 }
