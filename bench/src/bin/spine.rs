@@ -3,13 +3,13 @@
 //! `cargo run --release -p statera-bench --bin spine -- [--data DIR] [--sets a,b] [--models a,b] [--folds 0,1] [--order]`
 //!
 //! Prints one tab-separated line per set and model in the columns of `../shared/bench/peers.py` (row i is in fold i mod
-//! 5), with KS and the calibration error beside. The model `best` is what `train` would use. `--order` splits by row order
+//! 5), with KS and the calibration error beside. The model `best` is what `train` would use; `a+b` is the ensemble of a and b. `--order` splits by row order
 //! instead: the last fifth is the test.
 
 use anyhow::{Context, Result, bail};
 use arrow_array::UInt64Array;
 use statera::pipeline;
-use statera::project::Settings;
+use statera::project::{Prefer, Settings};
 use statera_core::Run;
 use statera_core::metric::{self, Predicted};
 use statera_data::Table;
@@ -90,7 +90,8 @@ fn measure(set: &Set, model: &str, table: &Table, fold: usize, options: &Options
         target: set.2.into(),
         positive: Some(set.3.into()),
         drop: set.4.iter().map(|c| (*c).to_string()).collect(),
-        models: if model == "best" { Vec::new() } else { vec![model.into()] },
+        models: if model == "best" { Vec::new() } else { model.split('+').map(String::from).collect() },
+        prefer: if model.contains('+') { Prefer::Ensemble } else { Prefer::Best },
         test_share: 0.0,
         ..Settings::default()
     };
