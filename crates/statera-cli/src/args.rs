@@ -238,7 +238,7 @@ pub struct Train {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Prefer {
-    /// The best cross-fitted metric
+    /// The best cross-fitted metric; the ensemble only where it is better by more than a standard error
     Best,
     /// The simplest within one standard error of the paired difference
     Simple,

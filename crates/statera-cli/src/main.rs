@@ -23,6 +23,12 @@ const GRACE: Duration = Duration::from_secs(1);
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !statera_data::source::ipc::is_guarded() {
+            report(panic);
+        }
+    }));
     let cli = args::Cli::parse();
     let console = console::Console::new(&cli.common);
     match start(&cli, &console) {

@@ -5,9 +5,9 @@ use crate::scorer::Schema;
 use crate::training_set::texts_of;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
-use statera_core::{Error, Result, Run, Task};
+use statera_core::{Error, ErrorKind, Result, Run, Task};
 use statera_data::sink::{self, Encoding, SinkOptions};
-use statera_data::source::{self, ReadOptions};
+use statera_data::source::{self, BatchReader, ReadOptions};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -47,8 +47,6 @@ pub fn score(
     options: &BatchOptions,
     run: &Run,
 ) -> Result<BatchSummary> {
-    let schema = bundle.scorer.schema();
-    let place = source::label(address);
     refuse_own_input(address, out)?;
     let mut reader = source::open(address, read)?;
     let sink_options = SinkOptions {
@@ -57,6 +55,24 @@ pub fn score(
         fingerprint: fingerprint(bundle, address)?,
         ..SinkOptions::default()
     };
+    let scored = score_rows(bundle, (address, out), &mut *reader, &sink_options, run);
+    if let Err(e) = &scored
+        && matches!(e.kind(), ErrorKind::Data | ErrorKind::Request)
+    {
+        // The table must change before it can be scored, and then it is another one: nothing is left to continue.
+        sink::discard(out);
+    }
+    scored
+}
+
+fn score_rows(
+    bundle: &Bundle,
+    (address, out): (&str, &str),
+    reader: &mut dyn BatchReader,
+    sink_options: &SinkOptions,
+    run: &Run,
+) -> Result<BatchSummary> {
+    let (schema, place) = (bundle.scorer.schema(), source::label(address));
     let mut sink = None;
     let mut summary = BatchSummary::default();
     let (mut seen, mut sum, mut scored_now) = (0u64, 0.0, 0u64);
@@ -73,7 +89,7 @@ pub fn score(
                 let first = batch.slice(0, batch.num_rows().min(1));
                 bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(&place))?;
                 summary.ignored_columns = ignored(&batch, schema);
-                let opened = sink::open(out, &output_schema(schema, &batch), &sink_options)?;
+                let opened = sink::open(out, &output_schema(schema, &batch), sink_options)?;
                 summary.n_done_before = opened.rows_done();
                 sink.insert(opened)
             }

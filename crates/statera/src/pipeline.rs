@@ -61,7 +61,7 @@ pub fn train(
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
     }
-    let (train_rows, test_rows) = holdout(&set, settings)?;
+    let (train_rows, test_rows) = holdout(&set, settings).map_err(|e| named(e, &set, settings))?;
     let n_open = set.n_rows() - train_rows.len() - test_rows.len();
     if let (Some(delay), 1..) = (&settings.label_delay, n_open) {
         set.notes.push(format!(
@@ -71,7 +71,7 @@ pub fn train(
     }
     let train = set.take(&train_rows)?;
     let schema = schema(&train, settings, formats)?;
-    let folds = split::folds(&keys(&train), settings.folds, settings.seed)?;
+    let folds = split::folds(&keys(&train), settings.folds, settings.seed).map_err(|e| named(e, &set, settings))?;
     let candidates: Vec<Candidate> =
         families.iter().map(|f| Candidate::new(f, train.task, bins, settings.quick)).collect::<Result<_>>()?;
     let cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
@@ -144,6 +144,17 @@ pub(crate) fn keys(set: &TrainingSet) -> Keys<'_> {
         known: set.known.as_deref(),
         group: set.group.as_deref(),
     }
+}
+
+/// An error of a split with what its class numbers stand for.
+fn named(e: Error, set: &TrainingSet, settings: &Settings) -> Error {
+    let name = |(i, class): (usize, &String)| format!("class {i} is «{class}»");
+    let mut classes: Vec<String> = set.classes.iter().enumerate().take(10).map(name).collect();
+    if set.classes.len() > classes.len() {
+        classes.push("…".into());
+    }
+    let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
+    e.at(format!("target «{}»{classes}", settings.target))
 }
 
 fn holdout(set: &TrainingSet, settings: &Settings) -> Result<Sides> {

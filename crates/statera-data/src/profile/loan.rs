@@ -89,6 +89,8 @@ struct Loan {
     origination: i32,
     /// Months on book when it was bad for the first time.
     first_bad: Option<i32>,
+    /// Months on book when it was last observed.
+    last_seen: i32,
 }
 
 /// Reads the columns and counts. A loan with several rows in a month has its worst.
@@ -143,7 +145,8 @@ fn cohorts(histories: &[&[Record]], bad_days: f64) -> Vec<Cohort> {
         .map(|history| {
             let start = history.iter().find_map(|r| r.origination).unwrap_or(history[0].month);
             let first_bad = history.iter().find(|r| r.days >= bad_days).map(|r| (r.month - start).max(0));
-            Loan { origination: start, first_bad }
+            let last_seen = history.last().map_or(0, |r| (r.month - start).max(0));
+            Loan { origination: start, first_bad, last_seen }
         })
         .collect();
     let dates: Vec<Date> = loans.iter().filter_map(|l| first_day(l.origination)).collect();
@@ -160,7 +163,9 @@ fn cohorts(histories: &[&[Record]], bad_days: f64) -> Vec<Cohort> {
     }
     let cohort = |(label, loans): (String, Vec<Loan>)| {
         let youngest = loans.iter().map(|l| l.origination).max().unwrap_or(last_month);
-        let n_months = usize::try_from(last_month - youngest + 1).unwrap_or(0);
+        // Beyond the last month in which any of the cohort's loans was observed there is nothing to tell.
+        let last_seen = loans.iter().map(|l| l.last_seen).max().unwrap_or(0);
+        let n_months = usize::try_from((last_month - youngest).min(last_seen) + 1).unwrap_or(0);
         let mut first_bads = vec![0usize; n_months];
         for months in loans.iter().filter_map(|l| l.first_bad) {
             if let Some(count) = first_bads.get_mut(months as usize) {

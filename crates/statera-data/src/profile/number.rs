@@ -173,8 +173,17 @@ fn histogram(tallies: &[Tally], q: &[f64; 9], n: usize, is_whole: bool) -> Histo
 fn sentinels(tallies: &[Tally], n: usize) -> Vec<f64> {
     let enough = |t: &Tally| t.n >= 5 && t.n * 2000 >= n;
     let n_low = tallies.iter().take_while(|t| t.value < 0.0 && is_code(-t.value) && enough(t)).count();
-    let n_high = tallies[n_low..].iter().rev().take_while(|t| t.value > 9.0 && is_code(t.value) && enough(t)).count();
-    let rest = &tallies[n_low..tallies.len() - n_high];
+    let most_high =
+        tallies[n_low..].iter().rev().take_while(|t| t.value > 9.0 && is_code(t.value) && enough(t)).count();
+    // 96 may look like a code and be the largest amount below 999: as many as lie beyond all the rest are codes.
+    let rest_of = |n_high: usize| &tallies[n_low..tallies.len() - n_high];
+    let lies_beyond = |n_high: &usize| {
+        let rest = rest_of(*n_high);
+        let range = rest.first().zip(rest.last()).filter(|_| rest.len() >= 2);
+        range.is_some_and(|(a, b)| tallies[tallies.len() - n_high].value - b.value > (b.value - a.value) / 2.0)
+    };
+    let n_high = (1..=most_high).rev().find(lies_beyond).unwrap_or(0);
+    let rest = rest_of(n_high);
     let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Vec::new() };
     let margin = (last.value - first.value) / 2.0;
     let mut found = Vec::new();
@@ -184,10 +193,7 @@ fn sentinels(tallies: &[Tally], n: usize) -> Vec<f64> {
             found.extend(tallies[..n_low].iter().map(|t| t.value));
         }
     }
-    let high = &tallies[tallies.len() - n_high..];
-    if high.first().is_some_and(|t| t.value - last.value > margin) && rest.len() >= 2 {
-        found.extend(high.iter().map(|t| t.value));
-    }
+    found.extend(tallies[tallies.len() - n_high..].iter().map(|t| t.value));
     found
 }
 

@@ -136,6 +136,16 @@ pub fn open(address: &str, schema: &SchemaRef, options: &SinkOptions) -> Result<
     (kind.open)(address, schema, options)
 }
 
+/// Removes what an unfinished run left beside a file, for a run that cannot be continued. Rows of a database table stay.
+pub fn discard(address: &str) {
+    if SINKS.iter().any(|s| (s.accepts)(address)) && !address.contains("://") {
+        for end in [".partial", ".journal"] {
+            // What cannot be removed is found, and named, by the next run.
+            let _ = std::fs::remove_file(format!("{address}{end}"));
+        }
+    }
+}
+
 /// What is written and how, in one line: a later run must agree with it.
 fn layout(schema: &SchemaRef, encoding: Option<Encoding>) -> String {
     let columns: Vec<String> = schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();

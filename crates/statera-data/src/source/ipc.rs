@@ -7,8 +7,10 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use statera_core::{Error, Result};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Arrow IPC files.
 pub const SOURCE: Source = Source { name: "Arrow IPC", example: "loans.arrow", accepts, open };
@@ -40,7 +42,7 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
         return from_stream(Box::new(BufReader::new(file)), path, options);
     }
     let zone = Zone::new(options.tz.as_deref())?;
-    let reader = FileReader::try_new_buffered(file, None).map_err(|e| damaged(path, &e))?;
+    let reader = guarded(path, || FileReader::try_new_buffered(file, None))?.map_err(|e| damaged(path, &e))?;
     let schema = reader.schema();
     Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, path)))
 }
@@ -66,7 +68,7 @@ pub fn from_stream(
         }
     }
     let stream = Cursor::new(first).chain(stream);
-    let reader = StreamReader::try_new_buffered(stream, None).map_err(|e| damaged(origin, &e))?;
+    let reader = guarded(origin, || StreamReader::try_new_buffered(stream, None))?.map_err(|e| damaged(origin, &e))?;
     let schema = reader.schema();
     Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, origin)))
 }
@@ -76,6 +78,26 @@ fn next_bytes(stream: &mut impl Read, origin: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(MAGIC.len());
     stream.take(MAGIC.len() as u64).read_to_end(&mut bytes).map_err(|e| Error::io(format!("{origin}: {e}")))?;
     Ok(bytes)
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True while this thread reads a file whose damage may make the reading library panic; that becomes an error, and a
+/// panic hook need not report it.
+pub fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
+/// Reads with a library that checks most of what a file says of itself, and panics at the rest.
+fn guarded<T>(origin: &str, read: impl FnOnce() -> T) -> Result<T> {
+    GUARDED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(false);
+    result.map_err(|_| {
+        Error::data(format!("{origin}: not a complete Arrow IPC file or stream (its parts do not fit together)"))
+    })
 }
 
 fn damaged(origin: &str, error: &ArrowError) -> Error {
@@ -105,7 +127,8 @@ impl BatchReader for IpcReader {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let batch = match (self.batches.next(), self.empty.take()) {
+        let next = guarded(&self.origin, || self.batches.next())?;
+        let batch = match (next, self.empty.take()) {
             (Some(batch), _) => batch.map_err(|e| damaged(&self.origin, &e))?,
             (None, Some(schema)) => RecordBatch::new_empty(schema),
             (None, None) => return Ok(None),
@@ -177,6 +200,21 @@ mod tests {
         let first = reader.next_batch().expect("reads").expect("one batch");
         assert_eq!((first.num_rows(), first.schema().field(0).name().as_str()), (0, "x"));
         assert!(reader.next_batch().expect("reads").is_none());
+    }
+
+    #[test]
+    fn no_damaged_byte_makes_it_panic() {
+        let batches = [batch((0..40).collect()), batch(vec![3])];
+        let lz4 = Some(arrow_ipc::CompressionType::LZ4_FRAME);
+        let mut n_errors = 0;
+        for whole in [stream_of(&batches), file_of(&batches, lz4)] {
+            for (at, flip) in (0..whole.len()).flat_map(|at| [1, 0x40, 0xff].map(|flip| (at, flip))) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                n_errors += usize::from(from_bytes(bytes).is_err());
+            }
+        }
+        assert!(n_errors > 500, "{n_errors}");
     }
 
     #[test]
