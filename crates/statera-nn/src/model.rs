@@ -17,6 +17,7 @@ pub mod mlp;
 pub mod realmlp;
 pub mod sequence;
 pub mod tabm;
+pub mod transformer;
 
 use average::Average;
 pub use fit::{Recipe, fit, refit_epochs};
@@ -24,6 +25,7 @@ pub use mlp::MlpParams;
 pub use realmlp::RealMlpParams;
 pub use sequence::SequenceParams;
 pub use tabm::TabmParams;
+pub use transformer::TransformerParams;
 
 /// Rows that one task prepares and scores.
 const SCORING_ROWS: usize = 4096;
@@ -40,6 +42,8 @@ pub enum Architecture {
     RealMlp(realmlp::Shape),
     /// A layer that reads sequences, beside the other columns.
     Sequence(sequence::Shape),
+    /// Attention between the features.
+    Transformer(transformer::Shape),
 }
 
 impl Architecture {
@@ -50,6 +54,7 @@ impl Architecture {
             Architecture::Tabm(shape) => shape.check(),
             Architecture::RealMlp(shape) => shape.check(),
             Architecture::Sequence(shape) => shape.check(),
+            Architecture::Transformer(shape) => shape.check(),
         }
     }
 
@@ -68,6 +73,7 @@ impl Architecture {
             Architecture::Tabm(shape) => shape.build(input, n_outputs, edges, rng),
             Architecture::RealMlp(shape) => shape.build(input, n_outputs, sample, rng)?,
             Architecture::Sequence(shape) => shape.build(input, n_outputs, rng)?,
+            Architecture::Transformer(shape) => shape.build(input, n_outputs, rng)?,
         })
     }
 
@@ -82,8 +88,8 @@ impl Architecture {
     /// Bins per number that it wants, if any.
     fn n_bins(&self) -> Option<usize> {
         match self {
-            Architecture::Mlp(_) | Architecture::RealMlp(_) | Architecture::Sequence(_) => None,
             Architecture::Tabm(shape) => shape.bins,
+            _ => None,
         }
     }
 }
