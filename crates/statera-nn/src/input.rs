@@ -1,6 +1,7 @@
 //! From the cells of a frame to the rows of a network, fitted on the training rows.
 //!
-//! A row is `[numbers | flags | codes]`: one scaled number per numeric feature that varies, 0 where missing; one flag (0
+//! A row is `[sequences | numbers | flags | codes]`: for a network that reads sequences, each sequence step after step
+//! (`steps`), whose features are then nowhere else; one scaled number per numeric feature that varies, 0 where missing; one flag (0
 //! or 1, or scaled like a number by the robust scaling) for each kind of cell that training saw: missing, each sentinel, each level (one-hot); and the code of
 //! each category that the network embeds. A missing cell, an unknown level or an unseen sentinel
 //! has no flag set.
@@ -11,9 +12,11 @@ use std::ops::Range;
 
 mod normal;
 mod number;
+mod steps;
 
 pub use normal::inverse_normal;
 pub use number::{Scaling, Transform};
+use steps::Steps;
 
 /// A numeric input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +63,8 @@ struct Code {
 #[serde(deny_unknown_fields)]
 pub struct Input {
     spec: FrameSpec,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sequences: Vec<Steps>,
     numbers: Vec<Number>,
     flags: Vec<Flag>,
     codes: Vec<Code>,
@@ -74,14 +79,42 @@ impl Input {
     /// # Errors
     /// A frame without columns that vary.
     pub fn fit(frame: &Frame, scaling: Scaling, embed_above: usize) -> Result<Input> {
-        let mut input = Input {
-            spec: (*frame.spec).clone(),
-            numbers: Vec::new(),
-            flags: Vec::new(),
-            codes: Vec::new(),
-            knots: Vec::new(),
+        Input::of_columns(frame, scaling, embed_above, Vec::new(), Vec::new())
+    }
+
+    /// The same for a network that reads the frame's sequences.
+    ///
+    /// # Errors
+    /// A frame without sequences that vary, or with a sequence of other features than numbers.
+    pub fn fit_sequences(frame: &Frame, scaling: Scaling, embed_above: usize) -> Result<Input> {
+        let (mut sequences, mut knots) = (Vec::new(), Vec::new());
+        for sequence in &frame.spec.sequences {
+            sequences.extend(Steps::fit(frame, sequence, scaling, &mut knots)?);
+        }
+        if sequences.is_empty() {
+            let n = frame.spec.sequences.len();
+            return Err(Error::data(format!(
+                "{n} sequences, none of which varies in the training rows; at least one is needed"
+            )));
+        }
+        Input::of_columns(frame, scaling, embed_above, sequences, knots)
+    }
+
+    fn of_columns(
+        frame: &Frame,
+        scaling: Scaling,
+        embed_above: usize,
+        sequences: Vec<Steps>,
+        knots: Vec<f64>,
+    ) -> Result<Input> {
+        let spec = (*frame.spec).clone();
+        let in_sequence: Vec<usize> = if sequences.is_empty() {
+            Vec::new()
+        } else {
+            spec.sequences.iter().flat_map(|s| s.steps.iter().flatten().copied()).collect()
         };
-        for (feature, column) in frame.columns.iter().enumerate() {
+        let mut input = Input { spec, sequences, numbers: Vec::new(), flags: Vec::new(), codes: Vec::new(), knots };
+        for (feature, column) in frame.columns.iter().enumerate().filter(|(f, _)| !in_sequence.contains(f)) {
             match column {
                 Column::Number(cells) => input.add_number(frame, feature, cells, scaling),
                 Column::Codes(cells) => input.add_category(feature, cells, scaling, embed_above),
@@ -161,14 +194,28 @@ impl Input {
     pub fn code_sizes(&self) -> Vec<usize> {
         self.codes.iter().map(|c| c.numbers.iter().max().map_or(0, |m| (*m + 1).max(0) as usize)).collect()
     }
+    /// Of each sequence, whose columns are the first of a row, the steps and the columns of a step.
+    pub fn sequences(&self) -> Vec<[usize; 2]> {
+        self.sequences.iter().map(Steps::shape).collect()
+    }
+    /// Columns of all sequences.
+    fn n_sequence_columns(&self) -> usize {
+        self.sequences.iter().map(Steps::n_columns).sum()
+    }
     /// Columns of a row.
     pub fn n_columns(&self) -> usize {
-        self.numbers.len() + self.flags.len() + self.codes.len()
+        self.n_sequence_columns() + self.numbers.len() + self.flags.len() + self.codes.len()
+    }
+    /// The feature that each column of a row comes from.
+    pub fn features(&self) -> Vec<usize> {
+        let steps = self.sequences.iter().flat_map(Steps::features);
+        let numbers = self.numbers.iter().map(|n| n.feature);
+        let flags = self.flags.iter().map(|f| f.feature);
+        steps.chain(numbers).chain(flags).chain(self.codes.iter().map(|c| c.feature)).collect()
     }
     /// The raw column that each column of a row comes from.
     pub fn raw_columns(&self) -> Vec<usize> {
-        let features = self.numbers.iter().map(|n| n.feature).chain(self.flags.iter().map(|f| f.feature));
-        features.chain(self.codes.iter().map(|c| c.feature)).map(|f| self.spec.features[f].raw).collect()
+        self.features().into_iter().map(|f| self.spec.features[f].raw).collect()
     }
     /// The features it was fitted on.
     pub fn spec(&self) -> &FrameSpec {
@@ -183,14 +230,22 @@ impl Input {
         self.check(frame)?;
         let width = self.n_columns();
         let mut out = vec![0.0; rows.len() * width];
+        if rows.is_empty() {
+            return Ok(out);
+        }
+        let mut first = 0;
+        for steps in &self.sequences {
+            steps.apply(frame, &self.spec, &rows, &self.knots, &mut out[first..], width);
+            first += steps.n_columns();
+        }
         for (j, number) in self.numbers.iter().enumerate() {
             if let Column::Number(cells) = &frame.columns[number.feature] {
                 let sentinels = &self.spec.features[number.feature].sentinels;
-                number.transform.apply(&self.knots, &cells[rows.clone()], sentinels, &mut out[j..], width);
+                number.transform.apply(&self.knots, &cells[rows.clone()], sentinels, &mut out[first + j..], width);
             }
         }
         for (j, flag) in self.flags.iter().enumerate() {
-            let out = out[self.numbers.len() + j..].iter_mut().step_by(width);
+            let out = out[first + self.numbers.len() + j..].iter_mut().step_by(width);
             match (&frame.columns[flag.feature], flag.is) {
                 (Column::Number(cells), Is::Missing) => {
                     out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = flag.values[usize::from(v.is_nan())]);
@@ -205,7 +260,7 @@ impl Input {
             }
         }
         for (j, code) in self.codes.iter().enumerate() {
-            let out = out[self.numbers.len() + self.flags.len() + j..].iter_mut().step_by(width);
+            let out = out[first + self.numbers.len() + self.flags.len() + j..].iter_mut().step_by(width);
             if let Column::Codes(cells) = &frame.columns[code.feature] {
                 let number = |c: u32| code.numbers.get(c as usize).copied().unwrap_or(-1) as f32;
                 out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = number(*v));
@@ -249,12 +304,14 @@ impl Input {
     /// # Errors
     /// An index or a size out of range.
     pub fn load(mut self, parts: &Parts) -> Result<Input> {
-        let n_knots: usize = self.numbers.iter().map(|n| n.transform.n_knots()).sum();
+        let of_steps = self.sequences.iter().flat_map(Steps::transforms);
+        let transforms: Vec<Transform> = of_steps.chain(self.numbers.iter().map(|n| &n.transform)).cloned().collect();
+        let n_knots: usize = transforms.iter().map(Transform::n_knots).sum();
         if n_knots > 0 {
             self.knots = parts.f64s(KNOTS)?.to_vec();
         }
         let damaged = |what: String| Err(Error::damaged(format!("model.json: {what}")));
-        if self.knots.len() != n_knots || self.numbers.iter().any(|n| !n.transform.fits(&self.knots)) {
+        if self.knots.len() != n_knots || transforms.iter().any(|t| !t.fits(&self.knots)) {
             return damaged(format!("{} knots do not fit the transforms of {n_knots}", self.knots.len()));
         }
         let features = &self.spec.features;
@@ -267,7 +324,8 @@ impl Input {
             let finite = f.values.iter().all(|v| v.is_finite());
             finite && if matches!(f.is, Is::Code(_)) { category(f.feature) } else { number(f.feature) }
         };
-        let fits = self.numbers.iter().all(|n| number(n.feature))
+        let fits = self.sequences.iter().all(|s| s.fits(number))
+            && self.numbers.iter().all(|n| number(n.feature))
             && self.flags.iter().all(flag)
             && self
                 .codes

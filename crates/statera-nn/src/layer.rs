@@ -28,6 +28,7 @@ mod residual;
 mod rnn;
 mod sequence;
 mod sequential;
+mod tokens;
 mod transformer;
 
 pub use attention::SelfAttention;
@@ -52,6 +53,7 @@ pub use residual::Residual;
 pub use rnn::Rnn;
 pub use sequence::{MAX_COLUMNS, MAX_SIZE, Sequence};
 pub use sequential::Sequential;
+pub use tokens::FeatureTokens;
 pub use transformer::Transformer;
 
 /// Which arithmetic computes products.

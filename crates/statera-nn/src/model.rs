@@ -1,6 +1,6 @@
 //! Model families: inputs, a network, and what turns its outputs into margins.
 
-use crate::input::Input;
+use crate::input::{Input, Scaling};
 use crate::network::Network;
 use crate::params::Params;
 use crate::train::Curve;
@@ -15,13 +15,17 @@ mod average;
 mod fit;
 pub mod mlp;
 pub mod realmlp;
+pub mod sequence;
 pub mod tabm;
+pub mod transformer;
 
 use average::Average;
 pub use fit::{Recipe, fit, refit_epochs};
 pub use mlp::MlpParams;
 pub use realmlp::RealMlpParams;
+pub use sequence::SequenceParams;
 pub use tabm::TabmParams;
+pub use transformer::TransformerParams;
 
 /// Rows that one task prepares and scores.
 const SCORING_ROWS: usize = 4096;
@@ -36,6 +40,10 @@ pub enum Architecture {
     Tabm(tabm::Shape),
     /// RealMLP.
     RealMlp(realmlp::Shape),
+    /// A layer that reads sequences, beside the other columns.
+    Sequence(sequence::Shape),
+    /// Attention between the features.
+    Transformer(transformer::Shape),
 }
 
 impl Architecture {
@@ -45,6 +53,8 @@ impl Architecture {
             Architecture::Mlp(shape) => shape.check(),
             Architecture::Tabm(shape) => shape.check(),
             Architecture::RealMlp(shape) => shape.check(),
+            Architecture::Sequence(shape) => shape.check(),
+            Architecture::Transformer(shape) => shape.check(),
         }
     }
 
@@ -62,14 +72,24 @@ impl Architecture {
             Architecture::Mlp(shape) => shape.build(input, n_outputs, rng),
             Architecture::Tabm(shape) => shape.build(input, n_outputs, edges, rng),
             Architecture::RealMlp(shape) => shape.build(input, n_outputs, sample, rng)?,
+            Architecture::Sequence(shape) => shape.build(input, n_outputs, rng)?,
+            Architecture::Transformer(shape) => shape.build(input, n_outputs, rng)?,
         })
+    }
+
+    /// Fits the preparation of inputs that it reads.
+    fn fit_input(&self, frame: &Frame, scaling: Scaling, embed_above: usize) -> Result<Input> {
+        match self {
+            Architecture::Sequence(_) => Input::fit_sequences(frame, scaling, embed_above),
+            _ => Input::fit(frame, scaling, embed_above),
+        }
     }
 
     /// Bins per number that it wants, if any.
     fn n_bins(&self) -> Option<usize> {
         match self {
-            Architecture::Mlp(_) | Architecture::RealMlp(_) => None,
             Architecture::Tabm(shape) => shape.bins,
+            _ => None,
         }
     }
 }

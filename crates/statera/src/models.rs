@@ -2,7 +2,8 @@
 
 use statera_core::{Error, Estimator, Model, Parts, Result, Task};
 use statera_learn::{gbdt, linear, scorecard};
-use statera_nn::model::{NetworkModel, mlp, realmlp, tabm};
+use statera_nn::model::sequence::{self, Reader, SequenceParams};
+use statera_nn::model::{NetworkModel, mlp, realmlp, tabm, transformer};
 
 /// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
 pub type MakeEstimator = fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>;
@@ -21,6 +22,8 @@ pub struct ModelFamily {
     pub complexity: u8,
     /// True if the final model averages the fold models; false if it is refitted once on all rows.
     pub bags: bool,
+    /// True if it reads the steps of sequences and has nothing to read without one.
+    pub needs_sequence: bool,
     /// True if it can do the task.
     pub does: fn(Task) -> bool,
     /// Its learner.
@@ -40,6 +43,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: true,
         complexity: 1,
         bags: false,
+        needs_sequence: false,
         does: |task| task == Task::Binary,
         estimator: |task, bins| {
             let bins = bins.map(scorecard::BinsFile::parse).transpose()?;
@@ -55,6 +59,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: true,
         complexity: 2,
         bags: false,
+        needs_sequence: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(linear::LinearParams { task, ..Default::default() })),
         quick: None,
@@ -67,6 +72,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: true,
         complexity: 3,
         bags: true,
+        needs_sequence: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(gbdt::GbdtParams { task, ..Default::default() })),
         quick: None,
@@ -79,6 +85,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 4,
         bags: true,
+        needs_sequence: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(mlp::MlpParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(mlp::MlpParams::quick(task)))),
@@ -91,6 +98,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 5,
         bags: true,
+        needs_sequence: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() }.quick()))),
@@ -103,6 +111,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 6,
         bags: true,
+        needs_sequence: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams::mini(task))),
         quick: Some(|task, _| Ok(Box::new(tabm::TabmParams::mini(task).quick()))),
@@ -115,9 +124,62 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 7,
         bags: true,
+        needs_sequence: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() }.quick()))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: sequence::CNN,
+        title: "Convolutional network",
+        about: "convolutions over the steps of declared sequences beside the other columns; needs a [sequence.NAME]",
+        fast: false,
+        complexity: 8,
+        bags: true,
+        needs_sequence: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Cnn, task))),
+        quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Cnn, task).quick()))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: sequence::GRU,
+        title: "GRU",
+        about: "gated recurrent units that read declared sequences step by step beside the other columns; needs a [sequence.NAME]",
+        fast: false,
+        complexity: 9,
+        bags: true,
+        needs_sequence: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Gru, task))),
+        quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Gru, task).quick()))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: sequence::LSTM,
+        title: "LSTM",
+        about: "long short-term memory that reads declared sequences step by step beside the other columns; needs a [sequence.NAME]",
+        fast: false,
+        complexity: 10,
+        bags: true,
+        needs_sequence: true,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Lstm, task))),
+        quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Lstm, task).quick()))),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: transformer::NAME,
+        title: "Transformer",
+        about: "attention between columns, each a token; slow to fit",
+        fast: false,
+        complexity: 11,
+        bags: true,
+        needs_sequence: false,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() })),
+        quick: Some(|task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() }.quick()))),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
 ];
@@ -140,16 +202,18 @@ pub fn family(name: &str) -> Result<&'static ModelFamily> {
     })
 }
 
-/// The candidates for a task: those named, `all`, or the fast ones when none is named.
+/// The candidates for a task: those named, `all` that can do it with the declared sequences, or the fast ones of them when
+/// none is named.
 ///
 /// # Errors
-/// An unknown name, or a family that cannot do the task.
-pub fn candidates(names: &[String], task: Task) -> Result<Vec<&'static ModelFamily>> {
+/// An unknown name, or a family that cannot do the task or needs a sequence where none is declared.
+pub fn candidates(names: &[String], task: Task, has_sequence: bool) -> Result<Vec<&'static ModelFamily>> {
+    let can = |m: &&ModelFamily| (m.does)(task) && (has_sequence || !m.needs_sequence);
     if names.is_empty() {
-        return Ok(MODELS.iter().filter(|m| m.fast && (m.does)(task)).collect());
+        return Ok(MODELS.iter().filter(|m| m.fast && can(m)).collect());
     }
     if names.iter().any(|n| n == "all") {
-        return Ok(MODELS.iter().filter(|m| (m.does)(task)).collect());
+        return Ok(MODELS.iter().filter(can).collect());
     }
     let mut chosen: Vec<&'static ModelFamily> = Vec::new();
     for name in names {
@@ -159,6 +223,9 @@ pub fn candidates(names: &[String], task: Task) -> Result<Vec<&'static ModelFami
                 "model «{name}» cannot predict {}; leave it out of --models",
                 task_title(task)
             )));
+        }
+        if found.needs_sequence && !has_sequence {
+            return Err(sequence::without_sequence(name));
         }
         if !chosen.iter().any(|m| m.name == found.name) {
             chosen.push(found);
@@ -174,5 +241,28 @@ pub fn task_title(task: Task) -> String {
         Task::Binary => "one of two classes".into(),
         Task::Classes(k) => format!("one of {k} classes"),
         Task::Regression => "a number".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_that_read_sequences_are_candidates_where_one_is_declared() {
+        let names = |given: &[&str], has_sequence| {
+            let given: Vec<String> = given.iter().map(|n| n.to_string()).collect();
+            candidates(&given, Task::Binary, has_sequence).map(|c| c.iter().map(|m| m.name).collect::<Vec<_>>())
+        };
+        let all = names(&["all"], true).expect("all");
+        assert_eq!(all.len(), MODELS.len());
+        let plain = names(&["all"], false).expect("all");
+        assert!(plain.contains(&"mlp") && !["cnn", "gru", "lstm"].iter().any(|n| plain.contains(n)), "{plain:?}");
+        assert_eq!(names(&[], true).expect("fast"), names(&[], false).expect("fast"));
+        assert_eq!(names(&["lstm", "mlp"], true).expect("named"), ["mlp", "lstm"]);
+        let error = names(&["mlp", "lstm"], false).expect_err("no sequence");
+        assert!(error.is_request());
+        let expected = "lstm needs a sequence: declare [sequence.NAME] steps = [[…], […]] in the project file";
+        assert_eq!(error.to_string(), expected);
     }
 }

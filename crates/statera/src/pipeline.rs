@@ -57,7 +57,7 @@ pub fn train(
 ) -> Result<Trained> {
     let started = Instant::now();
     let mut set = TrainingSet::new(table, settings)?;
-    let families = models::candidates(&settings.models, set.task)?;
+    let families = models::candidates(&settings.models, set.task, !settings.sequences.is_empty())?;
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
     }

@@ -2,7 +2,7 @@
 
 use super::average::Average;
 use super::{Architecture, Header, NetworkModel};
-use crate::input::{Input, Scaling};
+use crate::input::Scaling;
 use crate::loss::Loss;
 use crate::network::Rows;
 use crate::train::{TrainParams, Validation, train};
@@ -43,7 +43,7 @@ pub fn fit(recipe: &Recipe, train_frame: &Frame, valid_frame: &Frame, run: &Run)
     let kept = without_weightless(train_frame);
     let train_frame = kept.as_ref().unwrap_or(train_frame);
     check_varied(recipe.task, train_frame)?;
-    let input = Input::fit(train_frame, recipe.scaling, recipe.embed_above)?;
+    let input = recipe.architecture.fit_input(train_frame, recipe.scaling, recipe.embed_above)?;
     let x = input.apply(train_frame, 0..train_frame.n_rows)?;
     let (target_mean, target_scale) = target_scale(recipe.task, train_frame);
     let rows = rows_of(x, train_frame, target_mean, target_scale);

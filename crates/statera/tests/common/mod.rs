@@ -84,7 +84,8 @@ pub fn of_batch(batch: RecordBatch) -> Table {
     Table { columns, batches: vec![batch], origin: "invented".into() }
 }
 
-/// Settings for one model; the columns that are other targets are dropped.
+/// Settings for one model; the columns that are other targets are dropped. Two columns are the steps of a sequence, for the
+/// models that read one.
 pub fn settings(target: &str, model: &str) -> Settings {
     let drop = ["bad", "loss", "weight"].into_iter().filter(|c| *c != target).map(String::from).collect();
     Settings {
@@ -92,6 +93,7 @@ pub fn settings(target: &str, model: &str) -> Settings {
         drop,
         quick: true,
         models: vec![model.into()],
+        sequences: [("amounts".to_string(), vec![vec!["income".to_string()], vec!["debt".to_string()]])].into(),
         missing: [("months".to_string(), vec!["999".to_string()])].into(),
         ..Settings::default()
     }

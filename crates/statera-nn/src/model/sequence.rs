@@ -1,0 +1,207 @@
+//! Networks that read sequences: a recurrent or convolutional layer reads the steps of each sequence, a dense layer what
+//! it made of them and the other columns.
+//!
+//! A recurrent layer hands on its state after the last step (LSTM: Hochreiter and Schmidhuber 1997; GRU: Cho et al. 2014);
+//! the convolutional network is two convolutions over three steps, the sequence padded with zeros, and the mean over steps.
+
+use super::{Architecture, Recipe, fit, refit_epochs};
+use crate::activation::Activation;
+use crate::input::{Input, Scaling};
+use crate::layer::{
+    Columns, Conv1d, Dense, Dropout, GlobalPool, Gru, Layer, Lstm, Padding, Pooling, Sequence, Sequential, States,
+};
+use crate::loss::Loss;
+use crate::network::Network;
+use crate::params::Params;
+use crate::train::TrainParams;
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Estimator, Form, Frame, Model, Result, Rng, Run, Task};
+
+/// The LSTM's name in lists, on the command line and in bundles.
+pub const LSTM: &str = "lstm";
+/// The GRU's.
+pub const GRU: &str = "gru";
+/// The convolutional network's.
+pub const CNN: &str = "cnn";
+
+/// Steps that a convolution sees at once.
+const KERNEL: usize = 3;
+/// Most units of a layer.
+const MOST_UNITS: usize = 4096;
+
+/// What reads the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reader {
+    /// Long short-term memory.
+    Lstm,
+    /// Gated recurrent units.
+    Gru,
+    /// Two convolutions, and the mean over the steps.
+    Cnn,
+}
+
+impl Reader {
+    /// The family's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reader::Lstm => LSTM,
+            Reader::Gru => GRU,
+            Reader::Cnn => CNN,
+        }
+    }
+}
+
+/// What a family says that needs a sequence where none is declared.
+pub fn without_sequence(name: &str) -> Error {
+    Error::request(format!("{name} needs a sequence: declare [sequence.NAME] steps = [[…], […]] in the project file"))
+}
+
+/// The shape of the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// What reads the steps.
+    pub reader: Reader,
+    /// Units or filters of the reader, 1 to 4096.
+    pub units: usize,
+    /// Width of the dense layer, 1 to 4096.
+    pub hidden: usize,
+    /// Share of the dense layer's numbers that are dropped in training, in [0, 1).
+    pub dropout: f32,
+}
+
+impl Shape {
+    /// Refuses shapes outside the allowed ranges.
+    ///
+    /// # Errors
+    /// A request error that names the value and the range.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("units", self.units), ("hidden", self.hidden)] {
+            if !(1..=MOST_UNITS).contains(&value) {
+                return Err(Error::request(format!("{name} is {value}; allowed: 1 to {MOST_UNITS}")));
+            }
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(Error::request(format!("dropout is {}; allowed: 0 to below 1", self.dropout)));
+        }
+        Ok(())
+    }
+
+    /// The network with random weights.
+    ///
+    /// # Errors
+    /// An input without sequences, or with too many columns.
+    pub fn build(&self, input: &Input, n_outputs: usize, rng: &mut Rng) -> Result<Network> {
+        let sequences = input.sequences();
+        if sequences.is_empty() {
+            return Err(without_sequence(self.reader.name()));
+        }
+        let (mut params, mut columns, mut rest) = (Params::default(), Columns::default(), input.n_columns());
+        for (i, [n_steps, width]) in sequences.into_iter().enumerate() {
+            let sequence = Sequence::new(n_steps, width)?;
+            rest -= sequence.n_cols();
+            columns = columns.then(self.read(&mut params, rng, &format!("sequence{i}"), sequence)?);
+        }
+        let columns = columns.then_same(rest);
+        let (n_read, hidden) = (columns.n_out(), self.hidden);
+        let dense = Dense::new(&mut params, rng, "hidden", n_read, hidden, Activation::Relu);
+        let mut layers: Vec<Box<dyn Layer>> = vec![Box::new(columns), Box::new(dense)];
+        if self.dropout > 0.0 {
+            layers.push(Box::new(Dropout::new(hidden, self.dropout, 0)));
+        }
+        layers.push(Box::new(Dense::new(&mut params, rng, "output", hidden, n_outputs, Activation::Identity)));
+        Ok(Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 })
+    }
+
+    /// The layer that reads a sequence.
+    fn read(&self, params: &mut Params, rng: &mut Rng, name: &str, sequence: Sequence) -> Result<Box<dyn Layer>> {
+        let n = self.units;
+        Ok(match self.reader {
+            Reader::Lstm => Box::new(Lstm::new(params, rng, name, sequence, n, States::Last)?),
+            Reader::Gru => Box::new(Gru::new(params, rng, name, sequence, n, States::Last)?),
+            Reader::Cnn => {
+                let mut convolution = |name: String, input: Sequence| {
+                    Conv1d::new(params, rng, &name, input, n, KERNEL, Padding::Same, Activation::Relu)
+                };
+                let first = convolution(format!("{name}.first"), sequence)?;
+                let second = convolution(format!("{name}.second"), first.output())?;
+                let pool = GlobalPool::new(second.output(), Pooling::Average)?;
+                Box::new(Sequential::new(vec![Box::new(first), Box::new(second), Box::new(pool)]))
+            }
+        })
+    }
+}
+
+/// Settings of a network that reads sequences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SequenceParams {
+    /// What is predicted. Default: binary.
+    pub task: Task,
+    /// The network. Default: 64 units or filters, then 64 rectified units with dropout 0.2.
+    pub shape: Shape,
+    /// How numbers are scaled, all steps of a feature alike. Default: quantiles to normal.
+    pub scaling: Scaling,
+    /// `None`, the default, for the task's: cross-entropy or squared error.
+    pub loss: Option<Loss>,
+    /// How it is trained. Default: as [`super::MlpParams`].
+    pub train: TrainParams,
+}
+
+impl SequenceParams {
+    /// The defaults with that reader.
+    pub fn new(reader: Reader, task: Task) -> SequenceParams {
+        SequenceParams {
+            task,
+            shape: Shape { reader, units: 64, hidden: 64, dropout: 0.2 },
+            scaling: Scaling::Quantile,
+            loss: None,
+            train: super::MlpParams::default().train,
+        }
+    }
+
+    /// The same with a smaller network and few epochs: fits in a moment, to try things out.
+    #[must_use]
+    pub fn quick(mut self) -> SequenceParams {
+        (self.shape.units, self.shape.hidden) = (16, 16);
+        (self.train.batch_rows, self.train.learning_rate, self.train.epochs) = (64, 5e-3, 8);
+        self
+    }
+}
+
+impl Estimator for SequenceParams {
+    fn form(&self) -> Form {
+        Form::Codes
+    }
+
+    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+        self.shape.check()?;
+        if train.spec.sequences.is_empty() {
+            return Err(without_sequence(self.shape.reader.name()));
+        }
+        let recipe = Recipe {
+            task: self.task,
+            architecture: Architecture::Sequence(self.shape.clone()),
+            scaling: self.scaling,
+            embed_above: usize::MAX,
+            loss: self.loss.clone(),
+            train: self.train.clone(),
+        };
+        fit(&recipe, train, valid, run)
+    }
+
+    fn stops_on_training_rows(&self) -> bool {
+        true
+    }
+
+    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
+        let mut refit = self.clone();
+        if let Some(epochs) = refit_epochs(folds) {
+            (refit.train.epochs, refit.train.patience) = (epochs, None);
+        }
+        Box::new(refit)
+    }
+}
+
+#[cfg(test)]
+mod tests;

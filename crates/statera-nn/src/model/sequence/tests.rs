@@ -1,0 +1,177 @@
+use super::*;
+use crate::model::{MlpParams, NetworkModel};
+use statera_core::{Background, Column, FeatureSpec, FrameSpec, Parts, Sequence as Declared, metric};
+
+const READERS: [Reader; 3] = [Reader::Lstm, Reader::Gru, Reader::Cnn];
+const N_STEPS: usize = 6;
+
+/// Six months of two columns (some cells missing, some a sentinel) and a plain one. The target is whether months of the
+/// first column are like the month before them, and the plain column: no weighted sum of columns knows the former.
+fn frame(n: usize, seed: u64) -> Frame {
+    let mut rng = Rng::new(seed);
+    let mut columns = vec![Vec::new(); 2 * N_STEPS + 1];
+    let mut target = Vec::new();
+    for _ in 0..n {
+        let levels: Vec<f64> = (0..N_STEPS).map(|_| rng.normal()).collect();
+        let plain = rng.normal();
+        let likeness = levels.windows(2).map(|w| w[0] * w[1]).sum::<f64>();
+        target.push(f64::from(u8::from(likeness + 0.7 * plain > 0.0)));
+        for t in 0..N_STEPS {
+            columns[2 * t].push(if rng.uniform() < 0.02 { f64::NAN } else { 100.0 * levels[t] });
+            columns[2 * t + 1].push(if rng.uniform() < 0.1 { 999.0 } else { rng.uniform() });
+        }
+        columns[2 * N_STEPS].push(plain);
+    }
+    let feature = |raw: usize| {
+        let sentinels = if raw % 2 == 1 { vec![999.0] } else { vec![] };
+        FeatureSpec { name: format!("x{raw}"), raw, levels: None, sentinels, monotone: 0 }
+    };
+    let features: Vec<FeatureSpec> = (0..=2 * N_STEPS).map(feature).collect();
+    let raw_columns = features.iter().map(|f| f.name.clone()).collect();
+    let steps = (0..N_STEPS).map(|t| vec![2 * t, 2 * t + 1]).collect();
+    let sequences = vec![Declared { name: "months".into(), steps }];
+    Frame {
+        spec: FrameSpec { features, raw_columns, sequences }.into(),
+        n_rows: n,
+        columns: columns.into_iter().map(Column::Number).collect(),
+        target,
+        ..Frame::default()
+    }
+}
+
+fn with_sequences(frame: &Frame, sequences: Vec<Declared>) -> Frame {
+    Frame { spec: FrameSpec { sequences, ..(*frame.spec).clone() }.into(), ..frame.clone() }
+}
+
+fn area(model: &dyn Model, frame: &Frame) -> f64 {
+    metric::area(&model.predict(frame).expect("scores").margins, &frame.target, &vec![1.0; frame.n_rows])
+}
+
+#[test]
+fn learns_what_lies_in_the_order_of_steps() {
+    let (train, valid, test) = (frame(3000, 1), frame(500, 2), frame(1000, 3));
+    let mut linear = MlpParams::quick(Task::Binary);
+    linear.shape.hidden = vec![];
+    let linear = area(&*linear.fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
+    for reader in READERS {
+        let mut params = SequenceParams::new(reader, Task::Binary).quick();
+        params.train.epochs = 25;
+        let area = area(&*params.fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
+        assert!(area > linear + 0.1 && area > 0.85, "{reader:?}: {area}, linear {linear}");
+    }
+}
+
+#[test]
+fn returns_from_its_parts_and_scores_a_row_alone_as_in_a_batch() {
+    let train = frame(400, 1);
+    for reader in READERS {
+        let mut params = SequenceParams::new(reader, Task::Binary).quick();
+        params.train.epochs = 2;
+        let model = params.fit(&train, &frame(100, 2), &Run::new(1, 2)).expect("it fits");
+        let parts = model.save();
+        let text = serde_json::to_string(&parts.json).expect("JSON");
+        let again = Parts { json: serde_json::from_str(&text).expect("JSON"), ..parts.clone() };
+        let again = NetworkModel::load(&again).expect("loads");
+        assert_eq!(again.save(), parts, "{reader:?}");
+        let scores = model.predict(&train).expect("scores");
+        assert_eq!(again.predict(&train).expect("scores"), scores, "{reader:?}");
+        for row in [0, 17, 399] {
+            let alone = model.predict(&train.take(&[row])).expect("scores").margins[0];
+            assert_eq!(alone.to_bits(), scores.margins[row].to_bits(), "{reader:?}, row {row}");
+        }
+        assert_eq!(model.predict(&train.take(&[])).expect("no rows").margins.len(), 0);
+        let mut damaged = parts.clone();
+        damaged.json["input"]["sequences"][0]["n_steps"] = 5.into();
+        assert!(NetworkModel::load(&damaged).is_err(), "{reader:?}: a step is gone");
+        let mut damaged = parts;
+        damaged.json["input"]["sequences"] = serde_json::json!([]);
+        assert!(NetworkModel::load(&damaged).is_err(), "{reader:?}: no sequence is left");
+    }
+}
+
+#[test]
+fn attributions_add_up_and_missing_cells_have_scores() {
+    let train = frame(400, 1);
+    for (reader, task) in READERS.into_iter().zip([Task::Binary, Task::Classes(2), Task::Regression]) {
+        let mut params = SequenceParams::new(reader, task).quick();
+        params.train.epochs = 2;
+        let model = params.fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
+        let mut rows = train.take(&(0..10).collect::<Vec<_>>());
+        rows.columns[0] = Column::Number(vec![f64::NAN; 10]);
+        rows.columns[3] = Column::Number(vec![1e300; 10]);
+        let margins = model.predict(&rows).expect("scores");
+        let parts = model.attribute(&rows, &Background::default()).expect("parts");
+        for row in 0..10 {
+            for (output, margin) in margins.row(row).iter().enumerate() {
+                let own = parts.of(row, output);
+                let sum = parts.base[output] + own.iter().sum::<f64>();
+                assert!(margin.is_finite() && (sum - margin).abs() < 1e-9, "{reader:?}: {sum}, margin {margin}");
+                assert!(own[2] != 0.0 && own[12] != 0.0, "{reader:?}: steps and plain columns add something");
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_of_a_feature_are_scaled_alike() {
+    // The second month's cells lie 10 above the first's: with a scaling of its own each would be the same.
+    let (a, b) = (vec![0.0, 1.0, 2.0, f64::NAN], vec![10.0, 11.0, 12.0, 13.0]);
+    let feature =
+        |name: &str, raw| FeatureSpec { name: name.into(), raw, levels: None, sentinels: vec![], monotone: 0 };
+    let sequences = vec![Declared { name: "m".into(), steps: vec![vec![0], vec![1]] }];
+    let spec = FrameSpec {
+        features: vec![feature("a", 0), feature("b", 1), feature("c", 2)],
+        raw_columns: vec!["a".into(), "b".into(), "c".into()],
+        sequences,
+    };
+    let weight = Some(vec![1.0, 2.0, 3.0, 0.5]);
+    let columns = vec![Column::Number(a.clone()), Column::Number(b.clone()), Column::Number(vec![5.0, 6.0, 5.0, 6.0])];
+    let frame = Frame { spec: spec.into(), n_rows: 4, columns, weight: weight.clone(), ..Frame::default() };
+    let input = Input::fit_sequences(&frame, Scaling::Standard, usize::MAX).expect("columns vary");
+    assert_eq!((input.sequences(), input.n_columns()), (vec![[2, 2]], 5));
+    assert_eq!(input.raw_columns(), [0, 0, 1, 1, 2]);
+    let cells: Vec<(f64, f64)> = a.iter().chain(&b).copied().zip(weight.expect("given").repeat(2)).collect();
+    let usual = || cells.iter().filter(|(v, _)| !v.is_nan());
+    let total: f64 = usual().map(|(_, w)| w).sum();
+    let mean = usual().map(|(v, w)| v * w).sum::<f64>() / total;
+    let deviation = (usual().map(|(v, w)| w * (v - mean).powi(2)).sum::<f64>() / total).sqrt();
+    let x = input.apply(&frame, 0..4).expect("own columns");
+    for (i, row) in x.chunks_exact(5).enumerate() {
+        for (step, cell) in [a[i], b[i]].into_iter().enumerate() {
+            let (number, flag) = if cell.is_nan() { (0.0, 1.0) } else { ((cell - mean) / deviation, 0.0) };
+            assert!((f64::from(row[2 * step]) - number).abs() < 1e-6 && row[2 * step + 1] == flag, "row {i}: {row:?}");
+        }
+    }
+}
+
+#[test]
+fn refuses_frames_without_a_sequence_and_settings_that_cannot_be() {
+    let train = frame(100, 1);
+    let fit = |params: &SequenceParams, train: &Frame| {
+        params.fit(train, &Frame::default(), &Run::new(1, 1)).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let lstm = SequenceParams::new(Reader::Lstm, Task::Binary).quick();
+    let with = |change: &dyn Fn(&mut Shape)| {
+        let mut params = lstm.clone();
+        change(&mut params.shape);
+        fit(&params, &train)
+    };
+    let of = |steps: Vec<Vec<usize>>| fit(&lstm, &with_sequences(&train, vec![Declared { name: "s".into(), steps }]));
+    let mut constant = train.clone();
+    constant.columns[..2 * N_STEPS].fill(Column::Number(vec![1.0; 100]));
+    let cases = [
+        (
+            fit(&lstm, &with_sequences(&train, vec![])),
+            "lstm needs a sequence: declare [sequence.NAME] steps = [[…], […]] in the project file",
+        ),
+        (of(vec![vec![0], vec![]]), "sequence «s»: a step is missing"),
+        (of(vec![vec![0], vec![77]]), "sequence «s»: feature 77 is no number"),
+        (fit(&lstm, &constant), "1 sequences, none of which varies"),
+        (with(&|s| s.units = 0), "units is 0; allowed: 1 to 4096"),
+        (with(&|s| s.hidden = 5000), "hidden is 5000; allowed: 1 to 4096"),
+        (with(&|s| s.dropout = 1.0), "dropout is 1; allowed: 0 to below 1"),
+    ];
+    for (message, expected) in cases {
+        assert!(message.contains(expected), "«{message}», expected «{expected}»");
+    }
+}
