@@ -124,13 +124,13 @@ fn steps_of_a_feature_are_scaled_alike() {
         raw_columns: vec!["a".into(), "b".into(), "c".into()],
         sequences,
     };
-    let weight = Some(vec![1.0, 2.0, 3.0, 0.5]);
+    let weight = vec![1.0, 2.0, 3.0, 0.5];
     let columns = vec![Column::Number(a.clone()), Column::Number(b.clone()), Column::Number(vec![5.0, 6.0, 5.0, 6.0])];
-    let frame = Frame { spec: spec.into(), n_rows: 4, columns, weight: weight.clone(), ..Frame::default() };
+    let frame = Frame { spec: spec.into(), n_rows: 4, columns, weight: Some(weight.clone()), ..Frame::default() };
     let input = Input::fit_sequences(&frame, Scaling::Standard, usize::MAX).expect("columns vary");
     assert_eq!((input.sequences(), input.n_columns()), (vec![[2, 2]], 5));
     assert_eq!(input.raw_columns(), [0, 0, 1, 1, 2]);
-    let cells: Vec<(f64, f64)> = a.iter().chain(&b).copied().zip(weight.expect("given").repeat(2)).collect();
+    let cells: Vec<(f64, f64)> = a.iter().chain(&b).copied().zip(weight.repeat(2)).collect();
     let usual = || cells.iter().filter(|(v, _)| !v.is_nan());
     let total: f64 = usual().map(|(_, w)| w).sum();
     let mean = usual().map(|(v, w)| v * w).sum::<f64>() / total;
