@@ -1,18 +1,22 @@
 //! The whole pipeline on the peers' sets: `train` with its fast candidates on four folds of five, scored on the fifth.
 //!
-//! `cargo run --release -p statera-bench --bin spine -- [--data DIR] [--sets a,b] [--models a,b] [--folds 0,1] [--order]`
+//! `cargo run --release -p statera-bench --bin spine -- [--data DIR] [--sets a,b] [--models a,b] [--folds 0,1] [--order] [--once]`
 //!
 //! Prints one tab-separated line per set and model in the columns of `../shared/bench/peers.py` (row i is in fold i mod
 //! 5), with KS and the calibration error beside. The model `best` is what `train` would use; `a+b` is the ensemble of a and b. `--order` splits by row order
-//! instead: the last fifth is the test.
+//! instead: the last fifth is the test. `--once` fits a family a single time on the training rows, without folds and bag, as the
+//! peers do; networks hold 15 % of the rows back to know when to stop.
 
 use anyhow::{Context, Result, bail};
 use arrow_array::UInt64Array;
-use statera::pipeline;
 use statera::project::{Prefer, Settings};
-use statera_core::Run;
+use statera::training_set::TrainingSet;
+use statera::{models, pipeline};
 use statera_core::metric::{self, Predicted};
+use statera_core::split::{self, Keys};
+use statera_core::{Frame, Run};
 use statera_data::Table;
+use statera_data::preparer::{Preparer, PreparerParams};
 use statera_data::source::{self, ReadOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +37,7 @@ struct Options {
     models: Vec<String>,
     folds: Vec<usize>,
     by_order: bool,
+    once: bool,
     threads: usize,
 }
 
@@ -95,6 +100,9 @@ fn measure(set: &Set, model: &str, table: &Table, fold: usize, options: &Options
         test_share: 0.0,
         ..Settings::default()
     };
+    if options.once {
+        return measure_once(model, train, test, &settings, options.threads, out);
+    }
     let started = Instant::now();
     let trained = pipeline::train(train, &settings, &BTreeMap::new(), None, &Run::new(1, options.threads))?;
     out.fit_seconds.push(started.elapsed().as_secs_f64());
@@ -120,6 +128,46 @@ fn measure(set: &Set, model: &str, table: &Table, fold: usize, options: &Options
     Ok(())
 }
 
+/// One fit of a family, its margins as they are.
+fn measure_once(
+    model: &str,
+    train: Table,
+    test: Table,
+    settings: &Settings,
+    threads: usize,
+    out: &mut Figures,
+) -> Result<()> {
+    let family = models::family(model)?;
+    let (train, test) = (TrainingSet::new(train, settings)?, TrainingSet::new(test, settings)?);
+    let estimator = (family.estimator)(train.task, None)?;
+    let rows: Vec<usize> = (0..train.n_rows()).collect();
+    let params =
+        PreparerParams { form: estimator.form(), columns: train.features.clone(), ..PreparerParams::default() };
+    let preparer = Preparer::fit(&params, &train.batch, &rows, None)?;
+    let frame = |set: &TrainingSet| -> Result<Frame> {
+        Ok(Frame { target: set.target.clone(), ..preparer.transform(&set.batch)? })
+    };
+    let (fitted, judged) = (frame(&train)?, frame(&test)?);
+    let keys = Keys { task: train.task, target: &train.target, time: None, known: None, group: None };
+    let (learnt, stopping) = split::holdout(&keys, 0.15, settings.seed)?;
+    let started = Instant::now();
+    let run = Run::new(1, threads);
+    let fit = if estimator.stops_on_training_rows() {
+        estimator.fit(&fitted.take(&learnt), &fitted.take(&stopping), &run)?
+    } else {
+        estimator.fit(&fitted, &Frame::default(), &run)?
+    };
+    out.fit_seconds.push(started.elapsed().as_secs_f64());
+    let started = Instant::now();
+    let margins = fit.predict(&judged)?.margins;
+    out.rows_per_second.push(judged.n_rows as f64 / started.elapsed().as_secs_f64());
+    let auc = metric::area(&margins, &judged.target, &vec![1.0; judged.n_rows]);
+    eprintln!("{model}: AUC {auc:.4}, {:.0} s, {:?}", out.fit_seconds.last().unwrap_or(&0.0), fit.describe());
+    out.auc.push(auc);
+    out.families.push(model.into());
+    Ok(())
+}
+
 /// The rows that `keep` wants, as a table of one batch.
 fn rows_of(table: &Table, keep: impl Fn(usize) -> bool) -> Result<Table> {
     let all = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)?;
@@ -135,11 +183,16 @@ fn options() -> Result<Options> {
         models: vec!["best".into()],
         folds: (0..5).collect(),
         by_order: false,
+        once: false,
         threads: 2,
     };
     let list = |text: String| text.split(',').map(String::from).collect::<Vec<_>>();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
+        if word == "--once" {
+            options.once = true;
+            continue;
+        }
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match word.as_str() {
             "--data" => options.data = value()?.into(),
@@ -148,7 +201,7 @@ fn options() -> Result<Options> {
             "--folds" => options.folds = list(value()?).iter().map(|f| f.parse()).collect::<Result<_, _>>()?,
             "--order" => (options.by_order, options.folds) = (true, vec![0]),
             "--threads" => options.threads = value()?.parse()?,
-            other => bail!("«{other}» is not one of --data, --sets, --models, --folds, --order, --threads"),
+            other => bail!("«{other}» is not one of --data, --sets, --models, --folds, --order, --once, --threads"),
         }
     }
     Ok(options)

@@ -280,6 +280,12 @@ pub struct Score {
     /// Start over instead of continuing an interrupted run
     #[arg(long)]
     pub start_over: bool,
+    /// Replace a file of that name
+    #[arg(long)]
+    pub force: bool,
+    /// Add to a database table that holds rows already
+    #[arg(long)]
+    pub append: bool,
     #[command(flatten)]
     pub reading: Reading,
 }

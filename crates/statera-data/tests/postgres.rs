@@ -325,6 +325,7 @@ fn refuses_other_runs_and_tables(server: &Server) {
     );
     finish_when_free(&address, &sample(100));
     drop(open_when_free(&address));
+    adds_only_where_asked(server, &address);
     server.sql("CREATE TABLE narrow (id bigint)");
     check_error(
         open(&server.table("narrow"), "run 1"),
@@ -337,4 +338,27 @@ fn refuses_other_runs_and_tables(server: &Server) {
     check_error(sink.write(&sample(100)), &["new row for relation \"strict\" violates check constraint"]);
     check_error(sink.write(&sample(1)), &["an earlier write failed"]);
     check_error(open(&server.base(), "run 1"), &["say where to write by ?table=name or ?table=schema.name"]);
+}
+
+/// `address` holds 100 rows of the finished «run 1».
+fn adds_only_where_asked(server: &Server, address: &str) {
+    let open_with = |options: SinkOptions| loop {
+        match statera_data::sink::open(address, &sample(0).schema(), &options) {
+            Err(e) if e.to_string().contains("another process") => {}
+            other => break other,
+        }
+    };
+    let refused =
+        ["table «public.others» holds rows already; empty it, name another table, or add to it with --append"];
+    check_error(open_with(options("run 2")), &refused);
+    check_error(open_with(SinkOptions { resume: false, ..options("run 1") }), &refused);
+    let mut sink = open_with(SinkOptions { append: true, ..options("run 2") }).expect("opens");
+    assert_eq!(sink.rows_done(), 0);
+    sink.write(&sample(30)).expect("writes");
+    sink.finish().expect("finishes");
+    assert!(server.sql("SELECT count(*) FROM others").contains("130"));
+    // An emptied table is begun anew, whatever had been written to it.
+    server.sql("DELETE FROM others");
+    finish_when_free(address, &sample(100));
+    check_table(server, "others", &sample(100));
 }

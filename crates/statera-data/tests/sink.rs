@@ -261,13 +261,38 @@ fn a_run_may_start_over() {
 }
 
 #[test]
+fn a_finished_file_is_replaced_only_where_asked() {
+    for name in ["x.csv", "x.parquet"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = folder.path().join(name);
+        fs::write(&out, b"last month's").expect("writes");
+        let refused = format!("{name} exists; name another file, or replace it with --force");
+        check_error(start(&out, &options()), &refused);
+        check_error(start(&out, &SinkOptions { resume: false, ..options() }), &refused);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left beside it");
+        let replace = SinkOptions { replace: true, ..options() };
+        let mut sink = start(&out, &replace).expect("opens");
+        sink.write(&rows(200)).expect("writes");
+        drop(sink);
+        // The run that is continued was allowed to replace it; a new one is not.
+        assert_eq!(fs::read(&out).expect("reads"), b"last month's");
+        check_error(start(&out, &SinkOptions { resume: false, ..options() }), &refused);
+        run(&out, &rows(N_ROWS), 100, usize::MAX).expect("finishes");
+        if name.ends_with("csv") { check_csv(&out, &rows(N_ROWS)) } else { check_parquet(&out, &rows(N_ROWS)) }
+    }
+}
+
+#[test]
 fn wrong_addresses_are_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     check_error(
         start(Path::new("scores.xlsx"), &options()),
         "cannot write to «scores.xlsx»; allowed are scores.csv, scores.parquet",
     );
-    check_error(start(Path::new("no/such/x.csv"), &options()), "no/such/x.csv.journal: No such file or directory");
+    check_error(
+        start(Path::new("no/such/x.csv"), &options()),
+        "no/such/x.csv cannot be written: No such file or directory",
+    );
     let inside = folder.path().join("a.csv");
     fs::create_dir(&inside).expect("creates");
     check_error(start(&inside, &options()), "a.csv: a folder; allowed is the name of a file");

@@ -6,11 +6,12 @@ use crate::training_set::texts_of;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use statera_core::{Error, ErrorKind, Result, Run, Task};
-use statera_data::sink::{self, Encoding, SinkOptions};
+use statera_data::sink::{self, Encoding, Sink, SinkOptions};
 use statera_data::source::{self, BatchReader, ReadOptions};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How to score a table.
@@ -20,6 +21,10 @@ pub struct BatchOptions {
     pub encoding: Encoding,
     /// True starts over instead of continuing an interrupted run.
     pub start_over: bool,
+    /// True replaces a finished file of the output's name.
+    pub replace: bool,
+    /// True adds to a database table that holds rows already.
+    pub append: bool,
 }
 
 /// What was done.
@@ -27,8 +32,10 @@ pub struct BatchOptions {
 pub struct BatchSummary {
     /// Rows in the output.
     pub n_rows: u64,
-    /// Of them, rows that an interrupted run had already written.
+    /// Of them, rows that an earlier run of the same command had already written.
     pub n_done_before: u64,
+    /// Rows whose declared id is missing.
+    pub n_without_id: u64,
     /// Columns of the data that the model does not read.
     pub ignored_columns: Vec<String>,
     /// Mean probability of the event (binary) or prediction (regression) over the rows scored now.
@@ -48,20 +55,30 @@ pub fn score(
     run: &Run,
 ) -> Result<BatchSummary> {
     refuse_own_input(address, out)?;
+    if options.append && !out.contains("://") {
+        return Err(Error::request(format!("--append adds to a database table; {out} is a file")));
+    }
+    if !out.contains("://") && !Path::new(out).is_dir() {
+        crate::file::check_place(Path::new(out))?;
+    }
     let mut reader = source::open(address, read)?;
     let sink_options = SinkOptions {
         encoding: options.encoding,
         resume: is_same_again(address) && !options.start_over,
         fingerprint: fingerprint(bundle, address)?,
+        replace: options.replace,
+        append: options.append,
         ..SinkOptions::default()
     };
-    let scored = score_rows(bundle, (address, out), &mut *reader, &sink_options, run);
-    if let Err(e) = &scored
-        && matches!(e.kind(), ErrorKind::Data | ErrorKind::Request)
-    {
-        // The table must change before it can be scored, and then it is another one: nothing is left to continue.
+    let mut sink = None;
+    let scored = score_rows(bundle, (address, out), &mut *reader, &sink_options, &mut sink, run);
+    let is_of_data = |e: &Error| matches!(e.kind(), ErrorKind::Data | ErrorKind::Request);
+    if sink.is_some() && scored.as_ref().is_err_and(is_of_data) {
+        // The table must change before it can be scored, and then it is another one: nothing is left to continue. What a sink
+        // refused to touch is another run's, and stays.
         sink::discard(out);
     }
+    drop(sink);
     scored
 }
 
@@ -70,10 +87,10 @@ fn score_rows(
     (address, out): (&str, &str),
     reader: &mut dyn BatchReader,
     sink_options: &SinkOptions,
+    sink: &mut Option<Box<dyn Sink>>,
     run: &Run,
 ) -> Result<BatchSummary> {
     let (schema, place) = (bundle.scorer.schema(), source::label(address));
-    let mut sink = None;
     let mut summary = BatchSummary::default();
     let (mut seen, mut sum, mut scored_now) = (0u64, 0.0, 0u64);
     run.progress.start("Scoring", 0);
@@ -82,7 +99,10 @@ fn score_rows(
             let left = after_interruption(address, out);
             return Err(Error::interrupted(format!("interrupted after {seen} rows; {left}")));
         }
-        let sink = match &mut sink {
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let sink = match sink {
             Some(sink) => sink,
             None => {
                 // The first batch is checked before an output is begun: a wrong table leaves no trace.
@@ -103,13 +123,15 @@ fn score_rows(
         let rest = batch.slice(skip, batch.num_rows() - skip);
         let first = first + skip as u64;
         let scored = bundle.scorer.score_rows(&rest, reader.is_text(), first as usize).map_err(|e| e.at(&place))?;
+        let ids = id_name(schema, &rest).and_then(|id| rest.column_by_name(id));
+        summary.n_without_id +=
+            ids.map_or(0, |ids| texts_of(ids).iter().filter(|id| is_blank(id.as_deref())).count()) as u64;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
         sink.write(&output(schema, &rest, &scored.probabilities, first)?)?;
         run.progress.update(seen, "rows");
     }
     run.progress.finish();
-    let sink = sink.ok_or_else(|| Error::data(format!("{place}: no rows")))?;
     if seen < summary.n_done_before {
         return Err(Error::data(format!(
             "{place} has {seen} rows, but {} are already written; it is not the table that was scored before: start over \
@@ -117,7 +139,7 @@ fn score_rows(
             summary.n_done_before
         )));
     }
-    sink.finish()?;
+    sink.take().ok_or_else(|| Error::data(format!("{place}: no rows")))?.finish()?;
     summary.n_rows = seen;
     summary.mean = (schema.task.n_outputs() == 1 && scored_now > 0).then(|| sum / scored_now as f64);
     Ok(summary)
@@ -133,7 +155,7 @@ pub fn after_interruption(address: &str, out: &str) -> &'static str {
     if is_same_again(address) {
         "the same command, without --start-over, continues after the rows that are safely written"
     } else if out.contains("://") {
-        "the same command starts over; delete the rows that are already in the table first"
+        "delete the rows that are already in the table; then the same command starts over"
     } else {
         "the same command starts over"
     }
@@ -180,6 +202,11 @@ fn ignored(batch: &RecordBatch, schema: &Schema) -> Vec<String> {
 /// The row's name: the declared id if the data have it, else its number.
 fn id_name<'a>(schema: &'a Schema, batch: &RecordBatch) -> Option<&'a str> {
     schema.id.as_deref().filter(|id| batch.column_by_name(id).is_some())
+}
+
+/// Text sources have an empty cell where others have none.
+fn is_blank(id: Option<&str>) -> bool {
+    id.is_none_or(|id| id.trim().is_empty())
 }
 
 fn output_schema(schema: &Schema, batch: &RecordBatch) -> SchemaRef {

@@ -1,5 +1,6 @@
 //! Every figure that the report and the documents show: `facts.json`. No clock, no machine, no timing.
 
+use crate::card::{self, CardLine};
 use crate::cross_calibration;
 use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
@@ -60,6 +61,9 @@ pub struct Facts {
     pub reliability: Vec<ReliabilityBin>,
     /// Mean absolute attribution by raw column, in margin units, the largest first.
     pub importance: Vec<(String, f64)>,
+    /// The scorecard's characteristics, where one is a candidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scorecard: Vec<CardLine>,
     /// Everything that was asked for.
     pub settings: Settings,
 }
@@ -111,6 +115,7 @@ pub fn gather(
         ks: Vec::new(),
         reliability: Vec::new(),
         importance: importance(chosen, &rows)?,
+        scorecard: card::lines(contenders),
         settings: settings.clone(),
     };
     if set.task == Task::Binary {

@@ -24,6 +24,8 @@ pub struct ModelFamily {
     pub bags: bool,
     /// True if it reads the steps of sequences and has nothing to read without one.
     pub needs_sequence: bool,
+    /// True if it can promise that risk rises or falls with a number.
+    pub keeps_directions: bool,
     /// True if it can do the task.
     pub does: fn(Task) -> bool,
     /// Its learner.
@@ -33,6 +35,9 @@ pub struct ModelFamily {
     /// Loads what [`Model::save`] wrote; every index and size is checked.
     pub load: fn(&Parts) -> Result<Box<dyn Model>>,
 }
+
+/// The scorecard's name among [`MODELS`].
+pub const SCORECARD: &str = scorecard::NAME;
 
 /// Every family, the simplest first.
 pub const MODELS: &[ModelFamily] = &[
@@ -44,6 +49,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 1,
         bags: false,
         needs_sequence: false,
+        keeps_directions: true,
         does: |task| task == Task::Binary,
         estimator: |task, bins| {
             let bins = bins.map(scorecard::BinsFile::parse).transpose()?;
@@ -60,6 +66,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 2,
         bags: false,
         needs_sequence: false,
+        keeps_directions: true,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(linear::LinearParams { task, ..Default::default() })),
         quick: None,
@@ -73,6 +80,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 3,
         bags: true,
         needs_sequence: false,
+        keeps_directions: true,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(gbdt::GbdtParams { task, ..Default::default() })),
         quick: None,
@@ -86,6 +94,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 4,
         bags: true,
         needs_sequence: false,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(mlp::MlpParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(mlp::MlpParams::quick(task)))),
@@ -99,6 +108,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 5,
         bags: true,
         needs_sequence: false,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() }.quick()))),
@@ -112,6 +122,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 6,
         bags: true,
         needs_sequence: false,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams::mini(task))),
         quick: Some(|task, _| Ok(Box::new(tabm::TabmParams::mini(task).quick()))),
@@ -125,6 +136,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 7,
         bags: true,
         needs_sequence: false,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() }.quick()))),
@@ -138,6 +150,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 8,
         bags: true,
         needs_sequence: true,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Cnn, task))),
         quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Cnn, task).quick()))),
@@ -151,6 +164,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 9,
         bags: true,
         needs_sequence: true,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Gru, task))),
         quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Gru, task).quick()))),
@@ -164,6 +178,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 10,
         bags: true,
         needs_sequence: true,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Lstm, task))),
         quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Lstm, task).quick()))),
@@ -177,6 +192,7 @@ pub const MODELS: &[ModelFamily] = &[
         complexity: 11,
         bags: true,
         needs_sequence: false,
+        keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() }.quick()))),
@@ -202,13 +218,26 @@ pub fn family(name: &str) -> Result<&'static ModelFamily> {
     })
 }
 
-/// The candidates for a task: those named, `all` that can do it with the declared sequences, or the fast ones of them when
-/// none is named.
+/// What candidates must be able to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Demands {
+    /// What is predicted.
+    pub task: Task,
+    /// True if a sequence is declared.
+    pub has_sequence: bool,
+    /// True if risk must rise or fall with some column.
+    pub has_directions: bool,
+}
+
+/// The candidates for a task: those named, `all` that can do what is demanded, or the fast ones of them when none is named.
 ///
 /// # Errors
-/// An unknown name, or a family that cannot do the task or needs a sequence where none is declared.
-pub fn candidates(names: &[String], task: Task, has_sequence: bool) -> Result<Vec<&'static ModelFamily>> {
-    let can = |m: &&ModelFamily| (m.does)(task) && (has_sequence || !m.needs_sequence);
+/// An unknown name, or a family that cannot do the task, needs a sequence where none is declared, or cannot keep directions.
+pub fn candidates(names: &[String], demands: Demands) -> Result<Vec<&'static ModelFamily>> {
+    let Demands { task, has_sequence, has_directions } = demands;
+    let can = |m: &&ModelFamily| {
+        (m.does)(task) && (has_sequence || !m.needs_sequence) && (m.keeps_directions || !has_directions)
+    };
     if names.is_empty() {
         return Ok(MODELS.iter().filter(|m| m.fast && can(m)).collect());
     }
@@ -227,12 +256,26 @@ pub fn candidates(names: &[String], task: Task, has_sequence: bool) -> Result<Ve
         if found.needs_sequence && !has_sequence {
             return Err(sequence::without_sequence(name));
         }
+        if has_directions && !found.keeps_directions {
+            return Err(Error::request(format!(
+                "model «{name}» cannot promise that risk rises or falls with a column (monotone); leave it out of --models, \
+                 or the directions"
+            )));
+        }
         if !chosen.iter().any(|m| m.name == found.name) {
             chosen.push(found);
         }
     }
     chosen.sort_by_key(|m| m.complexity);
     Ok(chosen)
+}
+
+/// Refuses the text of a `bins.toml` that is none, before long work.
+///
+/// # Errors
+/// What the file's parser refuses; the message names line and value.
+pub fn check_bins(text: &str) -> Result<()> {
+    scorecard::BinsFile::parse(text).map(|_| ())
 }
 
 /// A task in words.
@@ -252,7 +295,8 @@ mod tests {
     fn families_that_read_sequences_are_candidates_where_one_is_declared() {
         let names = |given: &[&str], has_sequence| {
             let given: Vec<String> = given.iter().map(|n| n.to_string()).collect();
-            candidates(&given, Task::Binary, has_sequence).map(|c| c.iter().map(|m| m.name).collect::<Vec<_>>())
+            let demands = Demands { task: Task::Binary, has_sequence, has_directions: false };
+            candidates(&given, demands).map(|c| c.iter().map(|m| m.name).collect::<Vec<_>>())
         };
         let all = names(&["all"], true).expect("all");
         assert_eq!(all.len(), MODELS.len());
@@ -262,6 +306,11 @@ mod tests {
         assert_eq!(names(&["lstm", "mlp"], true).expect("named"), ["mlp", "lstm"]);
         let error = names(&["mlp", "lstm"], false).expect_err("no sequence");
         assert!(error.is_request());
+        let directed = Demands { task: Task::Binary, has_sequence: false, has_directions: true };
+        let all: Vec<&str> = candidates(&["all".into()], directed).expect("all").iter().map(|m| m.name).collect();
+        assert_eq!(all, ["scorecard", "logistic", "boosting"]);
+        let refused = candidates(&["mlp".into()], directed).map(|_| ()).expect_err("no promise").to_string();
+        assert!(refused.starts_with("model «mlp» cannot promise that risk rises or falls with a column"), "{refused}");
         let expected = "lstm needs a sequence: declare [sequence.NAME] steps = [[…], […]] in the project file";
         assert_eq!(error.to_string(), expected);
     }

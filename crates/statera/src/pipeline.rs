@@ -5,8 +5,8 @@ use crate::cross_fit::{self, Candidate, CrossFitted};
 use crate::ensemble;
 use crate::facts::{self, Facts};
 use crate::leaderboard::{self, Leaderboard};
-use crate::models;
-use crate::project::Settings;
+use crate::models::{self, Demands, SCORECARD};
+use crate::project::{Prefer, Settings};
 use crate::reference::{self, Reference};
 use crate::scorer::{Member, Schema, Scorer, share_preparers};
 use crate::training_set::{TrainingSet, take_rows};
@@ -57,7 +57,21 @@ pub fn train(
 ) -> Result<Trained> {
     let started = Instant::now();
     let mut set = TrainingSet::new(table, settings)?;
-    let families = models::candidates(&settings.models, set.task, !settings.sequences.is_empty())?;
+    let demands = Demands {
+        task: set.task,
+        has_sequence: !settings.sequences.is_empty(),
+        has_directions: settings.monotone.values().any(|&direction| direction != 0),
+    };
+    let families = models::candidates(&settings.models, demands)?;
+    if bins.is_some() && families.iter().all(|f| f.name != SCORECARD) {
+        return Err(Error::request(format!(
+            "the bins are for the scorecard, which is not among the candidates; add {SCORECARD} to --models, or leave out \
+             --bins"
+        )));
+    }
+    if settings.prefer == Prefer::Ensemble && families.len() < 2 {
+        set.notes.push("an ensemble needs at least two candidates; the only one is used alone".into());
+    }
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
     }

@@ -63,13 +63,19 @@ impl TrainingSet {
         let mut notes = Vec::new();
         let settings = &leave_out_keys_and_text(&table, settings, &mut notes);
         settings.check(&table)?;
-        let Table { columns, batches, origin } = table;
+        let origin = table.origin.clone();
+        TrainingSet::of(table, settings, notes).map_err(|e| e.at(origin))
+    }
+
+    fn of(table: Table, settings: &Settings, mut notes: Vec<String>) -> Result<TrainingSet> {
+        let Table { columns, batches, .. } = table;
         let batch = arrow_select::concat::concat_batches(&batches[0].schema(), &batches)
-            .map_err(|e| Error::data(format!("{origin}: {e}")))?;
+            .map_err(|e| Error::data(e.to_string()))?;
         drop(batches);
         if batch.num_rows() < 2 {
-            return Err(Error::data(format!("{origin}: {} row; training needs at least 2", batch.num_rows())));
+            return Err(Error::data(format!("{} row; training needs at least 2", batch.num_rows())));
         }
+        refuse_infinite(&batch)?;
         let digests = rows::row_digests(&batch);
         let fingerprint = rows::fingerprint(&batch, &digests);
         let batch = without_repeats(batch, &digests, settings, &mut notes)?;
@@ -88,7 +94,7 @@ impl TrainingSet {
             known: known(time.as_deref(), settings)?,
             weight: numbers(&settings.weight, "a weight")?,
             amount: numbers(&settings.amount, "an amount")?,
-            baseline: numbers(&settings.baseline, "a score")?,
+            baseline: varied(numbers(&settings.baseline, "a score")?, settings)?,
             time,
             group: settings.group.as_ref().map(|name| groups(&batch, name)).transpose()?,
             batch,
@@ -107,6 +113,20 @@ impl TrainingSet {
     pub fn n_rows(&self) -> usize {
         self.batch.num_rows()
     }
+}
+
+/// A score that is the same for everybody ranks nobody.
+fn varied(baseline: Option<Vec<f64>>, settings: &Settings) -> Result<Option<Vec<f64>>> {
+    if let Some(score) = &baseline
+        && score.iter().all(|s| *s == score[0])
+    {
+        return Err(Error::data(format!(
+            "baseline «{}» is {} in every row; a score that can be compared with takes at least two values",
+            settings.baseline.as_deref().unwrap_or_default(),
+            score[0]
+        )));
+    }
+    Ok(baseline)
 }
 
 /// When each row's label was known.
@@ -174,6 +194,16 @@ pub(crate) fn take_rows(batch: &RecordBatch, rows: &[usize]) -> Result<RecordBat
     arrow_select::take::take_record_batch(batch, &index).map_err(|e| Error::data(e.to_string()))
 }
 
+/// Infinite numbers are refused while rows still have the numbers that the table gives them.
+fn refuse_infinite(batch: &RecordBatch) -> Result<()> {
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if *column.data_type() == DataType::Float64 {
+            number_cells(field.name(), column)?;
+        }
+    }
+    Ok(())
+}
+
 /// A column without a value anywhere cannot teach anything; one that is empty in a part of the rows only (a source that
 /// came later) is left to the preparer.
 fn refuse_empty(batch: &RecordBatch, features: &[(String, Kind)]) -> Result<()> {
@@ -189,6 +219,7 @@ fn refuse_empty(batch: &RecordBatch, features: &[(String, Kind)]) -> Result<()> 
 
 /// A column that surely or probably identifies persons is refused; a faint likeness is told.
 fn refuse_personal_data(batch: &RecordBatch, features: &[(String, Kind)], notes: &mut Vec<String>) -> Result<()> {
+    let mut refused = Vec::new();
     for (name, _) in features {
         let Some(column) = batch.column_by_name(name) else { continue };
         if let Some(found) = personal::detect_array(name, std::slice::from_ref(column)) {
@@ -200,15 +231,20 @@ fn refuse_personal_data(batch: &RecordBatch, features: &[(String, Kind)], notes:
                 ));
                 continue;
             }
-            return Err(Error::data(format!(
-                "column «{name}» holds {} ({:.0} % of its cells); a person's identifier cannot be a feature; leave it out \
-                 with --drop {name}",
-                found.detector,
-                found.share * 100.0
-            )));
+            refused.push((name.as_str(), format!("{} ({:.0} % of its cells)", found.detector, found.share * 100.0)));
         }
     }
-    Ok(())
+    let names: Vec<&str> = refused.iter().map(|(name, _)| *name).collect();
+    let found: Vec<String> = refused.iter().map(|(name, what)| format!("column «{name}» holds {what}")).collect();
+    match refused.len() {
+        0 => Ok(()),
+        n => Err(Error::data(format!(
+            "{}; a person's identifier cannot be a feature; leave {} out with --drop {}",
+            found.join(", "),
+            if n == 1 { "it" } else { "them" },
+            names.join(",")
+        ))),
+    }
 }
 
 fn column_of<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
@@ -217,7 +253,19 @@ fn column_of<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 
 /// A column of numbers without a missing cell.
 pub(crate) fn complete_numbers(batch: &RecordBatch, name: &str, what: &str) -> Result<Vec<f64>> {
-    let cells = number_cells(name, column_of(batch, name)?)?;
+    let column = column_of(batch, name)?;
+    if *column.data_type() == DataType::Utf8 {
+        let texts = column.as_string::<i32>();
+        // The first cell that is no number says more than the first cell.
+        let is_text = |t: Option<&str>| t.is_some_and(|t| t.trim().parse::<f64>().is_err());
+        let row = texts.iter().position(is_text).unwrap_or(0);
+        let cell = texts.iter().nth(row).flatten().unwrap_or_default();
+        return Err(Error::request(format!(
+            "column «{name}», row {}: «{cell}» is text; {what} is a number in every row",
+            row + 1
+        )));
+    }
+    let cells = number_cells(name, column)?;
     match cells.iter().position(|v| v.is_nan()) {
         Some(row) => Err(Error::data(format!("column «{name}», row {}: missing; {what} is a number", row + 1))),
         None => Ok(cells),

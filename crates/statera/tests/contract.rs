@@ -11,7 +11,7 @@ use statera::project::Settings;
 use statera_core::{Result, Run, Task};
 use statera_data::Table;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 
 fn train(table: Table, settings: &Settings) -> Result<Trained> {
     pipeline::train(table, settings, &BTreeMap::new(), None, &Run::new(settings.seed, 2))
@@ -23,32 +23,50 @@ fn cases() -> Vec<(&'static ModelFamily, &'static str)> {
     MODELS.iter().flat_map(|m| tasks.iter().filter(|(t, _)| (m.does)(*t)).map(move |(_, c)| (m, *c))).collect()
 }
 
+/// A case, and the bundle that it gives.
+struct Fitted {
+    family: &'static ModelFamily,
+    target: &'static str,
+    bundle: Mutex<Bundle>,
+}
+
+/// Every case trained once, for the tests that only look at the result.
+static FITTED: LazyLock<Vec<Fitted>> = LazyLock::new(|| {
+    let fit = |(family, target): (&'static ModelFamily, &'static str)| {
+        let trained = train(table_for(target, ROWS), &settings(target, family.name));
+        let bundle = trained.unwrap_or_else(|e| panic!("{} for {target}: {e}", family.name)).bundle;
+        Fitted { family, target, bundle: Mutex::new(bundle) }
+    };
+    cases().into_iter().map(fit).collect()
+});
+
+/// Rows of the tables that are trained on.
+const ROWS: usize = 1000;
+
 #[test]
 fn every_model_learns_and_returns_through_its_bundle_to_the_same_bytes() {
-    for (family, target) in cases() {
+    for Fitted { family, target, bundle } in &*FITTED {
         let name = format!("{} for {target}", family.name);
-        let table = table_for(target, 1500);
-        let batch = table.batches[0].clone();
-        let mut trained = train(table, &settings(target, family.name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let batch = table_for(target, ROWS).batches[0].clone();
+        let mut bundle = bundle.lock().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.statera");
         let run = Run::new(1, 2);
-        trained.bundle.write(&path, false, &run).unwrap_or_else(|e| panic!("{name}: {e}"));
+        bundle.write(&path, false, &run).unwrap_or_else(|e| panic!("{name}: {e}"));
         let mut read = Bundle::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let scored = trained.bundle.scorer.score(&batch).unwrap();
+        let scored = bundle.scorer.score(&batch).unwrap();
         assert!(scored.margins.iter().chain(&scored.probabilities).all(|v| v.is_finite()), "{name}");
         assert_eq!(scored, read.scorer.score(&batch).unwrap(), "{name}");
         let again = dir.path().join("b.zip");
         read.write(&again, false, &run).unwrap();
-        assert_eq!(trained.bundle.digest().unwrap(), Bundle::read(&again).unwrap().digest().unwrap(), "{name}");
+        assert_eq!(bundle.digest().unwrap(), Bundle::read(&again).unwrap().digest().unwrap(), "{name}");
     }
 }
 
 #[test]
 fn every_model_survives_what_training_did_not_have() {
-    for (family, target) in cases() {
+    for Fitted { family, target, bundle } in &*FITTED {
         let name = format!("{} for {target}", family.name);
-        let trained = train(table_for(target, 1500), &settings(target, family.name)).unwrap();
         let all = table(50, 8).batches[0].clone();
         let mut columns: Vec<(String, ArrayRef)> = Vec::new();
         for field in all.schema().fields() {
@@ -60,32 +78,30 @@ fn every_model_survives_what_training_did_not_have() {
             columns.push((field.name().clone(), column));
         }
         let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
-        let scored = trained.bundle.scorer.score(&batch).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let scored = bundle.lock().unwrap().scorer.score(&batch).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(scored.probabilities.iter().all(|v| v.is_finite()), "{name}");
     }
 }
 
 #[test]
 fn every_model_refuses_a_table_without_its_columns() {
-    for (family, target) in cases() {
-        let trained = train(table_for(target, 1500), &settings(target, family.name)).unwrap();
+    for Fitted { family, bundle, .. } in &*FITTED {
         let all = table(10, 8).batches[0].clone();
         let keep: Vec<usize> =
             all.schema().fields().iter().enumerate().filter(|(_, f)| f.name() != "debt").map(|(i, _)| i).collect();
-        let error = trained.bundle.scorer.score(&all.project(&keep).unwrap()).expect_err("a column is missing");
+        let error = bundle.lock().unwrap().scorer.score(&all.project(&keep).unwrap()).expect_err("a column is missing");
         assert!(error.to_string().contains("«debt»"), "{}: {error}", family.name);
     }
 }
 
 #[test]
 fn every_attribution_sums_to_the_margin() {
-    for (family, target) in cases() {
+    for Fitted { family, target, bundle } in &*FITTED {
         let name = format!("{} for {target}", family.name);
-        let table = table_for(target, 1500);
-        let batch = table.batches[0].slice(0, 300);
-        let trained = train(table, &settings(target, family.name)).unwrap();
-        let scored = trained.bundle.scorer.score(&batch).unwrap();
-        let parts = trained.bundle.scorer.attribute(&batch).unwrap();
+        let batch = table_for(target, ROWS).batches[0].slice(0, 300);
+        let bundle = bundle.lock().unwrap();
+        let scored = bundle.scorer.score(&batch).unwrap();
+        let parts = bundle.scorer.attribute(&batch).unwrap();
         let (low, high) = scored.margins.iter().fold((f64::MAX, f64::MIN), |(l, h), m| (l.min(*m), h.max(*m)));
         for row in 0..batch.num_rows() {
             for output in 0..scored.n_outputs {
@@ -105,7 +121,7 @@ fn training_is_the_same_bytes_for_a_seed_and_any_threads() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let run = Run::new(seed, threads);
-                let table = table_for(target, 1500);
+                let table = table_for(target, ROWS);
                 let mut trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &run).unwrap();
                 let dir = tempfile::tempdir().unwrap();
                 trained.bundle.write(&dir.path().join("a.statera"), false, &run).unwrap();
@@ -124,7 +140,7 @@ fn a_row_of_weight_zero_is_no_row() {
     for (family, target) in cases() {
         let settings = Settings { weight: Some("weight".into()), ..settings(target, family.name) };
         let settings = Settings { drop: settings.drop.into_iter().filter(|c| c != "weight").collect(), ..settings };
-        let whole = table_for(target, 1500).batches[0].clone();
+        let whole = table_for(target, ROWS).batches[0].clone();
         let at = whole.schema().index_of("weight").unwrap();
         let weights: Vec<f64> =
             (0..whole.num_rows()).map(|r| if r % 5 == 0 { 0.0 } else { 1.0 + (r % 2) as f64 }).collect();

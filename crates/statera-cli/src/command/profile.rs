@@ -3,11 +3,17 @@
 use super::reading;
 use crate::args::Profile as Args;
 use crate::console::Console;
-use statera_core::Run;
+use statera_core::{Error, Run};
 use statera_data::profile::{LoanColumns, Profile, ProfileOptions};
 
 pub fn run(args: &Args, console: &Console, run: &Run) -> anyhow::Result<()> {
     if let Some(path) = &args.out {
+        let is_page = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm"));
+        if !is_page {
+            return Err(
+                Error::request(format!("--out {}: the page is HTML; end its name in .html", path.display())).into()
+            );
+        }
         statera::file::check_place(path)?;
     }
     let (table, _) = reading::table(&args.data, &reading::options(&args.reading)?, run)?;

@@ -19,7 +19,7 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
     if read.tz.is_none() {
         read.tz = Some(bundle.scorer.schema().tz.clone());
     }
-    let options = BatchOptions { encoding, start_over: args.start_over };
+    let options = BatchOptions { encoding, start_over: args.start_over, replace: args.force, append: args.append };
     let summary = batch::score(&bundle, &args.data, &read, &args.out, &options, run)?;
     if console.json {
         return console.print_json(&summary);
@@ -31,7 +31,16 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
             summary.ignored_columns.join(", ")
         ));
     }
-    if summary.n_done_before > 0 {
+    if summary.n_without_id > 0 {
+        let id = bundle.scorer.schema().id.as_deref().unwrap_or_default();
+        console.note(format!("{} rows have no «{id}»", count(summary.n_without_id as f64)));
+    }
+    if summary.n_done_before == summary.n_rows {
+        console.note(format!(
+            "an earlier run of the same command has already written them to {}",
+            source::label(&args.out)
+        ));
+    } else if summary.n_done_before > 0 {
         console.note(format!("continued after {} rows of an interrupted run", count(summary.n_done_before as f64)));
     }
     let mean = summary.mean.map_or(String::new(), |mean| format!(", mean {mean:.4}"));

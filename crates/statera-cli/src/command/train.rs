@@ -5,9 +5,11 @@ use crate::args::{Prefer, Train};
 use crate::console::{Console, count, figure, seconds};
 use serde_json::json;
 use statera::bundle::Bundle;
+use statera::card::CardLine;
 use statera::ensemble;
 use statera::facts::Facts;
 use statera::leaderboard::{BASELINE, Entry};
+use statera::models::{self, SCORECARD};
 use statera::pipeline::{self, Timing, Trained};
 use statera::project::{self, Project, Settings};
 use statera_core::metric::{self, Interval, Measured};
@@ -20,7 +22,7 @@ use std::path::Path;
 pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     // Said before the work, not after it.
     Bundle::check_place(&args.out, args.force)?;
-    let bins = args.bins.as_ref().map(|path| read_text(path)).transpose()?;
+    let bins = args.bins.as_ref().map(|path| read_bins(path)).transpose()?;
     let (table, settings, formats) =
         if args.data.ends_with(".toml") { from_project(args, console, run)? } else { from_table(args, run)? };
     let run = run.clone().with_seed(settings.seed);
@@ -42,6 +44,13 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
 
 fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| Error::request(format!("{}: {e}", path.display())))
+}
+
+/// A `bins.toml`, known to be one.
+fn read_bins(path: &Path) -> Result<String> {
+    let text = read_text(path)?;
+    models::check_bins(&text).map_err(|e| e.at(path.display()))?;
+    Ok(text)
 }
 
 type Input = (Table, Settings, BTreeMap<String, TextFormat>);
@@ -155,7 +164,42 @@ pub fn print(trained: &Trained, console: &Console) {
     });
     console.paragraph(format!("{} rows{rate}; split {}", count(facts.n_rows as f64), facts.split));
     print_board(trained, console);
+    let board = &facts.leaderboard;
+    if [&board.best, &board.simplest, &board.chosen].iter().any(|name| *name == SCORECARD) {
+        card(&facts.scorecard, console);
+    }
     swap_set(facts, console);
+}
+
+/// The scorecard, a line a characteristic.
+fn card(lines: &[CardLine], console: &Console) {
+    let header = ["Scorecard", "Bins", "IV", "Marginal IV", "Coefficient", "p-value", "VIF", "Points"];
+    let on_card = lines.iter().filter_map(|line| Some((line, line.estimate?)));
+    let rows = on_card.map(|(line, estimate)| {
+        vec![
+            line.characteristic.clone(),
+            line.n_bins.to_string(),
+            figure(line.iv),
+            figure(line.marginal_iv),
+            figure(estimate.coefficient),
+            p_value(estimate.p_value),
+            format!("{:.2}", estimate.vif),
+            format!("0–{}", line.most_points.unwrap_or_default()),
+        ]
+    });
+    console.line("");
+    console.table(&header, rows.collect());
+    let left_out: Vec<String> = lines
+        .iter()
+        .filter_map(|line| Some(format!("{} ({})", line.characteristic, line.left_out.as_ref()?)))
+        .collect();
+    if !left_out.is_empty() {
+        console.paragraph(format!("Not on the card: {}", left_out.join("; ")));
+    }
+}
+
+fn p_value(p: f64) -> String {
+    if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") }
 }
 
 /// The leaderboard and what was chosen.

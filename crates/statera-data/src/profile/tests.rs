@@ -307,6 +307,7 @@ fn sentinels_stand_apart() {
         ("three signs", column(0.3, -1, 0, 2), &[]),
         ("once", column(0.0004, 9999, 0, 50), &[]),
         ("amount", column(0.2, 10_000, 0, 9000), &[]),
+        ("largest amount 96", column(0.2, 999, 0, 97), &[999.0]),
     ];
     for (name, cells, expected) in cases {
         let profile = of(&table(vec![("x", Kind::Number, cells)], 4000), &ProfileOptions::default());
@@ -430,6 +431,30 @@ fn vintages_and_roll_rates_by_hand() {
         error.expect_err("month 13").to_string(),
         "test.csv: column «month» has the value «202413»; a month is a time, or of the form 202403, 20240331 or 2024-03"
     );
+}
+
+#[test]
+fn a_vintage_ends_where_its_last_loan_was_seen() {
+    let rows = [("A", 202401), ("A", 202402), ("B", 202401), ("C", 202405), ("C", 202406), ("C", 202407)];
+    let t = table(
+        vec![
+            ("loan", Kind::Identifier, texts(rows.iter().map(|r| r.0))),
+            ("month", Kind::Number, integers(rows.iter().map(|r| r.1))),
+            ("dpd", Kind::Number, integers(rows.iter().map(|_| 0))),
+        ],
+        4,
+    );
+    let names = LoanColumns {
+        id: "loan".into(),
+        period: "month".into(),
+        days_past_due: "dpd".into(),
+        origination: None,
+        bad_days: 90,
+    };
+    let profile = of(&t, &ProfileOptions { loans: Some(names), ..Default::default() });
+    let loans = profile.loans.as_ref().expect("loans");
+    let lengths: Vec<(&str, usize)> = loans.cohorts.iter().map(|c| (c.label.as_str(), c.bad_rate.len())).collect();
+    assert_eq!(lengths, [("2024-01", 2), ("2024-05", 3)]);
 }
 
 /// A performance table of which one can see whether the pictures are right.

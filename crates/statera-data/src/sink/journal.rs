@@ -76,18 +76,28 @@ pub(super) fn sync_folder(path: &Path) -> Result<()> {
 }
 
 impl Journal {
-    /// Opens `OUT.journal`, locks it, and reads what an earlier run left, or starts anew.
+    /// Opens `OUT.journal`, locks it, and reads what an earlier run left, or starts anew, which a finished file of that name
+    /// forbids unless it may be replaced.
     pub fn open(out: &Path, layout: String, options: &SinkOptions) -> Result<Journal> {
         if out.is_dir() {
             return Err(Error::request(format!("{}: a folder; allowed is the name of a file", out.display())));
         }
         let path = beside(out, ".journal");
+        let is_taken = || out.exists() && !options.replace;
+        let taken =
+            || Err(Error::request(format!("{} exists; name another file, or replace it with --force", out.display())));
+        if is_taken() && !path.exists() {
+            return taken();
+        }
         let mut file = lock(&path, out)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|e| failed(&path, &e))?;
         let mut journal = Journal { out: out.into(), path, file, entries: Vec::new(), header_len: 0 };
         let header = Header { statera_journal: FORMAT, fingerprint: options.fingerprint.clone(), layout };
         if !(journal.parse(&text, &header, options.resume)? && options.resume) {
+            if is_taken() {
+                return taken();
+            }
             journal.restart(&header)?;
         }
         Ok(journal)
@@ -199,7 +209,8 @@ impl Journal {
 fn lock(path: &Path, out: &Path) -> Result<File> {
     loop {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|e| failed(path, &e))?;
+        // The user has named the output, not the journal beside it.
+        let file = file.map_err(|e| Error::request(format!("{} cannot be written: {e}", out.display())))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

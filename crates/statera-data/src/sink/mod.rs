@@ -3,8 +3,8 @@
 //! A sink takes rows in order and makes them durable in chunks. A run that is interrupted at any moment (Ctrl-C, a crash,
 //! a full disk) leaves an unfinished output that cannot be mistaken for a finished one; the same command continues it:
 //! [`Sink::rows_done`] says how many rows of the input are already there. Files are written beside their final name
-//! (`scores.csv.partial` with `scores.csv.journal`) and take it in one step at the end; until then an older file of that
-//! name stays as it is.
+//! (`scores.csv.partial` with `scores.csv.journal`) and take it in one step at the end. A finished output is never touched
+//! unasked: a file of that name is an error unless it is to be replaced, and a table with rows unless they are to be added to.
 
 mod cell;
 mod csv;
@@ -52,18 +52,29 @@ impl Encoding {
 pub struct SinkOptions {
     /// Characters of text files; other sinks hold UTF-8.
     pub encoding: Encoding,
-    /// True continues an interrupted run of the same fingerprint; false starts over and discards what it left (rows of a
-    /// database table stay: delete them first where they must not be there twice).
+    /// True continues an interrupted run of the same fingerprint; false starts over and discards what it left. Rows of a
+    /// database table are never deleted: the table must then be empty, or `append` be set.
     pub resume: bool,
     /// What is written: a digest of input, bundle and settings. A run left by another one is refused, not continued.
     pub fingerprint: String,
+    /// True replaces a finished file of that name; false refuses to. A run that is continued was allowed to when it began.
+    pub replace: bool,
+    /// True adds to a database table that holds rows already; false refuses to.
+    pub append: bool,
     /// Rows after which the output is made durable, at least 1; also the rows of a Parquet row group.
     pub chunk_rows: usize,
 }
 
 impl Default for SinkOptions {
     fn default() -> Self {
-        SinkOptions { encoding: Encoding::default(), resume: true, fingerprint: String::new(), chunk_rows: 131_072 }
+        SinkOptions {
+            encoding: Encoding::default(),
+            resume: true,
+            fingerprint: String::new(),
+            replace: false,
+            append: false,
+            chunk_rows: 131_072,
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Rows and the count of them (table `statera_progress` in the same schema) are committed in one transaction per chunk, so
 //! that a run continued after any crash writes each row exactly once, whether or not the last commit was confirmed. A
-//! finished run stays in `statera_progress`: the same command again adds nothing. Rows of other, finished runs stay in the
-//! table; an unfinished one of another fingerprint is refused, because half of it would go unnoticed.
+//! finished run stays in `statera_progress`: the same command again adds nothing. A new run is added to a table with rows only
+//! where the caller asks for it; an unfinished one of another fingerprint is refused, because half of it would go unnoticed.
 
 use super::cell::{Format, lines};
 use super::{Encoding, Sink, SinkOptions, broken, check_schema};
@@ -166,7 +166,7 @@ impl Target {
         )))
     }
 
-    /// Rows that are there, and whether the run was finished.
+    /// Rows of this run that are there, and whether it was finished.
     async fn progress(
         &self,
         connection: &mut PgConnection,
@@ -174,30 +174,36 @@ impl Target {
         options: &SinkOptions,
     ) -> Result<(u64, bool)> {
         let failed = |e: sqlx::Error| address.error(&e);
-        if !options.resume {
-            let sql = format!("DELETE FROM {} WHERE target = $1 AND (fingerprint = $2 OR NOT finished)", self.progress);
-            let delete = sqlx::query(&sql).bind(&self.key).bind(&options.fingerprint);
-            delete.execute(connection).await.map_err(failed)?;
-            return Ok((0, false));
+        let mine = format!("FROM {} WHERE target = $1 AND (fingerprint = $2 OR NOT finished)", self.progress);
+        let sql = format!("SELECT fingerprint, rows, finished {mine}");
+        let select = sqlx::query_as(&sql).bind(&self.key).bind(&options.fingerprint);
+        let runs: Vec<(String, i64, bool)> = select.fetch_all(&mut *connection).await.map_err(failed)?;
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", self.table);
+        let has_rows: bool = sqlx::query_scalar(&sql).fetch_one(&mut *connection).await.map_err(failed)?;
+        let (label, key) = (&address.label, &self.key);
+        // Of an emptied table nothing is left to continue.
+        if options.resume && has_rows {
+            if let Some((_, rows, _)) = runs.iter().find(|run| run.0 != options.fingerprint) {
+                return Err(Error::request(format!(
+                    "{label}: table «{key}» holds {rows} rows of an unfinished run of another input or bundle; finish that \
+                     run with its own command, write to another table, or delete its rows and start over"
+                )));
+            }
+            if let Some((_, rows, finished)) = runs.first() {
+                return Ok((u64::try_from(*rows).unwrap_or(0), *finished));
+            }
         }
-        let sql = format!(
-            "SELECT fingerprint, rows, finished FROM {} WHERE target = $1 AND (fingerprint = $2 OR NOT finished)",
-            self.progress
-        );
-        let runs: Vec<(String, i64, bool)> = sqlx::query_as(&sql)
-            .bind(&self.key)
-            .bind(&options.fingerprint)
-            .fetch_all(connection)
-            .await
-            .map_err(failed)?;
-        if let Some((_, rows, _)) = runs.iter().find(|run| run.0 != options.fingerprint) {
+        if has_rows && !options.append {
             return Err(Error::request(format!(
-                "{}: table «{}» holds {rows} rows of an unfinished run of another input or bundle; finish that run with its \
-                 own command, write to another table, or delete its rows and its line in {} and start over",
-                address.label, self.key, self.progress
+                "{label}: table «{key}» holds rows already; empty it, name another table, or add to it with --append"
             )));
         }
-        Ok(runs.first().map_or((0, false), |run| (u64::try_from(run.1).unwrap_or(0), run.2)))
+        if !runs.is_empty() {
+            let sql = format!("DELETE {mine}");
+            let delete = sqlx::query(&sql).bind(&self.key).bind(&options.fingerprint);
+            delete.execute(connection).await.map_err(failed)?;
+        }
+        Ok((0, false))
     }
 }
 

@@ -4,12 +4,13 @@ use super::physical::normalise;
 use super::{BatchReader, ReadOptions, Source};
 use crate::time::Zone;
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::{RecordBatch as BatchHeader, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
 use statera_core::{Error, Result};
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Arrow IPC files.
@@ -18,6 +19,8 @@ pub const SOURCE: Source = Source { name: "Arrow IPC", example: "loans.arrow", a
 /// First bytes of the file format, padded to 8 bytes; after more zeros, up to the writer's alignment, comes the stream
 /// format, then a footer.
 const MAGIC: [u8; 8] = *b"ARROW1\0\0";
+/// Last bytes of the file format.
+const END: [u8; 6] = *b"ARROW1";
 /// First bytes of the stream format (since Arrow 0.15).
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
@@ -34,17 +37,20 @@ pub fn is_ipc(first_bytes: &[u8]) -> bool {
 
 /// Opens a file of either format. Errors name the path.
 pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
-    let mut file = File::open(path).map_err(|e| Error::io(format!("{path}: {e}")))?;
+    let place = |e: std::io::Error| Error::io(format!("{path}: {e}"));
+    let mut file = File::open(path).map_err(place)?;
     let mut first = [0; MAGIC.len()];
     let is_file = file.read_exact(&mut first).is_ok() && first == MAGIC;
-    file.rewind().map_err(|e| Error::io(format!("{path}: {e}")))?;
-    if !is_file {
-        return from_stream(Box::new(BufReader::new(file)), path, options);
+    if is_file {
+        // A file is read as the stream that it holds; its end says whether it is whole.
+        let mut last = [0; END.len()];
+        let is_whole = file.seek(SeekFrom::End(-(END.len() as i64))).is_ok() && file.read_exact(&mut last).is_ok();
+        if !is_whole || last != END {
+            return Err(damaged(path, "its end is missing"));
+        }
     }
-    let zone = Zone::new(options.tz.as_deref())?;
-    let reader = guarded(path, || FileReader::try_new_buffered(file, None))?.map_err(|e| damaged(path, &e))?;
-    let schema = reader.schema();
-    Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, path)))
+    file.rewind().map_err(place)?;
+    from_stream(Box::new(BufReader::new(file)), path, options)
 }
 
 /// Reads Arrow IPC of either format from a stream, such as standard input; `origin` names it in messages.
@@ -67,8 +73,8 @@ pub fn from_stream(
             }
         }
     }
-    let stream = Cursor::new(first).chain(stream);
-    let reader = guarded(origin, || StreamReader::try_new_buffered(stream, None))?.map_err(|e| damaged(origin, &e))?;
+    let stream = Checked::new(Cursor::new(first).chain(stream));
+    let reader = guarded(origin, || StreamReader::try_new(stream, None))?.map_err(|e| damaged(origin, e))?;
     let schema = reader.schema();
     Ok(Box::new(IpcReader::new(Box::new(reader), schema, zone, origin)))
 }
@@ -100,8 +106,82 @@ fn guarded<T>(origin: &str, read: impl FnOnce() -> T) -> Result<T> {
     })
 }
 
-fn damaged(origin: &str, error: &ArrowError) -> Error {
+fn damaged(origin: &str, error: impl std::fmt::Display) -> Error {
     Error::data(format!("{origin}: not a complete Arrow IPC file or stream ({error})"))
+}
+
+/// No buffer of a column is larger; the library asks for the memory that a message claims before it looks for the bytes, and
+/// a process that cannot have it ends.
+const MAX_BUFFER_BYTES: u64 = 1 << 32;
+
+/// A stream that hands on whole messages whose sizes fit together and into memory.
+struct Checked<R> {
+    inner: R,
+    message: Cursor<Vec<u8>>,
+}
+
+impl<R: Read> Checked<R> {
+    fn new(inner: R) -> Self {
+        Checked { inner, message: Cursor::default() }
+    }
+
+    /// Reads the next message: a mark, the length of its metadata, the metadata, the body. Nothing at the end.
+    fn next_message(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut message = Vec::new();
+        self.extend(&mut message, 4)?;
+        let mut metadata_len = message.clone();
+        if message == CONTINUATION {
+            self.extend(&mut message, 4)?;
+            metadata_len = message[4..].to_vec();
+        }
+        let Ok(metadata_len) = <[u8; 4]>::try_from(&metadata_len[..]).map(u32::from_le_bytes) else {
+            return Ok(message);
+        };
+        let start = message.len();
+        self.extend(&mut message, u64::from(metadata_len))?;
+        let Ok(metadata) = root_as_message(&message[start..]) else { return Ok(message) };
+        let refused = |what: &str| Err(std::io::Error::other(what.to_string()));
+        let Ok(body_len) = u64::try_from(metadata.bodyLength()) else { return refused("a negative length") };
+        let header = metadata.header_as_record_batch();
+        let header = header.or_else(|| metadata.header_as_dictionary_batch().and_then(|d| d.data()));
+        let claims = header.map_or(Vec::new(), compressed_buffers);
+        let start = message.len();
+        self.extend(&mut message, body_len)?;
+        for at in claims {
+            let Some(claim) = message.get(start..).and_then(|body| body.get(at..at.checked_add(8)?)) else {
+                return refused("a buffer outside its message");
+            };
+            // -1 says that the bytes are not compressed.
+            let claim = i64::from_le_bytes(claim.try_into().unwrap_or_default());
+            if u64::try_from(claim).is_ok_and(|claim| claim > MAX_BUFFER_BYTES) {
+                return refused("a buffer of over 4 GiB");
+            }
+        }
+        Ok(message)
+    }
+
+    /// Adds the next `n` bytes, fewer at the end; memory grows with what is there, not with what is claimed.
+    fn extend(&mut self, message: &mut Vec<u8>, n: u64) -> std::io::Result<()> {
+        (&mut self.inner).take(n).read_to_end(message).map(|_| ())
+    }
+}
+
+/// Where the compressed buffers of a batch begin in its body; each begins with its length when decompressed.
+fn compressed_buffers(batch: BatchHeader) -> Vec<usize> {
+    if batch.compression().is_none() {
+        return Vec::new();
+    }
+    let buffers = batch.buffers().into_iter().flatten().filter(|b| b.length() > 0);
+    buffers.map(|b| usize::try_from(b.offset()).unwrap_or(usize::MAX)).collect()
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.message.position() == self.message.get_ref().len() as u64 {
+            self.message = Cursor::new(self.next_message()?);
+        }
+        self.message.read(out)
+    }
 }
 
 type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>> + Send>;
@@ -129,7 +209,7 @@ impl BatchReader for IpcReader {
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let next = guarded(&self.origin, || self.batches.next())?;
         let batch = match (next, self.empty.take()) {
-            (Some(batch), _) => batch.map_err(|e| damaged(&self.origin, &e))?,
+            (Some(batch), _) => batch.map_err(|e| damaged(&self.origin, e))?,
             (None, Some(schema)) => RecordBatch::new_empty(schema),
             (None, None) => return Ok(None),
         };
@@ -200,6 +280,30 @@ mod tests {
         let first = reader.next_batch().expect("reads").expect("one batch");
         assert_eq!((first.num_rows(), first.schema().field(0).name().as_str()), (0, "x"));
         assert!(reader.next_batch().expect("reads").is_none());
+    }
+
+    #[test]
+    fn no_damaged_byte_makes_it_panic() {
+        let batches = [batch((0..40).collect()), batch(vec![3])];
+        let lz4 = Some(arrow_ipc::CompressionType::LZ4_FRAME);
+        let zstd = Some(arrow_ipc::CompressionType::ZSTD);
+        let read = |bytes: Vec<u8>| -> Result<usize> {
+            let mut reader = from_stream(Box::new(Cursor::new(bytes)), "-", &ReadOptions::default())?;
+            let mut n_rows = 0;
+            while let Some(batch) = reader.next_batch()? {
+                n_rows += batch.num_rows();
+            }
+            Ok(n_rows)
+        };
+        let mut n_errors = 0;
+        for whole in [stream_of(&batches), file_of(&batches, lz4), file_of(&batches, zstd)] {
+            for (at, flip) in (0..whole.len()).flat_map(|at| [1, 0x40, 0xff].map(|flip| (at, flip))) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                n_errors += usize::from(read(bytes).is_err());
+            }
+        }
+        assert!(n_errors > 500, "{n_errors}");
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
     }
     run.check()?;
     partial.publish(|partial| {
+        if path.exists() && exchange(partial, path) {
+            // The old bundle now has the partial's name, and goes with it.
+            return Ok(());
+        }
         let old = beside(path, "old");
         if path.exists() {
             remove(&old).map_err(place)?;
@@ -44,6 +48,18 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
         }
         remove(&old).map_err(place)
     })
+}
+
+/// Lets two names change places in one step, where the system can: at no moment is there no bundle.
+#[cfg(target_os = "linux")]
+fn exchange(a: &Path, b: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> bool {
+    false
 }
 
 /// Refuses a place that a bundle cannot be written to, and cleans what a run that was killed has left there.
@@ -93,6 +109,12 @@ fn zipped(parts: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
 pub fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     let meta = fs::metadata(path)
         .map_err(|e| Error::request(format!("{}: {e}; name a bundle that `statera train` wrote", path.display())))?;
+    if meta.is_dir() && !looks_like_bundle(path) {
+        return Err(Error::request(format!(
+            "{}: a folder without manifest.json is no bundle; name one that `statera train` wrote",
+            path.display()
+        )));
+    }
     if meta.is_dir() { read_folder(path) } else { read_zip(path) }.map_err(|e| e.at(path.display()))
 }
 

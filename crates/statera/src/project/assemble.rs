@@ -139,6 +139,9 @@ impl Work {
             let observed = work.observed().map_err(|e| e.at("main.date"))?;
             let known = observed.iter().map(|b| b.iter().map(Option::is_some).collect()).collect();
             work.retain(&format!("no observation date ({date})"), known)?;
+            if work.table.n_rows() == 0 {
+                return Err(Error::data(format!("{}: no row has an observation date in «{date}»", work.table.origin)));
+            }
         }
         Ok(work)
     }
@@ -226,6 +229,13 @@ impl Work {
                 marks.push(passes.map_err(|e| e.at(place()))?.into_iter().map(|p| !p).collect());
             }
             self.retain(&exclusion.name, marks)?;
+            if self.table.n_rows() == 0 {
+                let before = self.steps.last().map_or(0, |step| step.before);
+                return Err(Error::data(format!(
+                    "{} takes all of the {before} rows that are left; no row remains",
+                    place()
+                )));
+            }
         }
         Ok(())
     }
