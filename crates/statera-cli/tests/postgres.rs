@@ -67,7 +67,7 @@ fn passwords_are_never_shown_or_kept() {
     let score = ["score", "m.statera", &loans, "--out"];
     check_said(&statera(dir.path(), &[&score[..], &[&scores]].concat()), 0, &["1,500 rows scored"]);
     assert_eq!(server.sql("SELECT count(*) FROM scores").trim(), "1500");
-    check_said(&statera(dir.path(), &[&score[..], &[&scores, "--json"]].concat()), 0, &["n_rows"]);
+    check_said(&statera(dir.path(), &[&score[..], &[&scores, "--append", "--json"]].concat()), 0, &["n_rows"]);
     check_said(&statera(dir.path(), &["evaluate", "m.statera", &loans]), 0, &["1,500 rows"]);
     check_said(&statera(dir.path(), &["profile", &loans, "--out=page.html"]), 0, &["income"]);
     assert!(!has_password(&fs::read(dir.path().join("page.html")).unwrap()), "a password is in the page");

@@ -25,7 +25,7 @@ fn rows(n_rows: usize) -> RecordBatch {
 }
 
 fn options() -> SinkOptions {
-    SinkOptions { fingerprint: "run 1".into(), chunk_rows: CHUNK_ROWS, ..Default::default() }
+    SinkOptions { fingerprint: "run 1".into(), chunk_rows: CHUNK_ROWS, replace: true, ..Default::default() }
 }
 
 fn start(out: &Path, options: &SinkOptions) -> Result<Box<dyn Sink>> {
@@ -267,16 +267,18 @@ fn a_finished_file_is_replaced_only_where_asked() {
         let out = folder.path().join(name);
         fs::write(&out, b"last month's").expect("writes");
         let refused = format!("{name} exists; name another file, or replace it with --force");
-        check_error(start(&out, &options()), &refused);
-        check_error(start(&out, &SinkOptions { resume: false, ..options() }), &refused);
+        let unasked = SinkOptions { replace: false, ..options() };
+        let anew = SinkOptions { resume: false, ..unasked.clone() };
+        check_error(start(&out, &unasked), &refused);
+        check_error(start(&out, &anew), &refused);
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left beside it");
-        let replace = SinkOptions { replace: true, ..options() };
-        let mut sink = start(&out, &replace).expect("opens");
+        let mut sink = start(&out, &options()).expect("opens");
         sink.write(&rows(200)).expect("writes");
         drop(sink);
         // The run that is continued was allowed to replace it; a new one is not.
         assert_eq!(fs::read(&out).expect("reads"), b"last month's");
-        check_error(start(&out, &SinkOptions { resume: false, ..options() }), &refused);
+        check_error(start(&out, &anew), &refused);
+        assert_eq!(start(&out, &unasked).expect("continues").rows_done(), 200);
         run(&out, &rows(N_ROWS), 100, usize::MAX).expect("finishes");
         if name.ends_with("csv") { check_csv(&out, &rows(N_ROWS)) } else { check_parquet(&out, &rows(N_ROWS)) }
     }
