@@ -72,7 +72,7 @@ const SCORE_EXAMPLES: &str = "Examples:
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
 
 /// The addresses a table can come from.
-const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, - (standard input), or postgres://…?query=…";
+const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
 
 #[derive(Args)]
 pub struct Demo {

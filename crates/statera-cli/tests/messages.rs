@@ -59,7 +59,11 @@ fn roles_that_cannot_be_filled() {
     let folder = folder();
     let refused = |more: &[&'static str], code, words: &[&str]| check(folder.path(), &plain(more), code, words);
     let no_drop = "--drop=flat,mail,phone";
-    refused(&[no_drop, "--weight=note"], 2, &["column «note», row 4: «late» is text; a weight is a number in every row"]);
+    refused(
+        &[no_drop, "--weight=note"],
+        2,
+        &["column «note», row 4: «late» is text; a weight is a number in every row"],
+    );
     refused(&[no_drop, "--baseline=note"], 2, &["«late» is text; a score is a number"]);
     refused(
         &["--drop=note,mail,phone", "--baseline=flat"],

@@ -46,7 +46,7 @@ pub struct FrameSpec {
     pub sequences: Vec<Sequence>,
 }
 
-/// Number features that tell the same at successive times, such as six months' bills.
+/// Number features that tell the same at successive times, such as six months' bills, or at the points of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sequence {
@@ -54,6 +54,9 @@ pub struct Sequence {
     pub name: String,
     /// Indices into [`FrameSpec::features`], the earliest step first; each step has as many, in the same order.
     pub steps: Vec<Vec<usize>>,
+    /// Lines, and points of a line, where the steps are the points of an image, line after line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<[usize; 2]>,
 }
 
 /// One feature's cells.

@@ -17,6 +17,7 @@ mod steps;
 pub use normal::inverse_normal;
 pub use number::{Scaling, Transform};
 use steps::Steps;
+pub use steps::StepsShape;
 
 /// A numeric input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,13 +109,12 @@ impl Input {
         knots: Vec<f64>,
     ) -> Result<Input> {
         let spec = (*frame.spec).clone();
-        let in_sequence: Vec<usize> = if sequences.is_empty() {
-            Vec::new()
-        } else {
-            spec.sequences.iter().flat_map(|s| s.steps.iter().flatten().copied()).collect()
-        };
+        let mut in_sequence = vec![false; frame.columns.len()];
+        if !sequences.is_empty() {
+            spec.sequences.iter().flat_map(|s| s.steps.iter().flatten()).for_each(|&f| in_sequence[f] = true);
+        }
         let mut input = Input { spec, sequences, numbers: Vec::new(), flags: Vec::new(), codes: Vec::new(), knots };
-        for (feature, column) in frame.columns.iter().enumerate().filter(|(f, _)| !in_sequence.contains(f)) {
+        for (feature, column) in frame.columns.iter().enumerate().filter(|(f, _)| !in_sequence[*f]) {
             match column {
                 Column::Number(cells) => input.add_number(frame, feature, cells, scaling),
                 Column::Codes(cells) => input.add_category(feature, cells, scaling, embed_above),
@@ -194,8 +194,8 @@ impl Input {
     pub fn code_sizes(&self) -> Vec<usize> {
         self.codes.iter().map(|c| c.numbers.iter().max().map_or(0, |m| (*m + 1).max(0) as usize)).collect()
     }
-    /// Of each sequence, whose columns are the first of a row, the steps and the columns of a step.
-    pub fn sequences(&self) -> Vec<[usize; 2]> {
+    /// The shape of each sequence and image; their columns are the first of a row.
+    pub fn sequences(&self) -> Vec<StepsShape> {
         self.sequences.iter().map(Steps::shape).collect()
     }
     /// Columns of all sequences.

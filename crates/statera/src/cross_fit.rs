@@ -2,7 +2,7 @@
 
 use crate::models::ModelFamily;
 use crate::pipeline::as_of;
-use crate::project::Settings;
+use crate::project::{Sequences, Settings};
 use crate::scorer::Member;
 use crate::training_set::TrainingSet;
 use statera_core::split::{self, Keys, Sides};
@@ -61,7 +61,7 @@ pub fn cross_fit(
             if !candidates.iter().any(|c| c.estimator.form() == form) {
                 continue;
             }
-            let params = preparer_params(form, train, settings);
+            let params = preparer_params(form, train, settings)?;
             let preparer = Arc::new(Preparer::fit(&params, &train.batch, train_rows, train.weight.as_deref())?);
             let frame = frame(&preparer, train)?;
             let (train_frame, valid_frame) = (frame.take(train_rows), Arc::new(frame.take(valid_rows)));
@@ -142,18 +142,29 @@ fn at_fold(e: Error, candidate: &Candidate, fold: usize) -> Error {
 }
 
 /// How the training rows are prepared for a form.
-pub fn preparer_params(form: Form, train: &TrainingSet, settings: &Settings) -> PreparerParams {
-    PreparerParams {
+///
+/// # Errors
+/// What [`Settings::sequences_among`] refuses.
+pub fn preparer_params(form: Form, train: &TrainingSet, settings: &Settings) -> Result<PreparerParams> {
+    let Sequences { steps, grids } = sequences(train, settings)?;
+    Ok(PreparerParams {
         form,
         columns: train.features.clone(),
         winsorize: settings.winsorize,
         sentinels: settings.missing.clone(),
         monotone: settings.monotone.clone(),
-        sequences: settings.sequences.clone(),
+        sequences: steps,
+        grids,
         tz: settings.tz.clone().unwrap_or_else(|| "UTC".into()),
         as_of: as_of(train, settings),
         ..PreparerParams::default()
-    }
+    })
+}
+
+/// The sequences and images among the features.
+pub fn sequences(train: &TrainingSet, settings: &Settings) -> Result<Sequences> {
+    let features: Vec<&str> = train.features.iter().map(|(name, _)| name.as_str()).collect();
+    settings.sequences_among(&features)
 }
 
 /// All rows as a learner sees them.

@@ -145,7 +145,7 @@ pub const MODELS: &[ModelFamily] = &[
     ModelFamily {
         name: sequence::CNN,
         title: "Convolutional network",
-        about: "convolutions over the steps of declared sequences beside the other columns; needs a [sequence.NAME]",
+        about: "convolutions over images and over the steps of declared sequences, beside the other columns; needs an [image.NAME] or a [sequence.NAME]",
         fast: false,
         complexity: 8,
         bags: true,

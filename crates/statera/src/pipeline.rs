@@ -59,7 +59,7 @@ pub fn train(
     let mut set = TrainingSet::new(table, settings)?;
     let demands = Demands {
         task: set.task,
-        has_sequence: !settings.sequences.is_empty(),
+        has_sequence: !cross_fit::sequences(&set, settings)?.is_empty(),
         has_directions: settings.monotone.values().any(|&direction| direction != 0),
     };
     let families = models::candidates(&settings.models, demands)?;
@@ -226,7 +226,7 @@ fn finish(
         let models: Vec<&dyn Model> = members.iter().map(|m| &*m.model).collect();
         let estimator = candidate.estimator.refit(&models);
         let all: Vec<usize> = (0..train.n_rows()).collect();
-        let params = cross_fit::preparer_params(estimator.form(), train, settings);
+        let params = cross_fit::preparer_params(estimator.form(), train, settings)?;
         let preparer = Preparer::fit(&params, &train.batch, &all, train.weight.as_deref())?;
         let frame = cross_fit::frame(&preparer, train)?;
         let empty = Frame { spec: frame.spec.clone(), ..Frame::default() };

@@ -41,6 +41,7 @@ impl Preparer {
             plans,
             monotone,
             sequences: params.sequences.clone(),
+            grids: params.grids.clone(),
             derived: Derived::default(),
         };
         preparer.derive()?;

@@ -38,6 +38,8 @@ pub struct PreparerParams {
     pub as_of: Option<String>,
     /// Number columns that are the steps of sequences: by name, the earliest step first.
     pub sequences: BTreeMap<String, Vec<Vec<String>>>,
+    /// Lines, and points of a line, of those sequences that are images.
+    pub grids: BTreeMap<String, [usize; 2]>,
 }
 
 impl Default for PreparerParams {
@@ -53,6 +55,7 @@ impl Default for PreparerParams {
             tz: "UTC".into(),
             as_of: None,
             sequences: BTreeMap::new(),
+            grids: BTreeMap::new(),
         }
     }
 }
@@ -134,6 +137,8 @@ pub struct Preparer {
     monotone: Vec<i8>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     sequences: BTreeMap<String, Vec<Vec<String>>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    grids: BTreeMap<String, [usize; 2]>,
     #[serde(skip)]
     derived: Derived,
 }
@@ -268,15 +273,17 @@ impl Preparer {
         if self.form == Form::Dense {
             return Ok(Vec::new());
         }
+        let numbers = features.iter().enumerate().filter(|(_, f)| f.levels.is_none());
+        let places: HashMap<&str, usize> = numbers.map(|(i, f)| (f.name.as_str(), i)).collect();
         let find = |name: &str, column: &String| {
-            features.iter().position(|f| f.name == *column && f.levels.is_none()).ok_or_else(|| {
+            places.get(column.as_str()).copied().ok_or_else(|| {
                 statera_core::Error::request(format!("sequence «{name}»: column «{column}» is no number feature"))
             })
         };
         let sequence = |(name, steps): (&String, &Vec<Vec<String>>)| {
             let step = |columns: &Vec<String>| columns.iter().map(|c| find(name, c)).collect();
             let steps = steps.iter().map(step).collect::<statera_core::Result<_>>()?;
-            Ok(Sequence { name: name.clone(), steps })
+            Ok(Sequence { name: name.clone(), steps, grid: self.grids.get(name).copied() })
         };
         self.sequences.iter().map(sequence).collect()
     }

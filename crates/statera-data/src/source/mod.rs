@@ -9,6 +9,7 @@ mod csv;
 mod dialect;
 mod encoding;
 mod glob;
+pub mod images;
 mod input;
 pub mod ipc;
 mod jsonl;
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 
 /// Every kind of source, in the order in which addresses are tried.
 pub const SOURCES: &[Source] =
-    &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE, parquet::SOURCE, ipc::SOURCE, postgres::SOURCE];
+    &[csv::SOURCE, jsonl::SOURCE, xlsx::SOURCE, parquet::SOURCE, ipc::SOURCE, postgres::SOURCE, images::SOURCE];
 
 /// How to read a table; everything that is `None` is detected.
 #[derive(Debug, Clone, Default)]
@@ -148,8 +149,11 @@ pub fn files_of(address: &str) -> Vec<std::path::PathBuf> {
     if glob::is_pattern(address) {
         return ::glob::glob(address).map(|paths| paths.filter_map(|p| p.ok()).collect()).unwrap_or_default();
     }
-    // A sheet of a workbook is named after a #.
     let path = std::path::Path::new(address);
+    if path.is_dir() {
+        return images::files_of(path).unwrap_or_default();
+    }
+    // A sheet of a workbook is named after a #.
     let file = address.rsplit_once('#').filter(|_| !path.exists()).map_or(address, |(file, _)| file);
     vec![file.into()]
 }

@@ -2,7 +2,7 @@
 //! so that memory is bounded by a few batches whatever the size of the file's row groups.
 
 use super::physical::{normalise, rebuild};
-use super::{BatchReader, ReadOptions, Source};
+use super::{BatchReader, ReadOptions, Source, images};
 use crate::time::Zone;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::Field;
@@ -34,6 +34,9 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     let zone = Zone::new(options.tz.as_deref())?;
     let file = File::open(path).map_err(|e| Error::io(format!("{path}: {e}")))?;
     let metadata = ArrowReaderMetadata::load(&file, Default::default()).map_err(|e| damaged(path, e))?;
+    if let Some(at) = images::column_of_images(metadata.schema()) {
+        return images::open_parquet(path, at, options);
+    }
     let empty = normalise(&RecordBatch::new_empty(metadata.schema().clone()), &zone, 0).map_err(|e| e.at(path))?;
     let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let shares = share_columns(&metadata, workers);

@@ -8,7 +8,7 @@
 //! | text, dictionaries of text, `Boolean` (`true`, `false`), `Null` | `Utf8` | |
 //! | dates and timestamps | `Timestamp(Microsecond, "UTC")` (finer units rounded down) | years outside -9999…9999 |
 //!
-//! Everything else (lists, structs, maps, binary, durations, times of day) is an error that names the column.
+//! Everything else (lists, structs, maps, bytes that are no image, durations, times of day) is an error that names the column.
 
 use crate::time::Zone;
 use arrow_array::cast::AsArray;

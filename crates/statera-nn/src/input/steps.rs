@@ -1,4 +1,5 @@
-//! The columns of a sequence: step after step, in each of them the same, all steps of a feature scaled alike.
+//! The columns of a sequence: step after step, in each of them the same, all steps of a feature scaled alike. The points of an
+//! image are such steps, line after line.
 
 use super::{Is, Scaling, Transform, flag_values};
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,22 @@ use std::ops::Range;
 #[serde(deny_unknown_fields)]
 pub(super) struct Steps {
     n_steps: usize,
+    /// Lines, and points of a line, of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grid: Option<[usize; 2]>,
     /// What each step has.
     series: Vec<Series>,
+}
+
+/// The shape of a sequence or an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepsShape {
+    /// Steps, or points.
+    pub n_steps: usize,
+    /// Columns of a step.
+    pub width: usize,
+    /// Lines, and points of a line, of an image.
+    pub grid: Option<[usize; 2]>,
 }
 
 /// A feature at successive times: in each step one scaled number, 0 where missing, and its flags.
@@ -51,20 +66,29 @@ impl Steps {
         if let Some(f) = sequence.steps.iter().flatten().find(|f| !is_number(**f)) {
             return wrong(format!("feature {f} is no number; only number features can be steps"));
         }
+        if let Some([height, width]) = sequence.grid
+            && height.checked_mul(width) != Some(sequence.steps.len())
+        {
+            return wrong(format!("{} points; {height} × {width} are needed", sequence.steps.len()));
+        }
+        // Of points most may be of one value, which has no quantiles.
+        let scaling = if sequence.grid.is_some() { Scaling::Standard } else { scaling };
         let of = |j: usize| sequence.steps.iter().map(|s| s[j]).collect();
         let mut series: Vec<Series> = (0..width).map(|j| Series::fit(frame, of(j), scaling, knots)).collect();
         series.retain(|s| s.width() > 0);
-        Ok((!series.is_empty()).then_some(Steps { n_steps: sequence.steps.len(), series }))
+        Ok((!series.is_empty()).then_some(Steps { n_steps: sequence.steps.len(), grid: sequence.grid, series }))
     }
 
     /// Steps, and columns of each.
-    pub fn shape(&self) -> [usize; 2] {
-        [self.n_steps, self.series.iter().map(Series::width).sum()]
+    pub fn shape(&self) -> StepsShape {
+        let width = self.series.iter().map(Series::width).sum();
+        StepsShape { n_steps: self.n_steps, width, grid: self.grid }
     }
 
     /// Columns of a row.
     pub fn n_columns(&self) -> usize {
-        self.shape().iter().product()
+        let StepsShape { n_steps, width, .. } = self.shape();
+        n_steps * width
     }
 
     /// The feature that each column comes from.
@@ -108,7 +132,8 @@ impl Steps {
                 && s.features.iter().all(|f| number(*f))
                 && s.flags.iter().all(mark)
         };
-        self.n_steps > 0 && !self.series.is_empty() && self.series.iter().all(series)
+        let fits_grid = self.grid.is_none_or(|[height, width]| height.checked_mul(width) == Some(self.n_steps));
+        fits_grid && self.n_steps > 0 && !self.series.is_empty() && self.series.iter().all(series)
     }
 }
 

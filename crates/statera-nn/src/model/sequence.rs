@@ -1,14 +1,17 @@
-//! Networks that read sequences: a recurrent or convolutional layer reads the steps of each sequence, a dense layer what
-//! it made of them and the other columns.
+//! Networks that read sequences and images: a recurrent or convolutional layer reads each of them, a dense layer what it made
+//! of them and the other columns.
 //!
-//! A recurrent layer hands on its state after the last step (LSTM: Hochreiter and Schmidhuber 1997; GRU: Cho et al. 2014);
-//! the convolutional network is two convolutions over three steps, the sequence padded with zeros, and the mean over steps.
+//! A recurrent layer hands on its state after the last step (LSTM: Hochreiter and Schmidhuber 1997; GRU: Cho et al. 2014), of
+//! an image after its last line. The convolutional network is two convolutions over three steps, the sequence padded with
+//! zeros, and the mean over steps; over an image it is two convolutions over 3 × 3 points and the largest of each 2 × 2, again
+//! and again with twice the filters until at most 8 lines and columns are left (after Simonyan and Zisserman 2015).
 
 use super::{Architecture, Recipe, fit, refit_epochs};
 use crate::activation::Activation;
-use crate::input::{Input, Scaling};
+use crate::input::{Input, Scaling, StepsShape};
 use crate::layer::{
-    Columns, Conv1d, Dense, Dropout, GlobalPool, Gru, Layer, Lstm, Padding, Pooling, Sequence, Sequential, States,
+    Columns, Conv1d, Conv2d, Dense, Dropout, GlobalPool, Gru, Image, Layer, Lstm, Padding, Pool, Pooling, Sequence,
+    Sequential, States, Window,
 };
 use crate::loss::Loss;
 use crate::network::Network;
@@ -26,6 +29,8 @@ pub const CNN: &str = "cnn";
 
 /// Steps that a convolution sees at once.
 const KERNEL: usize = 3;
+/// Lines and columns of an image that a dense layer reads.
+const MOST_POINTS: usize = 8;
 /// Most units of a layer.
 const MOST_UNITS: usize = 4096;
 
@@ -54,7 +59,10 @@ impl Reader {
 
 /// What a family says that needs a sequence where none is declared.
 pub fn without_sequence(name: &str) -> Error {
-    Error::request(format!("{name} needs a sequence: declare [sequence.NAME] steps = [[…], […]] in the project file"))
+    let or_image = if name == CNN { " or [image.NAME]" } else { "" };
+    Error::request(format!(
+        "{name} needs a sequence: declare [sequence.NAME] steps = [[…], […]]{or_image} in the project file"
+    ))
 }
 
 /// The shape of the network.
@@ -98,10 +106,18 @@ impl Shape {
             return Err(without_sequence(self.reader.name()));
         }
         let (mut params, mut columns, mut rest) = (Params::default(), Columns::default(), input.n_columns());
-        for (i, [n_steps, width]) in sequences.into_iter().enumerate() {
-            let sequence = Sequence::new(n_steps, width)?;
-            rest -= sequence.n_cols();
-            columns = columns.then(self.read(&mut params, rng, &format!("sequence{i}"), sequence)?);
+        for (i, shape) in sequences.into_iter().enumerate() {
+            rest -= shape.n_steps * shape.width;
+            let name = format!("sequence{i}");
+            let reader = match shape {
+                StepsShape { grid: Some([height, width]), width: channels, .. } => {
+                    self.look(&mut params, rng, &name, Image { height, width, channels })?
+                }
+                StepsShape { n_steps, width, .. } => {
+                    self.read(&mut params, rng, &name, Sequence::new(n_steps, width)?)?
+                }
+            };
+            columns = columns.then(reader);
         }
         let columns = columns.then_same(rest);
         let (n_read, hidden) = (columns.n_out(), self.hidden);
@@ -112,6 +128,33 @@ impl Shape {
         }
         layers.push(Box::new(Dense::new(&mut params, rng, "output", hidden, n_outputs, Activation::Identity)));
         Ok(Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 })
+    }
+
+    /// The layer that looks at an image.
+    fn look(&self, params: &mut Params, rng: &mut Rng, name: &str, mut image: Image) -> Result<Box<dyn Layer>> {
+        if self.reader != Reader::Cnn {
+            // The points of a line lie together: a line is a step.
+            return self.read(params, rng, name, Sequence::new(image.height, image.width * image.channels)?);
+        }
+        let window = Window { kernel: [KERNEL, KERNEL], stride: [1, 1], padding: [KERNEL / 2, KERNEL / 2] };
+        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
+        for stage in 0.. {
+            for (half, divisor) in [("first", 2), ("second", 1)] {
+                let n = ((self.units << stage.min(2)) / divisor).clamp(1, MOST_UNITS);
+                let name = format!("{name}.{stage}.{half}");
+                let convolution = Conv2d::new(params, rng, &name, image, n, window, Activation::Relu)?;
+                image = convolution.output();
+                layers.push(Box::new(convolution));
+            }
+            let size = [image.height.min(2), image.width.min(2)];
+            let pool = Pool::of_image(image, size, size, Pooling::Max)?;
+            image = pool.output();
+            layers.push(Box::new(pool));
+            if image.height.max(image.width) <= MOST_POINTS {
+                break;
+            }
+        }
+        Ok(Box::new(Sequential::new(layers)))
     }
 
     /// The layer that reads a sequence.

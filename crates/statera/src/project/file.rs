@@ -1,5 +1,6 @@
 //! The project file as it is written: the structs of the edge. [`super::Project`] is what comes out when they are checked.
 
+use super::images::ImageColumns;
 use super::settings::{Prefer, Sensitivity};
 use serde::Deserialize;
 use statera_core::{Error, Kind, Result};
@@ -24,6 +25,8 @@ pub(super) struct ProjectFile {
     pub columns: BTreeMap<String, ColumnFile>,
     #[serde(default, rename = "sequence")]
     pub sequences: BTreeMap<String, SequenceFile>,
+    #[serde(default, rename = "image")]
+    pub images: BTreeMap<String, ImageColumns>,
     #[serde(default)]
     pub split: SplitFile,
     #[serde(default)]

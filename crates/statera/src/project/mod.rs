@@ -10,6 +10,7 @@
 mod assemble;
 mod definition;
 mod file;
+mod images;
 mod link;
 mod rule;
 mod settings;
@@ -19,6 +20,7 @@ mod token;
 pub use assemble::{Assembled, JoinCount, Step};
 pub use definition::{Clause, Definition, Function, Value, Window};
 pub use file::NoRows;
+pub use images::{ImageColumns, Sequences};
 pub use rule::{Rule, Test};
 pub use settings::{Prefer, Sensitivity, Settings};
 pub use template::{TemplateColumn, guess_columns, template};
@@ -352,6 +354,7 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         drop: roles.drop.clone(),
         tz: file.tz.clone(),
         sequences: file.sequences.iter().map(|(name, s)| (name.clone(), s.steps.clone())).collect(),
+        images: file.images.clone(),
         label_delay: file.split.label_delay.clone(),
         test_share: file.split.test_share.unwrap_or(standard.test_share),
         folds: file.split.folds.unwrap_or(standard.folds),

@@ -1,10 +1,11 @@
 //! What a training run is told, whether by a project file or by flags on the command line.
 
 use super::definition::Window;
+use super::images::ImageColumns;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role};
-use statera_data::Table;
-use std::collections::BTreeMap;
+use statera_data::{ColumnInfo, Table};
+use std::collections::{BTreeMap, HashMap};
 
 /// How carefully a column's cells must be treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,6 +70,10 @@ pub struct Settings {
     /// Number columns that tell the same at successive times, by the sequence's name: the columns of each step, the
     /// earliest step first. For models that read sequences; to the others they are columns like any.
     pub sequences: BTreeMap<String, Vec<Vec<String>>>,
+    /// Number columns that are the points of an image, by the image's name; those that a source unpacks from image files are
+    /// found without being declared. For models that read images; to the others they are columns like any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, ImageColumns>,
     /// What a column may be used for, by column; a column that is not named may be used for everything.
     pub purposes: BTreeMap<String, Vec<String>>,
     /// How carefully a column must be treated, by column.
@@ -119,6 +124,7 @@ impl Default for Settings {
             missing: BTreeMap::new(),
             monotone: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            images: BTreeMap::new(),
             purposes: BTreeMap::new(),
             sensitivity: BTreeMap::new(),
             units: BTreeMap::new(),
@@ -276,8 +282,13 @@ impl Settings {
     }
 
     fn check_sequences(&self, table: &Table) -> Result<()> {
-        for (name, steps) in &self.sequences {
-            let wrong = |what: String| Err(Error::request(format!("sequence «{name}»: {what}")));
+        let features: Vec<&str> =
+            table.columns.iter().map(|c| c.name.as_str()).filter(|name| self.is_feature(name)).collect();
+        let infos: HashMap<&str, &ColumnInfo> = table.columns.iter().map(|c| (c.name.as_str(), c)).collect();
+        let sequences = self.sequences_among(&features)?;
+        for (name, steps) in &sequences.steps {
+            let what = if sequences.grids.contains_key(name) { "image" } else { "sequence" };
+            let wrong = |problem: String| Err(Error::request(format!("{what} «{name}»: {problem}")));
             if steps.len() < 2 {
                 return wrong(format!("{} steps; at least 2 are needed", steps.len()));
             }
@@ -290,8 +301,7 @@ impl Settings {
                 if !seen.insert(column) {
                     return wrong(format!("column «{column}» is named twice"));
                 }
-                let info = table.columns.iter().find(|c| c.name == *column);
-                let Some(info) = info else { return wrong(format!("no column «{column}»")) };
+                let Some(info) = infos.get(column.as_str()) else { return wrong(format!("no column «{column}»")) };
                 let kind = *self.types.get(column).unwrap_or(&info.kind);
                 if kind != Kind::Number || !self.is_feature(column) {
                     return wrong(format!("column «{column}» is not a number feature; only those can be steps"));

@@ -158,6 +158,13 @@ const TAIL: &str = "
 # [sequence.months]
 # steps = [[\"bill_6\", \"paid_6\"], [\"bill_5\", \"paid_5\"]]
 
+# Number columns that are the points of an image, line after line, for the model cnn.
+# [image.scan]
+# height = 28
+# width = 28
+# channels = 1                      # 3: red, green, blue
+# columns = [\"point_*\"]             # a * stands for all that match, in the table's order
+
 [split]
 test_share = 0.2                    # held back for the final test; the latest rows where there is a date
 folds = 5

@@ -29,7 +29,7 @@ fn frame(n: usize, seed: u64) -> Frame {
     let features: Vec<FeatureSpec> = (0..=2 * N_STEPS).map(feature).collect();
     let raw_columns = features.iter().map(|f| f.name.clone()).collect();
     let steps = (0..N_STEPS).map(|t| vec![2 * t, 2 * t + 1]).collect();
-    let sequences = vec![Declared { name: "months".into(), steps }];
+    let sequences = vec![Declared { name: "months".into(), steps, grid: None }];
     Frame {
         spec: FrameSpec { features, raw_columns, sequences }.into(),
         n_rows: n,
@@ -118,7 +118,7 @@ fn steps_of_a_feature_are_scaled_alike() {
     let (a, b) = (vec![0.0, 1.0, 2.0, f64::NAN], vec![10.0, 11.0, 12.0, 13.0]);
     let feature =
         |name: &str, raw| FeatureSpec { name: name.into(), raw, levels: None, sentinels: vec![], monotone: 0 };
-    let sequences = vec![Declared { name: "m".into(), steps: vec![vec![0], vec![1]] }];
+    let sequences = vec![Declared { name: "m".into(), steps: vec![vec![0], vec![1]], grid: None }];
     let spec = FrameSpec {
         features: vec![feature("a", 0), feature("b", 1), feature("c", 2)],
         raw_columns: vec!["a".into(), "b".into(), "c".into()],
@@ -128,7 +128,8 @@ fn steps_of_a_feature_are_scaled_alike() {
     let columns = vec![Column::Number(a.clone()), Column::Number(b.clone()), Column::Number(vec![5.0, 6.0, 5.0, 6.0])];
     let frame = Frame { spec: spec.into(), n_rows: 4, columns, weight: Some(weight.clone()), ..Frame::default() };
     let input = Input::fit_sequences(&frame, Scaling::Standard, usize::MAX).expect("columns vary");
-    assert_eq!((input.sequences(), input.n_columns()), (vec![[2, 2]], 5));
+    let shape = StepsShape { n_steps: 2, width: 2, grid: None };
+    assert_eq!((input.sequences(), input.n_columns()), (vec![shape], 5));
     assert_eq!(input.raw_columns(), [0, 0, 1, 1, 2]);
     let cells: Vec<(f64, f64)> = a.iter().chain(&b).copied().zip(weight.repeat(2)).collect();
     let usual = || cells.iter().filter(|(v, _)| !v.is_nan());
@@ -156,7 +157,9 @@ fn refuses_frames_without_a_sequence_and_settings_that_cannot_be() {
         change(&mut params.shape);
         fit(&params, &train)
     };
-    let of = |steps: Vec<Vec<usize>>| fit(&lstm, &with_sequences(&train, vec![Declared { name: "s".into(), steps }]));
+    let of = |steps: Vec<Vec<usize>>| {
+        fit(&lstm, &with_sequences(&train, vec![Declared { name: "s".into(), steps, grid: None }]))
+    };
     let mut constant = train.clone();
     constant.columns[..2 * N_STEPS].fill(Column::Number(vec![1.0; 100]));
     let cases = [
@@ -173,5 +176,65 @@ fn refuses_frames_without_a_sequence_and_settings_that_cannot_be() {
     ];
     for (message, expected) in cases {
         assert!(message.contains(expected), "«{message}», expected «{expected}»");
+    }
+}
+
+/// A bright bar of three points, upright or lying, somewhere in 8 × 9 noisy points, of which the first line is always dark:
+/// no single point tells which.
+fn bars(n: usize, n_channels: usize, seed: u64) -> Frame {
+    let (height, width) = (8, 9);
+    let mut rng = Rng::new(seed);
+    let mut columns = vec![Vec::new(); height * width * n_channels];
+    let mut target = Vec::new();
+    for _ in 0..n {
+        let is_upright = rng.uniform() < 0.5;
+        let (top, left) = (1 + rng.below(height - 3), rng.below(width - 2));
+        let in_bar = |i: usize, j: usize| {
+            let (down, along) = if is_upright { (2, 0) } else { (0, 2) };
+            (top..=top + down).contains(&i) && (left..=left + along).contains(&j)
+        };
+        for (place, column) in columns.iter_mut().enumerate() {
+            let point = place / n_channels;
+            let noise = rng.below(60) as f64;
+            let lit = if in_bar(point / width, point % width) { 180.0 } else { 0.0 };
+            column.push(if point < width { 0.0 } else { noise + lit });
+        }
+        target.push(f64::from(u8::from(is_upright)));
+    }
+    let feature = |raw| FeatureSpec { name: format!("p{raw}"), raw, levels: None, sentinels: vec![], monotone: 0 };
+    let features: Vec<FeatureSpec> = (0..columns.len()).map(feature).collect();
+    let raw_columns = features.iter().map(|f| f.name.clone()).collect();
+    let steps = (0..height * width).map(|p| (p * n_channels..(p + 1) * n_channels).collect()).collect();
+    let sequences = vec![Declared { name: "scan".into(), steps, grid: Some([height, width]) }];
+    Frame {
+        spec: FrameSpec { features, raw_columns, sequences }.into(),
+        n_rows: n,
+        columns: columns.into_iter().map(Column::Number).collect(),
+        target,
+        ..Frame::default()
+    }
+}
+
+#[test]
+fn sees_what_lies_in_an_image() {
+    for (n_channels, reader) in [(1, Reader::Cnn), (3, Reader::Cnn), (1, Reader::Gru)] {
+        let (train, valid, test) = (bars(1200, n_channels, 1), bars(200, n_channels, 2), bars(400, n_channels, 3));
+        let mut params = SequenceParams::new(reader, Task::Binary).quick();
+        params.train.epochs = if reader == Reader::Cnn { 8 } else { 25 };
+        let model = params.fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+        let found = area(&*model, &test);
+        assert!(found > if reader == Reader::Cnn { 0.97 } else { 0.9 }, "{reader:?}, {n_channels} channels: {found}");
+        let again = NetworkModel::load(&model.save()).expect("loads");
+        assert_eq!(again.predict(&test).expect("scores"), model.predict(&test).expect("scores"));
+        let rows = test.take(&[0, 1]);
+        let parts = model.attribute(&rows, &Background::default()).expect("parts");
+        let margins = model.predict(&rows).expect("scores").margins;
+        for (row, margin) in margins.iter().enumerate() {
+            let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>();
+            assert!((sum - margin).abs() < 1e-9 * margin.abs().max(1.0), "{sum} against {margin}");
+        }
+        let mut damaged = model.save();
+        damaged.json["input"]["sequences"][0]["grid"] = serde_json::json!([8, 8]);
+        assert!(NetworkModel::load(&damaged).is_err());
     }
 }
