@@ -9,6 +9,7 @@
 mod contract;
 mod error;
 mod frame;
+mod learning_curve;
 pub mod metric;
 mod rng;
 mod role;
@@ -21,6 +22,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use frame::{
     CODE_MISSING, CODE_RARE, CODE_UNKNOWN, Column, FIRST_LEVEL, FeatureSpec, Frame, FrameSpec, Levels, Matrix, Sequence,
 };
+pub use learning_curve::{LearningCurve, LearningPoint, MAX_POINTS};
 pub use rng::Rng;
 pub use role::{Kind, Role};
 pub use run::{Progress, Run, Silent};

@@ -6,7 +6,7 @@ use crate::optimizer::{Method, Optimizer, Rates};
 use crate::params::Buffer;
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Result, Rng, Run};
+use statera_core::{Error, LearningCurve, LearningPoint, Result, Rng, Run};
 use std::time::{Duration, Instant};
 
 /// How a network is trained.
@@ -98,6 +98,35 @@ pub struct Curve {
     pub epochs: Vec<Epoch>,
     /// Epochs after which the weights that were kept stood.
     pub best: usize,
+}
+
+/// Name of a validation figure: the area under the curve.
+pub const AUC: &str = "AUC";
+/// Name of a validation figure: the mean log loss, whose negative is the figure.
+pub const LOG_LOSS: &str = "log loss";
+/// Name of a validation figure: the mean squared error, whose negative is the figure.
+pub const SQUARED_ERROR: &str = "mean squared error";
+
+impl Curve {
+    /// The curve as people read it; `name` names the figure, whose values it is given. Losses get their sign back.
+    pub fn named(&self, name: impl Fn(&[f64]) -> &'static str) -> LearningCurve {
+        let figures: Vec<f64> = self.epochs.iter().filter_map(|e| e.figure).filter(|f| !f.is_nan()).collect();
+        let figure = (!figures.is_empty()).then(|| name(&figures));
+        let sign = if figure == Some(AUC) { 1.0 } else { -1.0 };
+        let point = |(i, e): (usize, &Epoch)| {
+            let figure = e.figure.filter(|_| figure.is_some()).map(|f| sign * f);
+            LearningPoint { unit: i + 1, loss: Some(e.loss), figure }
+        };
+        LearningCurve {
+            unit: "epoch".into(),
+            figure: figure.map(String::from),
+            higher_is_better: figure == Some(AUC),
+            kept: self.best,
+            n_units: self.epochs.len(),
+            points: self.epochs.iter().enumerate().map(point).collect(),
+        }
+        .thinned()
+    }
 }
 
 /// Trains a network in place. With validation rows, the weights of the epoch with the best figure are restored.

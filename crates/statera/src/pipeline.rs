@@ -3,7 +3,7 @@
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::{self, Candidate, CrossFitted};
 use crate::ensemble;
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, FitCurve};
 use crate::leaderboard::{self, Leaderboard};
 use crate::models;
 use crate::project::Settings;
@@ -133,6 +133,8 @@ pub struct Contender {
     pub rows: Vec<usize>,
     /// Their margins, row-major.
     pub out_of_fold: Vec<f64>,
+    /// How its fits went: those of the folds, then a refit; empty for an ensemble, whose parts have them.
+    pub learning_curves: Vec<FitCurve>,
 }
 
 /// What splits go by.
@@ -206,6 +208,12 @@ fn finish(
     let Training { train, settings, .. } = training;
     let started = Instant::now();
     let CrossFitted { members, rows, margins, seconds } = fitted;
+    let curve = |model: &dyn Model, fold| {
+        let curve = model.learning_curve()?;
+        Some(FitCurve { model: candidate.family.name.into(), fold, curve })
+    };
+    let mut curves: Vec<FitCurve> =
+        members.iter().enumerate().filter_map(|(fold, m)| curve(&*m.model, Some(fold + 1))).collect();
     let mut members = if candidate.family.bags && settings.time.is_none() {
         members
     } else {
@@ -222,12 +230,15 @@ fn finish(
             empty
         };
         let model = estimator.fit(&frame, &empty, &run.part(settings.seed))?;
+        curves.extend(curve(&*model, None));
         let (family, preparer) = (candidate.family.name, Arc::new(preparer));
         vec![Member { family, weight: 1, preparer, model: Arc::from(model) }]
     };
     share_preparers(&mut members);
     let seconds = seconds + started.elapsed().as_secs_f64();
-    contender(candidate.family.name, members, rows, margins, seconds, training)
+    let (mut contender, timing) = contender(candidate.family.name, members, rows, margins, seconds, training)?;
+    contender.learning_curves = curves;
+    Ok((contender, timing))
 }
 
 /// What contenders are made with.
@@ -258,7 +269,10 @@ pub(crate) fn contender(
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
-    Ok((Contender { family, scorer, rows, out_of_fold }, Timing { fit_seconds, rows_per_second }))
+    Ok((
+        Contender { family, scorer, rows, out_of_fold, learning_curves: Vec::new() },
+        Timing { fit_seconds, rows_per_second },
+    ))
 }
 
 /// Rows a second over the first rows of the training part; the best of three, because other work may disturb one.

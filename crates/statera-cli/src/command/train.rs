@@ -1,6 +1,6 @@
 //! `statera train`.
 
-use super::reading;
+use super::{chart, reading};
 use crate::args::{Prefer, Train};
 use crate::console::{Console, count, figure, seconds};
 use serde_json::json;
@@ -165,6 +165,7 @@ pub fn print_board(trained: &Trained, console: &Console) {
     let title = |name: &str| {
         facts.leaderboard.entries.iter().find(|e| e.model == name).map_or(name.into(), |e| e.title.clone())
     };
+    chart::learning_curves(facts, console);
     let board = &facts.leaderboard;
     if let Some(entry) = board.entries.iter().find(|e| e.model == ensemble::NAME) {
         console.paragraph(ensemble_line(entry, trained));
