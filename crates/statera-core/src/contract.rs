@@ -169,6 +169,12 @@ pub trait Model: Send + Sync {
     fn save(&self) -> Parts;
     /// A few figures worth printing: trees, coefficients, iterations. Deterministic.
     fn describe(&self) -> Vec<(String, String)>;
+    /// What a checkpoint keeps of a fit, so that a training that was interrupted need not fit it again: [`Model::save`]'s
+    /// parts, where they are all that [`Estimator::settle`] and [`Estimator::refit`] ask for. `None`, the default, for models that
+    /// are fitted again in moments.
+    fn worth_keeping(&self) -> Option<Parts> {
+        None
+    }
     /// How the fit went, where it went step by step.
     fn learning_curve(&self) -> Option<LearningCurve> {
         None

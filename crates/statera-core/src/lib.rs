@@ -16,6 +16,7 @@ mod role;
 mod run;
 pub mod split;
 mod task;
+pub mod text;
 
 pub use contract::{Attributions, Background, Estimator, Form, Model, Parts, Scores, Tensor, TensorData};
 pub use error::{Error, ErrorKind, Result};
@@ -25,5 +26,5 @@ pub use frame::{
 pub use learning_curve::{LearningCurve, LearningPoint, MAX_POINTS};
 pub use rng::Rng;
 pub use role::{Kind, Role};
-pub use run::{Progress, Run, Silent};
+pub use run::{Checkpoints, Kept, Progress, Run, Silent};
 pub use task::Task;

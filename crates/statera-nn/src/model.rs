@@ -238,6 +238,10 @@ impl Model for NetworkModel {
         ]
     }
 
+    fn worth_keeping(&self) -> Option<Parts> {
+        Some(self.save())
+    }
+
     fn learning_curve(&self) -> Option<LearningCurve> {
         Some(self.header.curve.named(|figures| figure_name(self.header.task, figures)))
     }

@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod bundle;
+pub mod checkpoint;
 mod cross_calibration;
 mod cross_fit;
 pub mod ensemble;

@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The program, as files name it.
+const SOFTWARE: &str = concat!("statera ", env!("CARGO_PKG_VERSION"));
+
 /// A trained bundle, not yet written, and what was found on the way.
 pub struct Trained {
     /// The chosen model with everything that belongs to it.
@@ -57,6 +60,14 @@ pub fn train(
 ) -> Result<Trained> {
     let started = Instant::now();
     let mut set = TrainingSet::new(table, settings)?;
+    run.open_checkpoints(|| {
+        json!({
+            "software": SOFTWARE,
+            "table": set.fingerprint,
+            "bins.toml": bins,
+            "settings": settings,
+        })
+    })?;
     let families = models::candidates(&settings.models, set.task, !settings.sequences.is_empty())?;
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
@@ -82,7 +93,9 @@ pub fn train(
     let mut contenders = Vec::new();
     run.progress.start("Final models", candidates.len() as u64);
     for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let (contender, timing) = finish(candidate, fitted, training, run)?;
+        let name = candidate.family.title_for(train.task);
+        let part = run.part(settings.seed, name, i as u64).keeping(format!("{}-final", candidate.family.name));
+        let (contender, timing) = finish(candidate, fitted, training, &part)?;
         timings.insert(candidate.family.name.to_string(), timing);
         contenders.push(contender);
         run.progress.update(i as u64 + 1, candidate.family.title);
@@ -102,7 +115,7 @@ pub fn train(
         .collect();
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
-        software: concat!("statera ", env!("CARGO_PKG_VERSION")).into(),
+        software: SOFTWARE.into(),
         seed: settings.seed,
         family: chosen.family.to_string(),
         data_fingerprint: set.fingerprint.clone(),
@@ -229,7 +242,7 @@ fn finish(
         } else {
             empty
         };
-        let model = estimator.fit(&frame, &empty, &run.part(settings.seed))?;
+        let model = cross_fit::fit(&*estimator, candidate.family, &frame, &empty, run)?;
         curves.extend(curve(&*model, None));
         let (family, preparer) = (candidate.family.name, Arc::new(preparer));
         vec![Member { family, weight: 1, preparer, model: Arc::from(model) }]

@@ -212,7 +212,7 @@ impl Boost<'_> {
                 self.losses.push((round + 1, loss(params.task, &self.margins, &labels.target, &labels.weight)));
             }
             let Some(valid) = &mut valid else {
-                run.progress.update(round as u64 + 1, "");
+                run.progress.update(round as u64 + 1, &format!("tree {}", round + 1));
                 continue;
             };
             let loss = valid.add(params, &self.trees[round * n_outputs..]);
@@ -220,7 +220,7 @@ impl Boost<'_> {
             if loss < best.1 {
                 best = (round, loss);
             }
-            run.progress.update(round as u64 + 1, &format!("validation loss {loss:.5}"));
+            run.progress.update(round as u64 + 1, &format!("tree {}, validation loss {loss:.5}", round + 1));
             if params.patience > 0 && round - best.0 >= params.patience {
                 break;
             }
