@@ -232,6 +232,9 @@ pub struct Train {
     /// Replace a bundle of that name
     #[arg(long)]
     pub force: bool,
+    /// Continue a training of the same table and settings that was interrupted, from BUNDLE.checkpoint
+    #[arg(long)]
+    pub resume: bool,
     #[command(flatten)]
     pub reading: Reading,
 }

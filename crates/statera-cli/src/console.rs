@@ -5,6 +5,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, Tab
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera_core::Progress;
 use statera_core::metric::Interval;
+pub use statera_core::text::count;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,8 +48,16 @@ impl Console {
 
     /// A remark that is no result.
     pub fn note(&self, text: impl std::fmt::Display) {
-        if !self.quiet && !self.json {
-            eprintln!("note: {text}");
+        self.noting()(&text.to_string());
+    }
+
+    /// The same for work that outlives a borrow of the console.
+    pub fn noting(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let (is_silent, bar) = (self.quiet || self.json, self.bar.clone());
+        move |text| {
+            if !is_silent {
+                bar.aside(|| eprintln!("note: {text}"));
+            }
         }
     }
 
@@ -89,17 +98,35 @@ fn aligned(text: &str, column: usize) -> Cell {
     Cell::new(text).set_alignment(alignment)
 }
 
+/// Parts of a unit that the bar can show.
+const PARTS: u64 = 1000;
+
 /// A progress bar on standard error, drawn on a terminal only.
 struct Bar {
     visible: bool,
-    current: Mutex<Option<ProgressBar>>,
+    current: Mutex<Option<Step>>,
+}
+
+/// The step that the bar shows.
+struct Step {
+    bar: ProgressBar,
+    /// Units; 0 if unknown.
+    total: u64,
 }
 
 impl Bar {
-    fn with(&self, f: impl FnOnce(&mut Option<ProgressBar>)) {
+    fn with(&self, f: impl FnOnce(&mut Option<Step>)) {
         if let Ok(mut current) = self.current.lock() {
             f(&mut current);
         }
+    }
+
+    /// Prints something without the bar in between.
+    fn aside(&self, print: impl FnOnce()) {
+        self.with(|current| match current {
+            Some(step) => step.bar.suspend(print),
+            None => print(),
+        });
     }
 }
 
@@ -108,9 +135,11 @@ impl Progress for Bar {
         if !self.visible {
             return;
         }
-        let bar = ProgressBar::with_draw_target((total > 0).then_some(total), ProgressDrawTarget::stderr_with_hz(10));
+        let length = (total > 0).then_some(total * PARTS);
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
+        // The remark has a line of its own, cut at the terminal's width: it is longer than what is left of the first.
         let template = if total > 0 {
-            "{prefix:<22} {bar:30} {percent:>3} %  {eta:>4} left  {msg}"
+            "{prefix:<22} {bar:30} {percent:>3} %  {eta:>4} left\n{wide_msg}"
         } else {
             "{prefix:<22} {spinner} {human_pos} {msg}, {per_sec}"
         };
@@ -120,25 +149,31 @@ impl Progress for Bar {
         bar.set_prefix(step.to_string());
         bar.enable_steady_tick(Duration::from_millis(200));
         self.with(|current| {
-            if let Some(old) = current.replace(bar) {
-                old.finish_and_clear();
+            if let Some(old) = current.replace(Step { bar, total }) {
+                old.bar.finish_and_clear();
             }
         });
     }
 
     fn update(&self, done: u64, remark: &str) {
+        self.within(done, 0.0, remark);
+    }
+
+    fn within(&self, done: u64, share: f64, remark: &str) {
         self.with(|current| {
-            if let Some(bar) = current {
-                bar.set_position(done);
-                bar.set_message(remark.to_string());
+            if let Some(Step { bar, total }) = current {
+                let position = if *total == 0 { done } else { done * PARTS + (share * PARTS as f64) as u64 };
+                bar.set_position(position);
+                let count = if *total > 1 { format!("{done} of {total} done; ") } else { String::new() };
+                bar.set_message(if *total == 0 { remark.to_string() } else { count + remark });
             }
         });
     }
 
     fn finish(&self) {
         self.with(|current| {
-            if let Some(bar) = current.take() {
-                bar.finish_and_clear();
+            if let Some(step) = current.take() {
+                step.bar.finish_and_clear();
             }
         });
     }
@@ -175,19 +210,6 @@ fn wrapped(text: &str, width: usize) -> String {
     lines.join("\n")
 }
 
-/// A whole number with thousands separators.
-pub fn count(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    if value < 0.0 && digits != "0" { format!("−{out}") } else { out }
-}
-
 /// A figure with four decimals.
 pub fn figure(value: f64) -> String {
     format!("{value:.4}")
@@ -211,13 +233,5 @@ mod tests {
     fn paragraphs_break_between_words() {
         assert_eq!(wrapped("one two three", 7), "one two\nthree");
         assert_eq!(wrapped("\nunbreakable is whole", 5), "\nunbreakable\nis\nwhole");
-    }
-
-    #[test]
-    fn thousands_are_separated() {
-        let cases = [(0.0, "0"), (999.0, "999"), (1000.0, "1,000"), (-1234567.4, "−1,234,567"), (-0.2, "0")];
-        for (value, text) in cases {
-            assert_eq!(count(value), text);
-        }
     }
 }

@@ -75,9 +75,13 @@ struct Leaving {
 
 impl Leaving {
     fn leave(&self) -> ! {
-        let has_published = statera::file::remove_unfinished();
+        let left = statera::file::remove_unfinished();
         self.progress.finish();
-        let left = if has_published { "what has its final name is complete" } else { self.message };
+        let left = match left.kept {
+            _ if left.has_published => "what has its final name is complete".into(),
+            Some(kept) => statera::checkpoint::after_interruption(&kept),
+            None => self.message.to_string(),
+        };
         eprintln!("error: interrupted; {left}");
         std::process::exit(i32::from(INTERRUPTED));
     }

@@ -1,6 +1,6 @@
 //! The contracts between the pipeline and the learners.
 
-use crate::{Error, Frame, Result, Run};
+use crate::{Error, Frame, LearningCurve, Result, Run};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -169,6 +169,16 @@ pub trait Model: Send + Sync {
     fn save(&self) -> Parts;
     /// A few figures worth printing: trees, coefficients, iterations. Deterministic.
     fn describe(&self) -> Vec<(String, String)>;
+    /// What a checkpoint keeps of a fit, so that a training that was interrupted need not fit it again: [`Model::save`]'s
+    /// parts, where they are all that [`Estimator::settle`] and [`Estimator::refit`] ask for. `None`, the default, for models that
+    /// are fitted again in moments.
+    fn worth_keeping(&self) -> Option<Parts> {
+        None
+    }
+    /// How the fit went, where it went step by step.
+    fn learning_curve(&self) -> Option<LearningCurve> {
+        None
+    }
     /// Access to the concrete type, for its family's own tools.
     fn as_any(&self) -> &dyn std::any::Any;
 }

@@ -9,19 +9,22 @@
 mod contract;
 mod error;
 mod frame;
+mod learning_curve;
 pub mod metric;
 mod rng;
 mod role;
 mod run;
 pub mod split;
 mod task;
+pub mod text;
 
 pub use contract::{Attributions, Background, Estimator, Form, Model, Parts, Scores, Tensor, TensorData};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{
     CODE_MISSING, CODE_RARE, CODE_UNKNOWN, Column, FIRST_LEVEL, FeatureSpec, Frame, FrameSpec, Levels, Matrix, Sequence,
 };
+pub use learning_curve::{LearningCurve, LearningPoint, MAX_POINTS};
 pub use rng::Rng;
 pub use role::{Kind, Role};
-pub use run::{Progress, Run, Silent};
+pub use run::{Checkpoints, Kept, Progress, Run, Silent};
 pub use task::Task;

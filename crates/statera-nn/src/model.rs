@@ -3,11 +3,11 @@
 use crate::input::{Input, Scaling};
 use crate::network::Network;
 use crate::params::Params;
-use crate::train::Curve;
+use crate::train::{self, Curve};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statera_core::{
-    Attributions, Background, Error, Frame, Model, Parts, Result, Rng, Scores, Task, Tensor, TensorData,
+    Attributions, Background, Error, Frame, LearningCurve, Model, Parts, Result, Rng, Scores, Task, Tensor, TensorData,
 };
 
 mod attribution;
@@ -238,7 +238,25 @@ impl Model for NetworkModel {
         ]
     }
 
+    fn worth_keeping(&self) -> Option<Parts> {
+        Some(self.save())
+    }
+
+    fn learning_curve(&self) -> Option<LearningCurve> {
+        Some(self.header.curve.named(|figures| figure_name(self.header.task, figures)))
+    }
+
     fn as_any(&self) -> &dyn std::any::Any {
         self
+    }
+}
+
+/// The name of the validation figure that stopping goes by (see `fit`), whose values are `figures`.
+fn figure_name(task: Task, figures: &[f64]) -> &'static str {
+    match task {
+        // An area is never negative: of one class alone there is none, and minus the log loss takes its place.
+        Task::Binary if figures.iter().all(|f| *f >= 0.0) => train::AUC,
+        Task::Binary | Task::Classes(_) => train::LOG_LOSS,
+        Task::Regression => train::SQUARED_ERROR,
     }
 }

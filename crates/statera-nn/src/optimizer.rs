@@ -159,6 +159,27 @@ impl Optimizer {
         Optimizer { method, n_steps: 0, first: Buffer::zeros(len), second, spans }
     }
 
+    /// Steps taken, and the memory of them: the mean of gradients or direction, and the mean of squares (empty for descent).
+    pub fn memory(&self) -> (i32, [&[f32]; 2]) {
+        (self.n_steps, [&self.first, &self.second])
+    }
+
+    /// Takes the memory of another optimizer of the same parameters and method.
+    ///
+    /// # Errors
+    /// Memory of another length.
+    pub fn restore(&mut self, n_steps: i32, memory: [&[f32]; 2]) -> Result<()> {
+        for (own, given) in [&mut self.first, &mut self.second].into_iter().zip(memory) {
+            if own.len() != given.len() {
+                let (is, needs) = (given.len(), own.len());
+                return Err(Error::damaged(format!("an optimizer's memory of {is} numbers; {needs} are needed")));
+            }
+            own.copy_from_slice(given);
+        }
+        self.n_steps = n_steps;
+        Ok(())
+    }
+
     /// Changes the values by the sum of the shards' gradients, in their order, and sets these to 0.
     ///
     /// # Panics

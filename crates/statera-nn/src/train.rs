@@ -6,8 +6,11 @@ use crate::optimizer::{Method, Optimizer, Rates};
 use crate::params::Buffer;
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Result, Rng, Run};
+use statera_core::text::count;
+use statera_core::{Error, Kept, LearningCurve, LearningPoint, Parts, Result, Rng, Run};
 use std::time::{Duration, Instant};
+
+mod checkpoint;
 
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +103,35 @@ pub struct Curve {
     pub best: usize,
 }
 
+/// Name of a validation figure: the area under the curve.
+pub const AUC: &str = "AUC";
+/// Name of a validation figure: the mean log loss, whose negative is the figure.
+pub const LOG_LOSS: &str = "log loss";
+/// Name of a validation figure: the mean squared error, whose negative is the figure.
+pub const SQUARED_ERROR: &str = "mean squared error";
+
+impl Curve {
+    /// The curve as people read it; `name` names the figure, whose values it is given. Losses get their sign back.
+    pub fn named(&self, name: impl Fn(&[f64]) -> &'static str) -> LearningCurve {
+        let figures: Vec<f64> = self.epochs.iter().filter_map(|e| e.figure).filter(|f| !f.is_nan()).collect();
+        let figure = (!figures.is_empty()).then(|| name(&figures));
+        let sign = if figure == Some(AUC) { 1.0 } else { -1.0 };
+        let point = |(i, e): (usize, &Epoch)| {
+            let figure = e.figure.filter(|_| figure.is_some()).map(|f| sign * f);
+            LearningPoint { unit: i + 1, loss: Some(e.loss), figure }
+        };
+        LearningCurve {
+            unit: "epoch".into(),
+            figure: figure.map(String::from),
+            higher_is_better: figure == Some(AUC),
+            kept: self.best,
+            n_units: self.epochs.len(),
+            points: self.epochs.iter().enumerate().map(point).collect(),
+        }
+        .thinned()
+    }
+}
+
 /// Trains a network in place. With validation rows, the weights of the epoch with the best figure are restored.
 ///
 /// # Errors
@@ -155,17 +187,20 @@ impl<'a> Training<'a> {
     }
 
     fn run(mut self, network: &mut Network, valid: Option<&Validation>) -> Result<Curve> {
-        let mut curve = Curve::default();
-        let mut best: Option<Best> = None;
-        self.run.progress.start("neural network", self.params.epochs as u64);
-        for epoch in 0..self.params.epochs {
+        let (mut curve, mut best) = self.restore(network)?;
+        let n_epochs = self.params.epochs;
+        self.run.progress.start("neural network", n_epochs as u64);
+        for epoch in curve.epochs.len()..n_epochs {
             let begin = Instant::now();
             let loss = self.epoch(network, epoch)?;
             let rate = self.rows.n_rows() as f64 / begin.elapsed().as_secs_f64();
             let figure = valid.map(|v| (v.figure)(&network.score(v.x)));
             curve.epochs.push(Epoch { loss, figure });
             let shown = figure.map_or(String::new(), |f| format!(", validation {f:.4}"));
-            self.run.progress.update(epoch as u64 + 1, &format!("loss {loss:.4}{shown}, {rate:.0} rows/s"));
+            let (done, rate) = (epoch as u64 + 1, count(rate));
+            self.run
+                .progress
+                .update(done, &format!("epoch {done} of {n_epochs}, loss {loss:.4}{shown}, {rate} rows/s"));
             curve.best = epoch + 1;
             if let Some(figure) = figure {
                 match &mut best {
@@ -181,6 +216,7 @@ impl<'a> Training<'a> {
                     None => best = Some(Best { figure, epoch, values: network.params.values.clone() }),
                 }
             }
+            self.run.keep_state(|| self.state(network, &curve, best.as_ref()))?;
         }
         if let Some(best) = best {
             network.params.values = best.values;
@@ -188,6 +224,29 @@ impl<'a> Training<'a> {
         }
         self.run.progress.finish();
         Ok(curve)
+    }
+
+    /// Everything that the epochs to come depend on.
+    fn state(&self, network: &Network, curve: &Curve, best: Option<&Best>) -> Parts {
+        checkpoint::State {
+            curve,
+            n_steps: self.n_steps,
+            order: &self.order,
+            values: &network.params.values,
+            optimizer: &self.optimizer,
+            best: best.map(|b| (b.epoch, b.figure, &b.values[..])),
+        }
+        .save()
+    }
+
+    /// Goes to where a fit that was interrupted stood, if there was one.
+    fn restore(&mut self, network: &mut Network) -> Result<(Curve, Option<Best>)> {
+        let Some(Kept::State(parts)) = self.run.kept()? else { return Ok((Curve::default(), None)) };
+        let restored =
+            checkpoint::Restored::load(&parts, &mut network.params.values, &mut self.optimizer, &self.order)?;
+        (self.n_steps, self.order) = (restored.n_steps, restored.order);
+        let best = restored.best.map(|(epoch, figure, values)| Best { figure, epoch, values });
+        Ok((restored.curve, best))
     }
 
     /// One pass over the rows in a new order; returns the mean loss of the steps.

@@ -6,7 +6,7 @@ use crate::project::{Sequences, Settings};
 use crate::scorer::Member;
 use crate::training_set::TrainingSet;
 use statera_core::split::{self, Keys, Sides};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
+use statera_core::{Error, Estimator, Form, Frame, Kept, Model, Result, Run, Task};
 use statera_data::preparer::{Preparer, PreparerParams};
 use std::sync::Arc;
 use std::time::Instant;
@@ -71,14 +71,19 @@ pub fn cross_fit(
             let stopping = stopping.transpose().map_err(|e| e.at(format!("fold {}", fold + 1)))?;
             for (i, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.estimator.form() == form) {
                 run.check()?;
-                run.progress.update(done, &format!("{}, fold {}", candidate.family.title, fold + 1));
+                let name = format!("{}, fold {}", candidate.family.title_for(train.task), fold + 1);
+                run.progress.update(done, &name);
                 let started = Instant::now();
-                let part = run.part(settings.seed.wrapping_add(1 + fold as u64));
+                let part = run.part(settings.seed.wrapping_add(1 + fold as u64), &name, done).keeping(format!(
+                    "{}-fold{}",
+                    candidate.family.name,
+                    fold + 1
+                ));
                 let (fitting, stopping) = match &stopping {
                     Some(sides) if candidate.estimator.stops_on_training_rows() => (&sides.0, &sides.1),
                     _ => (&train_frame, &*valid_frame),
                 };
-                let fit = candidate.estimator.fit(fitting, stopping, &part);
+                let fit = fit(&*candidate.estimator, candidate.family, fitting, stopping, &part);
                 let model = fit.map_err(|e| at_fold(e, candidate, fold))?;
                 fitted[i].seconds += started.elapsed().as_secs_f64();
                 fits[i].push(Fit { preparer: preparer.clone(), model, valid: valid_frame.clone() });
@@ -92,6 +97,22 @@ pub fn cross_fit(
         judge(candidate, folds, fits, fitted)?;
     }
     Ok(fitted)
+}
+
+/// Fits, unless an interrupted training has left the fitted model.
+pub fn fit(
+    estimator: &dyn Estimator,
+    family: &ModelFamily,
+    train: &Frame,
+    valid: &Frame,
+    run: &Run,
+) -> Result<Box<dyn Model>> {
+    if let Some(Kept::Model(parts)) = run.kept()? {
+        return (family.load)(&parts);
+    }
+    let model = estimator.fit(train, valid, run)?;
+    run.keep_model(|| model.worth_keeping())?;
+    Ok(model)
 }
 
 /// Share of a fold's training rows that tell a learner when to stop.

@@ -8,7 +8,7 @@ use crate::project::Settings;
 use crate::training_set::TrainingSet;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, Applicants, CurvePoint, Decile, KsPoint, ReliabilityBin, SwapSet};
-use statera_core::{Error, Result, Run, Task};
+use statera_core::{Error, LearningCurve, Result, Run, Task};
 use statera_data::{ColumnInfo, profile};
 use std::collections::BTreeMap;
 
@@ -64,8 +64,23 @@ pub struct Facts {
     /// The scorecard's characteristics, where one is a candidate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scorecard: Vec<CardLine>,
+    /// How the fits of the candidates went, where they went step by step; empty in bundles of former versions.
+    #[serde(default)]
+    pub learning_curves: Vec<FitCurve>,
     /// Everything that was asked for.
     pub settings: Settings,
+}
+
+/// How a fit went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitCurve {
+    /// Family by name.
+    pub model: String,
+    /// The fold from 1; `None` for the refit on all training rows.
+    pub fold: Option<usize>,
+    /// Its course.
+    pub curve: LearningCurve,
 }
 
 /// Collects the figures of the chosen contender.
@@ -116,6 +131,7 @@ pub fn gather(
         reliability: Vec::new(),
         importance: importance(chosen, &rows)?,
         scorecard: card::lines(contenders),
+        learning_curves: contenders.iter().flat_map(|c| c.learning_curves.clone()).collect(),
         settings: settings.clone(),
     };
     if set.task == Task::Binary {

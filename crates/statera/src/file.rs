@@ -10,12 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What this process has begun to write and not finished.
-static UNFINISHED: Mutex<Unfinished> = Mutex::new(Unfinished { entries: Vec::new(), has_published: false });
+static UNFINISHED: Mutex<Unfinished> =
+    Mutex::new(Unfinished { entries: Vec::new(), left: Left { has_published: false, kept: None } });
 
 struct Unfinished {
     entries: Vec<Entry>,
-    /// True once something has its final name.
-    has_published: bool,
+    left: Left,
+}
+
+/// What a process leaves behind that ends now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Left {
+    /// True once a result has its final name.
+    pub has_published: bool,
+    /// Where unfinished work is kept that can be continued.
+    pub kept: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -30,17 +39,17 @@ fn unfinished() -> MutexGuard<'static, Unfinished> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes everything unfinished, for a process that ends now: from here on nothing takes its final name any more. True
-/// if something has taken it before.
-pub fn remove_unfinished() -> bool {
+/// Removes everything unfinished, for a process that ends now: from here on nothing takes its final name any more. Returns
+/// what is left.
+pub fn remove_unfinished() -> Left {
     let mut list = unfinished();
     for entry in std::mem::take(&mut list.entries) {
         entry.remove();
     }
-    let has_published = list.has_published;
+    let left = list.left.clone();
     // Never unlocked: a thread that is about to rename or to report that its folder is gone waits for the end.
     std::mem::forget(list);
-    has_published
+    left
 }
 
 impl Entry {
@@ -69,6 +78,19 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let partial = Partial::of(path);
     write_synced(partial.path(), bytes).map_err(place)?;
     partial.publish(|partial| fs::rename(partial, path).map_err(place))
+}
+
+/// The same for a file that is no result: after an interruption nothing was written, but for what [`keep`] names.
+pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
+    let partial = Partial::of(path);
+    write_synced(partial.path(), bytes).map_err(place)?;
+    partial.rename(false, |partial| fs::rename(partial, path).map_err(place))
+}
+
+/// Says where unfinished work is kept that can be continued.
+pub(crate) fn keep(path: &Path) {
+    unfinished().left.kept = Some(path.into());
 }
 
 /// Refuses a place where no file or folder can be made, before long work that would be lost; what a run that was killed
@@ -125,11 +147,15 @@ impl Partial {
     }
 
     /// Lets `rename` give everything its final name; no interruption falls into the middle of that.
-    pub(crate) fn publish(mut self, rename: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    pub(crate) fn publish(self, rename: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        self.rename(true, rename)
+    }
+
+    fn rename(mut self, is_result: bool, rename: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let mut list = unfinished();
         let renamed = rename(&self.0.path);
         if renamed.is_ok() {
-            list.has_published = true;
+            list.left.has_published |= is_result;
             self.0.with_folder = false;
         }
         renamed

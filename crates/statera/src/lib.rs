@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod bundle;
 pub mod card;
+pub mod checkpoint;
 mod cross_calibration;
 mod cross_fit;
 pub mod ensemble;

@@ -3,7 +3,7 @@
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::{self, Candidate, CrossFitted};
 use crate::ensemble;
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, FitCurve};
 use crate::leaderboard::{self, Leaderboard};
 use crate::models::{self, Demands, SCORECARD};
 use crate::project::{Prefer, Settings};
@@ -20,6 +20,9 @@ use statera_data::preparer::Preparer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The program, as files name it.
+const SOFTWARE: &str = concat!("statera ", env!("CARGO_PKG_VERSION"));
 
 /// A trained bundle, not yet written, and what was found on the way.
 pub struct Trained {
@@ -57,6 +60,14 @@ pub fn train(
 ) -> Result<Trained> {
     let started = Instant::now();
     let mut set = TrainingSet::new(table, settings)?;
+    run.open_checkpoints(|| {
+        json!({
+            "software": SOFTWARE,
+            "table": set.fingerprint,
+            "bins.toml": bins,
+            "settings": settings,
+        })
+    })?;
     let demands = Demands {
         task: set.task,
         has_sequence: !cross_fit::sequences(&set, settings)?.is_empty(),
@@ -96,7 +107,9 @@ pub fn train(
     let mut contenders = Vec::new();
     run.progress.start("Final models", candidates.len() as u64);
     for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let (contender, timing) = finish(candidate, fitted, training, run)?;
+        let name = candidate.family.title_for(train.task);
+        let part = run.part(settings.seed, name, i as u64).keeping(format!("{}-final", candidate.family.name));
+        let (contender, timing) = finish(candidate, fitted, training, &part)?;
         timings.insert(candidate.family.name.to_string(), timing);
         contenders.push(contender);
         run.progress.update(i as u64 + 1, candidate.family.title);
@@ -116,7 +129,7 @@ pub fn train(
         .collect();
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
-        software: concat!("statera ", env!("CARGO_PKG_VERSION")).into(),
+        software: SOFTWARE.into(),
         seed: settings.seed,
         family: chosen.family.to_string(),
         data_fingerprint: set.fingerprint.clone(),
@@ -147,6 +160,8 @@ pub struct Contender {
     pub rows: Vec<usize>,
     /// Their margins, row-major.
     pub out_of_fold: Vec<f64>,
+    /// How its fits went: those of the folds, then a refit; empty for an ensemble, whose parts have them.
+    pub learning_curves: Vec<FitCurve>,
 }
 
 /// What splits go by.
@@ -220,6 +235,12 @@ fn finish(
     let Training { train, settings, .. } = training;
     let started = Instant::now();
     let CrossFitted { members, rows, margins, seconds } = fitted;
+    let curve = |model: &dyn Model, fold| {
+        let curve = model.learning_curve()?;
+        Some(FitCurve { model: candidate.family.name.into(), fold, curve })
+    };
+    let mut curves: Vec<FitCurve> =
+        members.iter().enumerate().filter_map(|(fold, m)| curve(&*m.model, Some(fold + 1))).collect();
     let mut members = if candidate.family.bags && settings.time.is_none() {
         members
     } else {
@@ -235,13 +256,16 @@ fn finish(
         } else {
             empty
         };
-        let model = estimator.fit(&frame, &empty, &run.part(settings.seed))?;
+        let model = cross_fit::fit(&*estimator, candidate.family, &frame, &empty, run)?;
+        curves.extend(curve(&*model, None));
         let (family, preparer) = (candidate.family.name, Arc::new(preparer));
         vec![Member { family, weight: 1, preparer, model: Arc::from(model) }]
     };
     share_preparers(&mut members);
     let seconds = seconds + started.elapsed().as_secs_f64();
-    contender(candidate.family.name, members, rows, margins, seconds, training)
+    let (mut contender, timing) = contender(candidate.family.name, members, rows, margins, seconds, training)?;
+    contender.learning_curves = curves;
+    Ok((contender, timing))
 }
 
 /// What contenders are made with.
@@ -272,7 +296,10 @@ pub(crate) fn contender(
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
-    Ok((Contender { family, scorer, rows, out_of_fold }, Timing { fit_seconds, rows_per_second }))
+    Ok((
+        Contender { family, scorer, rows, out_of_fold, learning_curves: Vec::new() },
+        Timing { fit_seconds, rows_per_second },
+    ))
 }
 
 /// Rows a second over the first rows of the training part; the best of three, because other work may disturb one.

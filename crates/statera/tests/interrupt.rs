@@ -5,7 +5,9 @@ mod common;
 use common::{settings, table};
 use statera::batch::{self, BatchOptions};
 use statera::bundle::Bundle;
+use statera::checkpoint::{CheckpointFolder, Pace};
 use statera::pipeline;
+use statera::project::Settings;
 use statera_core::{Progress, Run};
 use statera_data::source::ReadOptions;
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Interrupts the run at the n-th report of progress, as a person does who presses Ctrl-C at that moment.
 struct Interrupter {
@@ -115,4 +118,56 @@ fn scoring_that_is_interrupted_continues_to_the_same_file() {
     assert!(continued > 0, "no run had durable rows to continue after");
     let left = names_in(dir.path());
     assert_eq!(left.len(), 3, "only the table and the two files stay: {left:?}");
+}
+
+/// A training with checkpoints at every chance.
+fn kept_training(dir: &Path, run: Run, is_resumed: bool) -> (statera_core::Result<String>, Arc<CheckpointFolder>) {
+    let path = dir.join("m.statera");
+    let pace = Pace { after: Duration::ZERO, every: Duration::ZERO };
+    let checkpoint = Arc::new(CheckpointFolder::beside(&path, is_resumed, |_| ()).with_pace(pace));
+    let run = run.with_checkpoints(checkpoint.clone());
+    let settings = Settings { folds: 3, models: vec!["boosting".into(), "mlp".into()], ..settings("bad", "mlp") };
+    // With a time column networks are refitted, so that a final model is interrupted as well.
+    let settings = Settings { time: Some("opened".into()), ..settings };
+    let digest = pipeline::train(table(600, 3), &settings, &BTreeMap::new(), None, &run).and_then(|mut trained| {
+        trained.bundle.write(&path, false, &run)?;
+        checkpoint.remove()?;
+        trained.bundle.digest()
+    });
+    (digest.map_err(|e| checkpoint.explain(e)), checkpoint)
+}
+
+#[test]
+fn training_that_is_resumed_gives_the_bytes_of_one_in_one_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, counter) = run_interrupted_at(usize::MAX);
+    let whole = kept_training(dir.path(), run, false).0.unwrap();
+    assert_eq!(names_in(dir.path()), ["m.statera"], "the checkpoint goes when the bundle is there");
+    let n_moments = counter.seen.load(Ordering::Relaxed);
+    let (mut n_kept, mut stopped_in) = (0, [0; 2]);
+    // Spread over the training, and closer together in its last part, where the final network is fitted.
+    for at in (0..n_moments).step_by(37).chain((n_moments - 18..n_moments - 4).step_by(3)) {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, _) = run_interrupted_at(at);
+        let (digest, _) = kept_training(dir.path(), run, false);
+        let error = digest.expect_err("interrupted before the end");
+        assert!(error.is_cancelled(), "{error}");
+        let names = names_in(dir.path());
+        let kept = dir.path().join("m.statera.checkpoint");
+        if names.is_empty() {
+            assert_eq!(error.to_string(), "interrupted; nothing was written");
+        } else {
+            assert_eq!(names, ["m.statera.checkpoint"], "at {at}");
+            let expected = format!("what was trained so far is in {}; the same command with --resume", kept.display());
+            assert!(error.to_string().contains(&expected), "{error}");
+            n_kept += 1;
+            let files = names_in(&kept);
+            assert!(files.iter().all(|f| f == "manifest.json" || f.starts_with("mlp-")), "{files:?}");
+            stopped_in[usize::from(files.iter().any(|f| f.starts_with("mlp-final")))] += 1;
+        }
+        let (resumed, _) = kept_training(dir.path(), Run::new(1, 2), true);
+        assert_eq!(resumed.unwrap(), whole, "at {at}");
+        assert_eq!(names_in(dir.path()), ["m.statera"], "at {at}");
+    }
+    assert!(n_kept > 3 && stopped_in.iter().all(|&n| n > 0), "{n_kept} kept, {stopped_in:?}");
 }

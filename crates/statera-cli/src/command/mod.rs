@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod chart;
 mod completions;
 mod demo;
 mod evaluate;

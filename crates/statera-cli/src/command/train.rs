@@ -1,11 +1,12 @@
 //! `statera train`.
 
-use super::reading;
+use super::{chart, reading};
 use crate::args::{Prefer, Train};
 use crate::console::{Console, count, figure, seconds};
 use serde_json::json;
 use statera::bundle::Bundle;
 use statera::card::CardLine;
+use statera::checkpoint::CheckpointFolder;
 use statera::ensemble;
 use statera::facts::Facts;
 use statera::leaderboard::{BASELINE, Entry};
@@ -18,6 +19,7 @@ use statera_data::Table;
 use statera_data::infer::TextFormat;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     // Said before the work, not after it.
@@ -25,9 +27,12 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     let bins = args.bins.as_ref().map(|path| read_bins(path)).transpose()?;
     let (table, settings, formats) =
         if args.data.ends_with(".toml") { from_project(args, console, run)? } else { from_table(args, run)? };
-    let run = run.clone().with_seed(settings.seed);
-    let mut trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run)?;
-    trained.bundle.write(&args.out, args.force, &run)?;
+    let checkpoint = Arc::new(CheckpointFolder::beside(&args.out, args.resume, console.noting()));
+    let run = run.clone().with_seed(settings.seed).with_checkpoints(checkpoint.clone());
+    let trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run);
+    let mut trained = trained.map_err(|e| checkpoint.explain(e))?;
+    trained.bundle.write(&args.out, args.force, &run).map_err(|e| checkpoint.explain(e))?;
+    checkpoint.remove()?;
     if console.json {
         return console.print_json(&json!({
             "bundle": args.out,
@@ -209,6 +214,7 @@ pub fn print_board(trained: &Trained, console: &Console) {
     let title = |name: &str| {
         facts.leaderboard.entries.iter().find(|e| e.model == name).map_or(name.into(), |e| e.title.clone())
     };
+    chart::learning_curves(facts, console);
     let board = &facts.leaderboard;
     if let Some(entry) = board.entries.iter().find(|e| e.model == ensemble::NAME) {
         console.paragraph(ensemble_line(entry, trained));

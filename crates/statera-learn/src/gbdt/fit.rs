@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 /// Rows a task of a tree's traversal takes.
 const CHUNK: usize = 4_096;
+/// The training loss is measured this many times in the most rounds of a fit: it costs a pass over the rows, and nothing
+/// depends on it.
+const TRAINING_LOSSES: usize = 200;
 /// Most rows of a fit: beyond, histogram cells would keep too few bits of a hessian.
 const MAX_ROWS: usize = 1 << 26;
 
@@ -46,13 +49,14 @@ fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Res
         labels: &labels,
         kinds: &kinds,
         trees: Vec::new(),
+        losses: Vec::new(),
         seed: run.seed,
     };
     let curve = boost.rounds(valid, run)?;
-    let trees = boost.trees;
+    let (trees, losses) = (boost.trees, boost.losses);
     let n_rounds = trees.len() / base.len();
     let best = if params.patience > 0 { smallest(&curve).unwrap_or(n_rounds) } else { n_rounds };
-    let course = Arc::new(Course { base, trees, curve });
+    let course = Arc::new(Course { base, trees, curve, losses });
     GbdtModel::new(params.clone(), train.spec.clone(), coders, course, best)
 }
 
@@ -65,6 +69,8 @@ pub(super) struct Course {
     pub(super) trees: Vec<(Tree, Vec<f64>, Vec<f64>)>,
     /// Validation loss after each round; empty without validation rows.
     pub(super) curve: Vec<f64>,
+    /// Rounds and the training loss after them.
+    pub(super) losses: Vec<(usize, f64)>,
 }
 
 /// The number of rounds after which a validation curve is smallest, the fewest of equals; `None` of an empty one.
@@ -182,6 +188,8 @@ struct Boost<'a> {
     cells: Vec<Vec<Cell>>,
     /// Trees with their nodes' gains and leaves' covers.
     trees: Vec<(Tree, Vec<f64>, Vec<f64>)>,
+    /// Rounds and the training loss after them.
+    losses: Vec<(usize, f64)>,
     seed: u64,
 }
 
@@ -191,6 +199,7 @@ impl Boost<'_> {
         let params = self.params;
         let mut grower = Grower::new(self.matrix, self.kinds);
         let (mut curve, mut best) = (Vec::new(), (0, f64::INFINITY));
+        let every = params.max_trees.div_ceil(TRAINING_LOSSES);
         let n_outputs = self.margins.len();
         run.progress.start(NAME, params.max_trees as u64);
         for round in 0..params.max_trees {
@@ -198,8 +207,12 @@ impl Boost<'_> {
             if !self.round(round, &mut grower) {
                 break;
             }
+            if round.is_multiple_of(every) {
+                let labels = self.labels;
+                self.losses.push((round + 1, loss(params.task, &self.margins, &labels.target, &labels.weight)));
+            }
             let Some(valid) = &mut valid else {
-                run.progress.update(round as u64 + 1, "");
+                run.progress.update(round as u64 + 1, &format!("tree {}", round + 1));
                 continue;
             };
             let loss = valid.add(params, &self.trees[round * n_outputs..]);
@@ -207,7 +220,7 @@ impl Boost<'_> {
             if loss < best.1 {
                 best = (round, loss);
             }
-            run.progress.update(round as u64 + 1, &format!("validation loss {loss:.5}"));
+            run.progress.update(round as u64 + 1, &format!("tree {}, validation loss {loss:.5}", round + 1));
             if params.patience > 0 && round - best.0 >= params.patience {
                 break;
             }

@@ -7,7 +7,8 @@ use super::{GbdtParams, NAME};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statera_core::{
-    Attributions, Background, Error, Frame, FrameSpec, Model, Parts, Result, Scores, Tensor, TensorData,
+    Attributions, Background, Error, Frame, FrameSpec, LearningCurve, LearningPoint, Model, Parts, Result, Scores,
+    Task, Tensor, TensorData,
 };
 use statera_kernel::tree::{BLOCK_ROWS, Cells, Coder, Forest, Node, Scratch, Tree, round};
 use std::sync::{Arc, OnceLock};
@@ -46,7 +47,7 @@ impl GbdtModel {
             gains.push(gain);
             covers.push(cover);
         }
-        if params.task != statera_core::Task::Regression {
+        if params.task != Task::Regression {
             // Scoring is faster so, and no leaf moves by more than 2⁻³⁰ of the sum over trees of the largest leaf.
             round(&mut base, &mut trees);
         }
@@ -180,6 +181,32 @@ impl Model for GbdtModel {
             figures.push(("validation loss".to_owned(), format!("{loss:.6}")));
         }
         figures
+    }
+
+    /// Of a loaded model there is none: a bundle keeps no more rounds than are used.
+    fn learning_curve(&self) -> Option<LearningCurve> {
+        let Course { trees, curve, losses, base } = &*self.course;
+        let loss_at = |round: usize| losses.binary_search_by_key(&round, |l| l.0).ok().map(|i| losses[i].1);
+        let n_rounds = trees.len() / base.len().max(1);
+        let point = |round| LearningPoint { unit: round, loss: loss_at(round), figure: curve.get(round - 1).copied() };
+        let figure = match self.params.task {
+            Task::Regression => "mean squared error",
+            _ => "log loss",
+        };
+        let points = if curve.is_empty() {
+            losses.iter().map(|l| point(l.0)).collect()
+        } else {
+            (1..=n_rounds).map(point).collect()
+        };
+        let curve = LearningCurve {
+            unit: "tree".into(),
+            figure: (!curve.is_empty()).then(|| figure.into()),
+            higher_is_better: false,
+            kept: self.n_rounds(),
+            n_units: n_rounds,
+            points,
+        };
+        (n_rounds > 0).then(|| curve.thinned())
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

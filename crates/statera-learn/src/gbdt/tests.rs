@@ -493,6 +493,10 @@ fn a_fold_is_stopped_by_the_other_folds() {
         let best = (0..a.len().max(b.len())).min_by(|&r, &s| sum(r).total_cmp(&sum(s))).expect("there are rounds") + 1;
         assert_eq!(model.n_rounds(), best.min(curves[i].len()));
         assert_eq!(model.valid_loss(), Some(curves[i][model.n_rounds() - 1]));
+        let shown = model.learning_curve().expect("it was just fitted");
+        assert_eq!((shown.kept, shown.n_units), (model.n_rounds(), curves[i].len()));
+        let kept = shown.points.iter().find(|p| p.unit == shown.kept).expect("the kept one is shown");
+        assert_eq!(kept.figure, model.valid_loss());
         // What is cut is the same fit: its first trees are those of the whole.
         assert_eq!(model.forest().trees()[..], fold(i as u64).with_rounds(best).unwrap().forest().trees()[..]);
     }
@@ -509,4 +513,23 @@ fn a_refit_after_expanding_windows_takes_the_rounds_of_the_last() {
     let refit = params.refit(&[&small as &dyn Model, &large]);
     let model = refit.fit(&sample(400, 82), &Frame::default(), &Run::new(1, 1)).expect("the fit succeeds");
     assert_eq!(model.describe()[0].1, rounds.to_string());
+}
+
+#[test]
+fn the_training_loss_of_the_learning_curve_is_that_of_the_model() {
+    let train = sample(900, 60);
+    let model = GbdtParams { max_trees: 30, patience: 0, ..GbdtParams::default() }
+        .fit_model(&train, &Frame::default(), &Run::new(1, 1))
+        .expect("the fit succeeds");
+    let curve = model.learning_curve().expect("it was just fitted");
+    assert_eq!((curve.figure.as_deref(), curve.kept, curve.points.len()), (None, 30, 30));
+    // By hand, from the model's own margins after all trees and after ten.
+    for rounds in [10, 30] {
+        let margins = model.with_rounds(rounds).expect("fewer").predict(&train).expect("scores").margins;
+        let losses = margins.iter().zip(&train.target).map(|(m, y)| (1.0 + (m * (1.0 - 2.0 * y)).exp()).ln());
+        let expected = losses.sum::<f64>() / 900.0;
+        let shown = curve.points[rounds - 1].loss.expect("measured");
+        assert!((shown - expected).abs() < 1e-6, "{rounds}: {shown}, expected {expected}");
+    }
+    assert!(load(&model.save()).expect("loads").learning_curve().is_none());
 }

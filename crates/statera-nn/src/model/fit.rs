@@ -76,8 +76,7 @@ pub fn fit(recipe: &Recipe, train_frame: &Frame, valid_frame: &Frame, run: &Run)
 
 /// The median of the best numbers of epochs of the folds' models; `None` without such models.
 pub fn refit_epochs(folds: &[&dyn Model]) -> Option<usize> {
-    let models = folds.iter().filter_map(|m| m.as_any().downcast_ref::<NetworkModel>());
-    let mut best: Vec<usize> = models.map(|m| m.curve().best).collect();
+    let mut best: Vec<usize> = folds.iter().filter_map(|m| m.learning_curve()).map(|c| c.kept).collect();
     best.sort_unstable();
     best.get(best.len() / 2).copied()
 }

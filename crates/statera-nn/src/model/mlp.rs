@@ -171,4 +171,4 @@ impl Estimator for MlpParams {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use statera_core::{Error, Parts, Result, Tensor, TensorData};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A value as JSON with sorted keys, indented by two, ending in a line feed: equal values give equal bytes.
 pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
@@ -35,6 +35,14 @@ fn internal(e: impl std::fmt::Display) -> Error {
 
 /// The members' tensors in one safetensors file, named `0/…`, `1/…`.
 pub fn tensors(members: &[Parts]) -> Result<Vec<u8>> {
+    tensors_with(members, None)
+}
+
+/// Where a safetensors file says what it holds.
+const HEADER: &str = "statera";
+
+/// The same with a description of what they are.
+pub fn tensors_with(members: &[Parts], header: Option<&str>) -> Result<Vec<u8>> {
     let mut bytes: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     for (i, member) in members.iter().enumerate() {
         for (name, tensor) in &member.tensors {
@@ -53,7 +61,14 @@ pub fn tensors(members: &[Parts]) -> Result<Vec<u8>> {
             TensorView::new(*dtype, shape.clone(), data).map(|view| (name.clone(), view)).map_err(internal)
         })
         .collect::<Result<Vec<_>>>()?;
-    safetensors::serialize(views, None).map_err(internal)
+    let header = header.map(|text| HashMap::from([(HEADER.to_string(), text.to_string())]));
+    safetensors::serialize(views, header).map_err(internal)
+}
+
+/// The description that [`tensors_with`] wrote.
+pub fn tensors_header(bytes: &[u8]) -> Result<Option<String>> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| Error::damaged(e.to_string()))?;
+    Ok(metadata.metadata().as_ref().and_then(|m| m.get(HEADER).cloned()))
 }
 
 /// The members' tensors from a safetensors file.

@@ -3,7 +3,7 @@
 //! A bundle is write-once: it is written beside its place and renamed. Loading checks the format version, the size and
 //! digest of every part, every index inside them, and at last replays the golden rows; a mismatch refuses the bundle.
 
-mod codec;
+pub(crate) mod codec;
 mod folder;
 mod golden;
 

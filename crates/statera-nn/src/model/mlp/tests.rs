@@ -151,3 +151,29 @@ fn refuses_data_and_settings_that_cannot_be() {
         assert!(message.contains(expected), "«{message}», expected «{expected}»");
     }
 }
+
+#[test]
+fn the_learning_curve_names_its_figure_and_turns_losses_round() {
+    for (task, name) in
+        [(Task::Binary, "AUC"), (Task::Classes(3), "log loss"), (Task::Regression, "mean squared error")]
+    {
+        let (train, valid) = (frame(task, 600, 1), frame(task, 200, 2));
+        let model = MlpParams::quick(task).fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+        let curve = model.learning_curve().expect("networks have one");
+        assert_eq!((curve.figure.as_deref(), curve.unit.as_str()), (Some(name), "epoch"));
+        assert_eq!(curve.points.len(), curve.n_units);
+        let best = curve.best().expect("epochs");
+        assert!(best.figure.is_some_and(|f| f > 0.0) && best.unit == curve.kept, "{task:?}: {curve:?}");
+        assert!(curve.points.iter().all(|p| p.loss.is_some_and(|l| l > 0.0)));
+    }
+    // One class alone has no area; the loss takes its place. Without validation rows there is no figure.
+    let (train, mut valid) = (frame(Task::Binary, 600, 1), frame(Task::Binary, 200, 2));
+    valid.target.fill(0.0);
+    let curve = |valid: &Frame| {
+        let model = MlpParams::quick(Task::Binary).fit(&train, valid, &Run::new(1, 2)).expect("it fits");
+        model.learning_curve().expect("networks have one")
+    };
+    assert_eq!(curve(&valid).figure.as_deref(), Some("log loss"));
+    let blind = curve(&Frame::default());
+    assert_eq!((blind.figure, blind.kept, blind.n_units), (None, 12, 12));
+}
