@@ -13,6 +13,7 @@ pub mod metric;
 mod rng;
 mod role;
 mod run;
+mod space;
 pub mod split;
 mod task;
 
@@ -24,4 +25,5 @@ pub use frame::{
 pub use rng::Rng;
 pub use role::{Kind, Role};
 pub use run::{Progress, Run, Silent};
+pub use space::{Dimension, Point, Range};
 pub use task::Task;

@@ -4,6 +4,7 @@ use crate::models::ModelFamily;
 use crate::pipeline::as_of;
 use crate::project::Settings;
 use crate::scorer::Member;
+use crate::search::TUNED;
 use crate::training_set::TrainingSet;
 use statera_core::split::{self, Keys, Sides};
 use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
@@ -17,13 +18,25 @@ pub struct Candidate {
     pub family: &'static ModelFamily,
     /// Its learner with settings.
     pub estimator: Box<dyn Estimator>,
+    /// True if a search chose its settings.
+    pub tuned: bool,
 }
 
 impl Candidate {
     /// The family's learner with its default settings, or with those of a quick try.
     pub fn new(family: &'static ModelFamily, task: Task, bins: Option<&str>, quick: bool) -> Result<Candidate> {
         let make = family.quick.filter(|_| quick).unwrap_or(family.estimator);
-        Ok(Candidate { family, estimator: make(task, bins)? })
+        Ok(Candidate { family, estimator: make(task, bins)?, tuned: false })
+    }
+
+    /// Name on the leaderboard, unique among the candidates.
+    pub fn name(&self) -> String {
+        format!("{}{}", self.family.name, if self.tuned { TUNED } else { "" })
+    }
+
+    /// Name in messages.
+    fn title(&self) -> String {
+        format!("{}{}", self.family.title, if self.tuned { ", tuned" } else { "" })
     }
 }
 
@@ -38,6 +51,16 @@ pub struct CrossFitted {
     pub margins: Vec<f64>,
     /// Time spent fitting.
     pub seconds: f64,
+}
+
+impl CrossFitted {
+    /// Leaves only the judged rows that are among `rows`, ascending.
+    pub fn keep(&mut self, rows: &[usize]) {
+        let n_outputs = self.margins.len().checked_div(self.rows.len()).unwrap_or(0);
+        let kept: Vec<usize> = (0..self.rows.len()).filter(|&i| rows.binary_search(&self.rows[i]).is_ok()).collect();
+        self.margins = kept.iter().flat_map(|&i| self.margins[i * n_outputs..][..n_outputs].to_vec()).collect();
+        self.rows = kept.into_iter().map(|i| self.rows[i]).collect();
+    }
 }
 
 /// Fits every candidate on every fold. Preparers are fitted on the fold's training rows alone; candidates that want the
@@ -71,7 +94,7 @@ pub fn cross_fit(
             let stopping = stopping.transpose().map_err(|e| e.at(format!("fold {}", fold + 1)))?;
             for (i, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.estimator.form() == form) {
                 run.check()?;
-                run.progress.update(done, &format!("{}, fold {}", candidate.family.title, fold + 1));
+                run.progress.update(done, &format!("{}, fold {}", candidate.title(), fold + 1));
                 let started = Instant::now();
                 let part = run.part(settings.seed.wrapping_add(1 + fold as u64));
                 let (fitting, stopping) = match &stopping {
@@ -83,7 +106,7 @@ pub fn cross_fit(
                 fitted[i].seconds += started.elapsed().as_secs_f64();
                 fits[i].push(Fit { preparer: preparer.clone(), model, valid: valid_frame.clone() });
                 done += 1;
-                run.progress.update(done, candidate.family.title);
+                run.progress.update(done, &candidate.title());
             }
         }
     }
@@ -98,7 +121,7 @@ pub fn cross_fit(
 const STOPPING_SHARE: f64 = 0.15;
 
 /// A fold's training rows divided as the folds are: those that are learnt, and those that tell when to stop.
-fn stopping(frame: &Frame, train: &TrainingSet, settings: &Settings) -> Result<(Frame, Frame)> {
+pub(crate) fn stopping(frame: &Frame, train: &TrainingSet, settings: &Settings) -> Result<(Frame, Frame)> {
     let keys = Keys {
         task: train.task,
         target: &frame.target,
@@ -138,7 +161,7 @@ fn judge(candidate: &Candidate, folds: &[Sides], fits: Vec<Fit>, fitted: &mut Cr
 }
 
 fn at_fold(e: Error, candidate: &Candidate, fold: usize) -> Error {
-    if e.is_cancelled() { e } else { e.at(format!("{}, fold {}", candidate.family.title, fold + 1)) }
+    if e.is_cancelled() { e } else { e.at(format!("{}, fold {}", candidate.title(), fold + 1)) }
 }
 
 /// How the training rows are prepared for a form.
