@@ -63,6 +63,7 @@ pub enum Command {
 const TRAIN_EXAMPLES: &str = "Examples:
   statera train loans.csv --target default --id loan_id --out model.statera
   statera train german.csv --target class --positive bad --models scorecard,boosting --out german.statera
+  statera train german.csv --target class --positive bad --models boosting --trials 50 --out tuned.statera
   statera train applications.csv --target default --time applied_on --baseline bank_score --amount loan_amount --out a.statera
   statera train project.toml --out model.statera";
 
@@ -168,6 +169,14 @@ pub struct Train {
     pub positive: Option<String>,
     #[arg(long, value_name = "A,B", value_delimiter = ',', help = models_help())]
     pub models: Vec<String>,
+    /// Search better settings of every candidate: this many trials in all, the candidates in turn. The default settings
+    /// stay unless others are better by more than a standard error, on two sets of rows
+    #[arg(long, value_name = "N", conflicts_with = "budget")]
+    pub trials: Option<usize>,
+    /// Search for about this long instead, such as 90s, 10m or 1.5h; the trials made are printed, and --trials with
+    /// that number repeats the search exactly
+    #[arg(long, value_name = "TIME")]
+    pub budget: Option<String>,
     /// Use the best candidate, the simplest that is not clearly worse, or the ensemble
     #[arg(long, value_enum)]
     pub prefer: Option<Prefer>,

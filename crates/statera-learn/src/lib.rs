@@ -1,4 +1,4 @@
-//! The learners for tables and what belongs to them: linear models, the scorecard, gradient boosting with exact TreeSHAP,
+//! The learners for tables and what belongs to them: linear models, the scorecard, gradient boosting with exact TreeSHAP, clusters,
 //! and calibration.
 //!
 //! Invariants: parallel and deterministic (the same bits for a seed, whatever the number of threads); predictions go
@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod calibration;
+pub mod cluster;
 pub mod gbdt;
 pub mod linear;
 pub mod scorecard;

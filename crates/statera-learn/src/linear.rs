@@ -10,7 +10,7 @@
 //! rows run in blocks that depend on the number of rows alone: the result has the same bits for any number of threads.
 
 use rayon::prelude::*;
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
+use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Run, Task};
 
 mod model;
 mod objective;
@@ -75,6 +75,22 @@ pub struct LinearParams {
 impl Default for LinearParams {
     fn default() -> Self {
         LinearParams { task: Task::Binary, l2: None, l1: 0.0, max_iterations: 100, tolerance: 1e-10 }
+    }
+}
+
+impl LinearParams {
+    /// The settings that a search may change: the absolute penalty, which sets coefficients to 0, beside the path of squared
+    /// penalties that every fit goes along by itself. Nothing for k classes, which have no absolute penalty.
+    pub fn space(task: Task) -> Vec<Dimension> {
+        match task {
+            Task::Classes(_) => Vec::new(),
+            Task::Binary | Task::Regression => vec![Dimension::log_or_zero("l1", 0.01, 100.0, 0.0)],
+        }
+    }
+
+    /// The learner at a point of [`LinearParams::space`].
+    pub fn at(task: Task, point: &Point) -> LinearParams {
+        LinearParams { task, l1: point.real("l1"), ..LinearParams::default() }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::models::ModelFamily;
 use crate::pipeline::as_of;
 use crate::project::{Sequences, Settings};
 use crate::scorer::Member;
+use crate::search::TUNED;
 use crate::training_set::TrainingSet;
 use statera_core::split::{self, Keys, Sides};
 use statera_core::{Error, Estimator, Form, Frame, Kept, Model, Result, Run, Task};
@@ -17,13 +18,31 @@ pub struct Candidate {
     pub family: &'static ModelFamily,
     /// Its learner with settings.
     pub estimator: Box<dyn Estimator>,
+    /// True if a search chose its settings.
+    pub tuned: bool,
 }
 
 impl Candidate {
     /// The family's learner with its default settings, or with those of a quick try.
     pub fn new(family: &'static ModelFamily, task: Task, bins: Option<&str>, quick: bool) -> Result<Candidate> {
         let make = family.quick.filter(|_| quick).unwrap_or(family.estimator);
-        Ok(Candidate { family, estimator: make(task, bins)? })
+        Ok(Candidate { family, estimator: make(task, bins)?, tuned: false })
+    }
+
+    /// Name on the leaderboard, unique among the candidates.
+    pub fn name(&self) -> String {
+        format!("{}{}", self.family.name, if self.tuned { TUNED } else { "" })
+    }
+
+    /// Name in messages.
+    pub fn title_for(&self, task: Task) -> String {
+        format!("{}{}", self.family.title_for(task), if self.tuned { ", tuned" } else { "" })
+    }
+
+    /// The run of a fit that is kept under a name of its own. What a search chose follows from the number of its trials.
+    pub fn keeping(&self, run: Run, fit: &str, settings: &Settings) -> Run {
+        let trials = settings.trials.filter(|_| self.tuned).map_or(String::new(), |n| n.to_string());
+        run.keeping(format!("{}{trials}-{fit}", self.name()))
     }
 }
 
@@ -38,6 +57,16 @@ pub struct CrossFitted {
     pub margins: Vec<f64>,
     /// Time spent fitting.
     pub seconds: f64,
+}
+
+impl CrossFitted {
+    /// Leaves only the judged rows that are among `rows`, ascending.
+    pub fn keep(&mut self, rows: &[usize]) {
+        let n_outputs = self.margins.len().checked_div(self.rows.len()).unwrap_or(0);
+        let kept: Vec<usize> = (0..self.rows.len()).filter(|&i| rows.binary_search(&self.rows[i]).is_ok()).collect();
+        self.margins = kept.iter().flat_map(|&i| self.margins[i * n_outputs..][..n_outputs].to_vec()).collect();
+        self.rows = kept.into_iter().map(|i| self.rows[i]).collect();
+    }
 }
 
 /// Fits every candidate on every fold. Preparers are fitted on the fold's training rows alone; candidates that want the
@@ -71,30 +100,27 @@ pub fn cross_fit(
             let stopping = stopping.transpose().map_err(|e| e.at(format!("fold {}", fold + 1)))?;
             for (i, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.estimator.form() == form) {
                 run.check()?;
-                let name = format!("{}, fold {}", candidate.family.title_for(train.task), fold + 1);
+                let name = format!("{}, fold {}", candidate.title_for(train.task), fold + 1);
                 run.progress.update(done, &name);
                 let started = Instant::now();
-                let part = run.part(settings.seed.wrapping_add(1 + fold as u64), &name, done).keeping(format!(
-                    "{}-fold{}",
-                    candidate.family.name,
-                    fold + 1
-                ));
+                let part = run.part(settings.seed.wrapping_add(1 + fold as u64), &name, done);
+                let part = candidate.keeping(part, &format!("fold{}", fold + 1), settings);
                 let (fitting, stopping) = match &stopping {
                     Some(sides) if candidate.estimator.stops_on_training_rows() => (&sides.0, &sides.1),
                     _ => (&train_frame, &*valid_frame),
                 };
                 let fit = fit(&*candidate.estimator, candidate.family, fitting, stopping, &part);
-                let model = fit.map_err(|e| at_fold(e, candidate, fold))?;
+                let model = fit.map_err(|e| at_fold(e, candidate, train.task, fold))?;
                 fitted[i].seconds += started.elapsed().as_secs_f64();
                 fits[i].push(Fit { preparer: preparer.clone(), model, valid: valid_frame.clone() });
                 done += 1;
-                run.progress.update(done, candidate.family.title);
+                run.progress.update(done, &candidate.title_for(train.task));
             }
         }
     }
     run.progress.finish();
     for ((candidate, fitted), fits) in candidates.iter().zip(&mut fitted).zip(fits) {
-        judge(candidate, folds, fits, fitted)?;
+        judge(candidate, train.task, folds, fits, fitted)?;
     }
     Ok(fitted)
 }
@@ -119,7 +145,7 @@ pub fn fit(
 const STOPPING_SHARE: f64 = 0.15;
 
 /// A fold's training rows divided as the folds are: those that are learnt, and those that tell when to stop.
-fn stopping(frame: &Frame, train: &TrainingSet, settings: &Settings) -> Result<(Frame, Frame)> {
+pub(crate) fn stopping(frame: &Frame, train: &TrainingSet, settings: &Settings) -> Result<(Frame, Frame)> {
     let keys = Keys {
         task: train.task,
         target: &frame.target,
@@ -139,7 +165,7 @@ struct Fit {
 }
 
 /// Lets a candidate settle its fold models, and asks each for the rows that it has not seen.
-fn judge(candidate: &Candidate, folds: &[Sides], fits: Vec<Fit>, fitted: &mut CrossFitted) -> Result<()> {
+fn judge(candidate: &Candidate, task: Task, folds: &[Sides], fits: Vec<Fit>, fitted: &mut CrossFitted) -> Result<()> {
     let (mut models, mut rest) = (Vec::new(), Vec::new());
     for Fit { preparer, model, valid } in fits {
         models.push(model);
@@ -148,7 +174,7 @@ fn judge(candidate: &Candidate, folds: &[Sides], fits: Vec<Fit>, fitted: &mut Cr
     let models = candidate.estimator.settle(models)?;
     let mut judged: Vec<(usize, Vec<f64>)> = Vec::new();
     for (fold, (model, (preparer, valid))) in models.into_iter().zip(rest).enumerate() {
-        let scores = model.predict(&valid).map_err(|e| at_fold(e, candidate, fold))?;
+        let scores = model.predict(&valid).map_err(|e| at_fold(e, candidate, task, fold))?;
         judged.extend(folds[fold].1.iter().enumerate().map(|(at, &row)| (row, scores.row(at).to_vec())));
         fitted.members.push(Member { family: candidate.family.name, weight: 1, preparer, model: Arc::from(model) });
     }
@@ -158,8 +184,8 @@ fn judge(candidate: &Candidate, folds: &[Sides], fits: Vec<Fit>, fitted: &mut Cr
     Ok(())
 }
 
-fn at_fold(e: Error, candidate: &Candidate, fold: usize) -> Error {
-    if e.is_cancelled() { e } else { e.at(format!("{}, fold {}", candidate.family.title, fold + 1)) }
+fn at_fold(e: Error, candidate: &Candidate, task: Task, fold: usize) -> Error {
+    if e.is_cancelled() { e } else { e.at(format!("{}, fold {}", candidate.title_for(task), fold + 1)) }
 }
 
 /// How the training rows are prepared for a form.

@@ -57,7 +57,7 @@ pub(crate) fn build(
     let mut members = members(contenders, &counts);
     share_preparers(&mut members);
     let seconds = started.elapsed().as_secs_f64();
-    contender(NAME, members, judge.rows.to_vec(), margins, seconds, training).map(Some)
+    contender(NAME.into(), NAME, members, judge.rows.to_vec(), margins, seconds, training).map(Some)
 }
 
 /// Every member of every chosen candidate, weighted so that candidates weigh as often as they were chosen, however many
@@ -155,7 +155,7 @@ impl Judge<'_> {
 }
 
 /// The primary metric, turned so that more is better; the worst of all where rows cannot tell (one class only).
-fn goodness(task: Task, target: &[f64], margins: &[f64], weight: Option<&[f64]>) -> f64 {
+pub(crate) fn goodness(task: Task, target: &[f64], margins: &[f64], weight: Option<&[f64]>) -> f64 {
     let metric = metric::primary(task);
     // Uncalibrated: softmax at temperature 1 where the metric needs probabilities.
     let probabilities = match task {

@@ -5,6 +5,7 @@ use crate::cross_calibration;
 use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
 use crate::project::Settings;
+use crate::search::SearchFacts;
 use crate::training_set::TrainingSet;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, Applicants, CurvePoint, Decile, KsPoint, ReliabilityBin, SwapSet};
@@ -41,6 +42,9 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// Candidates side by side.
     pub leaderboard: Leaderboard,
+    /// The search for better settings; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchFacts>,
     /// How probabilities are made of margins.
     pub calibration: String,
     /// Rows that the figures below are of: `test`, or `cross-fitted` without a test.
@@ -95,7 +99,7 @@ pub fn gather(
 ) -> Result<Facts> {
     let chosen = contenders
         .iter()
-        .find(|c| c.family == leaderboard.chosen)
+        .find(|c| c.name == leaderboard.chosen)
         .ok_or_else(|| Error::request("no candidate was chosen"))?;
     run.check()?;
     let (rows, margins, probabilities) = match test {
@@ -120,6 +124,7 @@ pub fn gather(
         event_rate: (set.task == Task::Binary).then(|| set.target.iter().sum::<f64>() / set.n_rows() as f64),
         notes: notes(set, train)?,
         leaderboard,
+        search: None,
         calibration: chosen.scorer.calibrator().name().into(),
         measured_on: if test.is_some() { "test" } else { "cross-fitted" }.into(),
         baseline_falls_with_risk: None,

@@ -17,7 +17,7 @@ pub const BASELINE: &str = "baseline";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Family by name, or [`BASELINE`].
+    /// Family by name, with an ending where a search chose its settings, or [`BASELINE`].
     pub model: String,
     /// Name in tables.
     pub title: String,
@@ -28,6 +28,9 @@ pub struct Entry {
     pub test: Vec<Measured>,
     /// How much better the best candidate is on the same rows; `None` for the best itself.
     pub best_gains: Option<Difference>,
+    /// How much better it is than its family's default settings on the same rows; where a search chose its settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gains_over_default: Option<Difference>,
     /// A few figures of the final model.
     pub about: Vec<(String, String)>,
 }
@@ -41,7 +44,8 @@ pub struct Leaderboard {
     /// The baseline first, then candidates from simple to complex.
     pub entries: Vec<Entry>,
     /// The candidate with the best cross-fitted metric; the ensemble only if it is better by more than one standard error
-    /// of the paired difference to the best single candidate.
+    /// of the paired difference to the best single candidate, and settings from a search only if they are so against
+    /// their family's defaults.
     pub best: String,
     /// The simplest candidate within one standard error of the paired difference to the best.
     pub simplest: String,
@@ -68,10 +72,6 @@ pub fn judge(
     let metric = metric::primary(train.task);
     let mut values = Vec::new();
     let mut entries = Vec::new();
-    let best_so_far = |values: &[f64]| {
-        let better = |a: f64, b: f64| if metric.higher_is_better { a > b } else { a < b };
-        (0..values.len()).fold(0, |best, i| if better(values[i], values[best]) { i } else { best })
-    };
     run.progress.start("Measuring", contenders.len() as u64 + 1);
     // Cut-offs are for the probabilities that the final calibrator gives.
     let cutoffs: Vec<f64> =
@@ -80,21 +80,33 @@ pub fn judge(
         run.check()?;
         let measured = judged.evaluate(train.task, predicted(i), cutoffs[i], settings.seed)?;
         values.push(measured.iter().find(|m| m.name == metric.name).map_or(f64::NAN, |m| m.interval.value));
-        let title = title(contender.family, train.task);
+        let title = contender.title(train.task);
         let test = test.map(|test| contender.measure(test, cutoffs[i], settings.seed)).transpose()?;
         entries.push(Entry {
-            model: contender.family.into(),
-            title: title.into(),
+            model: contender.name.clone(),
+            title: title.clone(),
             cross_fitted: measured,
             test: test.unwrap_or_default(),
             best_gains: None,
+            gains_over_default: None,
             about: contender.about(train.task),
         });
-        run.progress.update(i as u64 + 1, title);
+        run.progress.update(i as u64 + 1, &title);
+    }
+    // Settings from a search were the best of many: they must prove themselves on these rows, which did not choose them.
+    let mut stands = vec![true; contenders.len()];
+    for i in (0..contenders.len()).filter(|&i| contenders[i].is_tuned()) {
+        let default = contenders.iter().position(|c| c.family == contenders[i].family && !c.is_tuned());
+        let Some(default) = default else { continue };
+        let gains = judged.compare(train.task, predicted(i), predicted(default))?;
+        stands[i] = gains.gain.value > gains.standard_error;
+        entries[i].gains_over_default = Some(gains);
     }
     // The ensemble is slower and harder to explain: it must be clearly better than the best of its parts.
     let n_single = contenders.iter().filter(|c| c.family != ensemble::NAME).count();
-    let best_single = best_so_far(&values[..n_single]);
+    let better = |a: f64, b: f64| if metric.higher_is_better { a > b } else { a < b };
+    let standing = (0..n_single).filter(|&i| stands[i]);
+    let best_single = standing.reduce(|best, i| if better(values[i], values[best]) { i } else { best }).unwrap_or(0);
     let mut best = best_single;
     if n_single < contenders.len() {
         let gains = judged.compare(train.task, predicted(n_single), predicted(best_single))?;
@@ -109,7 +121,7 @@ pub fn judge(
         }
         let gains = judged.compare(train.task, predicted(best), predicted(i))?;
         let simpler = complexity(contenders[i].family) < complexity(contenders[simplest].family);
-        if simpler && gains.gain.value <= gains.standard_error {
+        if simpler && stands[i] && gains.gain.value <= gains.standard_error {
             simplest = i;
         }
         entries[i].best_gains = Some(gains);
@@ -118,7 +130,7 @@ pub fn judge(
         entries.insert(0, entry);
     }
     run.progress.finish();
-    let name = |i: usize| contenders[i].family.to_string();
+    let name = |i: usize| contenders[i].name.clone();
     let chosen = match settings.prefer {
         Prefer::Best => best,
         Prefer::Simple => simplest,
@@ -134,7 +146,7 @@ pub fn judge(
     })
 }
 
-/// A contender's name in tables.
+/// A family's name in tables.
 fn title(family: &str, task: Task) -> &'static str {
     models::family(family).map_or(ensemble::TITLE, |family| family.title_for(task))
 }
@@ -165,6 +177,16 @@ impl Judged {
 }
 
 impl Contender {
+    /// True if a search chose its settings.
+    fn is_tuned(&self) -> bool {
+        self.name != self.family
+    }
+
+    /// Its name in tables.
+    fn title(&self, task: Task) -> String {
+        format!("{}{}", title(self.family, task), if self.is_tuned() { ", tuned" } else { "" })
+    }
+
     /// Calibrated probabilities of the out-of-fold margins.
     pub fn probabilities(&self) -> Vec<f64> {
         self.scorer.calibrator().probabilities(self.scorer.schema().task, &self.out_of_fold)
@@ -256,6 +278,7 @@ fn baseline_entry(
         cross_fitted: judged.evaluate(train.task, predicted, 0.5, settings.seed)?,
         test: on_test.transpose()?.unwrap_or_default(),
         best_gains: Some(judged.compare(train.task, best, predicted)?),
+        gains_over_default: None,
         about: vec![
             ("column".into(), settings.baseline.clone().unwrap_or_default()),
             ("direction".into(), direction.into()),

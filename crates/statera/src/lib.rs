@@ -23,4 +23,5 @@ pub mod reference;
 mod rows;
 pub mod sample;
 pub mod scorer;
+pub mod search;
 pub mod training_set;

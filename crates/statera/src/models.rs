@@ -1,12 +1,23 @@
 //! The model families that can be trained. Adding one is its file and one line in [`MODELS`].
 
-use statera_core::{Error, Estimator, Model, Parts, Result, Task};
+use statera_core::{Dimension, Error, Estimator, Model, Parts, Point, Result, Task};
 use statera_learn::{gbdt, linear, scorecard};
 use statera_nn::model::sequence::{self, Reader, SequenceParams};
 use statera_nn::model::{NetworkModel, mlp, realmlp, tabm, transformer};
 
 /// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
 pub type MakeEstimator = fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>;
+
+/// Makes the learner at a point of its space, with the bank's `bins.toml`.
+pub type MakeAt = fn(Task, Option<&str>, &Point) -> Result<Box<dyn Estimator>>;
+
+/// What a search may change of a family's settings.
+pub struct Tuning {
+    /// The settings for a task; none where there is nothing to search.
+    pub space: fn(Task) -> Vec<Dimension>,
+    /// The learner at a point; at the defaults of the space it is the family's.
+    pub at: MakeAt,
+}
 
 /// A family of models.
 pub struct ModelFamily {
@@ -32,6 +43,8 @@ pub struct ModelFamily {
     pub estimator: MakeEstimator,
     /// A smaller learner of the family that fits in a moment, where its usual one does not.
     pub quick: Option<MakeEstimator>,
+    /// What a search may change; `None` if nothing.
+    pub tuning: Option<Tuning>,
     /// Loads what [`Model::save`] wrote; every index and size is checked.
     pub load: fn(&Parts) -> Result<Box<dyn Model>>,
 }
@@ -56,6 +69,13 @@ pub const MODELS: &[ModelFamily] = &[
             Ok(Box::new(scorecard::ScorecardParams { task, bins, ..Default::default() }))
         },
         quick: None,
+        tuning: Some(Tuning {
+            space: scorecard::ScorecardParams::space,
+            at: |task, bins, point| {
+                let bins = bins.map(scorecard::BinsFile::parse).transpose()?;
+                Ok(Box::new(scorecard::ScorecardParams::at(task, bins, point)))
+            },
+        }),
         load: |parts| Ok(Box::new(scorecard::ScorecardModel::load(parts)?)),
     },
     ModelFamily {
@@ -70,6 +90,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(linear::LinearParams { task, ..Default::default() })),
         quick: None,
+        tuning: Some(Tuning {
+            space: linear::LinearParams::space,
+            at: |task, _, point| Ok(Box::new(linear::LinearParams::at(task, point))),
+        }),
         load: |parts| Ok(Box::new(linear::LinearModel::load(parts)?)),
     },
     ModelFamily {
@@ -84,6 +108,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(gbdt::GbdtParams { task, ..Default::default() })),
         quick: None,
+        tuning: Some(Tuning {
+            space: gbdt::GbdtParams::space,
+            at: |task, _, point| Ok(Box::new(gbdt::GbdtParams::at(task, point))),
+        }),
         load: gbdt::load,
     },
     ModelFamily {
@@ -98,6 +126,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(mlp::MlpParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(mlp::MlpParams::quick(task)))),
+        tuning: Some(Tuning {
+            space: mlp::MlpParams::space,
+            at: |task, _, point| Ok(Box::new(mlp::MlpParams::at(task, point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
@@ -112,6 +144,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() }.quick()))),
+        tuning: Some(Tuning {
+            space: realmlp::RealMlpParams::space,
+            at: |task, _, point| Ok(Box::new(realmlp::RealMlpParams::at(task, point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
@@ -126,6 +162,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams::mini(task))),
         quick: Some(|task, _| Ok(Box::new(tabm::TabmParams::mini(task).quick()))),
+        tuning: Some(Tuning {
+            space: tabm::TabmParams::space,
+            at: |task, _, point| Ok(Box::new(tabm::TabmParams::mini(task).at(point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
@@ -140,6 +180,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() }.quick()))),
+        tuning: Some(Tuning {
+            space: tabm::TabmParams::space,
+            at: |task, _, point| Ok(Box::new(tabm::TabmParams { task, ..Default::default() }.at(point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
@@ -154,6 +198,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Cnn, task))),
         quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Cnn, task).quick()))),
+        tuning: Some(Tuning {
+            space: SequenceParams::space,
+            at: |task, _, point| Ok(Box::new(SequenceParams::new(Reader::Cnn, task).at(point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
@@ -168,6 +216,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Gru, task))),
         quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Gru, task).quick()))),
+        tuning: Some(Tuning {
+            space: SequenceParams::space,
+            at: |task, _, point| Ok(Box::new(SequenceParams::new(Reader::Gru, task).at(point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
@@ -182,6 +234,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Lstm, task))),
         quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Lstm, task).quick()))),
+        tuning: Some(Tuning {
+            space: SequenceParams::space,
+            at: |task, _, point| Ok(Box::new(SequenceParams::new(Reader::Lstm, task).at(point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
@@ -196,6 +252,10 @@ pub const MODELS: &[ModelFamily] = &[
         does: |_| true,
         estimator: |task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() }.quick()))),
+        tuning: Some(Tuning {
+            space: transformer::TransformerParams::space,
+            at: |task, _, point| Ok(Box::new(transformer::TransformerParams::at(task, point))),
+        }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
 ];
@@ -290,6 +350,36 @@ pub fn task_title(task: Task) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_defaults_of_a_space_are_the_familys_defaults() {
+        for task in [Task::Binary, Task::Classes(3), Task::Regression] {
+            let at = |space: fn(Task) -> Vec<Dimension>| Point::default_of(&space(task));
+            let point = at(scorecard::ScorecardParams::space);
+            let card = scorecard::ScorecardParams { task, ..Default::default() };
+            assert_eq!(scorecard::ScorecardParams::at(task, None, &point), card);
+            if !matches!(task, Task::Classes(_)) {
+                let point = at(linear::LinearParams::space);
+                let line = linear::LinearParams { task, ..Default::default() };
+                assert_eq!(linear::LinearParams::at(task, &point), line);
+            }
+            let trees = gbdt::GbdtParams { task, ..Default::default() };
+            assert_eq!(gbdt::GbdtParams::at(task, &at(gbdt::GbdtParams::space)), trees);
+            let network = mlp::MlpParams { task, ..Default::default() };
+            assert_eq!(mlp::MlpParams::at(task, &at(mlp::MlpParams::space)), network);
+            let network = realmlp::RealMlpParams { task, ..Default::default() };
+            assert_eq!(realmlp::RealMlpParams::at(task, &at(realmlp::RealMlpParams::space)), network);
+            for network in [tabm::TabmParams::mini(task), tabm::TabmParams { task, ..Default::default() }] {
+                assert_eq!(network.clone().at(&at(tabm::TabmParams::space)), network);
+            }
+            for reader in [Reader::Cnn, Reader::Gru, Reader::Lstm] {
+                let network = SequenceParams::new(reader, task);
+                assert_eq!(network.clone().at(&at(SequenceParams::space)), network);
+            }
+            let network = transformer::TransformerParams { task, ..Default::default() };
+            assert_eq!(transformer::TransformerParams::at(task, &at(transformer::TransformerParams::space)), network);
+        }
+    }
 
     #[test]
     fn families_that_read_sequences_are_candidates_where_one_is_declared() {

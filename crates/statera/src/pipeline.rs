@@ -9,6 +9,7 @@ use crate::models::{self, Demands, SCORECARD};
 use crate::project::{Prefer, Settings};
 use crate::reference::{self, Reference};
 use crate::scorer::{Member, Schema, Scorer, share_preparers};
+use crate::search;
 use crate::training_set::{TrainingSet, take_rows};
 use serde_json::json;
 use statera_core::split::{self, Keys, Sides};
@@ -97,9 +98,20 @@ pub fn train(
     let train = set.take(&train_rows)?;
     let schema = schema(&train, settings, formats)?;
     let folds = split::folds(&keys(&train), settings.folds, settings.seed).map_err(|e| named(e, &set, settings))?;
-    let candidates: Vec<Candidate> =
+    let mut candidates: Vec<Candidate> =
         families.iter().map(|f| Candidate::new(f, train.task, bins, settings.quick)).collect::<Result<_>>()?;
-    let cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
+    let searched = search::search(&candidates, &train, settings, bins, &folds, run)?;
+    let (searched, settings) = searched.map_or((None, settings.clone()), |s| {
+        candidates.extend(s.tuned);
+        candidates.sort_by_key(|c| c.family.complexity);
+        let settings = Settings { trials: Some(s.facts.trials.len()), budget: None, ..settings.clone() };
+        (Some((s.judging, s.facts, s.seconds)), settings)
+    });
+    let settings = &settings;
+    let mut cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
+    if let Some((judging, ..)) = &searched {
+        cross_fitted.iter_mut().for_each(|fitted| fitted.keep(judging));
+    }
 
     let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };
     let training = Training { train: &train, schema: &schema, settings };
@@ -107,20 +119,22 @@ pub fn train(
     let mut contenders = Vec::new();
     run.progress.start("Final models", candidates.len() as u64);
     for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let name = candidate.family.title_for(train.task);
-        let part = run.part(settings.seed, name, i as u64).keeping(format!("{}-final", candidate.family.name));
+        let name = candidate.title_for(train.task);
+        let part = candidate.keeping(run.part(settings.seed, &name, i as u64), "final", settings);
         let (contender, timing) = finish(candidate, fitted, training, &part)?;
-        timings.insert(candidate.family.name.to_string(), timing);
+        timings.insert(contender.name.clone(), timing);
         contenders.push(contender);
         run.progress.update(i as u64 + 1, candidate.family.title);
     }
     run.progress.finish();
     if let Some((contender, timing)) = ensemble::build(&contenders, &folds, training, run)? {
-        timings.insert(contender.family.to_string(), timing);
+        timings.insert(contender.name.clone(), timing);
         contenders.push(contender);
     }
     let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, run)?;
-    let facts = facts::gather(&set, &train, test.as_ref(), &contenders, leaderboard, settings, run)?;
+    let mut facts = facts::gather(&set, &train, test.as_ref(), &contenders, leaderboard, settings, run)?;
+    let search_seconds = searched.as_ref().map(|s| s.2);
+    facts.search = searched.map(|s| s.1);
     let chosen = chosen(contenders, &facts.leaderboard);
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
     let n_outputs = train.task.n_outputs();
@@ -145,6 +159,7 @@ pub fn train(
             "seconds": started.elapsed().as_secs_f64(),
             "threads": run.threads,
             "candidates": &timings,
+            "search_seconds": search_seconds,
         }),
     };
     Ok(Trained { bundle, facts, timings, test })
@@ -152,6 +167,8 @@ pub fn train(
 
 /// A candidate ready to be compared: its final model, and what its fold models said of rows they had not seen.
 pub struct Contender {
+    /// Unique among the contenders: the family's name, that with an ending for settings from a search, or the ensemble's.
+    pub name: String,
     /// Family by name.
     pub family: &'static str,
     /// Scores raw rows, calibrated.
@@ -237,7 +254,7 @@ fn finish(
     let CrossFitted { members, rows, margins, seconds } = fitted;
     let curve = |model: &dyn Model, fold| {
         let curve = model.learning_curve()?;
-        Some(FitCurve { model: candidate.family.name.into(), fold, curve })
+        Some(FitCurve { model: candidate.name(), fold, curve })
     };
     let mut curves: Vec<FitCurve> =
         members.iter().enumerate().filter_map(|(fold, m)| curve(&*m.model, Some(fold + 1))).collect();
@@ -263,7 +280,8 @@ fn finish(
     };
     share_preparers(&mut members);
     let seconds = seconds + started.elapsed().as_secs_f64();
-    let (mut contender, timing) = contender(candidate.family.name, members, rows, margins, seconds, training)?;
+    let (name, family) = (candidate.name(), candidate.family.name);
+    let (mut contender, timing) = contender(name, family, members, rows, margins, seconds, training)?;
     contender.learning_curves = curves;
     Ok((contender, timing))
 }
@@ -281,6 +299,7 @@ pub(crate) struct Training<'a> {
 
 /// Calibrates members by what was said of rows out of fold, and times them.
 pub(crate) fn contender(
+    name: String,
     family: &'static str,
     members: Vec<Member>,
     rows: Vec<usize>,
@@ -297,7 +316,7 @@ pub(crate) fn contender(
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
     Ok((
-        Contender { family, scorer, rows, out_of_fold, learning_curves: Vec::new() },
+        Contender { name, family, scorer, rows, out_of_fold, learning_curves: Vec::new() },
         Timing { fit_seconds, rows_per_second },
     ))
 }
@@ -315,10 +334,7 @@ fn scoring_speed(scorer: &Scorer, train: &TrainingSet) -> Result<f64> {
 }
 
 fn chosen(contenders: Vec<Contender>, leaderboard: &Leaderboard) -> Contender {
-    contenders
-        .into_iter()
-        .find(|c| c.family == leaderboard.chosen)
-        .expect("the leaderboard chooses among the contenders")
+    contenders.into_iter().find(|c| c.name == leaderboard.chosen).expect("the leaderboard chooses among the contenders")
 }
 
 impl TrainingSet {

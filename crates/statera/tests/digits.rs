@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-const WRITE: &str = "import sys, sklearn.datasets\nsklearn.datasets.load_digits(as_frame=True).frame.to_csv(sys.argv[1], index=False)";
+const WRITE: &str =
+    "import sys, sklearn.datasets\nsklearn.datasets.load_digits(as_frame=True).frame.to_csv(sys.argv[1], index=False)";
 
 fn write_digits(path: &Path) -> bool {
     let done = Command::new("python3").args(["-c", WRITE]).arg(path).output();

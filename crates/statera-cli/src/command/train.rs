@@ -13,6 +13,7 @@ use statera::leaderboard::{BASELINE, Entry};
 use statera::models::{self, SCORECARD};
 use statera::pipeline::{self, Timing, Trained};
 use statera::project::{self, Project, Settings};
+use statera::search::{SearchFacts, TUNED};
 use statera_core::metric::{self, Interval, Measured};
 use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
@@ -129,6 +130,9 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
             Prefer::Ensemble => project::Prefer::Ensemble,
         };
     }
+    if args.trials.is_some() || args.budget.is_some() {
+        (settings.trials, settings.budget) = (args.trials, args.budget.clone());
+    }
     settings.winsorize = args.winsorize.or(settings.winsorize);
     settings.test_share = args.test.unwrap_or(settings.test_share);
     settings.folds = args.folds.unwrap_or(settings.folds);
@@ -216,6 +220,9 @@ pub fn print_board(trained: &Trained, console: &Console) {
     };
     chart::learning_curves(facts, console);
     let board = &facts.leaderboard;
+    if let Some(search) = &facts.search {
+        search_lines(search, facts, console);
+    }
     if let Some(entry) = board.entries.iter().find(|e| e.model == ensemble::NAME) {
         console.paragraph(ensemble_line(entry, trained));
     }
@@ -234,6 +241,54 @@ pub fn print_board(trained: &Trained, console: &Console) {
         _ => "the log-odds",
     };
     console.paragraph(format!("What moves the score most (mean |contribution| to {unit}): {}", most.join(", ")));
+}
+
+/// What the search tried, what the best settings gained where they were found, and what they gain on other rows.
+fn search_lines(search: &SearchFacts, facts: &Facts, console: &Console) {
+    let metric = metric::primary(facts.task);
+    let count = |n: usize| count(n as f64);
+    console.paragraph(format!(
+        "Search: {} trials, fitted on {} rows and judged on {} others; the leaderboard is of the remaining {}.",
+        search.trials.len(),
+        search.n_rows.iter().map(|n| count(*n)).collect::<Vec<_>>().join(", then "),
+        count(search.n_judging),
+        count(search.n_leaderboard),
+    ));
+    for family in &search.families {
+        let title = models::family(&family.family).map_or(family.family.as_str(), |f| f.title_for(facts.task));
+        let pruned = search.trials.iter().filter(|t| t.family == family.family && t.pruned).count();
+        let mut line = format!("  {title}: {} trials, {pruned} of them ended early.", family.n_trials);
+        let best = family.best_trial.and_then(|number| search.trials.iter().find(|t| t.number == number));
+        if let (Some(best), Some(gain)) = (best, &family.gain) {
+            line += &format!(
+                " Best settings: {}; {} {} against {} of the defaults, a gain of {:+.4} (standard error {:.4}).",
+                settings_in_words(&best.settings),
+                metric.title,
+                best.figure.map_or("–".into(), figure),
+                figure(family.default_figure),
+                gain.gain.value,
+                gain.standard_error,
+            );
+        }
+        let entry = facts.leaderboard.entries.iter().find(|e| e.model == format!("{}{TUNED}", family.family));
+        line += &match entry.and_then(|e| e.gains_over_default.as_ref()) {
+            Some(again) => format!(
+                " On the leaderboard's rows they gain {:+.4} (standard error {:.4}): {}.",
+                again.gain.value,
+                again.standard_error,
+                if again.gain.value > again.standard_error { "they hold" } else { "the defaults stay" },
+            ),
+            None => " The defaults stay.".to_string(),
+        };
+        console.paragraph(line);
+    }
+}
+
+fn settings_in_words(settings: &serde_json::Value) -> String {
+    let words = |map: &serde_json::Map<String, serde_json::Value>| {
+        map.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+    };
+    settings.as_object().map(words).unwrap_or_default()
 }
 
 /// What the ensemble is made of, what it gains and what it costs.

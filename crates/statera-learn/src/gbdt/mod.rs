@@ -24,7 +24,7 @@ mod tests;
 pub use model::{GbdtModel, load};
 
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
+use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Run, Task};
 
 /// Name of the family in lists, files and on the command line.
 pub const NAME: &str = "boosting";
@@ -95,7 +95,40 @@ impl Default for GbdtParams {
     }
 }
 
+/// What a search may change, around the shipped start: what Gorishniy et al. (NeurIPS 2021) search of boosting (rate, size
+/// of trees, least rows of a leaf, penalty, shares of rows and columns), in narrower ranges, and the smoothing of levels.
+/// The number of trees is not among it: patience finds it.
+const SPACE: [Dimension; 7] = [
+    Dimension::log("learning_rate", 0.01, 0.3, 0.05),
+    Dimension::whole_log("max_leaves", 3, 128, 15),
+    Dimension::whole_log("min_rows_per_leaf", 2, 300, 20),
+    Dimension::log("l2", 1e-3, 100.0, 1.0),
+    Dimension::real("row_share", 0.4, 1.0, 0.8),
+    Dimension::real("column_share", 0.2, 1.0, 0.8),
+    Dimension::log("level_smoothing", 1.0, 100.0, 10.0),
+];
+
 impl GbdtParams {
+    /// The settings that a search may change.
+    pub fn space(_: Task) -> Vec<Dimension> {
+        SPACE.to_vec()
+    }
+
+    /// The learner at a point of [`GbdtParams::space`].
+    pub fn at(task: Task, point: &Point) -> GbdtParams {
+        GbdtParams {
+            task,
+            learning_rate: point.real("learning_rate"),
+            max_leaves: point.whole("max_leaves"),
+            min_rows_per_leaf: point.whole("min_rows_per_leaf"),
+            l2: point.real("l2"),
+            row_share: point.real("row_share"),
+            column_share: point.real("column_share"),
+            level_smoothing: point.real("level_smoothing"),
+            ..GbdtParams::default()
+        }
+    }
+
     /// LightGBM's default settings: rate 0.1, 100 trees, 31 leaves, 20 rows and hessian 0.001 a leaf, λ 0, no sampling and
     /// no early stopping.
     ///

@@ -37,7 +37,7 @@ use logistic::Design;
 use optimal::Counts;
 use rayon::prelude::*;
 use selection::{Candidate, Selection};
-use statera_core::{CODE_RARE, Column, Error, Estimator, Form, Frame, Model, Result, Run, Task};
+use statera_core::{CODE_RARE, Column, Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Run, Task};
 
 /// Name of the family in lists, on the command line and in bundles.
 pub const NAME: &str = "scorecard";
@@ -104,6 +104,36 @@ impl Default for ScorecardParams {
             base_odds: 19.0,
             double_odds: 50.0,
             bins: None,
+        }
+    }
+}
+
+/// What a search may change: how coarse bins are, and how strictly characteristics are selected. Ranges are around what
+/// Siddiqi (2006) recommends: bins of 5 % and up to 20 of them, information values from .02, and elimination from the
+/// strict .01 to almost none.
+const SPACE: [Dimension; 4] = [
+    Dimension::whole("max_bins", 2, 20, 10),
+    Dimension::log("min_bin_share", 0.01, 0.2, 0.05),
+    Dimension::log("min_iv", 0.005, 0.1, 0.02),
+    Dimension::log("max_p_value", 0.01, 0.6, 0.15),
+];
+
+impl ScorecardParams {
+    /// The settings that a search may change.
+    pub fn space(_: Task) -> Vec<Dimension> {
+        SPACE.to_vec()
+    }
+
+    /// The learner at a point of [`ScorecardParams::space`].
+    pub fn at(task: Task, bins: Option<BinsFile>, point: &Point) -> ScorecardParams {
+        ScorecardParams {
+            task,
+            max_bins: point.whole("max_bins"),
+            min_bin_share: point.real("min_bin_share"),
+            min_iv: point.real("min_iv"),
+            max_p_value: point.real("max_p_value"),
+            bins,
+            ..ScorecardParams::default()
         }
     }
 }

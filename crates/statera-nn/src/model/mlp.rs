@@ -11,7 +11,7 @@ use crate::params::Params;
 use crate::schedule::Schedule;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "mlp";
@@ -117,7 +117,31 @@ impl Default for MlpParams {
     }
 }
 
+/// What a search may change: Gorishniy et al. (NeurIPS 2021) for tables of moderate size, with at most four layers.
+const SPACE: [Dimension; 5] = [
+    Dimension::whole("layers", 1, 4, 2),
+    Dimension::whole_log("width", 16, 512, 256),
+    Dimension::real_or_zero("dropout", 0.05, 0.5, 0.2),
+    Dimension::log("learning_rate", 1e-4, 1e-2, 1e-3),
+    Dimension::log_or_zero("weight_decay", 1e-6, 0.1, 1e-2),
+];
+
 impl MlpParams {
+    /// The settings that a search may change.
+    pub fn space(_: Task) -> Vec<Dimension> {
+        SPACE.to_vec()
+    }
+
+    /// The learner at a point of [`MlpParams::space`].
+    pub fn at(task: Task, point: &Point) -> MlpParams {
+        let mut params = MlpParams { task, ..MlpParams::default() };
+        params.shape.hidden = vec![point.whole("width"); point.whole("layers")];
+        params.shape.dropout = point.real("dropout") as f32;
+        params.train.learning_rate = point.real("learning_rate");
+        params.train.weight_decay = point.real("weight_decay");
+        params
+    }
+
     /// The network of the usual tutorials: 64 and 32 rectified units on standardised numbers, Adam from 1e-3 along a cosine,
     /// batches of 32, ten epochs.
     pub fn tutorial(task: Task) -> MlpParams {

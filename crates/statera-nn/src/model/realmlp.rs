@@ -14,7 +14,7 @@ use crate::schedule::Schedule;
 use crate::train::TrainParams;
 use crate::workspace::Workspace;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "realmlp";
@@ -172,7 +172,34 @@ impl Default for RealMlpParams {
     }
 }
 
+/// Shapes that the authors search.
+const HIDDEN: [&[usize]; 3] = [&[256, 256, 256], &[64, 64, 64, 64, 64], &[512]];
+
+/// What a search may change: the part of the authors' space that this network has (Holzmüller et al. 2024, appendix).
+/// `hidden` is 0 for three layers of 256, 1 for five of 64, 2 for one of 512.
+const SPACE: [Dimension; 4] = [
+    Dimension::choice("hidden", &[0.0, 1.0, 2.0], 0.0),
+    Dimension::choice("dropout", &[0.0, 0.15, 0.3], 0.15),
+    Dimension::log("learning_rate", 0.02, 0.3, 0.04),
+    Dimension::choice("weight_decay", &[0.0, 0.02], 0.02),
+];
+
 impl RealMlpParams {
+    /// The settings that a search may change.
+    pub fn space(_: Task) -> Vec<Dimension> {
+        SPACE.to_vec()
+    }
+
+    /// The learner at a point of [`RealMlpParams::space`].
+    pub fn at(task: Task, point: &Point) -> RealMlpParams {
+        let mut params = RealMlpParams { task, ..RealMlpParams::default() };
+        params.shape.hidden = HIDDEN[point.whole("hidden")].to_vec();
+        params.shape.dropout = point.real("dropout") as f32;
+        params.train.learning_rate = point.real("learning_rate");
+        params.train.weight_decay = point.real("weight_decay");
+        params
+    }
+
     /// The same with a smaller network and few epochs: fits in a moment, to try things out.
     #[must_use]
     pub fn quick(mut self) -> RealMlpParams {

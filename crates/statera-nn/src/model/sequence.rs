@@ -18,7 +18,7 @@ use crate::network::Network;
 use crate::params::Params;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The LSTM's name in lists, on the command line and in bundles.
 pub const LSTM: &str = "lstm";
@@ -191,7 +191,31 @@ pub struct SequenceParams {
     pub train: TrainParams,
 }
 
+/// What a search may change.
+const SPACE: [Dimension; 5] = [
+    Dimension::whole_log("units", 16, 256, 64),
+    Dimension::whole_log("hidden", 16, 256, 64),
+    Dimension::real_or_zero("dropout", 0.05, 0.5, 0.2),
+    Dimension::log("learning_rate", 1e-4, 1e-2, 1e-3),
+    Dimension::log_or_zero("weight_decay", 1e-6, 0.1, 1e-2),
+];
+
 impl SequenceParams {
+    /// The settings that a search may change, of every reader.
+    pub fn space(_: Task) -> Vec<Dimension> {
+        SPACE.to_vec()
+    }
+
+    /// The same at a point of [`SequenceParams::space`].
+    #[must_use]
+    pub fn at(mut self, point: &Point) -> SequenceParams {
+        (self.shape.units, self.shape.hidden) = (point.whole("units"), point.whole("hidden"));
+        self.shape.dropout = point.real("dropout") as f32;
+        self.train.learning_rate = point.real("learning_rate");
+        self.train.weight_decay = point.real("weight_decay");
+        self
+    }
+
     /// The defaults with that reader.
     pub fn new(reader: Reader, task: Task) -> SequenceParams {
         SequenceParams {

@@ -12,7 +12,7 @@ use crate::optimizer::Method;
 use crate::params::Params;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "tabm";
@@ -146,7 +146,34 @@ impl Default for TabmParams {
     }
 }
 
+/// What a search may change: the authors' space (Gorishniy et al., ICLR 2025, appendix).
+const SPACE: [Dimension; 7] = [
+    Dimension::whole("blocks", 1, 4, 2),
+    Dimension::whole("width", 64, 1024, 512),
+    Dimension::log("learning_rate", 1e-4, 5e-3, 2e-3),
+    Dimension::log_or_zero("weight_decay", 1e-4, 0.1, 3e-4),
+    Dimension::real_or_zero("dropout", 0.01, 0.5, 0.1),
+    Dimension::whole("bins", 2, 128, 48),
+    Dimension::whole("embedding", 8, 32, 16),
+];
+
 impl TabmParams {
+    /// The settings that a search may change, of either variant.
+    pub fn space(_: Task) -> Vec<Dimension> {
+        SPACE.to_vec()
+    }
+
+    /// The same at a point of [`TabmParams::space`].
+    #[must_use]
+    pub fn at(mut self, point: &Point) -> TabmParams {
+        (self.shape.blocks, self.shape.width) = (point.whole("blocks"), point.whole("width"));
+        self.shape.dropout = point.real("dropout") as f32;
+        (self.shape.bins, self.shape.embedding) = (Some(point.whole("bins")), point.whole("embedding"));
+        self.train.learning_rate = point.real("learning_rate");
+        self.train.weight_decay = point.real("weight_decay");
+        self
+    }
+
     /// The smaller variant.
     pub fn mini(task: Task) -> TabmParams {
         let mut params = TabmParams { task, ..TabmParams::default() };

@@ -12,7 +12,7 @@ use crate::network::Network;
 use crate::params::Params;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "transformer";
@@ -125,7 +125,32 @@ impl Default for TransformerParams {
     }
 }
 
+/// What a search may change, after Gorishniy et al. (NeurIPS 2021); the width is a multiple of the 8 heads.
+const SPACE: [Dimension; 6] = [
+    Dimension::whole("blocks", 1, 4, 2),
+    Dimension::choice("width", &[32.0, 64.0, 128.0, 192.0], 64.0),
+    Dimension::whole_log("hidden", 32, 512, 128),
+    Dimension::real_or_zero("dropout", 0.05, 0.5, 0.1),
+    Dimension::log("learning_rate", 1e-4, 5e-3, 1e-3),
+    Dimension::log_or_zero("weight_decay", 1e-6, 0.1, 1e-2),
+];
+
 impl TransformerParams {
+    /// The settings that a search may change.
+    pub fn space(_: Task) -> Vec<Dimension> {
+        SPACE.to_vec()
+    }
+
+    /// The learner at a point of [`TransformerParams::space`].
+    pub fn at(task: Task, point: &Point) -> TransformerParams {
+        let mut params = TransformerParams { task, ..TransformerParams::default() };
+        (params.shape.blocks, params.shape.width) = (point.whole("blocks"), point.whole("width"));
+        (params.shape.hidden, params.shape.dropout) = (point.whole("hidden"), point.real("dropout") as f32);
+        params.train.learning_rate = point.real("learning_rate");
+        params.train.weight_decay = point.real("weight_decay");
+        params
+    }
+
     /// The same with a smaller network and few epochs: fits in a moment, to try things out.
     #[must_use]
     pub fn quick(mut self) -> TransformerParams {

@@ -146,6 +146,8 @@ pub(super) struct CandidatesFile {
     pub prefer: Prefer,
     pub seed: Option<u64>,
     pub winsorize: Option<f64>,
+    pub trials: Option<usize>,
+    pub budget: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -362,6 +362,8 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         prefer: file.candidates.prefer,
         seed: file.candidates.seed.unwrap_or(standard.seed),
         winsorize: file.candidates.winsorize,
+        trials: file.candidates.trials,
+        budget: file.candidates.budget.clone(),
         cutoff: file.policy.cutoff,
         approval_rate: file.policy.approval_rate,
         purpose: file.purpose.clone(),

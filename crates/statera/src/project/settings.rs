@@ -2,6 +2,7 @@
 
 use super::definition::Window;
 use super::images::ImageColumns;
+use crate::search::Limit;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role};
 use statera_data::{ColumnInfo, Table};
@@ -91,6 +92,12 @@ pub struct Settings {
     pub folds: usize,
     /// Candidates by name; empty: those marked fast. `["all"]`: every one.
     pub models: Vec<String>,
+    /// Trials of the search for better settings of the candidates, 1 and above; `None`: no search, unless `budget` says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trials: Option<usize>,
+    /// How long the search goes on, such as `10m`; excludes `trials`. A bundle holds the trials that were made instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
     /// Fit smaller models that take a moment, to try a project out.
     pub quick: bool,
     /// Which candidate is used.
@@ -133,6 +140,8 @@ impl Default for Settings {
             test_share: 0.2,
             folds: 5,
             models: Vec::new(),
+            trials: None,
+            budget: None,
             quick: false,
             prefer: Prefer::Best,
             seed: 1,
@@ -211,6 +220,7 @@ impl Settings {
         if let Some(rate) = self.approval_rate {
             within("approval_rate", rate, rate > 0.0 && rate < 1.0, "above 0 and below 1")?;
         }
+        Limit::of(self)?;
         if self.cutoff.is_some() && self.approval_rate.is_some() {
             return Err(Error::request("cutoff and approval_rate are both given; only one can hold"));
         }

@@ -174,6 +174,7 @@ folds = 5
 models = []                         # empty: the fast ones; [\"all\"]: every one
 prefer = \"best\"                     # or \"simple\" (the simplest within one standard error of the best), \"ensemble\"
 seed = 1
+# trials = 50                       # searches better settings of the candidates; or budget = \"10m\"
 # winsorize = 0.01                  # cuts numbers at this share from both ends
 
 [policy]
