@@ -136,6 +136,11 @@ impl Run {
         let progress = Arc::new(Within { whole, name, done, total: AtomicU64::new(0) });
         Run { seed, progress, key: String::new(), ..self.clone() }
     }
+    /// The same run with another seed, silent and keeping nothing: for one of many parts that run side by side.
+    #[must_use]
+    pub fn silent(&self, seed: u64) -> Self {
+        Run { seed, progress: Arc::new(Silent), key: String::new(), ..self.clone() }
+    }
     /// The same run for a fit that is kept under `key`: letters, digits, `-` and `_`.
     #[must_use]
     pub fn keeping(self, key: impl Into<String>) -> Self {

@@ -12,7 +12,7 @@ pub use cell::{category_cells, number_cells, time_cells};
 
 use serde::{Deserialize, Serialize};
 use statera_core::{FeatureSpec, Form, FrameSpec, Kind, Sequence};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How to prepare. Data go to [`Preparer::fit`] only.
@@ -147,7 +147,7 @@ pub struct Preparer {
 #[derive(Debug, Clone, Default)]
 struct Derived {
     spec: Arc<FrameSpec>,
-    codes: Vec<std::collections::HashMap<String, u32>>,
+    codes: Vec<HashMap<String, u32>>,
     zone: Option<jiff::tz::TimeZone>,
 }
 
@@ -221,7 +221,7 @@ impl Preparer {
                 monotone,
             };
             let flag = |name: String| FeatureSpec { name, raw, levels: None, sentinels: Vec::new(), monotone: 0 };
-            let mut table = std::collections::HashMap::new();
+            let mut table = HashMap::new();
             match (plan, self.form) {
                 (ColumnPlan::Number(p), Form::Codes) => features.push(number(name.clone(), p, self.monotone[raw])),
                 (ColumnPlan::Number(p), Form::Dense) => {

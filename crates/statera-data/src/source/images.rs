@@ -9,7 +9,7 @@ use super::{BatchReader, ReadOptions, Source};
 use crate::time::Zone;
 use arrow_array::builder::Int64Builder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use image::{DynamicImage, ImageReader, Limits};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result, Run};
 use statera_kernel::{dot, math};
 
+/// The shares of a row in the components, and its log-likelihood, from the row's number and cells.
+type Shares<'a> = &'a (dyn Fn(usize, &[f32]) -> (Vec<f64>, f64) + Sync);
+
 /// Shape of each component's covariance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -100,12 +103,7 @@ impl GmmParams {
 
     /// The mixture of greatest likelihood for given shares of rows in components. Two passes: means, then deviations from
     /// them, so that nothing is lost where means are far from 0.
-    fn maximise(
-        &self,
-        points: &Points<'_>,
-        shares: &(dyn Fn(usize, &[f32]) -> (Vec<f64>, f64) + Sync),
-        run: &Run,
-    ) -> Result<Gmm> {
+    fn maximise(&self, points: &Points<'_>, shares: Shares<'_>, run: &Run) -> Result<Gmm> {
         let (d, k) = (points.n_cols, self.k);
         let size = if self.covariance == Covariance::Full { d * d } else { d };
         let first = points.blocks(run, |first, cells| {

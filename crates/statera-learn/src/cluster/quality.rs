@@ -93,7 +93,7 @@ pub fn stability<M: Send>(
         let data: Vec<f32> = rows.iter().flat_map(|&i| points.row(i).iter().copied()).collect();
         let weight: Vec<f64> = rows.iter().map(|&i| f64::from(draws[i]) * points.weight_of(i)).collect();
         let drawn = Points { data: &data, n_cols: points.n_cols, weight: Some(&weight) };
-        let found = assign(&fit(&drawn, &run.part(run.seed.wrapping_add(1 + index as u64)))?, &data);
+        let found = assign(&fit(&drawn, &run.silent(run.seed.wrapping_add(1 + index as u64)))?, &data);
         let before: Vec<usize> = rows.iter().map(|&i| clusters[i]).collect();
         Ok((jaccards(&before, &found, k), adjusted_rand_index(&before, &found)))
     };

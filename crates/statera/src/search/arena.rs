@@ -44,7 +44,7 @@ impl Arena {
             weight: train.weight.as_ref().map(|w| judging.iter().map(|&row| w[row]).collect()),
         };
         for &form in forms {
-            let params = cross_fit::preparer_params(form, train, settings);
+            let params = cross_fit::preparer_params(form, train, settings)?;
             let preparer = Preparer::fit(&params, &train.batch, learning, train.weight.as_deref())?;
             let frame = cross_fit::frame(&preparer, train)?;
             let (learning, judging) = (frame.take(learning), frame.take(judging));
@@ -69,7 +69,7 @@ impl Arena {
         let form = estimator.form();
         let (_, prepared) = self.forms.iter().find(|(f, _)| *f == form).expect("every family's form was prepared");
         let (learning, stopping) = &prepared.rungs[rung];
-        let model = estimator.fit(learning, stopping, &run.part(self.seed.wrapping_add(1)))?;
+        let model = estimator.fit(learning, stopping, &run.silent(self.seed.wrapping_add(1)))?;
         Ok(model.predict(&prepared.judging)?.margins)
     }
 
