@@ -150,6 +150,8 @@ pub struct Contender {
     pub rows: Vec<usize>,
     /// Their margins, row-major.
     pub out_of_fold: Vec<f64>,
+    /// Of an ensemble the candidates in it by title, with their weights.
+    pub(crate) parts: Vec<(String, u32)>,
 }
 
 /// What splits go by.
@@ -182,7 +184,11 @@ fn holdout(set: &TrainingSet, settings: &Settings) -> Result<Sides> {
 }
 
 /// What the model reads: the features, and the observation time where other times are measured from it.
-fn schema(train: &TrainingSet, settings: &Settings, formats: &BTreeMap<String, TextFormat>) -> Result<Schema> {
+pub(crate) fn schema(
+    train: &TrainingSet,
+    settings: &Settings,
+    formats: &BTreeMap<String, TextFormat>,
+) -> Result<Schema> {
     let mut names = train.features.clone();
     if let Some(time) = as_of(train, settings) {
         names.push((time, Kind::Time));
@@ -276,7 +282,10 @@ pub(crate) fn contender(
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
-    Ok((Contender { name, family, scorer, rows, out_of_fold }, Timing { fit_seconds, rows_per_second }))
+    Ok((
+        Contender { name, family, scorer, rows, out_of_fold, parts: Vec::new() },
+        Timing { fit_seconds, rows_per_second },
+    ))
 }
 
 /// Rows a second over the first rows of the training part; the best of three, because other work may disturb one.

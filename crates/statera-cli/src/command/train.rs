@@ -1,7 +1,8 @@
 //! `statera train`.
 
 use super::reading;
-use crate::args::{Prefer, Train};
+use super::segment;
+use crate::args::{Prefer, Train, UseCase};
 use crate::console::{Console, count, figure, seconds};
 use serde_json::json;
 use statera::bundle::Bundle;
@@ -12,6 +13,7 @@ use statera::models;
 use statera::pipeline::{self, Timing, Trained};
 use statera::project::{self, Project, Settings};
 use statera::search::{SearchFacts, TUNED};
+use statera::segment::parse_clusters;
 use statera_core::metric::{self, Interval, Measured};
 use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
@@ -26,6 +28,9 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     let (table, settings, formats) =
         if args.data.ends_with(".toml") { from_project(args, console, run)? } else { from_table(args, run)? };
     let run = run.clone().with_seed(settings.seed);
+    if settings.use_case == project::UseCase::Segment {
+        return segment::run(table, &settings, &formats, args, console, &run);
+    }
     let mut trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run)?;
     trained.bundle.write(&args.out, args.force, &run)?;
     if console.json {
@@ -51,7 +56,7 @@ type Input = (Table, Settings, BTreeMap<String, TextFormat>);
 fn from_table(args: &Train, run: &Run) -> Result<Input> {
     let mut settings = Settings::default();
     override_settings(&mut settings, args)?;
-    if settings.target.is_empty() {
+    if settings.target.is_empty() && settings.use_case != project::UseCase::Segment {
         return Err(Error::request(format!(
             "which column of {} is to be predicted? name it with --target COL",
             args.data
@@ -93,6 +98,14 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
             to.clone_from(from);
         }
     };
+    if let Some(use_case) = args.use_case {
+        settings.use_case = match use_case {
+            UseCase::Table => project::UseCase::Table,
+            UseCase::Credit => project::UseCase::Credit,
+            UseCase::Segment => project::UseCase::Segment,
+        };
+    }
+    settings.clusters = args.clusters.as_deref().map(parse_clusters).transpose()?.or(settings.clusters);
     if let Some(target) = &args.target {
         settings.target.clone_from(target);
     }

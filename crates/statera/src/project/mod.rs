@@ -20,7 +20,7 @@ pub use assemble::{Assembled, JoinCount, Step};
 pub use definition::{Clause, Definition, Function, Value, Window};
 pub use file::NoRows;
 pub use rule::{Rule, Test};
-pub use settings::{Prefer, Sensitivity, Settings};
+pub use settings::{Prefer, Sensitivity, Settings, UseCase};
 pub use template::{TemplateColumn, guess_columns, template};
 pub use token::Comparison;
 
