@@ -1,7 +1,7 @@
 //! What can be typed. Lists of models, sources and sinks come from the crates that hold them.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use statera::models::MODELS;
+use statera::models::{CLUSTERINGS, MODELS};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -64,6 +64,7 @@ const TRAIN_EXAMPLES: &str = "Examples:
   statera train loans.csv --target default --id loan_id --out model.statera
   statera train german.csv --target class --positive bad --models scorecard,boosting --out german.statera
   statera train german.csv --target class --positive bad --models boosting --trials 50 --out tuned.statera
+  statera train customers.csv --use-case segment --clusters 2..8 --id customer_id --out segments.statera
   statera train applications.csv --target default --time applied_on --baseline bank_score --amount loan_amount --out a.statera
   statera train project.toml --out model.statera";
 
@@ -167,6 +168,12 @@ pub struct Train {
     /// The target's value that is the event
     #[arg(long, value_name = "VALUE")]
     pub positive: Option<String>,
+    /// What is to be found: the outcome (table, credit), or groups of rows that are alike (segment)
+    #[arg(long, value_enum)]
+    pub use_case: Option<UseCase>,
+    /// Number of segments, or a range among which it is chosen (2..8 if not given)
+    #[arg(long, value_name = "K|A..B")]
+    pub clusters: Option<String>,
     #[arg(long, value_name = "A,B", value_delimiter = ',', help = models_help())]
     pub models: Vec<String>,
     /// Search better settings of every candidate: this many trials in all, the candidates in turn. The default settings
@@ -249,6 +256,16 @@ pub struct Train {
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum UseCase {
+    /// The outcome in any table
+    Table,
+    /// Loans that go bad
+    Credit,
+    /// Groups of rows that are alike; needs no --target
+    Segment,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Prefer {
     /// The best cross-fitted metric; the ensemble only where it is better by more than a standard error
     Best,
@@ -261,7 +278,11 @@ pub enum Prefer {
 fn models_help() -> String {
     let list: Vec<String> =
         MODELS.iter().map(|m| format!("{}{} ({})", m.name, if m.fast { "*" } else { "" }, m.about)).collect();
-    format!("Candidates, or all; those marked * if not given: {}", list.join("; "))
+    format!(
+        "Candidates, or all; those marked * if not given: {}. For segments, all if not given: {}",
+        list.join("; "),
+        CLUSTERINGS.iter().map(|c| format!("{} ({})", c.name, c.about)).collect::<Vec<_>>().join("; ")
+    )
 }
 
 #[derive(Args)]

@@ -75,6 +75,65 @@ fn a_whole_round() {
 }
 
 #[test]
+fn segments_are_found_and_assigned_without_a_target() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), loans(600)).unwrap();
+    let train = ["train", "loans.csv", "--use-case", "segment", "--id", "loan", "--drop", "bad"];
+    for (model, header) in
+        [("kmeans", "loan,segment"), ("gmm", "loan,segment,probability_segment 1,probability_segment 2")]
+    {
+        let more = ["--models", model, "--clusters", "2", "--out", "s.statera", "--force"];
+        let trained = statera(dir.path(), &[&train[..], &more].concat());
+        assert!(trained.status.success(), "{}", text(&trained.stderr));
+        let shown = text(&trained.stdout);
+        for word in ["600 rows by 3 columns", "segment 1:", "segment 2:", "stability", "s.statera"] {
+            assert!(shown.contains(word), "«{word}» is not in:\n{shown}");
+        }
+        let scored = statera(dir.path(), &["score", "s.statera", "loans.csv", "--out", "scores.csv", "--start-over"]);
+        assert!(scored.status.success(), "{}", text(&scored.stderr));
+        let scores = fs::read_to_string(dir.path().join("scores.csv")).unwrap();
+        assert_eq!(scores.lines().next().unwrap().trim_start_matches('\u{feff}'), header);
+        assert_eq!(scores.lines().count(), 601);
+        fs::remove_file(dir.path().join("scores.csv")).unwrap();
+    }
+    let refused = |more: &[&str], words: &[&str]| {
+        let output = statera(dir.path(), &[&train[..], &["--out", "t.statera"], more].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(words.iter().all(|w| said.contains(w)), "{words:?} are not all in:\n{said}");
+    };
+    refused(&["--clusters", "9..3"], &["clusters: «9..3» is not allowed", "2..8"]);
+    refused(&["--target", "income"], &["target: «income» is given, and segments have no outcome"]);
+    refused(&["--models", "boosting"], &["«boosting» finds no segments"]);
+    let unknown = statera(dir.path(), &["train", "loans.csv", "--use-case", "fraud", "--out", "t.statera"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        ["table", "credit", "segment"].iter().all(|u| text(&unknown.stderr).contains(u)),
+        "{}",
+        text(&unknown.stderr)
+    );
+}
+
+#[test]
+fn a_search_shows_what_it_tried_and_refuses_what_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("loans.csv"), loans(600)).unwrap();
+    let output = statera(dir.path(), &[&TRAIN[..], &["--trials", "6"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("Search: 6 trials"), "{}", text(&output.stdout));
+    let cases: [(&[&str], &str); 4] = [
+        (&["--trials", "0"], "trials: 0 is not allowed; allowed is 1 and above"),
+        (&["--budget", "soon"], "budget: «soon» is not a time"),
+        (&["--budget", "0.0001s"], "give at least 1s"),
+        (&["--trials", "5", "--budget", "1m"], "cannot be used with"),
+    ];
+    for (more, expected) in cases {
+        let (code, said, is_there) = train(loans(300).as_bytes(), more);
+        assert!(code == 2 && said.contains(expected) && !is_there, "{more:?}: {code} {said}");
+    }
+}
+
+#[test]
 fn bad_training_data_gets_a_clear_error() {
     let good = loans(300);
     let with = |from: &str, to: &str| good.replacen(from, to, 1).into_bytes();

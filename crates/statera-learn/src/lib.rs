@@ -1,5 +1,5 @@
-//! The learners for tables and what belongs to them: linear models, the scorecard, gradient boosting with exact TreeSHAP, clusters,
-//! and calibration.
+//! The learners for tables and what belongs to them: linear models, the scorecard, gradient boosting with exact TreeSHAP,
+//! clusters, and calibration.
 //!
 //! Invariants: parallel and deterministic (the same bits for a seed, whatever the number of threads); predictions go
 //! through `statera-kernel`. Deliberately absent: reading data, choosing between models.

@@ -1,13 +1,14 @@
 //! Scoring a table of any length in constant memory, every row exactly once, restartable.
 
 use crate::bundle::Bundle;
-use crate::scorer::Schema;
+use crate::scorer::{Schema, Scored, Scorer};
 use crate::training_set::texts_of;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use statera_core::{Error, ErrorKind, Result, Run, Task};
 use statera_data::sink::{self, Encoding, Sink, SinkOptions};
 use statera_data::source::{self, BatchReader, ReadOptions};
+use statera_learn::calibration::Calibrator;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -109,7 +110,7 @@ fn score_rows(
                 let first = batch.slice(0, batch.num_rows().min(1));
                 bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(&place))?;
                 summary.ignored_columns = ignored(&batch, schema);
-                let opened = sink::open(out, &output_schema(schema, &batch), sink_options)?;
+                let opened = sink::open(out, &output_schema(&bundle.scorer, &batch), sink_options)?;
                 summary.n_done_before = opened.rows_done();
                 sink.insert(opened)
             }
@@ -128,7 +129,7 @@ fn score_rows(
             ids.map_or(0, |ids| texts_of(ids).iter().filter(|id| is_blank(id.as_deref())).count()) as u64;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
-        sink.write(&output(schema, &rest, &scored.probabilities, first)?)?;
+        sink.write(&output(&bundle.scorer, &rest, &scored, first)?)?;
         run.progress.update(seen, "rows");
     }
     run.progress.finish();
@@ -209,7 +210,13 @@ fn is_blank(id: Option<&str>) -> bool {
     id.is_none_or(|id| id.trim().is_empty())
 }
 
-fn output_schema(schema: &Schema, batch: &RecordBatch) -> SchemaRef {
+/// Segments by distance have no probabilities: what stands in their place would mislead.
+fn has_probabilities(scorer: &Scorer) -> bool {
+    !scorer.schema().target.is_empty() || !matches!(scorer.calibrator(), Calibrator::Identity {})
+}
+
+fn output_schema(scorer: &Scorer, batch: &RecordBatch) -> SchemaRef {
+    let schema = scorer.schema();
     let mut fields = vec![match id_name(schema, batch) {
         Some(id) => Field::new(id, DataType::Utf8, true),
         None => Field::new("row", DataType::Int64, false),
@@ -218,15 +225,19 @@ fn output_schema(schema: &Schema, batch: &RecordBatch) -> SchemaRef {
         Task::Binary => fields.push(Field::new("probability", DataType::Float64, false)),
         Task::Regression => fields.push(Field::new("prediction", DataType::Float64, false)),
         Task::Classes(_) => {
-            fields.push(Field::new("class", DataType::Utf8, false));
-            let probability = |c: &String| Field::new(format!("probability_{c}"), DataType::Float64, false);
-            fields.extend(schema.classes.iter().map(probability));
+            let class = if schema.target.is_empty() { "segment" } else { "class" };
+            fields.push(Field::new(class, DataType::Utf8, false));
+            if has_probabilities(scorer) {
+                let probability = |c: &String| Field::new(format!("probability_{c}"), DataType::Float64, false);
+                fields.extend(schema.classes.iter().map(probability));
+            }
         }
     }
     Arc::new(ArrowSchema::new(fields))
 }
 
-fn output(schema: &Schema, batch: &RecordBatch, values: &[f64], first: u64) -> Result<RecordBatch> {
+fn output(scorer: &Scorer, batch: &RecordBatch, scored: &Scored, first: u64) -> Result<RecordBatch> {
+    let (schema, values) = (scorer.schema(), &scored.probabilities);
     let id: ArrayRef = match id_name(schema, batch).and_then(|id| batch.column_by_name(id)) {
         Some(column) => Arc::new(StringArray::from(texts_of(column))),
         None => {
@@ -241,11 +252,12 @@ fn output(schema: &Schema, batch: &RecordBatch, values: &[f64], first: u64) -> R
             let best = (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
             schema.classes[best].as_str()
         };
-        arrays.push(Arc::new(StringArray::from_iter_values(values.chunks_exact(n_outputs).map(likeliest))));
+        // Margins are in the order of the probabilities, and differ where those have rounded to the same.
+        arrays.push(Arc::new(StringArray::from_iter_values(scored.margins.chunks_exact(n_outputs).map(likeliest))));
     }
-    for output in 0..n_outputs {
+    for output in (0..n_outputs).filter(|_| has_probabilities(scorer)) {
         let column = values.iter().skip(output).step_by(n_outputs).copied();
         arrays.push(Arc::new(Float64Array::from_iter_values(column)));
     }
-    RecordBatch::try_new(output_schema(schema, batch), arrays).map_err(|e| Error::data(e.to_string()))
+    RecordBatch::try_new(output_schema(scorer, batch), arrays).map_err(|e| Error::data(e.to_string()))
 }

@@ -57,7 +57,11 @@ pub(crate) fn build(
     let mut members = members(contenders, &counts);
     share_preparers(&mut members);
     let seconds = started.elapsed().as_secs_f64();
-    contender(NAME.into(), NAME, members, judge.rows.to_vec(), margins, seconds, training).map(Some)
+    let rows = judge.rows.to_vec();
+    let (mut ensemble, timing) = contender(NAME.into(), NAME, members, rows, margins, seconds, training)?;
+    let parts = contenders.iter().zip(&counts).filter(|(_, n)| **n > 0);
+    ensemble.parts = parts.map(|(c, n)| (c.title(training.train.task), *n)).collect();
+    Ok(Some((ensemble, timing)))
 }
 
 /// Every member of every chosen candidate, weighted so that candidates weigh as often as they were chosen, however many

@@ -31,6 +31,11 @@ pub struct Evaluation {
 /// A missing target or column, values that were no class in training, one class only.
 pub fn evaluate(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<Evaluation> {
     let schema = bundle.scorer.schema();
+    if schema.target.is_empty() {
+        return Err(Error::request(
+            "the bundle assigns segments, which no outcome can measure; statera score assigns rows",
+        ));
+    }
     table.column(&schema.target)?;
     let batch = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)
         .map_err(|e| Error::data(e.to_string()))?;

@@ -89,7 +89,7 @@ pub fn judge(
             test: test.unwrap_or_default(),
             best_gains: None,
             gains_over_default: None,
-            about: contender.about(train.task),
+            about: contender.about(),
         });
         run.progress.update(i as u64 + 1, &title);
     }
@@ -183,7 +183,7 @@ impl Contender {
     }
 
     /// Its name in tables.
-    fn title(&self, task: Task) -> String {
+    pub(crate) fn title(&self, task: Task) -> String {
         format!("{}{}", title(self.family, task), if self.is_tuned() { ", tuned" } else { "" })
     }
 
@@ -192,22 +192,14 @@ impl Contender {
         self.scorer.calibrator().probabilities(self.scorer.schema().task, &self.out_of_fold)
     }
 
-    /// A few figures of the final model; of an ensemble the share of each family.
-    fn about(&self, task: Task) -> Vec<(String, String)> {
-        let members = self.scorer.members();
+    /// A few figures of the final model; of an ensemble the share of each candidate.
+    fn about(&self) -> Vec<(String, String)> {
         if self.family != ensemble::NAME {
-            return members[0].model.describe();
+            return self.scorer.members()[0].model.describe();
         }
-        let total: u32 = members.iter().map(|m| m.weight).sum();
-        let mut shares: Vec<(&str, u32)> = Vec::new();
-        for member in members {
-            match shares.iter_mut().find(|(family, _)| *family == member.family) {
-                Some((_, weight)) => *weight += member.weight,
-                None => shares.push((member.family, member.weight)),
-            }
-        }
+        let total: u32 = self.parts.iter().map(|(_, weight)| weight).sum();
         let percent = |weight: u32| format!("{:.0} %", 100.0 * f64::from(weight) / f64::from(total));
-        shares.into_iter().map(|(family, weight)| (title(family, task).to_string(), percent(weight))).collect()
+        self.parts.iter().map(|(title, weight)| (title.clone(), percent(*weight))).collect()
     }
 
     /// Every metric of the final model on rows that took no part in training.

@@ -24,4 +24,5 @@ mod rows;
 pub mod sample;
 pub mod scorer;
 pub mod search;
+pub mod segment;
 pub mod training_set;

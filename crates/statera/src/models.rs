@@ -1,12 +1,16 @@
 //! The model families that can be trained. Adding one is its file and one line in [`MODELS`].
 
 use statera_core::{Dimension, Error, Estimator, Model, Parts, Point, Result, Task};
+use statera_learn::cluster::ClusterModel;
 use statera_learn::{gbdt, linear, scorecard};
 use statera_nn::model::sequence::{self, Reader, SequenceParams};
 use statera_nn::model::{NetworkModel, mlp, realmlp, tabm, transformer};
 
 /// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
 pub type MakeEstimator = fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>;
+
+/// Loads a saved model.
+pub type Load = fn(&Parts) -> Result<Box<dyn Model>>;
 
 /// Makes the learner at a point of its space, with the bank's `bins.toml`.
 pub type MakeAt = fn(Task, Option<&str>, &Point) -> Result<Box<dyn Estimator>>;
@@ -46,7 +50,7 @@ pub struct ModelFamily {
     /// What a search may change; `None` if nothing.
     pub tuning: Option<Tuning>,
     /// Loads what [`Model::save`] wrote; every index and size is checked.
-    pub load: fn(&Parts) -> Result<Box<dyn Model>>,
+    pub load: Load,
 }
 
 /// The scorecard's name among [`MODELS`].
@@ -259,6 +263,58 @@ pub const MODELS: &[ModelFamily] = &[
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
 ];
+
+/// A way to find segments, without an outcome.
+pub struct Clustering {
+    /// Name on the command line and in files.
+    pub name: &'static str,
+    /// Name in tables.
+    pub title: &'static str,
+    /// What it is, in one sentence.
+    pub about: &'static str,
+    /// What chooses the number of clusters.
+    pub criterion: &'static str,
+    /// Loads what [`Model::save`] wrote.
+    pub load: Load,
+}
+
+/// Every clustering, the simplest first.
+pub const CLUSTERINGS: &[Clustering] = &[
+    Clustering {
+        name: ClusterModel::KMEANS,
+        title: "k-means",
+        about: "each row belongs to the nearest of k middles",
+        criterion: "silhouette",
+        load: |parts| Ok(Box::new(ClusterModel::load(parts)?)),
+    },
+    Clustering {
+        name: ClusterModel::GMM,
+        title: "Gaussian mixture",
+        about: "each row has a probability of each of k normal distributions",
+        criterion: "BIC",
+        load: |parts| Ok(Box::new(ClusterModel::load(parts)?)),
+    },
+];
+
+/// The clusterings of those names; all where none is named.
+///
+/// # Errors
+/// An unknown name; the message lists what there is.
+pub fn clusterings(names: &[String]) -> Result<Vec<&'static Clustering>> {
+    let known: Vec<&str> = CLUSTERINGS.iter().map(|c| c.name).collect();
+    if let Some(name) = names.iter().find(|n| *n != "all" && !known.contains(&n.as_str())) {
+        let known = known.join(", ");
+        return Err(Error::request(format!("«{name}» finds no segments; allowed are {known}, and all")));
+    }
+    let is_all = names.is_empty() || names.iter().any(|n| n == "all");
+    Ok(CLUSTERINGS.iter().filter(|c| is_all || names.iter().any(|n| n == c.name)).collect())
+}
+
+/// The name and the loader of a stored model, of whichever list.
+pub fn stored(name: &str) -> Option<(&'static str, Load)> {
+    let family = MODELS.iter().find(|m| m.name == name).map(|m| (m.name, m.load));
+    family.or_else(|| CLUSTERINGS.iter().find(|c| c.name == name).map(|c| (c.name, c.load)))
+}
 
 impl ModelFamily {
     /// Its name in tables for a task: the linear model is no logistic regression where a number is predicted.

@@ -179,6 +179,8 @@ pub struct Contender {
     pub out_of_fold: Vec<f64>,
     /// How its fits went: those of the folds, then a refit; empty for an ensemble, whose parts have them.
     pub learning_curves: Vec<FitCurve>,
+    /// Of an ensemble the candidates in it by title, with their weights.
+    pub(crate) parts: Vec<(String, u32)>,
 }
 
 /// What splits go by.
@@ -211,7 +213,11 @@ fn holdout(set: &TrainingSet, settings: &Settings) -> Result<Sides> {
 }
 
 /// What the model reads: the features, and the observation time where other times are measured from it.
-fn schema(train: &TrainingSet, settings: &Settings, formats: &BTreeMap<String, TextFormat>) -> Result<Schema> {
+pub(crate) fn schema(
+    train: &TrainingSet,
+    settings: &Settings,
+    formats: &BTreeMap<String, TextFormat>,
+) -> Result<Schema> {
     let mut names = train.features.clone();
     if let Some(time) = as_of(train, settings) {
         names.push((time, Kind::Time));
@@ -316,7 +322,7 @@ pub(crate) fn contender(
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, train)?;
     Ok((
-        Contender { name, family, scorer, rows, out_of_fold, learning_curves: Vec::new() },
+        Contender { name, family, scorer, rows, out_of_fold, learning_curves: Vec::new(), parts: Vec::new() },
         Timing { fit_seconds, rows_per_second },
     ))
 }

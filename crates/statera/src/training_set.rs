@@ -1,7 +1,7 @@
 //! From a table and the settings to what candidates are fitted on: one batch, the columns that are features, the target
 //! as numbers, and what splits and figures need.
 
-use crate::project::{Settings, Window};
+use crate::project::{Settings, UseCase, Window};
 use crate::rows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
@@ -84,7 +84,11 @@ impl TrainingSet {
             columns.iter().filter(|c| settings.is_feature(&c.name)).map(|c| (c.name.clone(), c.kind)).collect();
         refuse_empty(&batch, &features)?;
         refuse_personal_data(&batch, &features, &mut notes)?;
-        let (task, classes, target) = target_of(&batch, &columns, settings)?;
+        let (task, classes, target) = match settings.use_case {
+            // Classes are what is going to be found; before that all rows are of one.
+            UseCase::Segment => (Task::Classes(1), Vec::new(), Vec::new()),
+            UseCase::Credit | UseCase::Table => target_of(&batch, &columns, settings)?,
+        };
         refuse_directions(task, settings)?;
         let numbers = |role: &Option<String>, what: &str| -> Result<Option<Vec<f64>>> {
             role.as_ref().map(|name| complete_numbers(&batch, name, what)).transpose()

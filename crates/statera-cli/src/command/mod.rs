@@ -9,6 +9,7 @@ mod profile;
 mod reading;
 mod sample;
 mod score;
+mod segment;
 mod train;
 
 use crate::args::Command;

@@ -1,7 +1,7 @@
 //! `statera train`.
 
-use super::{chart, reading};
-use crate::args::{Prefer, Train};
+use super::{chart, reading, segment};
+use crate::args::{Prefer, Train, UseCase};
 use crate::console::{Console, count, figure, seconds};
 use serde_json::json;
 use statera::bundle::Bundle;
@@ -14,6 +14,7 @@ use statera::models::{self, SCORECARD};
 use statera::pipeline::{self, Timing, Trained};
 use statera::project::{self, Project, Settings};
 use statera::search::{SearchFacts, TUNED};
+use statera::segment::parse_clusters;
 use statera_core::metric::{self, Interval, Measured};
 use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
@@ -30,6 +31,9 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
         if args.data.ends_with(".toml") { from_project(args, console, run)? } else { from_table(args, run)? };
     let checkpoint = Arc::new(CheckpointFolder::beside(&args.out, args.resume, console.noting()));
     let run = run.clone().with_seed(settings.seed).with_checkpoints(checkpoint.clone());
+    if settings.use_case == project::UseCase::Segment {
+        return segment::run(table, &settings, &formats, args, console, &run);
+    }
     let trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run);
     let mut trained = trained.map_err(|e| checkpoint.explain(e))?;
     trained.bundle.write(&args.out, args.force, &run).map_err(|e| checkpoint.explain(e))?;
@@ -64,7 +68,7 @@ type Input = (Table, Settings, BTreeMap<String, TextFormat>);
 fn from_table(args: &Train, run: &Run) -> Result<Input> {
     let mut settings = Settings::default();
     override_settings(&mut settings, args)?;
-    if settings.target.is_empty() {
+    if settings.target.is_empty() && settings.use_case != project::UseCase::Segment {
         return Err(Error::request(format!(
             "which column of {} is to be predicted? name it with --target COL",
             args.data
@@ -106,6 +110,14 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
             to.clone_from(from);
         }
     };
+    if let Some(use_case) = args.use_case {
+        settings.use_case = match use_case {
+            UseCase::Table => project::UseCase::Table,
+            UseCase::Credit => project::UseCase::Credit,
+            UseCase::Segment => project::UseCase::Segment,
+        };
+    }
+    settings.clusters = args.clusters.as_deref().map(parse_clusters).transpose()?.or(settings.clusters);
     if let Some(target) = &args.target {
         settings.target.clone_from(target);
     }

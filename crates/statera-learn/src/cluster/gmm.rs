@@ -5,9 +5,6 @@ use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result, Run};
 use statera_kernel::{dot, math};
 
-/// The shares of a row in the components, and its log-likelihood, from the row's number and cells.
-type Shares<'a> = &'a (dyn Fn(usize, &[f32]) -> (Vec<f64>, f64) + Sync);
-
 /// Shape of each component's covariance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,11 +78,11 @@ impl GmmParams {
         }
         let start = KMeansParams { k: self.k, starts: self.starts, ..KMeansParams::default() };
         let clusters = start.fit(points, run).map_err(|e| e.at("mixture"))?;
-        let nearest = |_: usize, cells: &[f32]| {
+        let nearest = |cells: &[f32]| {
             let mut shares = vec![0.0; cells.len() / points.n_cols * self.k];
             let places = clusters.assign(cells);
             shares.chunks_exact_mut(self.k).zip(places).for_each(|(row, j)| row[j] = 1.0);
-            (shares, 0.0)
+            shares
         };
         let mut model = self.maximise(points, &nearest, run)?;
         loop {
@@ -96,18 +93,18 @@ impl GmmParams {
                 return Ok(model);
             }
             let curve = std::mem::take(&mut model.curve);
-            model = self.maximise(points, &|_, cells| model.responsibilities(cells), run)?;
+            model = self.maximise(points, &|cells| model.responsibilities(cells), run)?;
             model.curve = curve;
         }
     }
 
     /// The mixture of greatest likelihood for given shares of rows in components. Two passes: means, then deviations from
     /// them, so that nothing is lost where means are far from 0.
-    fn maximise(&self, points: &Points<'_>, shares: Shares<'_>, run: &Run) -> Result<Gmm> {
+    fn maximise(&self, points: &Points<'_>, shares: &(dyn Fn(&[f32]) -> Vec<f64> + Sync), run: &Run) -> Result<Gmm> {
         let (d, k) = (points.n_cols, self.k);
         let size = if self.covariance == Covariance::Full { d * d } else { d };
         let first = points.blocks(run, |first, cells| {
-            let (shares, _) = shares(first, cells);
+            let shares = shares(cells);
             let mut sums = vec![0.0; k * (d + 1)];
             for (i, (row, shares)) in cells.chunks_exact(d).zip(shares.chunks_exact(k)).enumerate() {
                 for (j, share) in shares.iter().enumerate() {
@@ -261,16 +258,14 @@ impl Gmm {
         self.margins(data).chunks_exact(self.k()).map(greatest).collect()
     }
 
-    /// Probabilities of the components, and the sum of the rows' log-likelihoods (unweighted).
-    fn responsibilities(&self, cells: &[f32]) -> (Vec<f64>, f64) {
+    /// Probabilities of the components, row-major.
+    fn responsibilities(&self, cells: &[f32]) -> Vec<f64> {
         let mut shares = self.margins(cells);
-        let mut total = 0.0;
         for row in shares.chunks_exact_mut(self.k()) {
             let ln = log_sum_exp(row);
             row.iter_mut().for_each(|m| *m = math::exp(*m - ln));
-            total += ln;
         }
-        (shares, total)
+        shares
     }
 
     /// The weighted mean log-likelihood of a row.

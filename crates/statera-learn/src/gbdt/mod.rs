@@ -97,10 +97,11 @@ impl Default for GbdtParams {
 
 /// What a search may change, around the shipped start: what Gorishniy et al. (NeurIPS 2021) search of boosting (rate, size
 /// of trees, least rows of a leaf, penalty, shares of rows and columns), in narrower ranges, and the smoothing of levels.
-/// The number of trees is not among it: patience finds it.
+/// The number of trees is not among it: patience finds it. Trees stay within the 32 leaves that are scored fastest: larger
+/// ones won by a hair on taiwan (.0014 of AUC in folds, nothing on the test) and scored a hundred times fewer rows a second.
 const SPACE: [Dimension; 7] = [
     Dimension::log("learning_rate", 0.01, 0.3, 0.05),
-    Dimension::whole_log("max_leaves", 3, 128, 15),
+    Dimension::whole_log("max_leaves", 3, 32, 15),
     Dimension::whole_log("min_rows_per_leaf", 2, 300, 20),
     Dimension::log("l2", 1e-3, 100.0, 1.0),
     Dimension::real("row_share", 0.4, 1.0, 0.8),

@@ -191,8 +191,9 @@ impl Bundle {
                 saved.files.insert(name.clone(), text.map_err(|_| Error::damaged(format!("{name} is not UTF-8")))?);
             }
             let weight = model.weights.get(i).copied().unwrap_or(1);
-            let loaded = Arc::from((families[i].load)(&saved)?);
-            members.push(Member { family: families[i].name, weight, preparer, model: loaded });
+            let (family, load) = families[i];
+            let loaded = Arc::from(load(&saved)?);
+            members.push(Member { family, weight, preparer, model: loaded });
         }
         if members.is_empty() {
             return Err(Error::damaged("model.json: no members"));
@@ -211,8 +212,8 @@ impl Bundle {
     }
 }
 
-/// The family of each member.
-fn member_families(model: &ModelFile) -> Result<Vec<&'static models::ModelFamily>> {
+/// The family of each member and its loader.
+fn member_families(model: &ModelFile) -> Result<Vec<(&'static str, models::Load)>> {
     let n = model.members.len();
     let names = if model.families.is_empty() { vec![model.family.clone(); n] } else { model.families.clone() };
     if names.len() != n || !(model.weights.is_empty() || model.weights.len() == n) {
@@ -223,9 +224,7 @@ fn member_families(model: &ModelFile) -> Result<Vec<&'static models::ModelFamily
         )));
     }
     let find = |name: &String| {
-        models::MODELS
-            .iter()
-            .find(|m| m.name == name)
+        models::stored(name)
             .ok_or_else(|| Error::damaged(format!("model.json: «{name}» is not a model this program knows")))
     };
     names.iter().map(find).collect()

@@ -22,7 +22,7 @@ pub use definition::{Clause, Definition, Function, Value, Window};
 pub use file::NoRows;
 pub use images::{ImageColumns, Sequences};
 pub use rule::{Rule, Test};
-pub use settings::{Prefer, Sensitivity, Settings};
+pub use settings::{Prefer, Sensitivity, Settings, UseCase};
 pub use template::{TemplateColumn, guess_columns, template};
 pub use token::Comparison;
 

@@ -3,6 +3,7 @@
 use super::definition::Window;
 use super::images::ImageColumns;
 use crate::search::Limit;
+use crate::segment::{DEFAULT_CLUSTERS, MAX_CLUSTERS};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role};
 use statera_data::{ColumnInfo, Table};
@@ -35,6 +36,19 @@ pub enum Prefer {
     Ensemble,
 }
 
+/// What is to be found in a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UseCase {
+    /// The outcome in any table.
+    #[default]
+    Table,
+    /// Loans that go bad: so far the same as a table.
+    Credit,
+    /// Groups of rows that are alike; there is no outcome.
+    Segment,
+}
+
 /// Everything `train` is told besides the table. Checked once, by [`Settings::check`]; nothing re-validates afterwards.
 ///
 /// A column has one role. Columns without a role are features; the `amount` column is a feature too unless `drop` also
@@ -42,8 +56,13 @@ pub enum Prefer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The column that is predicted.
+    /// What is to be found.
+    pub use_case: UseCase,
+    /// The column that is predicted; empty for segments.
     pub target: String,
+    /// Least and most clusters that segments are searched among; `None`: 2 to 8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<[usize; 2]>,
     /// The value of a two-valued target that is the event (bad, fraud); `None`: 1, or the only sensible reading.
     pub positive: Option<String>,
     /// Names the row in outputs; never a feature.
@@ -117,7 +136,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            use_case: UseCase::Table,
             target: String::new(),
+            clusters: None,
             positive: None,
             id: None,
             time: None,
@@ -156,7 +177,10 @@ impl Default for Settings {
 impl Settings {
     /// The columns that have a role, with the setting that gives it; `drop` last.
     fn roles(&self) -> Vec<(&str, &'static str, Role)> {
-        let mut roles = vec![(self.target.as_str(), "target", Role::Target)];
+        let mut roles = Vec::new();
+        if !self.target.is_empty() {
+            roles.push((self.target.as_str(), "target", Role::Target));
+        }
         let single = [
             (&self.id, "id", Role::Id),
             (&self.time, "time", Role::Time),
@@ -206,7 +230,11 @@ impl Settings {
 
     /// The part of [`Settings::check`] that needs no table: ranges, contradictions, columns with two roles.
     pub fn check_values(&self) -> Result<()> {
-        if self.target.is_empty() {
+        if self.use_case == UseCase::Segment {
+            self.check_segment()?;
+        } else if self.clusters.is_some() {
+            return Err(Error::request("clusters: given without the use case segment, which alone has clusters"));
+        } else if self.target.is_empty() {
             return Err(Error::request("target: missing; name the column that is predicted"));
         }
         within("test_share", self.test_share, (0.0..=0.9).contains(&self.test_share), "from 0 to 0.9")?;
@@ -244,6 +272,33 @@ impl Settings {
             })?;
         }
         self.check_roles()
+    }
+
+    /// Refuses what has a meaning with an outcome only.
+    fn check_segment(&self) -> Result<()> {
+        if !self.target.is_empty() {
+            let target = &self.target;
+            return Err(Error::request(format!(
+                "target: «{target}» is given, and segments have no outcome; leave it out, or out of the segments too with \
+                 --drop {target}"
+            )));
+        }
+        let given = [
+            ("positive", self.positive.is_some()),
+            ("baseline", self.baseline.is_some()),
+            ("label_delay", self.label_delay.is_some()),
+            ("monotone", !self.monotone.is_empty()),
+            ("cutoff", self.cutoff.is_some()),
+            ("approval_rate", self.approval_rate.is_some()),
+            ("trials", self.trials.is_some()),
+            ("budget", self.budget.is_some()),
+        ];
+        if let Some((setting, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Error::request(format!("{setting}: segments have no outcome; leave it out")));
+        }
+        let [low, high] = self.clusters.unwrap_or(DEFAULT_CLUSTERS);
+        let holds = 1 <= low && low <= high && high <= MAX_CLUSTERS;
+        within("clusters", format!("{low}..{high}"), holds, &format!("a range within 1..{MAX_CLUSTERS}"))
     }
 
     fn check_roles(&self) -> Result<()> {
