@@ -212,7 +212,8 @@ fn wrapped(text: &str, width: usize) -> String {
 
 /// A figure with four decimals.
 pub fn figure(value: f64) -> String {
-    format!("{value:.4}")
+    // Four places of an amount in won are noise.
+    if value.abs() >= 1000.0 { count(value) } else { format!("{value:.4}") }
 }
 
 /// A figure with its interval.

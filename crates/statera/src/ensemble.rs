@@ -30,7 +30,7 @@ const MAX_ROWS: usize = 50_000;
 /// # Errors
 /// An interruption.
 pub(crate) fn build(
-    contenders: &[Contender],
+    contenders: &[&Contender],
     folds: &[Sides],
     training: Training<'_>,
     run: &Run,
@@ -66,11 +66,11 @@ pub(crate) fn build(
 
 /// Every member of every chosen candidate, weighted so that candidates weigh as often as they were chosen, however many
 /// members they have.
-fn members(contenders: &[Contender], counts: &[u32]) -> Vec<Member> {
+fn members(contenders: &[&Contender], counts: &[u32]) -> Vec<Member> {
     let total = |c: &Contender| c.scorer.members().iter().map(|m| m.weight).sum::<u32>();
     let chosen = || contenders.iter().zip(counts).filter(|(_, n)| **n > 0);
     let common = chosen().map(|(c, _)| total(c)).fold(1, least_common_multiple);
-    let weighted = |(contender, &count): (&Contender, &u32)| {
+    let weighted = |(contender, &count): (&&Contender, &u32)| {
         let factor = count * (common / total(contender));
         let members = contender.scorer.members().iter();
         members.map(|m| Member { weight: m.weight * factor, ..m.clone() }).collect::<Vec<_>>()
@@ -99,7 +99,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn new<'a>(contenders: &'a [Contender], training: Training<'a>) -> Judge<'a> {
+    fn new<'a>(contenders: &'a [&Contender], training: Training<'a>) -> Judge<'a> {
         let rows = &contenders[0].rows;
         let train = training.train;
         Judge {

@@ -30,6 +30,10 @@ pub struct Evaluation {
 /// # Errors
 /// A missing target or column, values that were no class in training, one class only.
 pub fn evaluate(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<Evaluation> {
+    measure(bundle, table, cutoff).map_err(|e| e.at(&table.origin))
+}
+
+fn measure(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<Evaluation> {
     let schema = bundle.scorer.schema();
     if schema.target.is_empty() {
         return Err(Error::request(

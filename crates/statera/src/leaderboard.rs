@@ -93,15 +93,9 @@ pub fn judge(
         });
         run.progress.update(i as u64 + 1, &title);
     }
-    // Settings from a search were the best of many: they must prove themselves on these rows, which did not choose them.
-    let mut stands = vec![true; contenders.len()];
-    for i in (0..contenders.len()).filter(|&i| contenders[i].is_tuned()) {
-        let default = contenders.iter().position(|c| c.family == contenders[i].family && !c.is_tuned());
-        let Some(default) = default else { continue };
-        let gains = judged.compare(train.task, predicted(i), predicted(default))?;
-        stands[i] = gains.gain.value > gains.standard_error;
-        entries[i].gains_over_default = Some(gains);
-    }
+    let gains = gains_over_default(contenders, train, settings)?;
+    let stands: Vec<bool> = gains.iter().map(proves_itself).collect();
+    entries.iter_mut().zip(gains).for_each(|(entry, gains)| entry.gains_over_default = gains);
     // The ensemble is slower and harder to explain: it must be clearly better than the best of its parts.
     let n_single = contenders.iter().filter(|c| c.family != ensemble::NAME).count();
     let better = |a: f64, b: f64| if metric.higher_is_better { a > b } else { a < b };
@@ -144,6 +138,35 @@ pub fn judge(
         chosen: name(chosen),
         cutoff: cutoffs[chosen],
     })
+}
+
+/// How much better each contender with settings from a search is than its family's default: those settings were the best of
+/// many, and must prove themselves on rows that did not choose them. `None` for the others.
+///
+/// # Errors
+/// What the paired difference refuses.
+pub(crate) fn gains_over_default(
+    contenders: &[Contender],
+    train: &TrainingSet,
+    settings: &Settings,
+) -> Result<Vec<Option<Difference>>> {
+    let default_of = |c: &Contender| contenders.iter().find(|d| c.is_tuned() && d.family == c.family && !d.is_tuned());
+    let folds = cross_calibration::folds(train, settings)?;
+    let gains = |contender: &Contender| -> Result<Option<Difference>> {
+        let Some(default) = default_of(contender) else { return Ok(None) };
+        let judged = Judged::new(train, &contender.rows);
+        let probabilities = |c: &Contender| cross_calibration::probabilities(c, train, &folds);
+        let (of_tuned, of_default) = (probabilities(contender)?, probabilities(default)?);
+        let tuned = Predicted { margins: &contender.out_of_fold, probabilities: &of_tuned };
+        let default = Predicted { margins: &default.out_of_fold, probabilities: &of_default };
+        judged.compare(train.task, tuned, default).map(Some)
+    };
+    contenders.iter().map(gains).collect()
+}
+
+/// True of everything but settings from a search that are not better by more than a standard error.
+pub(crate) fn proves_itself(gains: &Option<Difference>) -> bool {
+    gains.as_ref().is_none_or(|g| g.gain.value > g.standard_error)
 }
 
 /// A family's name in tables.

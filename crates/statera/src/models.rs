@@ -386,12 +386,25 @@ pub fn candidates(names: &[String], demands: Demands) -> Result<Vec<&'static Mod
     Ok(chosen)
 }
 
-/// Refuses the text of a `bins.toml` that is none, before long work.
+/// Refuses the text of a `bins.toml` that is none, or that is of other `columns`, before long work.
 ///
 /// # Errors
-/// What the file's parser refuses; the message names line and value.
-pub fn check_bins(text: &str) -> Result<()> {
-    scorecard::BinsFile::parse(text).map(|_| ())
+/// What the file's parser refuses, by line and value; a feature that is no part of a column.
+pub fn check_bins(text: &str, columns: Option<&[&str]>) -> Result<()> {
+    let bins = scorecard::BinsFile::parse(text)?;
+    let Some(columns) = columns else { return Ok(()) };
+    // A part of a date is named after its column.
+    let is_of = |name: &str, column: &str| {
+        name.strip_prefix(column).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    match bins.feature.iter().find(|f| !columns.iter().any(|c| is_of(&f.name, c))) {
+        None => Ok(()),
+        Some(f) => Err(Error::request(format!(
+            "bins.toml: there is no column «{}»; the features are {}",
+            f.name,
+            columns.join(", ")
+        ))),
+    }
 }
 
 /// A task in words.

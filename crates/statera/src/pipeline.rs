@@ -81,6 +81,10 @@ pub fn train(
              --bins"
         )));
     }
+    if let Some(text) = bins {
+        let names: Vec<&str> = set.features.iter().map(|(name, _)| name.as_str()).collect();
+        models::check_bins(text, Some(&names))?;
+    }
     if settings.prefer == Prefer::Ensemble && families.len() < 2 {
         set.notes.push("an ensemble needs at least two candidates; the only one is used alone".into());
     }
@@ -127,7 +131,11 @@ pub fn train(
         run.progress.update(i as u64 + 1, candidate.family.title);
     }
     run.progress.finish();
-    if let Some((contender, timing)) = ensemble::build(&contenders, &folds, training, run)? {
+    // What a search chose and other rows did not confirm has no part in the ensemble either.
+    let gains = leaderboard::gains_over_default(&contenders, &train, settings)?;
+    let standing: Vec<&Contender> =
+        contenders.iter().zip(&gains).filter(|(_, g)| leaderboard::proves_itself(g)).map(|(c, _)| c).collect();
+    if let Some((contender, timing)) = ensemble::build(&standing, &folds, training, run)? {
         timings.insert(contender.name.clone(), timing);
         contenders.push(contender);
     }
@@ -196,13 +204,14 @@ pub(crate) fn keys(set: &TrainingSet) -> Keys<'_> {
 
 /// An error of a split with what its class numbers stand for.
 fn named(e: Error, set: &TrainingSet, settings: &Settings) -> Error {
+    let place = &set.origin;
     let name = |(i, class): (usize, &String)| format!("class {i} is «{class}»");
     let mut classes: Vec<String> = set.classes.iter().enumerate().take(10).map(name).collect();
     if set.classes.len() > classes.len() {
         classes.push("…".into());
     }
     let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
-    e.at(format!("target «{}»{classes}", settings.target))
+    e.at(format!("{place}: target «{}»{classes}", settings.target))
 }
 
 fn holdout(set: &TrainingSet, settings: &Settings) -> Result<Sides> {
@@ -350,6 +359,7 @@ impl TrainingSet {
         let times = |values: &Option<Vec<i64>>| values.as_ref().map(|v| rows.iter().map(|&r| v[r]).collect());
         Ok(TrainingSet {
             batch: take_rows(&self.batch, rows)?,
+            origin: self.origin.clone(),
             columns: self.columns.clone(),
             features: self.features.clone(),
             task: self.task,

@@ -11,7 +11,7 @@ use statera_core::{Error, Kind, Result, Role, Task};
 use statera_data::conform::shown;
 use statera_data::preparer::{number_cells, time_cells};
 use statera_data::{ColumnInfo, Table, personal};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// More classes than this are taken for a mistake.
 pub const MAX_CLASSES: usize = 100;
@@ -23,6 +23,8 @@ const EVENT_WORDS: [&str; 13] =
 /// What candidates are fitted on.
 #[derive(Debug, Clone)]
 pub struct TrainingSet {
+    /// Where the table came from, for messages.
+    pub origin: String,
     /// The rows that are used, with every column of the table.
     pub batch: RecordBatch,
     /// Kinds of the batch's columns, in its order.
@@ -68,7 +70,7 @@ impl TrainingSet {
     }
 
     fn of(table: Table, settings: &Settings, mut notes: Vec<String>) -> Result<TrainingSet> {
-        let Table { columns, batches, .. } = table;
+        let Table { columns, batches, origin } = table;
         let batch = arrow_select::concat::concat_batches(&batches[0].schema(), &batches)
             .map_err(|e| Error::data(e.to_string()))?;
         drop(batches);
@@ -101,6 +103,7 @@ impl TrainingSet {
             baseline: varied(numbers(&settings.baseline, "a score")?, settings)?,
             time,
             group: settings.group.as_ref().map(|name| groups(&batch, name)).transpose()?,
+            origin,
             batch,
             columns,
             features,
@@ -163,7 +166,10 @@ fn leave_out_keys_and_text(table: &Table, settings: &Settings, notes: &mut Vec<S
             _ => continue,
         };
         if untold {
-            notes.push(format!("column «{}» is {what} and was left out", column.name));
+            let name = &column.name;
+            notes.push(format!(
+                "column «{name}» is {what} and was left out (--types {name}=number or =category keeps it)"
+            ));
             settings.drop.push(column.name.clone());
         } else if column.kind == Kind::Text && settings.role(&column.name) == Role::Feature {
             settings.drop.push(column.name.clone());
@@ -181,15 +187,30 @@ fn without_repeats(
 ) -> Result<RecordBatch> {
     let distinct = rows::distinct_rows(digests);
     let repeats = batch.num_rows() - distinct.len();
-    if repeats == 0 {
+    let Some(id) = &settings.id else {
+        if repeats > 0 {
+            notes.push(format!(
+                "{repeats} rows repeat another one exactly; they stay, because no --id tells rows apart"
+            ));
+        }
         return Ok(batch);
+    };
+    let batch = if repeats > 0 {
+        notes.push(format!("{repeats} rows that repeat another one exactly were dropped"));
+        take_rows(&batch, &distinct)?
+    } else {
+        batch
+    };
+    let ids = texts_of(column_of(&batch, id)?);
+    let mut seen = HashSet::new();
+    let n_again = ids.iter().flatten().filter(|id| !seen.insert(id.as_str())).count();
+    if n_again > 0 && settings.group.is_none() {
+        notes.push(format!(
+            "{n_again} rows have the «{id}» of another row and other cells; if they are of one customer or loan, keep them \
+             on one side of every split with --group"
+        ));
     }
-    if settings.id.is_none() {
-        notes.push(format!("{repeats} rows repeat another one exactly; they stay, because no --id tells rows apart"));
-        return Ok(batch);
-    }
-    notes.push(format!("{repeats} rows that repeat another one exactly were dropped"));
-    take_rows(&batch, &distinct)
+    Ok(batch)
 }
 
 /// The rows at `rows`, in that order.
@@ -395,6 +416,7 @@ fn target_of(
     }
     let kind = columns.iter().find(|c| c.name == *name).map_or(Kind::Number, |c| c.kind);
     if counts.len() > 2 && kind == Kind::Number && settings.positive.is_none() {
+        refuse_few_values(name, &texts, &counts, settings)?;
         return Ok((Task::Regression, Vec::new(), number_cells(name, column)?));
     }
     if counts.len() > MAX_CLASSES {
@@ -407,6 +429,27 @@ fn target_of(
     let target = texts.iter().flatten().map(|t| index[t.as_str()] as f64).collect();
     let task = if classes.len() == 2 { Task::Binary } else { Task::Classes(classes.len()) };
     Ok((task, classes, target))
+}
+
+/// Values of a number below which it is taken for a list of classes, or for two classes with stray values.
+const FEW_VALUES: usize = 6;
+
+/// A target of a few whole numbers is more likely classes, or 0 and 1 with a stray value, than an amount: the user decides.
+fn refuse_few_values(
+    name: &str,
+    texts: &[Option<String>],
+    counts: &BTreeMap<&str, usize>,
+    settings: &Settings,
+) -> Result<()> {
+    if counts.len() >= FEW_VALUES || settings.types.contains_key(name) || texts.len() < 10 * counts.len() {
+        return Ok(());
+    }
+    let listed: Vec<String> = counts.iter().map(|(v, n)| format!("«{v}» ({n} rows)")).collect();
+    Err(Error::request(format!(
+        "target «{name}» has the values {}; say what it is: --types {name}=category for classes, --types {name}=number for an \
+         amount, or --positive VALUE after the other rows but those of two values are removed",
+        listed.join(", ")
+    )))
 }
 
 /// Classes by index; of two, the event is the second.
@@ -428,8 +471,14 @@ fn class_order(name: &str, counts: &BTreeMap<&str, usize>, positive: Option<&str
             Error::request(format!("--positive {positive}: target «{name}» has no such value; it has {}", listed()))
         })?,
         None => {
-            let likely: Vec<usize> =
-                (0..2).filter(|&i| EVENT_WORDS.contains(&classes[i].to_lowercase().as_str())).collect();
+            // 1 is the event beside 0 and -1; beside 2 it may as well be the good ones.
+            let is_one = |c: &str| c.parse::<f64>() == Ok(1.0);
+            let is_none = |c: &str| c.parse::<f64>().map_or(true, |v| v == 0.0 || v == -1.0);
+            let says_so = |i: usize| {
+                EVENT_WORDS.contains(&classes[i].to_lowercase().as_str())
+                    && (!is_one(&classes[i]) || is_none(&classes[1 - i]))
+            };
+            let likely: Vec<usize> = (0..2).filter(|&i| says_so(i)).collect();
             let [event] = likely[..] else {
                 return Err(Error::request(format!(
                     "target «{name}» has the values {}; name the one that is the event with --positive",

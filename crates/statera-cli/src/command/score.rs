@@ -43,7 +43,8 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
     } else if summary.n_done_before > 0 {
         console.note(format!("continued after {} rows of an interrupted run", count(summary.n_done_before as f64)));
     }
-    let mean = summary.mean.map_or(String::new(), |mean| format!(", mean {mean:.4}"));
+    let of = if summary.n_done_before > 0 { " of the rows scored now" } else { "" };
+    let mean = summary.mean.map_or(String::new(), |mean| format!(", mean{of} {mean:.4}"));
     console.line(format!(
         "{} rows scored{mean}; they are in {}",
         count(summary.n_rows as f64),

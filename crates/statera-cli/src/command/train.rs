@@ -59,7 +59,7 @@ fn read_text(path: &Path) -> Result<String> {
 /// A `bins.toml`, known to be one.
 fn read_bins(path: &Path) -> Result<String> {
     let text = read_text(path)?;
-    models::check_bins(&text).map_err(|e| e.at(path.display()))?;
+    models::check_bins(&text, None).map_err(|e| e.at(path.display()))?;
     Ok(text)
 }
 

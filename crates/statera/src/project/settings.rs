@@ -338,9 +338,10 @@ impl Settings {
         let time = self.time.as_deref().and_then(|name| table.columns.iter().find(|c| c.name == name));
         match time {
             Some(column) if column.kind != Kind::Time => Err(Error::request(format!(
-                "time: column «{}» is of kind {}; allowed is kind time",
+                "time: column «{}» is of kind {}; allowed is kind time (--types {}=time reads text as times)",
                 column.name,
-                column.kind.name()
+                column.kind.name(),
+                column.name
             ))),
             _ => Ok(()),
         }
