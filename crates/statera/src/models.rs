@@ -3,7 +3,9 @@
 use statera_core::{Error, Estimator, Model, Parts, Result, Task};
 use statera_learn::{gbdt, linear, scorecard};
 use statera_nn::model::sequence::{self, Reader, SequenceParams};
-use statera_nn::model::{NetworkModel, mlp, realmlp, tabm, transformer};
+use statera_nn::model::{
+    AutoencoderModel, AutoencoderParams, NetworkModel, autoencoder, mlp, realmlp, tabm, transformer,
+};
 
 /// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
 pub type MakeEstimator = fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>;
@@ -181,6 +183,19 @@ pub const MODELS: &[ModelFamily] = &[
         estimator: |task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() })),
         quick: Some(|task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() }.quick()))),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: autoencoder::NAME,
+        title: "Autoencoder",
+        about: "how badly a network rebuilds a row that it has squeezed: an anomaly score that never learns the target",
+        fast: false,
+        complexity: 12,
+        bags: true,
+        needs_sequence: false,
+        does: autoencoder::does,
+        estimator: |_, _| Ok(Box::new(AutoencoderParams::default())),
+        quick: Some(|_, _| Ok(Box::new(AutoencoderParams::default().quick()))),
+        load: |parts| Ok(Box::new(AutoencoderModel::load(parts)?)),
     },
 ];
 

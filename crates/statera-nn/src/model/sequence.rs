@@ -4,7 +4,8 @@
 //! A recurrent layer hands on its state after the last step (LSTM: Hochreiter and Schmidhuber 1997; GRU: Cho et al. 2014);
 //! the convolutional network is two convolutions over three steps, the sequence padded with zeros, and the mean over steps.
 
-use super::{Architecture, Recipe, fit, refit_epochs};
+use super::Architecture;
+use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
 use crate::input::{Input, Scaling};
 use crate::layer::{
@@ -15,7 +16,7 @@ use crate::network::Network;
 use crate::params::Params;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Rng, Run, Task};
+use statera_core::{Error, Frame, Model, Result, Rng, Run, Task};
 
 /// The LSTM's name in lists, on the command line and in bundles.
 pub const LSTM: &str = "lstm";
@@ -169,12 +170,8 @@ impl SequenceParams {
     }
 }
 
-impl Estimator for SequenceParams {
-    fn form(&self) -> Form {
-        Form::Codes
-    }
-
-    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+impl NetworkParams for SequenceParams {
+    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
         self.shape.check()?;
         if train.spec.sequences.is_empty() {
             return Err(without_sequence(self.shape.reader.name()));
@@ -190,18 +187,12 @@ impl Estimator for SequenceParams {
         fit(&recipe, train, valid, run)
     }
 
-    fn stops_on_training_rows(&self) -> bool {
-        true
-    }
-
-    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
-        let mut refit = self.clone();
-        if let Some(epochs) = refit_epochs(folds) {
-            (refit.train.epochs, refit.train.patience) = (epochs, None);
-        }
-        Box::new(refit)
+    fn training(&mut self) -> &mut TrainParams {
+        &mut self.train
     }
 }
+
+estimator!(SequenceParams);
 
 #[cfg(test)]
 mod tests;
