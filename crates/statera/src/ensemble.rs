@@ -155,7 +155,7 @@ impl Judge<'_> {
 }
 
 /// The primary metric, turned so that more is better; the worst of all where rows cannot tell (one class only).
-fn goodness(task: Task, target: &[f64], margins: &[f64], weight: Option<&[f64]>) -> f64 {
+pub(crate) fn goodness(task: Task, target: &[f64], margins: &[f64], weight: Option<&[f64]>) -> f64 {
     let metric = metric::primary(task);
     // Uncalibrated: softmax at temperature 1 where the metric needs probabilities.
     let probabilities = match task {

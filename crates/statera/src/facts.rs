@@ -1,6 +1,7 @@
 //! Every figure that the report and the documents show: `facts.json`. No clock, no machine, no timing.
 
 use crate::cross_calibration;
+use crate::dial::Cut;
 use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
 use crate::project::Settings;
@@ -63,6 +64,9 @@ pub struct Facts {
     /// How the fits of the candidates went, where they went step by step; empty in bundles of former versions.
     #[serde(default)]
     pub learning_curves: Vec<FitCurve>,
+    /// What members of its networks a bundle was cut to, and what that costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
     /// Everything that was asked for.
     pub settings: Settings,
 }
@@ -126,6 +130,7 @@ pub fn gather(
         ks: Vec::new(),
         reliability: Vec::new(),
         importance: importance(chosen, &rows)?,
+        cut: None,
         learning_curves: contenders.iter().flat_map(|c| c.learning_curves.clone()).collect(),
         settings: settings.clone(),
     };

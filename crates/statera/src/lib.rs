@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod checkpoint;
 mod cross_calibration;
 mod cross_fit;
+pub mod dial;
 pub mod ensemble;
 pub mod evaluate;
 pub mod facts;
