@@ -55,6 +55,9 @@ pub enum Command {
     /// Score a table of any length, every row exactly once
     #[command(after_help = SCORE_EXAMPLES)]
     Score(Score),
+    /// See what a TabM loses with fewer members, and write a smaller, faster bundle
+    #[command(after_help = DIAL_EXAMPLES)]
+    Dial(Dial),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
     Completions(Completions),
@@ -72,6 +75,10 @@ const SCORE_EXAMPLES: &str = "Examples:
   statera score model.statera new.csv --out scores.csv
   statera score model.statera 'month-*.parquet' --out scores.parquet
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
+
+const DIAL_EXAMPLES: &str = "Examples:
+  statera dial model.statera loans-2026.csv --members 16,8,4,1
+  statera dial model.statera loans-2026.csv --members 8 --out fast.statera";
 
 /// The addresses a table can come from.
 const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
@@ -294,6 +301,25 @@ pub struct Evaluate {
     /// Probability from which a row counts as the event; the bundle's if not given
     #[arg(long, value_name = "P")]
     pub cutoff: Option<f64>,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Args)]
+pub struct Dial {
+    /// A bundle with tabm or tabm_mini that `statera train` wrote
+    pub bundle: PathBuf,
+    #[arg(help = DATA_HELP)]
+    pub data: String,
+    /// Members of each network to try; chosen on one half of the rows, judged on the other
+    #[arg(long, value_name = "K,K", value_delimiter = ',', required = true)]
+    pub members: Vec<usize>,
+    /// Where a bundle with the one number of members of --members goes
+    #[arg(long, value_name = "BUNDLE")]
+    pub out: Option<PathBuf>,
+    /// Replace a bundle of that name
+    #[arg(long, requires = "out")]
+    pub force: bool,
     #[command(flatten)]
     pub reading: Reading,
 }

@@ -110,6 +110,7 @@ struct Bar {
 /// The step that the bar shows.
 struct Step {
     bar: ProgressBar,
+    name: String,
     /// Units; 0 if unknown.
     total: u64,
 }
@@ -149,7 +150,7 @@ impl Progress for Bar {
         bar.set_prefix(step.to_string());
         bar.enable_steady_tick(Duration::from_millis(200));
         self.with(|current| {
-            if let Some(old) = current.replace(Step { bar, total }) {
+            if let Some(old) = current.replace(Step { bar, name: step.into(), total }) {
                 old.bar.finish_and_clear();
             }
         });
@@ -161,11 +162,13 @@ impl Progress for Bar {
 
     fn within(&self, done: u64, share: f64, remark: &str) {
         self.with(|current| {
-            if let Some(Step { bar, total }) = current {
+            if let Some(Step { bar, name, total }) = current {
                 let position = if *total == 0 { done } else { done * PARTS + (share * PARTS as f64) as u64 };
                 bar.set_position(position);
-                let count = if *total > 1 { format!("{done} of {total} done; ") } else { String::new() };
-                bar.set_message(if *total == 0 { remark.to_string() } else { count + remark });
+                if *total > 1 {
+                    bar.set_prefix(format!("{name} {done}/{total}"));
+                }
+                bar.set_message(remark.to_string());
             }
         });
     }

@@ -55,6 +55,10 @@ fn a_whole_round() {
     for word in ["Scorecard", "Logistic regression", "Gradient boosting", "Present score", "(best)", "m.statera"] {
         assert!(shown.contains(word), "«{word}» is not in:\n{shown}");
     }
+    let chart: Vec<&str> = shown.lines().skip_while(|l| !l.starts_with("Learning curves")).take(3).collect();
+    assert!(chart.len() == 3 && chart.iter().all(|l| l.chars().count() <= 80), "{shown}");
+    assert!(chart[1].starts_with("  Gradient boosting  ") && chart[1].contains(['▁', '█']), "{shown}");
+    assert!(chart[2].contains("log loss 0.") && chart[2].contains("; tree ") && chart[2].ends_with(" kept"), "{shown}");
     let scored = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "scores.csv"]);
     assert!(scored.status.success(), "{}", text(&scored.stderr));
     let scores = fs::read_to_string(dir.path().join("scores.csv")).unwrap();
@@ -344,7 +348,7 @@ fn personal_identifiers_are_refused_as_features() {
 #[test]
 fn help_of_every_command_has_an_example() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["demo", "sample", "init", "profile", "train", "evaluate", "score", "completions"] {
+    for command in ["demo", "sample", "init", "profile", "train", "evaluate", "score", "dial", "completions"] {
         let help = text(&statera(dir.path(), &[command, "--help"]).stdout);
         assert!(help.contains("Example") && help.contains(&format!("statera {command}")), "{command}:\n{help}");
     }

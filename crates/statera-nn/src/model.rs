@@ -9,18 +9,22 @@ use serde::{Deserialize, Serialize};
 use statera_core::{
     Attributions, Background, Error, Frame, LearningCurve, Model, Parts, Result, Rng, Scores, Task, Tensor, TensorData,
 };
+use std::ops::Range;
 
 mod attribution;
+pub mod autoencoder;
 mod average;
 mod fit;
+mod members;
 pub mod mlp;
 pub mod realmlp;
 pub mod sequence;
 pub mod tabm;
 pub mod transformer;
 
+pub use autoencoder::{AutoencoderModel, AutoencoderParams};
 use average::Average;
-pub use fit::{Recipe, fit, refit_epochs};
+pub use fit::{Recipe, fit};
 pub use mlp::MlpParams;
 pub use realmlp::RealMlpParams;
 pub use sequence::SequenceParams;
@@ -188,6 +192,16 @@ fn load_edges(parts: &Parts, header: &Header) -> Result<Vec<Vec<f32>>> {
     Ok(edges)
 }
 
+/// What `block` gives for ranges of rows, in their order: blocks that tasks share.
+fn in_blocks<T: Clone + Send>(n_rows: usize, block: impl Fn(Range<usize>) -> Result<Vec<T>> + Sync) -> Result<Vec<T>> {
+    if n_rows <= SCORING_ROWS {
+        return block(0..n_rows);
+    }
+    let starts = (0..n_rows).into_par_iter().step_by(SCORING_ROWS);
+    let blocks = starts.map(|start| block(start..n_rows.min(start + SCORING_ROWS)));
+    Ok(blocks.collect::<Result<Vec<_>>>()?.concat())
+}
+
 /// Names of arrays that are not parameters.
 const BASELINE: &str = "input.baseline";
 const EDGES: &str = "input.edges";
@@ -195,16 +209,11 @@ const EDGES: &str = "input.edges";
 impl Model for NetworkModel {
     fn predict(&self, frame: &Frame) -> Result<Scores> {
         let (average, n_outputs) = (self.average(), self.header.task.n_outputs());
-        let block = |start: usize| -> Result<Vec<f64>> {
-            let x = self.header.input.apply(frame, start..frame.n_rows.min(start + SCORING_ROWS))?;
+        let margins = in_blocks(frame.n_rows, |rows| {
+            let x = self.header.input.apply(frame, rows)?;
             Ok(average.margins(&self.network.score(&x)))
-        };
-        if frame.n_rows <= SCORING_ROWS {
-            return Ok(Scores { n_outputs, margins: block(0)? });
-        }
-        let starts = (0..frame.n_rows).into_par_iter().step_by(SCORING_ROWS);
-        let blocks: Vec<Vec<f64>> = starts.map(block).collect::<Result<_>>()?;
-        Ok(Scores { n_outputs, margins: blocks.concat() })
+        })?;
+        Ok(Scores { n_outputs, margins })
     }
 
     fn attribute(&self, frame: &Frame, _: &Background) -> Result<Attributions> {
@@ -222,10 +231,7 @@ impl Model for NetworkModel {
         if !self.edges.is_empty() {
             parts.tensors.insert(EDGES.into(), floats(self.edges.concat()));
         }
-        for slot in &self.network.params.slots {
-            let data = TensorData::F32(self.network.params.values[slot.range.clone()].to_vec());
-            parts.tensors.insert(slot.name.clone(), Tensor { shape: slot.shape.clone(), data });
-        }
+        self.network.params.save(&mut parts);
         parts
     }
 

@@ -3,7 +3,7 @@
 //! Optimizers, clipping, restoring the best weights and saving are loops over one slice; a layer keeps the ranges of
 //! its own parameters.
 
-use statera_core::{Error, Result, Rng};
+use statera_core::{Error, Parts, Result, Rng, Tensor, TensorData};
 use std::ops::{Deref, DerefMut, Range};
 
 /// Floats of a cache line: slots, and parts of caches and scratches, begin at multiples of it.
@@ -171,6 +171,14 @@ impl Params {
         }
         self.values[range].copy_from_slice(values);
         Ok(())
+    }
+
+    /// Adds every array to a saved model.
+    pub fn save(&self, parts: &mut Parts) {
+        for slot in &self.slots {
+            let data = TensorData::F32(self.values[slot.range.clone()].to_vec());
+            parts.tensors.insert(slot.name.clone(), Tensor { shape: slot.shape.clone(), data });
+        }
     }
 
     /// Trained numbers.

@@ -217,6 +217,7 @@ impl<'a> Training<'a> {
                 }
             }
             self.run.keep_state(|| self.state(network, &curve, best.as_ref()))?;
+            self.run.check()?;
         }
         if let Some(best) = best {
             network.params.values = best.values;

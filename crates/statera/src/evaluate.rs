@@ -3,6 +3,7 @@
 use crate::bundle::Bundle;
 use crate::rows;
 use crate::training_set::{complete_numbers, target_by_classes};
+use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, DEFAULT_BOOTSTRAP, Decile, Measured, Predicted};
 use statera_core::{Error, Result, Task};
@@ -40,23 +41,14 @@ fn measure(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<Evalua
             "the bundle assigns segments, which no outcome can measure; statera score assigns rows",
         ));
     }
-    table.column(&schema.target)?;
-    let batch = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)
-        .map_err(|e| Error::data(e.to_string()))?;
-    let target = target_by_classes(&batch, &schema.target, schema.task, &schema.classes)?;
+    let Outcomes { batch, target, weight, is_training_table } = Outcomes::of(bundle, table)?;
     let scored = bundle.scorer.score(&batch)?;
-    let stored = bundle.facts.pointer("/leaderboard/cutoff").and_then(serde_json::Value::as_f64);
-    let cutoff = cutoff.or(stored).unwrap_or(0.5);
+    let cutoff = cutoff.unwrap_or_else(|| stored_cutoff(bundle));
     let seed = bundle.manifest.seed;
-    let named = |setting: &str| {
-        let name = bundle.facts.pointer(setting).and_then(serde_json::Value::as_str);
-        name.filter(|name| batch.column_by_name(name).is_some())
-    };
-    let weight = named("/settings/weight").map(|name| complete_numbers(&batch, name, "a weight")).transpose()?;
     let weight = weight.as_deref();
     let predicted = Predicted { margins: &scored.margins, probabilities: &scored.probabilities };
     let metrics = metric::evaluate(schema.task, &target, predicted, weight, cutoff, seed, DEFAULT_BOOTSTRAP)?;
-    let baseline = match named("/settings/baseline") {
+    let baseline = match named(bundle, &batch, "/settings/baseline") {
         Some(name) if schema.task == Task::Binary => {
             let score = complete_numbers(&batch, name, "a score")?;
             // The direction is that of training: new outcomes must not turn a score round.
@@ -75,6 +67,44 @@ fn measure(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<Evalua
         baseline,
         deciles: if binary { metric::deciles(&target, &scored.margins, weight)? } else { Vec::new() },
         cutoff: binary.then_some(cutoff),
-        is_training_table: rows::fingerprint(&batch, &rows::row_digests(&batch)) == bundle.manifest.data_fingerprint,
+        is_training_table,
     })
+}
+
+/// Rows whose outcomes are known, in the terms of a bundle.
+pub(crate) struct Outcomes {
+    /// All columns.
+    pub batch: RecordBatch,
+    /// Binary 0/1, class index, or value.
+    pub target: Vec<f64>,
+    /// As in training, where the table has the column.
+    pub weight: Option<Vec<f64>>,
+    /// True if this is the very table the model was trained on.
+    pub is_training_table: bool,
+}
+
+impl Outcomes {
+    /// The rows of a table that has the target.
+    pub fn of(bundle: &Bundle, table: &Table) -> Result<Outcomes> {
+        let schema = bundle.scorer.schema();
+        table.column(&schema.target)?;
+        let batch = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)
+            .map_err(|e| Error::data(e.to_string()))?;
+        let target = target_by_classes(&batch, &schema.target, schema.task, &schema.classes)?;
+        let weight = named(bundle, &batch, "/settings/weight");
+        let weight = weight.map(|name| complete_numbers(&batch, name, "a weight")).transpose()?;
+        let fingerprint = rows::fingerprint(&batch, &rows::row_digests(&batch));
+        Ok(Outcomes { batch, target, weight, is_training_table: fingerprint == bundle.manifest.data_fingerprint })
+    }
+}
+
+/// The column that a setting of the training names, where the table has it.
+fn named<'a>(bundle: &'a Bundle, batch: &RecordBatch, setting: &str) -> Option<&'a str> {
+    let name = bundle.facts.pointer(setting).and_then(serde_json::Value::as_str);
+    name.filter(|name| batch.column_by_name(name).is_some())
+}
+
+/// The probability from which a row counts as the event, as training found it.
+pub(crate) fn stored_cutoff(bundle: &Bundle) -> f64 {
+    bundle.facts.pointer("/leaderboard/cutoff").and_then(serde_json::Value::as_f64).unwrap_or(0.5)
 }

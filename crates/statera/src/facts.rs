@@ -2,6 +2,7 @@
 
 use crate::card::{self, CardLine};
 use crate::cross_calibration;
+use crate::dial::Cut;
 use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
 use crate::project::Settings;
@@ -71,6 +72,9 @@ pub struct Facts {
     /// How the fits of the candidates went, where they went step by step; empty in bundles of former versions.
     #[serde(default)]
     pub learning_curves: Vec<FitCurve>,
+    /// What members of its networks a bundle was cut to, and what that costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
     /// Everything that was asked for.
     pub settings: Settings,
 }
@@ -136,6 +140,7 @@ pub fn gather(
         reliability: Vec::new(),
         importance: importance(chosen, &rows)?,
         scorecard: card::lines(contenders),
+        cut: None,
         learning_curves: contenders.iter().flat_map(|c| c.learning_curves.clone()).collect(),
         settings: settings.clone(),
     };

@@ -11,6 +11,7 @@ pub mod card;
 pub mod checkpoint;
 mod cross_calibration;
 mod cross_fit;
+pub mod dial;
 pub mod ensemble;
 pub mod evaluate;
 pub mod facts;

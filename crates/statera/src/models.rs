@@ -4,7 +4,9 @@ use statera_core::{Dimension, Error, Estimator, Model, Parts, Point, Result, Tas
 use statera_learn::cluster::ClusterModel;
 use statera_learn::{gbdt, linear, scorecard};
 use statera_nn::model::sequence::{self, Reader, SequenceParams};
-use statera_nn::model::{NetworkModel, mlp, realmlp, tabm, transformer};
+use statera_nn::model::{
+    AutoencoderModel, AutoencoderParams, NetworkModel, autoencoder, mlp, realmlp, tabm, transformer,
+};
 
 /// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
 pub type MakeEstimator = fn(Task, Option<&str>) -> Result<Box<dyn Estimator>>;
@@ -261,6 +263,21 @@ pub const MODELS: &[ModelFamily] = &[
             at: |task, _, point| Ok(Box::new(transformer::TransformerParams::at(task, point))),
         }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: autoencoder::NAME,
+        title: "Autoencoder",
+        about: "how badly a network rebuilds a row that it has squeezed: an anomaly score that never learns the target",
+        fast: false,
+        complexity: 12,
+        bags: true,
+        needs_sequence: false,
+        keeps_directions: false,
+        does: autoencoder::does,
+        estimator: |_, _| Ok(Box::new(AutoencoderParams::default())),
+        quick: Some(|_, _| Ok(Box::new(AutoencoderParams::default().quick()))),
+        tuning: None,
+        load: |parts| Ok(Box::new(AutoencoderModel::load(parts)?)),
     },
 ];
 

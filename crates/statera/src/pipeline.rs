@@ -11,6 +11,7 @@ use crate::reference::{self, Reference};
 use crate::scorer::{Member, Schema, Scorer, share_preparers};
 use crate::search;
 use crate::training_set::{TrainingSet, take_rows};
+use arrow_array::RecordBatch;
 use serde_json::json;
 use statera_core::split::{self, Keys, Sides};
 use statera_core::{Error, Form, Frame, Kind, Model, Result, Run};
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The program, as files name it.
-const SOFTWARE: &str = concat!("statera ", env!("CARGO_PKG_VERSION"));
+pub(crate) const SOFTWARE: &str = concat!("statera ", env!("CARGO_PKG_VERSION"));
 
 /// A trained bundle, not yet written, and what was found on the way.
 pub struct Trained {
@@ -329,16 +330,16 @@ pub(crate) fn contender(
     let calibrator = statera_learn::calibration::fit(train.task, &out_of_fold, &target, weight, settings.seed)?;
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
-    let rows_per_second = scoring_speed(&scorer, train)?;
+    let rows_per_second = scoring_speed(&scorer, &train.batch)?;
     Ok((
         Contender { name, family, scorer, rows, out_of_fold, learning_curves: Vec::new(), parts: Vec::new() },
         Timing { fit_seconds, rows_per_second },
     ))
 }
 
-/// Rows a second over the first rows of the training part; the best of three, because other work may disturb one.
-fn scoring_speed(scorer: &Scorer, train: &TrainingSet) -> Result<f64> {
-    let batch = train.batch.slice(0, train.n_rows().min(50_000));
+/// Rows a second over the first rows of a batch; the best of three, because other work may disturb one.
+pub(crate) fn scoring_speed(scorer: &Scorer, batch: &RecordBatch) -> Result<f64> {
+    let batch = batch.slice(0, batch.num_rows().min(50_000));
     let mut best = 0.0f64;
     for _ in 0..3 {
         let started = Instant::now();

@@ -7,7 +7,7 @@
 use arrow_array::RecordBatch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use statera_core::{Attributions, Background, Error, Model, Result, Task};
+use statera_core::{Attributions, Background, Error, Frame, Model, Result, Task};
 use statera_data::conform::{self, InputColumn, RowOrigin};
 use statera_data::preparer::Preparer;
 use statera_data::time::Zone;
@@ -157,6 +157,15 @@ impl Scorer {
         Ok(all)
     }
 
+    /// Raw rows as a member sees them.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn frame(&self, member: &Member, batch: &RecordBatch) -> Result<Frame> {
+        let origin = RowOrigin { zone: &self.zone, is_text: false, first_row: 0 };
+        member.preparer.transform(&conform::conform(batch, &self.schema.inputs, origin)?.batch)
+    }
+
     /// Names of the raw columns in the order of [`Attributions`].
     pub fn raw_columns(&self) -> &[String] {
         self.members[0].preparer.raw_columns()
@@ -220,11 +229,11 @@ impl Scorer {
 #[derive(Default)]
 struct Prepared {
     of: Option<Arc<Preparer>>,
-    frame: statera_core::Frame,
+    frame: Frame,
 }
 
 impl Prepared {
-    fn frame(&mut self, preparer: &Arc<Preparer>, block: &RecordBatch) -> Result<&statera_core::Frame> {
+    fn frame(&mut self, preparer: &Arc<Preparer>, block: &RecordBatch) -> Result<&Frame> {
         if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, preparer)) {
             self.frame = preparer.transform(block)?;
             self.of = Some(preparer.clone());

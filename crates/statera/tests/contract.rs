@@ -216,3 +216,27 @@ fn an_ensemble_averages_its_parts_and_returns_through_its_bundle() {
         assert_eq!(*share, format!("{:.0} %", 100.0 * f64::from(weight) / f64::from(total)));
     }
 }
+
+#[test]
+fn the_facts_have_the_learning_curve_of_every_fit() {
+    let families = ["logistic", "boosting", "mlp", "autoencoder"];
+    let models = families.iter().map(ToString::to_string).collect();
+    let of = |time: Option<&str>| {
+        let settings = Settings { models, time: time.map(String::from), ..settings("bad", "mlp") };
+        train(table(1500, 5), &settings).unwrap().facts.learning_curves
+    };
+    // With a time column the final models are refitted.
+    let curves = of(Some("opened"));
+    let folds = |name: &str| curves.iter().filter(|c| c.model == name).map(|c| c.fold).collect::<Vec<_>>();
+    let all: Vec<Option<usize>> = (1..=5).map(Some).chain([None]).collect();
+    assert_eq!(folds("logistic"), []);
+    for (name, unit) in [("boosting", "tree"), ("mlp", "epoch"), ("autoencoder", "epoch")] {
+        assert_eq!(folds(name), all, "{name}");
+        for fit in curves.iter().filter(|c| c.model == name) {
+            assert_eq!(fit.curve.unit, unit);
+            assert!(fit.curve.kept >= 1 && fit.curve.kept <= fit.curve.n_units, "{fit:?}");
+            assert_eq!(fit.curve.figure.is_some(), fit.fold.is_some(), "{name}: a refit has no validation rows");
+            assert!(fit.curve.points.iter().any(|p| p.loss.is_some_and(|l| l > 0.0)), "{fit:?}");
+        }
+    }
+}

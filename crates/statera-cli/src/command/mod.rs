@@ -3,6 +3,7 @@
 mod chart;
 mod completions;
 mod demo;
+mod dial;
 mod evaluate;
 mod init;
 mod profile;
@@ -34,6 +35,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Train(args) => train::run(args, console, run),
         Command::Evaluate(args) => evaluate::run(args, console, run),
         Command::Score(args) => score::run(args, console, run),
+        Command::Dial(args) => dial::run(args, console, run),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -74,12 +74,46 @@ pub fn fit(recipe: &Recipe, train_frame: &Frame, valid_frame: &Frame, run: &Run)
     Ok(Box::new(NetworkModel { header, network, edges, baseline }))
 }
 
-/// The median of the best numbers of epochs of the folds' models; `None` without such models.
-pub fn refit_epochs(folds: &[&dyn Model]) -> Option<usize> {
-    let mut best: Vec<usize> = folds.iter().filter_map(|m| m.learning_curve()).map(|c| c.kept).collect();
-    best.sort_unstable();
-    best.get(best.len() / 2).copied()
+/// The settings of a family of networks: what differs between them. [`estimator`] makes a learner of it.
+pub(super) trait NetworkParams: Clone {
+    /// Checks the settings and fits; as [`statera_core::Estimator::fit`].
+    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>>;
+    /// How it is trained.
+    fn training(&mut self) -> &mut TrainParams;
+
+    /// The same for as many epochs as the folds' models were best after: the median of them.
+    #[must_use]
+    fn for_refit(&self, folds: &[&dyn Model]) -> Self {
+        let mut best: Vec<usize> = folds.iter().filter_map(|m| m.learning_curve()).map(|c| c.kept).collect();
+        best.sort_unstable();
+        let mut refit = self.clone();
+        if let Some(&epochs) = best.get(best.len() / 2) {
+            (refit.training().epochs, refit.training().patience) = (epochs, None);
+        }
+        refit
+    }
 }
+
+/// Makes settings that are [`NetworkParams`] a learner: on level codes and numbers, stopped by rows held back from training.
+macro_rules! estimator {
+    ($params:ty) => {
+        impl statera_core::Estimator for $params {
+            fn form(&self) -> statera_core::Form {
+                statera_core::Form::Codes
+            }
+            fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+                self.learn(train, valid, run)
+            }
+            fn stops_on_training_rows(&self) -> bool {
+                true
+            }
+            fn refit(&self, folds: &[&dyn Model]) -> Box<dyn statera_core::Estimator> {
+                Box::new(self.for_refit(folds))
+            }
+        }
+    };
+}
+pub(super) use estimator;
 
 /// The usual loss of a task.
 fn loss_of(task: Task) -> Loss {
@@ -132,11 +166,14 @@ fn target_scale(task: Task, frame: &Frame) -> (f64, f64) {
 /// The rows of a training frame in the network's terms; weights get a mean of 1.
 fn rows_of(x: Vec<f32>, frame: &Frame, mean: f64, scale: f64) -> Rows {
     let target = frame.target.iter().map(|y| ((y - mean) / scale) as f32).collect();
-    let weight = frame.weight.as_ref().map(|w| {
-        let factor = w.len() as f64 / w.iter().sum::<f64>();
-        w.iter().map(|w| (w * factor) as f32).collect()
-    });
-    Rows { x, target, weight }
+    Rows { x, target, weight: weight_of_rows(frame) }
+}
+
+/// The weights of a frame's rows, if it has any, with a mean of 1.
+pub(super) fn weight_of_rows(frame: &Frame) -> Option<Vec<f32>> {
+    let weight = frame.weight.as_ref()?;
+    let factor = weight.len() as f64 / weight.iter().sum::<f64>();
+    Some(weight.iter().map(|w| (w * factor) as f32).collect())
 }
 
 /// The weighted mean of each input column.
@@ -170,19 +207,19 @@ fn bin_edges(x: &[f32], n_columns: usize, column: usize, n_bins: usize) -> Vec<f
 }
 
 /// The frame without rows of weight 0, if it has any.
-fn without_weightless(frame: &Frame) -> Option<Frame> {
+pub(super) fn without_weightless(frame: &Frame) -> Option<Frame> {
     let kept: Vec<usize> = (0..frame.n_rows).filter(|&i| frame.weight_of(i) > 0.0).collect();
     (kept.len() < frame.n_rows).then(|| frame.take(&kept))
 }
 
-/// Refuses a frame whose columns, targets or weights are outside what they may be.
-fn check_frame(task: Task, frame: &Frame) -> Result<()> {
+/// Refuses a frame whose columns or weights are outside what they may be.
+pub(super) fn check_columns(frame: &Frame) -> Result<()> {
     let n = frame.n_rows;
     if frame.columns.len() != frame.spec.features.len() || frame.columns.iter().any(|c| c.len() != n) {
         return Err(Error::request(format!("a frame of {n} level codes or numbers in each column is needed")));
     }
-    if frame.target.len() != n || frame.weight.as_ref().is_some_and(|w| w.len() != n) {
-        return Err(Error::request(format!("a target and, if any, a weight are needed for each of the {n} rows")));
+    if frame.weight.as_ref().is_some_and(|w| w.len() != n) {
+        return Err(Error::request(format!("a weight, if any, is needed for each of the {n} rows")));
     }
     if let Some(feature) = frame.spec.features.iter().find(|f| f.monotone != 0) {
         return Err(Error::request(format!(
@@ -206,6 +243,16 @@ fn check_frame(task: Task, frame: &Frame) -> Result<()> {
         && let Some(i) = weights.iter().position(|w| !(*w >= 0.0 && w.is_finite()))
     {
         return Err(Error::data(format!("row {i}: weight {}; allowed: 0 and above, finite", weights[i])));
+    }
+    Ok(())
+}
+
+/// Refuses a frame whose columns, targets or weights are outside what they may be.
+fn check_frame(task: Task, frame: &Frame) -> Result<()> {
+    check_columns(frame)?;
+    let n = frame.n_rows;
+    if frame.target.len() != n {
+        return Err(Error::request(format!("a target is needed for each of the {n} rows")));
     }
     let (allowed, fits): (String, Box<dyn Fn(f64) -> bool>) = match task {
         Task::Binary => ("0 or 1".into(), Box::new(|y| y == 0.0 || y == 1.0)),

@@ -1,6 +1,7 @@
 //! A multilayer perceptron: dense layers, each followed by an activation and dropout.
 
-use super::{Architecture, Recipe, fit, refit_epochs};
+use super::Architecture;
+use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
 use crate::input::{Input, Scaling};
 use crate::layer::{Dense, Dropout, Layer, Sequential};
@@ -11,7 +12,7 @@ use crate::params::Params;
 use crate::schedule::Schedule;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "mlp";
@@ -163,12 +164,8 @@ impl MlpParams {
     }
 }
 
-impl Estimator for MlpParams {
-    fn form(&self) -> Form {
-        Form::Codes
-    }
-
-    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+impl NetworkParams for MlpParams {
+    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
         self.shape.check()?;
         let recipe = Recipe {
             task: self.task,
@@ -181,18 +178,12 @@ impl Estimator for MlpParams {
         fit(&recipe, train, valid, run)
     }
 
-    fn stops_on_training_rows(&self) -> bool {
-        true
-    }
-
-    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
-        let mut refit = self.clone();
-        if let Some(epochs) = refit_epochs(folds) {
-            (refit.train.epochs, refit.train.patience) = (epochs, None);
-        }
-        Box::new(refit)
+    fn training(&mut self) -> &mut TrainParams {
+        &mut self.train
     }
 }
+
+estimator!(MlpParams);
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,7 @@
 //! RealMLP (Holzmüller et al., NeurIPS 2024), with its tuned defaults (RealMLP-TD).
 
-use super::{Architecture, Recipe, fit, refit_epochs};
+use super::Architecture;
+use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
 use crate::input::{Input, Scaling};
 use crate::layer::{
@@ -14,7 +15,7 @@ use crate::schedule::Schedule;
 use crate::train::TrainParams;
 use crate::workspace::Workspace;
 use serde::{Deserialize, Serialize};
-use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "realmlp";
@@ -209,12 +210,8 @@ impl RealMlpParams {
     }
 }
 
-impl Estimator for RealMlpParams {
-    fn form(&self) -> Form {
-        Form::Codes
-    }
-
-    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+impl NetworkParams for RealMlpParams {
+    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
         self.shape.check()?;
         let recipe = Recipe {
             task: self.task,
@@ -227,25 +224,19 @@ impl Estimator for RealMlpParams {
         fit(&recipe, train, valid, run)
     }
 
-    fn stops_on_training_rows(&self) -> bool {
-        true
-    }
-
-    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
-        let mut refit = self.clone();
-        if let Some(epochs) = refit_epochs(folds) {
-            refit.train.epochs = epochs;
-        }
-        Box::new(refit)
+    fn training(&mut self) -> &mut TrainParams {
+        &mut self.train
     }
 }
+
+estimator!(RealMlpParams);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::NetworkModel;
     use crate::model::mlp::tests::frame;
-    use statera_core::metric;
+    use statera_core::{Estimator, metric};
 
     #[test]
     fn learns_and_returns_from_its_parts() {

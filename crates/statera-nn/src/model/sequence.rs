@@ -6,7 +6,8 @@
 //! zeros, and the mean over steps; over an image it is two convolutions over 3 × 3 points and the largest of each 2 × 2, again
 //! and again with twice the filters until at most 8 lines and columns are left (after Simonyan and Zisserman 2015).
 
-use super::{Architecture, Recipe, fit, refit_epochs};
+use super::Architecture;
+use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
 use crate::input::{Input, Scaling, StepsShape};
 use crate::layer::{
@@ -18,7 +19,7 @@ use crate::network::Network;
 use crate::params::Params;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The LSTM's name in lists, on the command line and in bundles.
 pub const LSTM: &str = "lstm";
@@ -236,12 +237,8 @@ impl SequenceParams {
     }
 }
 
-impl Estimator for SequenceParams {
-    fn form(&self) -> Form {
-        Form::Codes
-    }
-
-    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+impl NetworkParams for SequenceParams {
+    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
         self.shape.check()?;
         if train.spec.sequences.is_empty() {
             return Err(without_sequence(self.shape.reader.name()));
@@ -257,18 +254,12 @@ impl Estimator for SequenceParams {
         fit(&recipe, train, valid, run)
     }
 
-    fn stops_on_training_rows(&self) -> bool {
-        true
-    }
-
-    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
-        let mut refit = self.clone();
-        if let Some(epochs) = refit_epochs(folds) {
-            (refit.train.epochs, refit.train.patience) = (epochs, None);
-        }
-        Box::new(refit)
+    fn training(&mut self) -> &mut TrainParams {
+        &mut self.train
     }
 }
+
+estimator!(SequenceParams);
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! TabM (Gorishniy et al., ICLR 2025): k networks in one that share their weight matrices.
 
-use super::{Architecture, Recipe, fit, refit_epochs};
+use super::Architecture;
+use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
 use crate::input::{Input, Scaling};
 use crate::layer::{
@@ -12,7 +13,7 @@ use crate::optimizer::Method;
 use crate::params::Params;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "tabm";
@@ -202,12 +203,8 @@ fn batch_rows(n_rows: usize) -> usize {
     }
 }
 
-impl Estimator for TabmParams {
-    fn form(&self) -> Form {
-        Form::Codes
-    }
-
-    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+impl NetworkParams for TabmParams {
+    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
         self.shape.check()?;
         let recipe = Recipe {
             task: self.task,
@@ -223,25 +220,19 @@ impl Estimator for TabmParams {
         fit(&recipe, train, valid, run)
     }
 
-    fn stops_on_training_rows(&self) -> bool {
-        true
-    }
-
-    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
-        let mut refit = self.clone();
-        if let Some(epochs) = refit_epochs(folds) {
-            (refit.train.epochs, refit.train.patience) = (epochs, None);
-        }
-        Box::new(refit)
+    fn training(&mut self) -> &mut TrainParams {
+        &mut self.train
     }
 }
+
+estimator!(TabmParams);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::NetworkModel;
     use crate::model::mlp::tests::frame;
-    use statera_core::{Background, metric};
+    use statera_core::{Background, Estimator, metric};
 
     fn quick(task: Task, mini: bool) -> TabmParams {
         if mini { TabmParams::mini(task).quick() } else { TabmParams { task, ..TabmParams::default() }.quick() }

@@ -3,7 +3,8 @@
 //! its level; pre-norm blocks of attention; then the normalised mean over the tokens (where the authors add a token that
 //! stands for the row) and a dense layer.
 
-use super::{Architecture, Recipe, fit, refit_epochs};
+use super::Architecture;
+use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
 use crate::input::{Input, Scaling};
 use crate::layer::{Dense, FeatureTokens, GlobalPool, Layer, LayerNorm, Pooling, Sequential, Transformer};
@@ -12,7 +13,7 @@ use crate::network::Network;
 use crate::params::Params;
 use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Rng, Run, Task};
+use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "transformer";
@@ -160,12 +161,8 @@ impl TransformerParams {
     }
 }
 
-impl Estimator for TransformerParams {
-    fn form(&self) -> Form {
-        Form::Codes
-    }
-
-    fn fit(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
+impl NetworkParams for TransformerParams {
+    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
         self.shape.check()?;
         let recipe = Recipe {
             task: self.task,
@@ -179,25 +176,19 @@ impl Estimator for TransformerParams {
         fit(&recipe, train, valid, run)
     }
 
-    fn stops_on_training_rows(&self) -> bool {
-        true
-    }
-
-    fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {
-        let mut refit = self.clone();
-        if let Some(epochs) = refit_epochs(folds) {
-            (refit.train.epochs, refit.train.patience) = (epochs, None);
-        }
-        Box::new(refit)
+    fn training(&mut self) -> &mut TrainParams {
+        &mut self.train
     }
 }
+
+estimator!(TransformerParams);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::mlp::tests::frame;
     use crate::model::{MlpParams, NetworkModel};
-    use statera_core::{Background, Column, metric};
+    use statera_core::{Background, Column, Estimator, metric};
 
     fn quick() -> TransformerParams {
         TransformerParams::default().quick()

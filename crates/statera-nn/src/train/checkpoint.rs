@@ -163,7 +163,7 @@ mod tests {
         let descent = {
             let mut params = MlpParams::quick(Task::Binary);
             params.train.method = crate::optimizer::Method::Descent { momentum: 0.9 };
-            (params.train.learning_rate, params.train.patience) = (0.05, Some(3));
+            (params.train.learning_rate, params.train.patience) = (0.05, None);
             params
         };
         let estimators: [(&str, Box<dyn Estimator>); 4] = [

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::NetworkModel;
-use statera_core::{Background, Column, FeatureSpec, FrameSpec, Parts, metric};
+use statera_core::{Background, Column, Estimator, FeatureSpec, FrameSpec, Parts, metric};
 
 /// Rows with numbers (some missing or a sentinel), a category, and a target that a curve of them decides.
 pub(crate) fn frame(task: Task, n: usize, seed: u64) -> Frame {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{MlpParams, NetworkModel};
-use statera_core::{Background, Column, FeatureSpec, FrameSpec, Parts, Sequence as Declared, metric};
+use statera_core::{Background, Column, Estimator, FeatureSpec, FrameSpec, Parts, Sequence as Declared, metric};
 
 const READERS: [Reader; 3] = [Reader::Lstm, Reader::Gru, Reader::Cnn];
 const N_STEPS: usize = 6;
