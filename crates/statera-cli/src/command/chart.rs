@@ -50,7 +50,7 @@ fn in_words(curve: &LearningCurve) -> String {
     let at = |p: Option<&statera_core::LearningPoint>| p.map_or("–".into(), value);
     let best = curve.best();
     format!(
-        "{} {}, best {} at {}, last {}; {} {} of {} kept",
+        "{} {}, best {} at {}, last {}; {} {} kept",
         curve.figure.as_deref().unwrap_or("training loss"),
         at(curve.points.first()),
         at(best),
@@ -58,7 +58,6 @@ fn in_words(curve: &LearningCurve) -> String {
         at(curve.points.last()),
         curve.unit,
         curve.kept,
-        curve.n_units,
     )
 }
 
@@ -98,7 +97,7 @@ mod tests {
     fn the_words_fit_a_line() {
         assert_eq!(
             in_words(&curve(&[0.8, 0.5, 0.6])),
-            "mean squared error 0.8000, best 0.5000 at 2, last 0.6000; epoch 2 of 3 kept"
+            "mean squared error 0.8000, best 0.5000 at 2, last 0.6000; epoch 2 kept"
         );
         let mut long = curve(&[123_456.0; 2000]);
         long.kept = 1999;

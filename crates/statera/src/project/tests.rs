@@ -443,6 +443,7 @@ fn the_template_is_a_project_that_parses() {
                 if rest.starts_with("[[")
                     || rest.starts_with("[outcome]")
                     || rest.starts_with("[sequence")
+                    || rest.starts_with("[image")
                     || rest.contains(" = ") =>
             {
                 format!("{rest}\n")
@@ -452,6 +453,7 @@ fn the_template_is_a_project_that_parses() {
         .collect();
     let project = Project::parse(&full, "p.toml").unwrap_or_else(|e| panic!("{e}\n{full}"));
     assert!(project.outcome.is_some() && project.joins.len() == 1 && project.exclusions.len() == 1);
+    assert_eq!((project.settings.sequences.len(), project.settings.images["scan"].height), (1, 28));
 }
 
 #[test]
