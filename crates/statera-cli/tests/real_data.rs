@@ -74,7 +74,7 @@ fn check(case: &Case) {
     // The same command again is refused by train, and gives the same bytes by score.
     assert_eq!(statera(dir.path(), &train).status.code(), Some(2));
     let before = fs::read(dir.path().join("scores.csv")).unwrap();
-    json(&statera(dir.path(), &["score", "m.statera", &path, "--out=scores.csv", "--json"]));
+    json(&statera(dir.path(), &["score", "m.statera", &path, "--out=scores.csv", "--force", "--json"]));
     assert!(fs::read(dir.path().join("scores.csv")).unwrap() == before, "scores differ between two runs");
 }
 

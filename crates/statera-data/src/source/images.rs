@@ -11,7 +11,7 @@ use arrow_array::builder::Int64Builder;
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use rayon::prelude::*;
 use statera_core::{Error, Result};
@@ -21,8 +21,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Folders of images.
-pub const SOURCE: Source =
-    Source { name: "images", example: "a folder of .png and .jpg files, one sub-folder a class", accepts, open };
+pub const SOURCE: Source = Source {
+    name: "images",
+    example: "scans/, a folder of .png and .jpg files, one sub-folder a class",
+    accepts,
+    open,
+};
 
 /// Most columns that an image may have.
 pub const MAX_COLUMNS: usize = 16_384;
@@ -77,7 +81,7 @@ impl Geometry {
 
 /// True if the address names a folder.
 pub fn accepts(address: &str) -> bool {
-    !address.contains("://") && Path::new(address).is_dir()
+    !address.contains("://") && (address.ends_with('/') || Path::new(address).is_dir())
 }
 
 /// The image files of a folder, in the order of their names: its own, or those of its sub-folders.
@@ -246,8 +250,8 @@ pub(super) fn column_of_images(schema: &Schema) -> Option<usize> {
     })
 }
 
-/// Opens a Parquet file whose column `at` holds images.
-pub(super) fn open_parquet(path: &str, at: usize, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
+/// Opens a Parquet file whose column `at` holds images; `None` if its first bytes are those of something else.
+pub(super) fn open_parquet(path: &str, at: usize, options: &ReadOptions) -> Result<Option<Box<dyn BatchReader>>> {
     let failed = |e: &dyn std::fmt::Display| Error::data(format!("{path}: not a complete Parquet file ({e})"));
     let build = |n_rows: usize| -> Result<ParquetRecordBatchReader> {
         let file = File::open(path).map_err(|e| Error::io(format!("{path}: {e}")))?;
@@ -256,14 +260,17 @@ pub(super) fn open_parquet(path: &str, at: usize, options: &ReadOptions) -> Resu
     };
     let mut first = build(1)?;
     let Some(batch) = first.next().transpose().map_err(|e| failed(&e))? else {
-        return Err(Error::data(format!("{path}: no rows")));
+        return Ok(None);
     };
     let name = batch.schema().field(at).name().clone();
     let image = images_of(batch.column(at), &name, path, 0)?.swap_remove(0);
+    if !image::guess_format(&image.0).is_ok_and(|f| [ImageFormat::Png, ImageFormat::Jpeg].contains(&f)) {
+        return Ok(None);
+    }
     let decoder = Decoder { geometry: Decoder::of(&image.0, &image.1)?, name };
     let reader = build(decoder.batch_rows())?;
     let zone = Zone::new(options.tz.as_deref())?;
-    Ok(Box::new(ParquetImages { path: path.into(), reader, at, decoder, zone, n_rows: 0 }))
+    Ok(Some(Box::new(ParquetImages { path: path.into(), reader, at, decoder, zone, n_rows: 0 })))
 }
 
 /// The images of a column, each with what names it in messages.
@@ -318,7 +325,7 @@ impl BatchReader for ParquetImages {
 mod tests {
     use super::*;
     use arrow_array::BinaryArray;
-    use image::{GrayImage, ImageFormat, RgbImage};
+    use image::{GrayImage, RgbImage};
     use parquet::arrow::ArrowWriter;
 
     fn png(image: impl Into<DynamicImage>) -> Vec<u8> {

@@ -34,8 +34,10 @@ pub fn open(path: &str, options: &ReadOptions) -> Result<Box<dyn BatchReader>> {
     let zone = Zone::new(options.tz.as_deref())?;
     let file = File::open(path).map_err(|e| Error::io(format!("{path}: {e}")))?;
     let metadata = ArrowReaderMetadata::load(&file, Default::default()).map_err(|e| damaged(path, e))?;
-    if let Some(at) = images::column_of_images(metadata.schema()) {
-        return images::open_parquet(path, at, options);
+    if let Some(at) = images::column_of_images(metadata.schema())
+        && let Some(reader) = images::open_parquet(path, at, options)?
+    {
+        return Ok(reader);
     }
     let empty = normalise(&RecordBatch::new_empty(metadata.schema().clone()), &zone, 0).map_err(|e| e.at(path))?;
     let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
