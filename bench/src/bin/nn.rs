@@ -1,12 +1,12 @@
 //! Neural networks beside their peers: one training step, the tutorial network on taiwan, scoring, an epoch of TabM (EPOCHS=n for more).
 //!
-//! `cargo run --release -p statera-bench --bin nn -- [steps|tutorial|score|mlp|realmlp|tabm|tabm_mini]... [--data DIR]`
+//! `cargo run --release -p statera-bench --bin nn -- [peak|steps|tutorial|score|mlp|realmlp|tabm|tabm_mini]... [--data DIR]`
 //!
 //! Steps are those of `../shared/bench/nn_steps.py`; folds those of `../shared/bench/peers.py` (row i is in fold i mod 5).
 
 use statera_core::{Column, Estimator, FeatureSpec, Frame, FrameSpec, Model, Rng, Run, Task, metric};
 use statera_nn::activation::Activation;
-use statera_nn::layer::{Dense, Layer, Sequential};
+use statera_nn::layer::{Dense, Layer, Math, Sequential};
 use statera_nn::loss::Loss;
 use statera_nn::model::mlp::MlpParams;
 use statera_nn::model::realmlp::RealMlpParams;
@@ -14,6 +14,7 @@ use statera_nn::model::tabm::TabmParams;
 use statera_nn::network::{Network, Rows, Stepper};
 use statera_nn::optimizer::{Method, Optimizer, Rates};
 use statera_nn::params::Params;
+use statera_nn::product::{View, product};
 use std::error::Error;
 use std::time::Instant;
 
@@ -39,6 +40,7 @@ fn main() -> Outcome<()> {
     }
     for work in &works {
         match work.as_str() {
+            "peak" => peak(),
             "steps" => rayon::scope(|_| steps()),
             "tutorial" => tutorial(&taiwan(&data)?)?,
             "score" => score(&taiwan(&data)?)?,
@@ -57,6 +59,35 @@ fn dense(sizes: &[usize]) -> Network {
         layers.push(Box::new(Dense::new(&mut params, &mut rng, &format!("layer{i}"), w[0], w[1], activation)));
     }
     Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 }
+}
+
+/// The most multiply-adds a second that two threads reach in a matrix product of ours, over square sizes.
+fn peak() {
+    let mut best = 0f64;
+    for n in [256, 512, 1024, 2048] {
+        let mut rng = Rng::new(1);
+        let mut matrix = || (0..n * n).map(|_| rng.normal() as f32).collect::<Vec<f32>>();
+        let (a, b) = (matrix(), matrix());
+        let one = |out: &mut Vec<f32>| {
+            product(Math::Train, View::rows(&a, n), View::rows(&b, n), false, out, n);
+        };
+        let mut outs = [vec![0.0; n * n], vec![0.0; n * n]];
+        let repeats = (1usize << 32).div_ceil(n * n * n);
+        for _ in 0..3 {
+            let begin = Instant::now();
+            let [first, second] = &mut outs;
+            rayon::join(|| (0..repeats).for_each(|_| one(first)), || (0..repeats).for_each(|_| one(second)));
+            let rate = 4.0 * (repeats * n * n * n) as f64 / begin.elapsed().as_secs_f64() / 1e9;
+            best = best.max(rate);
+        }
+        println!("products of {n} x {n} on two threads: {best:.0} GFLOP/s at most so far");
+    }
+}
+
+/// Operations of a training step of dense layers: a product forward, and two backward but for the first layer's input.
+fn operations(sizes: &[usize], batch: usize) -> f64 {
+    let of = |i: usize| if i == 0 { 4.0 } else { 6.0 };
+    sizes.windows(2).enumerate().map(|(i, w)| of(i) * (w[0] * w[1] * batch) as f64).sum()
 }
 
 /// One training step with random data: 50 steps after 10, as the peers' script does.
@@ -84,7 +115,9 @@ fn steps() {
                 }
                 best = best.min(begin.elapsed().as_secs_f64() / 50.0);
             }
-            println!("dense 23-{}-{}-1 batch {batch}: {:.1} us (loss {loss:.3})", hidden[0], hidden[1], best * 1e6);
+            let rate = operations(&[N_COLUMNS, hidden[0], hidden[1], 1], batch) / best / 1e9;
+            let [a, b] = hidden;
+            println!("dense 23-{a}-{b}-1 batch {batch}: {:.1} us, {rate:.0} GFLOP/s (loss {loss:.3})", best * 1e6);
         }
     }
 }
@@ -186,7 +219,7 @@ fn fit(family: &str, frame: &Frame) -> Outcome<()> {
         "tabm" => Box::new(one_epoch(TabmParams::default())),
         "tabm_mini" => Box::new(one_epoch(TabmParams::mini(Task::Binary))),
         other => {
-            let all = "steps, tutorial, score, mlp, realmlp, tabm, tabm_mini";
+            let all = "peak, steps, tutorial, score, mlp, realmlp, tabm, tabm_mini";
             return Err(format!("«{other}» is not one of {all}").into());
         }
     };

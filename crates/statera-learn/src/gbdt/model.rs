@@ -193,11 +193,7 @@ impl Model for GbdtModel {
             Task::Regression => "mean squared error",
             _ => "log loss",
         };
-        let points = if curve.is_empty() {
-            losses.iter().map(|l| point(l.0)).collect()
-        } else {
-            (1..=n_rounds).map(point).collect()
-        };
+        let points = (1..=curve.len()).map(point).collect();
         let curve = LearningCurve {
             unit: "tree".into(),
             figure: (!curve.is_empty()).then(|| figure.into()),
@@ -206,7 +202,8 @@ impl Model for GbdtModel {
             n_units: n_rounds,
             points,
         };
-        (n_rounds > 0).then(|| curve.thinned())
+        // A refit has no rows to be judged by, and so no course to show.
+        (!curve.points.is_empty()).then(|| curve.thinned())
     }
 
     fn as_any(&self) -> &dyn std::any::Any {
