@@ -154,6 +154,15 @@ impl Binning {
         self.bins.iter().map(|b| b.iv).sum()
     }
 
+    /// Weights of evidence of the bins whose rows are all of one class and that stand on half a row of the other.
+    pub(super) fn pure(&self, total: Counts) -> Vec<f64> {
+        let stands_on_half_a_row = |b: &&Bin| {
+            let counts = Counts { good: b.goods, bad: b.bads };
+            counts.weight() > 0.0 && counts.good.min(counts.bad) <= 0.0 && b.woe == counts.woe(total)
+        };
+        self.bins.iter().filter(stands_on_half_a_row).map(|b| b.woe).collect()
+    }
+
     /// Gini coefficient (2 · AUC - 1) of the weight of evidence alone on the training rows.
     pub fn gini(&self) -> f64 {
         let mut order: Vec<&Bin> = self.bins.iter().collect();
@@ -232,13 +241,24 @@ fn required_trend(spec: &FeatureSpec, entry: Option<&FeatureBins>, params: &Scor
     }
 }
 
-fn limits(sample: &Sample, params: &ScorecardParams) -> Limits {
-    Limits {
+/// The ends of the bins that `partition` finds within the limits of `params`. Where they permit no split at all, the
+/// least numbers of goods and bads are those that a bin must let expect, not those it holds: a feature that separates the
+/// classes has no bin with rows of both, and is the strongest there is. On few events nothing is gained by this, so that
+/// chance finds no splits.
+fn within(sample: &Sample, params: &ScorecardParams, partition: impl Fn(&Limits) -> Vec<usize>) -> Vec<usize> {
+    let total = sample.total;
+    let observed = Limits {
         max_bins: params.max_bins,
-        min_weight: params.min_bin_share * sample.total.weight(),
+        min_weight: params.min_bin_share * total.weight(),
         min_events: params.min_events,
         tolerance: params.iv_tolerance,
+    };
+    let ends = partition(&observed);
+    if ends.len() > 1 {
+        return ends;
     }
+    let rate = total.good.min(total.bad) / total.weight();
+    partition(&Limits { min_weight: observed.min_weight.max(params.min_events / rate), min_events: 0.0, ..observed })
 }
 
 fn fit_number(
@@ -265,8 +285,9 @@ fn fit_number(
         .map(|((&x, &w), &bad)| (x, w, bad))
         .collect();
     let values = distinct(rows);
-    let limits = limits(sample, params);
-    let ends = refine(&values, params.max_prebins, |groups| merge(groups, sample.total, trend, &limits));
+    let ends = within(sample, params, |limits| {
+        refine(&values, params.max_prebins, |groups| merge(groups, sample.total, trend, limits))
+    });
     let inner = ends.iter().filter(|&&end| end < values.len());
     let cuts = inner.map(|&end| simplest_cut(values[end - 1].high, values[end].low)).collect();
     empty(cuts, special)
@@ -297,7 +318,7 @@ fn fit_category(
     let chunks = chunk_levels(&order, &counts, params.max_prebins);
     let groups: Vec<Counts> =
         chunks.iter().map(|c| c.iter().fold(Counts::default(), |sum, &l| sum.plus(counts[l]))).collect();
-    let ends = merge(&groups, sample.total, Trend::Descending, &limits(sample, params));
+    let ends = within(sample, params, |limits| merge(&groups, sample.total, Trend::Descending, limits));
     let mut start = 0;
     let mut bins = Vec::new();
     for end in ends.into_iter().filter(|&end| end > 0) {

@@ -4,12 +4,17 @@
 //! rows are expanded as they are needed. Sums run over blocks of fixed size in fixed order: the bits do not depend on
 //! the number of threads.
 
+use super::matrix::{cholesky, dot, inverse, solve, weighted_gram};
 use super::optimal::Counts;
 use rayon::prelude::*;
 use statera_core::{Error, Result, Run};
 
 /// Rows of a block.
 const BLOCK: usize = 4096;
+/// A step so small ends the search for coefficients.
+const CONVERGED: f64 = 1e-7;
+/// Blocks whose matrices are held at once.
+const WAVE: usize = 16;
 
 /// Columns of weights of evidence beside target and weight.
 #[derive(Clone)]
@@ -18,6 +23,10 @@ pub(super) struct Design<'a> {
     pub rows: Vec<&'a [u16]>,
     /// Value of each bin, by column.
     pub values: Vec<&'a [f64]>,
+    /// Values of the bins that hold rows of one class only, by column. Each counts as half a row more of both classes, all
+    /// other columns being neutral there (0): the same half rows that make its weight of evidence finite
+    /// ([`Counts::woe`]), so that a column that separates the classes gets a coefficient near -1 and a test with a meaning.
+    pub pure: Vec<&'a [f64]>,
     pub is_bad: &'a [bool],
     pub weight: &'a [f64],
 }
@@ -39,12 +48,60 @@ struct Moments {
     information: Vec<f64>,
 }
 
+/// Whether [`Design::moments`] makes the information matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Information {
+    Made,
+    Omitted,
+}
+
+/// What one row of weight `w` and target `y` adds at log-odds `eta`: its log-likelihood and its first and (negative) second
+/// derivative.
+struct Point {
+    likelihood: f64,
+    residual: f64,
+    curvature: f64,
+}
+
+impl Point {
+    #[inline]
+    fn at(eta: f64, w: f64, y: f64) -> Point {
+        let e = (-eta.abs()).exp();
+        let prob = if eta >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) };
+        Point {
+            likelihood: w * (y * eta - eta.max(0.0) - e.ln_1p()),
+            residual: w * (y - prob),
+            curvature: w * e / ((1.0 + e) * (1.0 + e)),
+        }
+    }
+}
+
+impl Moments {
+    /// Half a row of each class where column `j` has `value` and all others are 0.
+    fn add_half_rows(&mut self, beta: &[f64], j: usize, value: f64) {
+        let p = beta.len();
+        for y in [0.0, 1.0] {
+            let point = Point::at(beta[0] + beta[j] * value, 0.5, y);
+            self.likelihood += point.likelihood;
+            self.gradient[0] += point.residual;
+            self.gradient[j] += point.residual * value;
+            if !self.information.is_empty() {
+                self.information[0] += point.curvature;
+                self.information[j] += point.curvature * value;
+                self.information[j * p] += point.curvature * value;
+                self.information[j * p + j] += point.curvature * value * value;
+            }
+        }
+    }
+}
+
 impl Design<'_> {
     /// The columns at `which`.
     pub fn select(&self, which: &[usize]) -> Design<'_> {
         Design {
             rows: which.iter().map(|&j| self.rows[j]).collect(),
             values: which.iter().map(|&j| self.values[j]).collect(),
+            pure: which.iter().map(|&j| self.pure[j]).collect(),
             is_bad: self.is_bad,
             weight: self.weight,
         }
@@ -75,7 +132,8 @@ impl Design<'_> {
         eta
     }
 
-    fn moments(&self, beta: &[f64], ridge: f64) -> Moments {
+    /// `wanted` says whether the information matrix is made, by far the most work; it is empty otherwise.
+    fn moments(&self, beta: &[f64], ridge: f64, wanted: Information) -> Moments {
         let p = beta.len();
         let parts: Vec<Moments> = (0..self.n_blocks())
             .into_par_iter()
@@ -85,27 +143,35 @@ impl Design<'_> {
                 let eta = Self::margins(&x, n, beta);
                 let (mut residual, mut curvature, mut likelihood) = (vec![0.0; n], vec![0.0; n], 0.0);
                 for (i, row) in range.enumerate() {
-                    let (w, y) = (self.weight[row], f64::from(u8::from(self.is_bad[row])));
-                    let e = (-eta[i].abs()).exp();
-                    let prob = if eta[i] >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) };
-                    residual[i] = w * (y - prob);
-                    curvature[i] = w * e / ((1.0 + e) * (1.0 + e));
-                    likelihood += w * (y * eta[i] - eta[i].max(0.0) - e.ln_1p());
+                    let point = Point::at(eta[i], self.weight[row], f64::from(u8::from(self.is_bad[row])));
+                    residual[i] = point.residual;
+                    curvature[i] = point.curvature;
+                    likelihood += point.likelihood;
                 }
                 let gradient = x.chunks_exact(n).map(|column| dot(column, &residual)).collect();
-                Moments { likelihood, gradient, information: weighted_gram(&x, n, p, &curvature) }
+                let information = match wanted {
+                    Information::Made => weighted_gram(&x, n, p, &curvature),
+                    Information::Omitted => Vec::new(),
+                };
+                Moments { likelihood, gradient, information }
             })
             .collect();
-        let mut sum = Moments { likelihood: 0.0, gradient: vec![0.0; p], information: vec![0.0; p * p] };
+        let size = if wanted == Information::Made { p * p } else { 0 };
+        let mut sum = Moments { likelihood: 0.0, gradient: vec![0.0; p], information: vec![0.0; size] };
         for part in &parts {
             sum.likelihood += part.likelihood;
             sum.gradient.iter_mut().zip(&part.gradient).for_each(|(a, b)| *a += b);
             sum.information.iter_mut().zip(&part.information).for_each(|(a, b)| *a += b);
         }
+        for (column, values) in self.pure.iter().enumerate() {
+            values.iter().for_each(|&value| sum.add_half_rows(beta, column + 1, value));
+        }
         for (j, &b) in beta.iter().enumerate().skip(1) {
             sum.likelihood -= 0.5 * ridge * b * b;
             sum.gradient[j] -= ridge * b;
-            sum.information[j * p + j] += ridge;
+            if wanted == Information::Made {
+                sum.information[j * p + j] += ridge;
+            }
         }
         sum
     }
@@ -113,17 +179,20 @@ impl Design<'_> {
     /// Weighted correlations of the columns, `p × p`; a constant column has correlation 0 with every other.
     pub fn correlations(&self) -> Vec<f64> {
         let p = self.rows.len();
-        let parts: Vec<Vec<f64>> = (0..self.n_blocks())
-            .into_par_iter()
-            .map(|block| {
-                let (range, x) = self.expand(block);
-                weighted_gram(&x, range.len(), p + 1, &self.weight[range])
-            })
-            .collect();
         let q = p + 1;
         let mut gram = vec![0.0; q * q];
-        for part in &parts {
-            gram.iter_mut().zip(part).for_each(|(a, b)| *a += b);
+        // A few blocks at a time: with many columns the matrices of all blocks would not fit into memory.
+        for wave in (0..self.n_blocks()).collect::<Vec<_>>().chunks(WAVE) {
+            let parts: Vec<Vec<f64>> = wave
+                .par_iter()
+                .map(|&block| {
+                    let (range, x) = self.expand(block);
+                    weighted_gram(&x, range.len(), q, &self.weight[range])
+                })
+                .collect();
+            for part in &parts {
+                gram.iter_mut().zip(part).for_each(|(a, b)| *a += b);
+            }
         }
         let covariance = |i: usize, j: usize| gram[i * q + j] - gram[i] * gram[j] / gram[0];
         let mut out = vec![0.0; p * p];
@@ -140,41 +209,49 @@ impl Design<'_> {
         out
     }
 
-    /// Expected goods and bads by bin of `rows` under coefficients for this design.
-    pub fn expected(&self, beta: &[f64], rows: &[u16], n_bins: usize) -> Vec<Counts> {
-        let parts: Vec<Vec<Counts>> = (0..self.n_blocks())
+    /// Probability of bad of each row under coefficients for this design.
+    pub fn probabilities(&self, beta: &[f64]) -> Vec<f64> {
+        let parts: Vec<Vec<f64>> = (0..self.n_blocks())
             .into_par_iter()
             .map(|block| {
                 let (range, x) = self.expand(block);
                 let eta = Self::margins(&x, range.len(), beta);
-                let mut counts = vec![Counts::default(); n_bins];
-                for (row, eta) in range.zip(eta) {
-                    let (w, prob) = (self.weight[row], 1.0 / (1.0 + (-eta).exp()));
-                    counts[rows[row] as usize].bad += w * prob;
-                    counts[rows[row] as usize].good += w * (1.0 - prob);
-                }
-                counts
+                eta.into_iter().map(|eta| 1.0 / (1.0 + (-eta).exp())).collect()
             })
             .collect();
+        parts.concat()
+    }
+
+    /// Expected goods and bads by bin of `rows`, given the probability of bad of each row.
+    pub fn expected(&self, probabilities: &[f64], rows: &[u16], n_bins: usize) -> Vec<Counts> {
         let mut out = vec![Counts::default(); n_bins];
-        for part in parts {
-            out.iter_mut().zip(part).for_each(|(a, b)| *a = a.plus(b));
+        let blocks = rows.chunks(BLOCK).zip(probabilities.chunks(BLOCK)).zip(self.weight.chunks(BLOCK));
+        for ((rows, probabilities), weight) in blocks {
+            let mut counts = vec![Counts::default(); n_bins];
+            for ((&bin, &prob), &w) in rows.iter().zip(probabilities).zip(weight) {
+                counts[bin as usize].bad += w * prob;
+                counts[bin as usize].good += w * (1.0 - prob);
+            }
+            out.iter_mut().zip(counts).for_each(|(a, b)| *a = a.plus(b));
         }
         out
     }
 
     /// Maximises the log-likelihood less `ridge/2 · Σ β²` (intercept free) by Newton's method with step halving, from
-    /// `start` (intercept first) or from the prior odds.
+    /// `start` (intercept first), or from the prior odds where they have the higher likelihood.
     pub fn fit(&self, ridge: f64, start: Option<Vec<f64>>, run: &Run) -> Result<Fit> {
         let p = self.rows.len() + 1;
-        let mut beta = start.unwrap_or_else(|| {
-            let mut total = Counts::default();
-            self.weight.iter().zip(self.is_bad).for_each(|(&w, &bad)| total.add(w, bad));
-            let mut beta = vec![0.0; p];
-            beta[0] = (total.bad / total.good).ln();
-            beta
-        });
-        let mut now = self.moments(&beta, ridge);
+        let mut total = Counts::default();
+        self.weight.iter().zip(self.is_bad).for_each(|(&w, &bad)| total.add(w, bad));
+        let mut prior = vec![0.0; p];
+        prior[0] = (total.bad / total.good).ln();
+        // A start that was extrapolated too far is worse than none.
+        let likelihood = |beta: &[f64]| self.moments(beta, ridge, Information::Omitted).likelihood;
+        let mut beta = match start {
+            Some(start) if likelihood(&start) >= likelihood(&prior) => start,
+            _ => prior,
+        };
+        let mut now = self.moments(&beta, ridge, Information::Made);
         for iterations in 1..=100 {
             run.check()?;
             let factor = cholesky(&now.information, p).ok_or_else(collinear)?;
@@ -183,7 +260,7 @@ impl Design<'_> {
             let mut scale = 1.0;
             loop {
                 let trial: Vec<f64> = beta.iter().zip(&step).map(|(b, s)| b + scale * s).collect();
-                let next = self.moments(&trial, ridge);
+                let next = self.moments(&trial, ridge, Information::Made);
                 // Rounding may lower the likelihood a little near its maximum.
                 let slack = 1e-10 * now.likelihood.abs().max(1.0);
                 if next.likelihood >= now.likelihood - slack || scale < 1e-6 {
@@ -192,7 +269,7 @@ impl Design<'_> {
                 }
                 scale *= 0.5;
             }
-            if size < 1e-7 {
+            if size < CONVERGED {
                 let factor = cholesky(&now.information, p).ok_or_else(collinear)?;
                 return Ok(Fit { beta, covariance: inverse(&factor, p), iterations });
             }
@@ -200,6 +277,29 @@ impl Design<'_> {
         Err(Error::data(
             "scorecard: the regression did not converge in 100 steps; raise ridge or the least share of a bin",
         ))
+    }
+
+    /// The coefficients of [`Design::fit`] alone, from a fit that is near: steps with the covariance of `near` need gradients
+    /// and no information matrices. Where they do not shrink to nothing quickly, Newton's method goes on.
+    pub fn fit_near(&self, ridge: f64, near: Fit, run: &Run) -> Result<Vec<f64>> {
+        let p = near.beta.len();
+        let mut beta = near.beta;
+        let mut before = 1.0;
+        for _ in 0..20 {
+            let gradient = self.moments(&beta, ridge, Information::Omitted).gradient;
+            let step: Vec<f64> = near.covariance.chunks_exact(p).map(|row| dot(row, &gradient)).collect();
+            let size = step.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+            // Also where the size is not a number.
+            if !(size < 0.5 * before) {
+                break;
+            }
+            beta.iter_mut().zip(&step).for_each(|(b, s)| *b += s);
+            if size < CONVERGED {
+                return Ok(beta);
+            }
+            before = size;
+        }
+        Ok(self.fit(ridge, Some(beta), run)?.beta)
     }
 }
 
@@ -220,11 +320,21 @@ impl Fit {
         complementary_error(z / std::f64::consts::SQRT_2)
     }
 
-    /// Where the coefficients would be without the one at `index`, to second order: the start of the next fit.
-    pub fn without(&self, index: usize) -> Vec<f64> {
+    /// Where coefficients and covariance would be without the one at `index`, to second order: the start of the next fit.
+    pub fn without(&self, index: usize) -> Fit {
         let p = self.beta.len();
-        let shift = self.beta[index] / self.covariance[index * p + index];
-        (0..p).filter(|&i| i != index).map(|i| self.beta[i] - self.covariance[i * p + index] * shift).collect()
+        let kept = || (0..p).filter(move |&i| i != index);
+        let covariance = |i: usize, j: usize| self.covariance[i * p + j];
+        let own = covariance(index, index);
+        let shift = self.beta[index] / own;
+        Fit {
+            beta: kept().map(|i| self.beta[i] - covariance(i, index) * shift).collect(),
+            covariance: kept()
+                .flat_map(|i| kept().map(move |j| (i, j)))
+                .map(|(i, j)| covariance(i, j) - covariance(i, index) * covariance(index, j) / own)
+                .collect(),
+            iterations: self.iterations,
+        }
     }
 }
 
@@ -239,83 +349,6 @@ pub(super) fn variance_inflation(correlations: &[f64], p: usize) -> Vec<f64> {
         }
         None => vec![1e6; p],
     }
-}
-
-/// Dot product in eight interleaved sums, which the compiler turns into vector instructions.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a8.zip(b8) {
-        for (s, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *s += x * y;
-        }
-    }
-    sums.iter().sum::<f64>() + tail
-}
-
-/// `X' diag(weight) X` of `p` columns of `n` rows.
-fn weighted_gram(x: &[f64], n: usize, p: usize, weight: &[f64]) -> Vec<f64> {
-    let mut gram = vec![0.0; p * p];
-    let mut scaled = vec![0.0; n];
-    for i in 0..p {
-        for ((s, v), w) in scaled.iter_mut().zip(&x[i * n..]).zip(weight) {
-            *s = v * w;
-        }
-        for j in 0..=i {
-            let value = dot(&scaled, &x[j * n..][..n]);
-            gram[i * p + j] = value;
-            gram[j * p + i] = value;
-        }
-    }
-    gram
-}
-
-/// Lower triangular `L` with `L L' = a`, or `None` if `a` is not positive definite.
-fn cholesky(a: &[f64], p: usize) -> Option<Vec<f64>> {
-    let mut l = vec![0.0; p * p];
-    for i in 0..p {
-        for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| l[i * p + k] * l[j * p + k]).sum();
-            let rest = a[i * p + j] - sum;
-            if i == j {
-                if rest.is_nan() || rest <= 1e-14 * a[i * p + i] {
-                    return None;
-                }
-                l[i * p + i] = rest.sqrt();
-            } else {
-                l[i * p + j] = rest / l[j * p + j];
-            }
-        }
-    }
-    Some(l)
-}
-
-/// `x` with `L L' x = b`.
-fn solve(l: &[f64], p: usize, b: &[f64]) -> Vec<f64> {
-    let mut x = b.to_vec();
-    for i in 0..p {
-        let sum: f64 = (0..i).map(|k| l[i * p + k] * x[k]).sum();
-        x[i] = (x[i] - sum) / l[i * p + i];
-    }
-    for i in (0..p).rev() {
-        let sum: f64 = (i + 1..p).map(|k| l[k * p + i] * x[k]).sum();
-        x[i] = (x[i] - sum) / l[i * p + i];
-    }
-    x
-}
-
-/// Inverse of `L L'`.
-fn inverse(l: &[f64], p: usize) -> Vec<f64> {
-    let mut out = vec![0.0; p * p];
-    for j in 0..p {
-        let mut unit = vec![0.0; p];
-        unit[j] = 1.0;
-        for (i, v) in solve(l, p, &unit).into_iter().enumerate() {
-            out[i * p + j] = v;
-        }
-    }
-    out
 }
 
 /// `erfc(x)` for x ≥ 0: the series of Abramowitz and Stegun 7.1.6 below 2.5, the continued fraction 7.1.14 above.
@@ -380,6 +413,7 @@ mod tests {
         Design {
             rows: data.rows.iter().map(Vec::as_slice).collect(),
             values: vec![&[0.8, -0.1, -0.9], &[0.5, 0.2, -0.7]],
+            pure: vec![&[], &[]],
             is_bad: &data.is_bad,
             weight: &data.weight,
         }
@@ -424,8 +458,40 @@ mod tests {
         let full = design(&data).fit(1e-3, None, &run).unwrap();
         let exact = design(&data).select(&[0]).fit(1e-3, None, &run).unwrap();
         let guess = full.without(2);
-        assert!((guess[1] - exact.beta[1]).abs() < 0.05, "{guess:?} {:?}", exact.beta);
-        let warm = design(&data).select(&[0]).fit(1e-3, Some(guess), &run).unwrap();
+        assert!((guess.beta[1] - exact.beta[1]).abs() < 0.05, "{guess:?} {:?}", exact.beta);
+        for (a, b) in guess.covariance.iter().zip(&exact.covariance) {
+            assert!((a - b).abs() < 0.1 * exact.covariance[3], "{guess:?} {exact:?}");
+        }
+        let warm = design(&data).select(&[0]).fit(1e-3, Some(guess.beta.clone()), &run).unwrap();
         assert!((warm.beta[1] - exact.beta[1]).abs() < 1e-9);
+        // Without information matrices the same place is found, from a poor start too.
+        let poor = Fit { beta: vec![3.0, 5.0], ..guess.clone() };
+        for near in [guess, poor] {
+            let beta = design(&data).select(&[0]).fit_near(1e-3, near, &run).unwrap();
+            assert!(beta.iter().zip(&exact.beta).all(|(a, b)| (a - b).abs() < 1e-7), "{beta:?} {:?}", exact.beta);
+        }
+    }
+
+    #[test]
+    fn a_column_that_separates_gets_a_coefficient_of_minus_one() {
+        // 10 goods in bin 0 and 20 bads in bin 1. With the half rows the log-odds of bad are ln(.5 / 10.5) and ln(20.5 / .5), and
+        // the weights of evidence ln((10.5 / 10) / (.5 / 20)) and ln((.5 / 10) / (20.5 / 20)): odds less evidence both times.
+        let rows: Vec<u16> = (0..30).map(|i| u16::from(i >= 10)).collect();
+        let is_bad: Vec<bool> = (0..30).map(|i| i >= 10).collect();
+        let values = [(42.0f64).ln(), (0.05f64 / 1.025).ln()];
+        let weight = [1.0; 30];
+        let design = |pure| Design {
+            rows: vec![&rows],
+            values: vec![&values],
+            pure: vec![pure],
+            is_bad: &is_bad,
+            weight: &weight,
+        };
+        let fit = design(&values).fit(1e-9, None, &Run::new(0, 1)).unwrap();
+        assert!((fit.beta[1] + 1.0).abs() < 1e-7 && (fit.beta[0] - 2.0f64.ln()).abs() < 1e-7, "{:?}", fit.beta);
+        assert!(fit.p_value(1) < 1e-3, "{}", fit.p_value(1));
+        // Without them it runs away, and the Wald test sees nothing (Hauck and Donner 1977).
+        let alone = design(&[]).fit(1e-3, None, &Run::new(0, 1)).unwrap();
+        assert!(alone.beta[1] < -2.0 && alone.p_value(1) > 0.5, "{:?} {}", alone.beta, alone.p_value(1));
     }
 }

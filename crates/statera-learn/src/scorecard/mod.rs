@@ -19,9 +19,11 @@
 mod binning;
 mod bins_file;
 mod logistic;
+mod matrix;
 mod model;
 mod optimal;
 mod prebin;
+mod screen;
 mod selection;
 #[cfg(test)]
 mod tests;
@@ -53,7 +55,8 @@ pub struct ScorecardParams {
     pub max_bins: usize,
     /// Least share of the training weight in a bin, 0 … 0.5.
     pub min_bin_share: f64,
-    /// Least weight of goods and of bads in a bin.
+    /// Least weight of goods and of bads in a bin; where no split satisfies it (a feature that separates the classes), the
+    /// least weights that a bin lets expect at the overall rate. Bins of one class stand on half a row of the other.
     pub min_events: f64,
     /// The fewest bins are taken that keep `1 - iv_tolerance` of the best information value; 0 … 1.
     pub iv_tolerance: f64,
@@ -66,6 +69,10 @@ pub struct ScorecardParams {
     pub min_iv: f64,
     /// Of two characteristics whose weights of evidence correlate more (absolute value), the weaker is left out.
     pub max_correlation: f64,
+    /// Characteristics that enter the regression at most, 1 … 1000; fewer where the rarer class has less than five rows for
+    /// each (but always 20). Where more are left after `max_correlation`, forward selection by partial correlation takes
+    /// them.
+    pub max_candidates: usize,
     /// Characteristics with a higher Wald p-value are eliminated, the highest first. The default is about what Akaike's
     /// criterion does (.157); stricter levels lose on small tables (german_credit: AUC .775 at .05, .783 at .15).
     pub max_p_value: f64,
@@ -97,6 +104,7 @@ impl Default for ScorecardParams {
             min_special: 30.0,
             min_iv: 0.02,
             max_correlation: 0.9,
+            max_candidates: 100,
             max_p_value: 0.15,
             max_vif: 10.0,
             ridge: 1e-3,
@@ -202,9 +210,11 @@ impl ScorecardParams {
         let values: Vec<Vec<f64>> = binnings.iter().map(|b| b.bins.iter().map(|b| b.woe).collect()).collect();
         let counts: Vec<Vec<Counts>> =
             binnings.iter().map(|b| b.bins.iter().map(|b| Counts { good: b.goods, bad: b.bads }).collect()).collect();
+        let pure: Vec<Vec<f64>> = binnings.iter().map(|b| b.pure(target.total)).collect();
         let design = Design {
             rows: rows.iter().map(Vec::as_slice).collect(),
             values: values.iter().map(Vec::as_slice).collect(),
+            pure: pure.iter().map(Vec::as_slice).collect(),
             is_bad: sample.is_bad,
             weight: sample.weight,
         };
@@ -280,6 +290,7 @@ impl ScorecardParams {
             ("min_special", self.min_special, 0.0, 1e12),
             ("min_iv", self.min_iv, 0.0, 1e3),
             ("max_correlation", self.max_correlation, 0.0, 1.0),
+            ("max_candidates", self.max_candidates as f64, 1.0, 1000.0),
             ("max_p_value", self.max_p_value, 0.0, 1.0),
             ("max_vif", self.max_vif, 1.0, 1e6),
             ("ridge", self.ridge, 1e-12, 1e12),

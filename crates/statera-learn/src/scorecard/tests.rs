@@ -457,6 +457,106 @@ fn a_frame_without_signal_makes_a_card_of_the_base_rate() {
     assert!((1.0 / (1.0 + (-margin).exp()) - rate).abs() < 0.005);
 }
 
+/// A frame of numbers.
+fn numbers(columns: Vec<Vec<f64>>, target: Vec<f64>) -> Frame {
+    let names: Vec<String> = (0..columns.len()).map(|i| format!("x{i}")).collect();
+    Frame {
+        spec: Arc::new(FrameSpec {
+            features: names.iter().enumerate().map(|(i, name)| feature(name, i, None)).collect(),
+            raw_columns: names,
+            ..FrameSpec::default()
+        }),
+        n_rows: target.len(),
+        columns: columns.into_iter().map(Column::Number).collect(),
+        target,
+        ..Frame::default()
+    }
+}
+
+#[test]
+fn a_table_wider_than_long_makes_a_card() {
+    // 300 rows of 1,500 columns, of which 700 and 1400 are known to say something; on so few rows chance gives nearly every
+    // other one an information value above .02.
+    let (n, p) = (300, 1500);
+    let mut rng = Rng::new(9);
+    let target: Vec<f64> = (0..n).map(|_| f64::from(u8::from(rng.uniform() < 0.4))).collect();
+    let columns = (0..p).map(|j| {
+        let effect = if j == 700 || j == 1400 { 1.5 } else { 0.0 };
+        target.iter().map(|y| rng.normal() + effect * y).collect()
+    });
+    let mut frame = numbers(columns.collect(), target);
+    let entry = FeatureBins { name: "x3".into(), force: true, ..Default::default() };
+    let params = ScorecardParams { bins: Some(BinsFile { feature: vec![entry] }), ..Default::default() };
+    let model = fit(&params, &frame);
+    let bads = frame.target.iter().sum::<f64>();
+    let limit = (bads / 5.0) as usize;
+    let cs = model.characteristics();
+    let on_card: Vec<usize> = (0..p).filter(|&j| cs[j].estimate.is_some()).collect();
+    assert!(on_card.len() <= limit, "{} of at most {limit}", on_card.len());
+    for j in [3, 700, 1400] {
+        assert!(on_card.contains(&j), "x{j}: {:?}", cs[j].left_out);
+    }
+    assert!(cs.iter().all(|c| c.estimate.is_none_or(|e| e.coefficient < 0.0 || c.feature == "x3")));
+    assert!(cs.iter().all(|c| c.marginal_iv.is_finite()));
+    let ending = format!("beside the {limit} characteristics taken before it; at most {limit} enter the regression");
+    let screened: Vec<&str> =
+        cs.iter().filter_map(|c| c.left_out.as_deref()).filter(|r| r.ends_with(&ending)).collect();
+    assert!(screened.len() > 1000 && screened[0].starts_with("partial correlation "), "{screened:?}");
+    // The same with the columns in another order: the strongest are found by what they say.
+    frame.columns.swap(0, 700);
+    assert!(fit(&ScorecardParams::default(), &frame).characteristics()[0].estimate.is_some());
+}
+
+#[test]
+fn a_column_that_separates_the_classes_is_on_the_card() {
+    // Bads have 0 … 99, goods 100 … 299; the level says the same of a part of them.
+    let n = 300;
+    let mut rng = Rng::new(4);
+    let target: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i < 100))).collect();
+    let separating: Vec<f64> = (0..n).map(f64::from).collect();
+    let informative = target.iter().map(|y| rng.normal() + y).collect();
+    let frame = numbers(vec![separating, informative], target.clone());
+    let model = fit(&ScorecardParams::default(), &frame);
+    let c = &model.characteristics()[0];
+    assert_eq!(c.binning.cuts, [100.0]);
+    // A bin of one class counts half a row more of both: ln((.5 / 200) / (100.5 / 100)) and ln((200.5 / 200) / (.5 / 100)).
+    let woe = [-5.996_452_1, 5.300_814_2];
+    for (bin, woe) in c.binning.bins.iter().zip(woe) {
+        assert!((bin.woe - woe).abs() < 1e-6, "{} {}", bin.label, bin.woe);
+    }
+    assert!((c.iv - (woe[1] - woe[0])).abs() < 1e-6 && (c.gini - 1.0).abs() < 1e-12, "{} {}", c.iv, c.gini);
+    let e = c.estimate.expect("it is on the card");
+    assert!((e.coefficient + 1.0).abs() < 0.1 && e.p_value < 1e-3, "{e:?}");
+    assert_eq!(auc(&target, &model.predict(&frame).expect("own frame").margins), 1.0);
+    assert!(ScorecardModel::load(&model.save()).is_ok());
+
+    // A category, with a level between of both classes too few to stand alone.
+    let level = |i: u32| FIRST_LEVEL + if (98..102).contains(&i) { 1 } else { 2 * u32::from(i >= 100) };
+    let mut frame = numbers(vec![vec![]], target);
+    frame.spec = Arc::new(FrameSpec {
+        features: vec![feature("grade", 0, Some(["bad", "mixed", "good"].map(String::from).to_vec()))],
+        raw_columns: vec!["grade".into()],
+        ..FrameSpec::default()
+    });
+    frame.columns = vec![Column::Codes((0..300).map(level).collect())];
+    let c = &fit(&ScorecardParams::default(), &frame).characteristics()[0].clone();
+    assert!(c.binning.groups.len() == 2 && c.iv > 5.0 && c.estimate.is_some(), "{c:?}");
+}
+
+#[test]
+fn few_events_make_no_bins_of_one_class() {
+    // 8 bads in 300 rows: no half of the rows lets 5 of them expect, and chance alone would find bins without any.
+    let mut rng = Rng::new(5);
+    let target: Vec<f64> = (0..300).map(|i| f64::from(u8::from(i % 37 == 3 && i < 290))).collect();
+    assert_eq!(target.iter().sum::<f64>(), 8.0);
+    let flags = (0..20).map(|_| (0..300).map(|_| f64::from(rng.below(2) as u32)).collect()).collect();
+    let model = fit(&ScorecardParams::default(), &numbers(flags, target));
+    for c in model.characteristics() {
+        let pure = c.binning.bins.iter().filter(|b| b.weight() > 0.0 && b.goods.min(b.bads) == 0.0).count();
+        assert_eq!(pure, 0, "{c:?}");
+    }
+}
+
 /// The columns of a CSV file by name, or `None` where the data are absent.
 fn read(path: &str) -> Option<Vec<(String, Vec<String>)>> {
     let root = std::env::var("STATERA_DATA")
