@@ -289,8 +289,7 @@ impl Design<'_> {
             let gradient = self.moments(&beta, ridge, Information::Omitted).gradient;
             let step: Vec<f64> = near.covariance.chunks_exact(p).map(|row| dot(row, &gradient)).collect();
             let size = step.iter().fold(0.0f64, |m, s| m.max(s.abs()));
-            // Also where the size is not a number.
-            if !(size < 0.5 * before) {
+            if size.is_nan() || size >= 0.5 * before {
                 break;
             }
             beta.iter_mut().zip(&step).for_each(|(b, s)| *b += s);
