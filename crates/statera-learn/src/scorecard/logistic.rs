@@ -4,6 +4,7 @@
 //! rows are expanded as they are needed. Sums run over blocks of fixed size in fixed order: the bits do not depend on
 //! the number of threads.
 
+use super::matrix::{cholesky, dot, inverse, solve, weighted_gram};
 use super::optimal::Counts;
 use rayon::prelude::*;
 use statera_core::{Error, Result, Run};
@@ -288,8 +289,7 @@ impl Design<'_> {
             let gradient = self.moments(&beta, ridge, Information::Omitted).gradient;
             let step: Vec<f64> = near.covariance.chunks_exact(p).map(|row| dot(row, &gradient)).collect();
             let size = step.iter().fold(0.0f64, |m, s| m.max(s.abs()));
-            // Also where the size is not a number.
-            if !(size < 0.5 * before) {
+            if size.is_nan() || size >= 0.5 * before {
                 break;
             }
             beta.iter_mut().zip(&step).for_each(|(b, s)| *b += s);
@@ -348,118 +348,6 @@ pub(super) fn variance_inflation(correlations: &[f64], p: usize) -> Vec<f64> {
         }
         None => vec![1e6; p],
     }
-}
-
-/// Dot product in eight interleaved sums, which the compiler turns into vector instructions.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a8.zip(b8) {
-        for (s, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *s += x * y;
-        }
-    }
-    sums.iter().sum::<f64>() + tail
-}
-
-/// Columns whose products with another are made together, so that the other is read once: the tables are larger than
-/// the caches.
-const TOGETHER: usize = 3;
-
-/// Dot products of [`TOGETHER`] columns with `b`, each to the same bits as [`dot`].
-fn dots(a: [&[f64]; TOGETHER], b: &[f64]) -> [f64; TOGETHER] {
-    let mut sums = [[0.0; 8]; TOGETHER];
-    let n8 = b.len() / 8 * 8;
-    for (at, b8) in b[..n8].chunks_exact(8).enumerate() {
-        for (sums, a) in sums.iter_mut().zip(a) {
-            for (s, (x, y)) in sums.iter_mut().zip(a[8 * at..8 * at + 8].iter().zip(b8)) {
-                *s += x * y;
-            }
-        }
-    }
-    std::array::from_fn(|k| {
-        let tail: f64 = a[k][n8..].iter().zip(&b[n8..]).map(|(x, y)| x * y).sum();
-        sums[k].iter().sum::<f64>() + tail
-    })
-}
-
-/// `X' diag(weight) X` of `p` columns of `n` rows.
-fn weighted_gram(x: &[f64], n: usize, p: usize, weight: &[f64]) -> Vec<f64> {
-    let column = |j: usize| &x[j * n..][..n];
-    let mut gram = vec![0.0; p * p];
-    let mut set = |i: usize, j: usize, value: f64| {
-        gram[i * p + j] = value;
-        gram[j * p + i] = value;
-    };
-    for first in (0..p).step_by(TOGETHER) {
-        let end = (first + TOGETHER).min(p);
-        let scaled: Vec<Vec<f64>> =
-            (first..end).map(|i| column(i).iter().zip(weight).map(|(v, w)| v * w).collect()).collect();
-        match &scaled[..] {
-            [a, b, c] => {
-                for j in 0..end {
-                    for (k, value) in dots([a, b, c], column(j)).into_iter().enumerate().filter(|(k, _)| j <= first + k)
-                    {
-                        set(first + k, j, value);
-                    }
-                }
-            }
-            rest => {
-                for (k, a) in rest.iter().enumerate() {
-                    (0..=first + k).for_each(|j| set(first + k, j, dot(a, column(j))));
-                }
-            }
-        }
-    }
-    gram
-}
-
-/// Lower triangular `L` with `L L' = a`, or `None` if `a` is not positive definite.
-fn cholesky(a: &[f64], p: usize) -> Option<Vec<f64>> {
-    let mut l = vec![0.0; p * p];
-    for i in 0..p {
-        for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| l[i * p + k] * l[j * p + k]).sum();
-            let rest = a[i * p + j] - sum;
-            if i == j {
-                if rest.is_nan() || rest <= 1e-14 * a[i * p + i] {
-                    return None;
-                }
-                l[i * p + i] = rest.sqrt();
-            } else {
-                l[i * p + j] = rest / l[j * p + j];
-            }
-        }
-    }
-    Some(l)
-}
-
-/// `x` with `L L' x = b`.
-fn solve(l: &[f64], p: usize, b: &[f64]) -> Vec<f64> {
-    let mut x = b.to_vec();
-    for i in 0..p {
-        let sum: f64 = (0..i).map(|k| l[i * p + k] * x[k]).sum();
-        x[i] = (x[i] - sum) / l[i * p + i];
-    }
-    for i in (0..p).rev() {
-        let sum: f64 = (i + 1..p).map(|k| l[k * p + i] * x[k]).sum();
-        x[i] = (x[i] - sum) / l[i * p + i];
-    }
-    x
-}
-
-/// Inverse of `L L'`.
-fn inverse(l: &[f64], p: usize) -> Vec<f64> {
-    let mut out = vec![0.0; p * p];
-    for j in 0..p {
-        let mut unit = vec![0.0; p];
-        unit[j] = 1.0;
-        for (i, v) in solve(l, p, &unit).into_iter().enumerate() {
-            out[i * p + j] = v;
-        }
-    }
-    out
 }
 
 /// `erfc(x)` for x ≥ 0: the series of Abramowitz and Stegun 7.1.6 below 2.5, the continued fraction 7.1.14 above.

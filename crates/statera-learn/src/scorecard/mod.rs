@@ -19,6 +19,7 @@
 mod binning;
 mod bins_file;
 mod logistic;
+mod matrix;
 mod model;
 mod optimal;
 mod prebin;
