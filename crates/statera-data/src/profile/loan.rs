@@ -1,4 +1,9 @@
 //! Vintages and roll rates of a performance table: one row per loan and month, with the days it is past due.
+//!
+//! **Months on book.** A column `m` of a vintage answers «bad within the first `m` months». With an origination the month of
+//! origination is month 0 and a report `m` calendar months later is month `m`. Without one a loan's first report is month 1,
+//! the first month it was on the book, so that column 12 holds its reports 1 to 12; month 0 is then before any report, and
+//! its share is 0.
 
 use super::cells::{self, NO_LEVEL, Values};
 use super::hash::FastMap;
@@ -22,7 +27,8 @@ pub struct LoanColumns {
     pub period: String,
     /// Days past due, a number; negative counts as 0.
     pub days_past_due: String,
-    /// Month of origination, in the same forms; `None` takes each loan's first month in the table.
+    /// Month of origination, in the same forms: month 0 on book. With `None`, and for a loan where it is missing, the first
+    /// month of the loan in the table is month 1 on book and names its cohort.
     pub origination: Option<String>,
     /// From how many days past due a loan is bad; 90 is usual.
     pub bad_days: u32,
@@ -52,8 +58,9 @@ pub struct Cohort {
     pub label: String,
     /// Loans.
     pub n_loans: usize,
-    /// Share of the cohort's loans that were bad at least once up to so many months on book, from 0 on, as far as the whole
-    /// cohort is observed. Loans that left the table stay in the denominator.
+    /// Share of the cohort's loans that were bad at least once up to so many months on book (the index, from 0 on), as far as
+    /// the whole cohort is observed; months are counted as [`LoanColumns::origination`] says. Loans that left the table stay in
+    /// the denominator.
     pub bad_rate: Vec<f64>,
 }
 
@@ -85,8 +92,10 @@ struct Record {
 /// A loan's life in two figures.
 #[derive(Debug, Clone, Copy)]
 struct Loan {
-    /// Month of origination, counted from year 0.
-    origination: i32,
+    /// Month that names its cohort, counted from year 0: of origination, else of the first report.
+    cohort: i32,
+    /// Month 0 on book, counted from year 0: of origination, else the one before the first report.
+    start: i32,
     /// Months on book when it was bad for the first time.
     first_bad: Option<i32>,
     /// Months on book when it was last observed.
@@ -143,26 +152,28 @@ fn cohorts(histories: &[&[Record]], bad_days: f64) -> Vec<Cohort> {
     let loans: Vec<Loan> = histories
         .iter()
         .map(|history| {
-            let start = history.iter().find_map(|r| r.origination).unwrap_or(history[0].month);
+            let first = history[0].month;
+            let (cohort, start) =
+                history.iter().find_map(|r| r.origination).map_or((first, first - 1), |month| (month, month));
             let first_bad = history.iter().find(|r| r.days >= bad_days).map(|r| (r.month - start).max(0));
             let last_seen = history.last().map_or(0, |r| (r.month - start).max(0));
-            Loan { origination: start, first_bad, last_seen }
+            Loan { cohort, start, first_bad, last_seen }
         })
         .collect();
-    let dates: Vec<Date> = loans.iter().filter_map(|l| first_day(l.origination)).collect();
+    let dates: Vec<Date> = loans.iter().filter_map(|l| first_day(l.cohort)).collect();
     let unit = match readable_unit(dates.iter()) {
         Period::Day | Period::Week => Period::Month,
         unit => unit,
     };
     let mut groups: BTreeMap<i32, (String, Vec<Loan>)> = BTreeMap::new();
     for loan in loans {
-        if let Some(day) = first_day(loan.origination) {
+        if let Some(day) = first_day(loan.cohort) {
             let (ordinal, label) = unit.of(day);
             groups.entry(ordinal).or_insert((label, Vec::new())).1.push(loan);
         }
     }
     let cohort = |(label, loans): (String, Vec<Loan>)| {
-        let youngest = loans.iter().map(|l| l.origination).max().unwrap_or(last_month);
+        let youngest = loans.iter().map(|l| l.start).max().unwrap_or(last_month);
         // Beyond the last month in which any of the cohort's loans was observed there is nothing to tell.
         let last_seen = loans.iter().map(|l| l.last_seen).max().unwrap_or(0);
         let n_months = usize::try_from((last_month - youngest).min(last_seen) + 1).unwrap_or(0);

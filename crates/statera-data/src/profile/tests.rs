@@ -407,7 +407,8 @@ fn vintages_and_roll_rates_by_hand() {
     assert_eq!((loans.n_loans, loans.n_skipped), (3, 0));
     let cohorts: Vec<(&str, usize, &[f64])> =
         loans.cohorts.iter().map(|c| (c.label.as_str(), c.n_loans, c.bad_rate.as_slice())).collect();
-    assert_eq!(cohorts, [("2024-01", 2, &[0.0, 0.0, 0.5][..]), ("2024-02", 1, &[1.0, 1.0][..])]);
+    // Months on book 0 … 3 and 0 … 2: the first report is month 1. B is bad in its third report, C in its first.
+    assert_eq!(cohorts, [("2024-01", 2, &[0.0, 0.0, 0.0, 0.5][..]), ("2024-02", 1, &[0.0, 1.0, 1.0][..])]);
     let mut counts = [[0; 5]; 5];
     counts[0][0] = 2; // A, twice
     counts[0][2] = 1; // B to 30
@@ -454,7 +455,48 @@ fn a_vintage_ends_where_its_last_loan_was_seen() {
     let profile = of(&t, &ProfileOptions { loans: Some(names), ..Default::default() });
     let loans = profile.loans.as_ref().expect("loans");
     let lengths: Vec<(&str, usize)> = loans.cohorts.iter().map(|c| (c.label.as_str(), c.bad_rate.len())).collect();
-    assert_eq!(lengths, [("2024-01", 2), ("2024-05", 3)]);
+    // Two and three reports, and month 0 before them.
+    assert_eq!(lengths, [("2024-01", 3), ("2024-05", 4)]);
+}
+
+#[test]
+fn month_twelve_holds_twelve_reports() {
+    // A is bad in its twelfth report, B in its third, C in its fourth; the window has the twelve reports of 2024. With an
+    // origination the same reports are months 1 … 12 after December, and 0 … 11 after January.
+    let check = |origination: Option<i64>, label: &str, expected: &[(usize, f64)], n_months: usize| {
+        let rows: Vec<(&str, i64, i64)> = [("A", 12), ("B", 3), ("C", 4)]
+            .into_iter()
+            .flat_map(|(loan, bad)| (1..=12).map(move |m| (loan, 202_400 + m, if m == bad { 90 } else { 0 })))
+            .collect();
+        let mut columns = vec![
+            ("loan", Kind::Identifier, texts(rows.iter().map(|r| r.0))),
+            ("month", Kind::Number, integers(rows.iter().map(|r| r.1))),
+            ("dpd", Kind::Number, integers(rows.iter().map(|r| r.2))),
+        ];
+        if let Some(month) = origination {
+            columns.push(("opened", Kind::Number, integers(rows.iter().map(|_| month))));
+        }
+        let names = LoanColumns {
+            id: "loan".into(),
+            period: "month".into(),
+            days_past_due: "dpd".into(),
+            origination: origination.map(|_| "opened".into()),
+            bad_days: 90,
+        };
+        let profile = of(&table(columns, 50), &ProfileOptions { loans: Some(names), ..Default::default() });
+        let loans = profile.loans.as_ref().expect("loans");
+        assert_eq!((loans.cohorts.len(), loans.cohorts[0].label.as_str()), (1, label));
+        let rates = &loans.cohorts[0].bad_rate;
+        assert_eq!(rates.len(), n_months, "{rates:?}");
+        for &(month, rate) in expected {
+            assert_eq!(rates[month], rate, "month {month} of {rates:?}");
+        }
+    };
+    let third = 1.0 / 3.0;
+    let from_one = [(0, 0.0), (2, 0.0), (3, third), (4, 2.0 * third), (11, 2.0 * third), (12, 1.0)];
+    check(None, "2024-01", &from_one, 13);
+    check(Some(202_312), "2023-12", &from_one, 13);
+    check(Some(202_401), "2024-01", &[(1, 0.0), (2, third), (3, 2.0 * third), (10, 2.0 * third), (11, 1.0)], 12);
 }
 
 /// A performance table of which one can see whether the pictures are right.
@@ -492,7 +534,7 @@ fn older_vintages_are_longer() {
     let loans = profile.loans.as_ref().expect("loans");
     assert_eq!(loans.cohorts.len(), 24);
     let lengths: Vec<usize> = loans.cohorts.iter().map(|c| c.bad_rate.len()).collect();
-    assert_eq!(lengths, (0..24).map(|i| 30 - i).collect::<Vec<_>>());
+    assert_eq!(lengths, (0..24).map(|i| 31 - i).collect::<Vec<_>>());
     assert!(loans.cohorts.iter().all(|c| c.bad_rate.is_sorted()), "cumulative rates never fall");
     assert_eq!(loans.cohorts.iter().map(|c| c.n_loans).sum::<usize>(), 3000);
     show(&profile, "loans");
