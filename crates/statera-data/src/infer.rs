@@ -93,12 +93,16 @@ pub(crate) fn time_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// True if a cell is a number under some format.
-pub(crate) fn is_number(cell: &str) -> bool {
-    let mut out = String::new();
-    number::shell(cell.trim()).is_some_and(|shell| {
-        number::digits(shell.core, false, &mut out).is_some() || number::digits(shell.core, true, &mut out).is_some()
-    })
+/// The number that a cell is under some format, a decimal point tried before a decimal comma; `None` if it is none.
+pub(crate) fn number_of(cell: &str) -> Option<f64> {
+    let shell = number::shell(cell.trim())?;
+    let mut plain = String::new();
+    let value = [false, true].into_iter().find_map(|decimal_comma| {
+        plain.clear();
+        number::digits(shell.core, decimal_comma, &mut plain)?;
+        number::parse_f64(&plain)
+    })?;
+    Some(if shell.negative { -value } else { value })
 }
 
 /// Makes a table of surveyed batches of one schema typed, column by column; the text of a column is dropped once it is

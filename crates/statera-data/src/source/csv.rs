@@ -7,6 +7,7 @@
 use super::block::{Block, Blocks, Cut, Cutter, after_quoted};
 use super::dialect::{self, Dialect};
 use super::encoding::{Encoding, TextInput};
+use super::header;
 use super::input::{Input, ends_in, open_file};
 use super::{BatchReader, ReadOptions, Source, SourceFacts};
 use crate::infer::SurveyedBatch;
@@ -93,7 +94,7 @@ impl BatchReader for CsvReader {
             encoding: Some(self.encoding.get().map_or("UTF-8", |e| e.name()).to_string()),
             separator: Some(self.dialect.separator as char),
             header: Some(self.dialect.header),
-            notes: Vec::new(),
+            notes: header::notes(self.dialect.header),
         }
     }
 

@@ -1,7 +1,7 @@
 //! How a CSV text is written: its separator, its record ends, and whether its first record names the columns.
 
 use super::csv::read_record;
-use crate::{infer, time};
+use super::header::{self, is_header};
 use memchr::memchr;
 use statera_core::{Error, Result};
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ pub(super) fn detect(text: &[u8], complete: bool, origin: &str) -> Result<Dialec
         )));
     }
     let fields: Vec<String> = record.fields.iter().map(|f| String::from_utf8_lossy(f).trim().to_string()).collect();
-    let header = is_header(&fields);
+    let header = is_header(&fields, &records(&text[record.end..], separator, terminator, complete));
     if !header {
         let names = (1..=fields.len()).map(|i| format!("column_{i}")).collect();
         return Ok(Dialect { separator, terminator, header, names, header_bytes: 0 });
@@ -70,10 +70,21 @@ pub(super) fn name_columns(fields: Vec<String>, origin: &str) -> Result<Vec<Stri
     Ok(names)
 }
 
-/// True if a first record names columns: something is written in it, and nothing in it is a number or a date.
-pub(super) fn is_header(fields: &[String]) -> bool {
-    let is_value = |f: &String| infer::is_number(f) || time::is_time(f);
-    fields.iter().any(|f| !f.is_empty()) && !fields.iter().any(is_value)
+/// The first records of `text`, for a comparison with the one before them. A last record that the sample cuts off is left
+/// out.
+fn records(text: &[u8], separator: u8, terminator: u8, complete: bool) -> Vec<Vec<String>> {
+    let (mut pos, mut records) = (0, Vec::new());
+    while pos < text.len() && records.len() < header::SAMPLE_RECORDS {
+        let record = read_record(text, pos, separator, terminator);
+        if record.unclosed || (record.end == text.len() && !complete) {
+            break;
+        }
+        pos = record.end;
+        if !record.is_blank() {
+            records.push(record.fields.iter().map(|f| String::from_utf8_lossy(f).trim().to_string()).collect());
+        }
+    }
+    records
 }
 
 /// The separator under which the records of the sample agree best with the first one.
@@ -143,6 +154,8 @@ mod tests {
         // One ragged record does not move the separator.
         check("a,b,c\n1,2,3\n1,2\n1,2,3\n", ',', true, &["a", "b", "c"]);
         check("\n\na,b\n1,2\n", ',', true, &["a", "b"]);
+        // Names may look like numbers; see header.rs.
+        check("id;202401;202402\n1;5,5;\"7\"\n\n2;0;8,5\n", ';', true, &["id", "202401", "202402"]);
     }
 
     #[test]

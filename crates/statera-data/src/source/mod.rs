@@ -9,6 +9,7 @@ mod csv;
 mod dialect;
 mod encoding;
 mod glob;
+mod header;
 pub mod images;
 mod input;
 pub mod ipc;

@@ -225,6 +225,27 @@ fn a_pattern_is_one_table() {
     assert!(e.contains("3.csv: no column «b», which ") && e.ends_with("must have the same columns"), "{e}");
 }
 
+#[test]
+fn a_source_without_names_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let facts = |path: &str| read_table_with_facts(path, &ReadOptions::default(), &Run::new(1, 1)).unwrap().1.source;
+    let found = facts(&write(dir.path(), "t.csv", b"7,2024\n8,2023\n"));
+    let note = "no header was found; columns are column_1 …".to_string();
+    assert_eq!((found.header, found.notes), (Some(false), vec![note.clone()]));
+    let found = facts(&write(dir.path(), "u.csv", b"id,202401,202402,target\n7,12.5,3,0\n8,9,2,1\n"));
+    assert_eq!((found.header, found.notes.len()), (Some(true), 0));
+    // A sheet: two numbers above two, then a name and a year above them.
+    let numbers = r#"<c r="A2"><v>7</v></c><c r="B2"><v>12.5</v></c></row>"#;
+    let first = r#"<row r="1"><c r="A1"><v>8</v></c><c r="B1"><v>11</v></c></row><row r="2">"#;
+    let found = facts(&write(dir.path(), "t.xlsx", &workbook(&format!("{first}{numbers}"))));
+    assert_eq!((found.header, found.notes), (Some(false), vec![note]));
+    let first =
+        r#"<row r="1"><c r="A1" t="inlineStr"><is><t>id</t></is></c><c r="B1"><v>2024</v></c></row><row r="2">"#;
+    let table = read(&write(dir.path(), "u.xlsx", &workbook(&format!("{first}{numbers}")))).unwrap();
+    assert_eq!(table.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["id", "2024"]);
+    assert_eq!(table.n_rows(), 1);
+}
+
 /// Every block, its order and its rows, against the `csv` crate, over a text of several blocks.
 #[test]
 fn agrees_with_the_csv_crate() {

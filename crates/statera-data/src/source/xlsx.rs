@@ -1,13 +1,13 @@
 //! Excel workbooks: the first sheet, or the one named after `#`.
 //!
-//! The first row with a value is the header or, if it has numbers or dates, already data; empty rows are skipped. Numbers become their
-//! shortest text, dates ISO text, error cells an error. The sheet is held in memory as text while it is read.
+//! The first row with a value is the header or already data (`header.rs`); empty rows are skipped. Numbers become their shortest text, dates ISO text, error cells an error. The sheet is held in memory as text while it is read.
 
-use super::dialect::{is_header, name_columns};
+use super::dialect::name_columns;
+use super::header::{self, is_header};
 use super::input::read_error;
 use super::{BatchReader, ReadOptions, Source, SourceFacts};
 use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use calamine::{DataRef, ExcelDateTime, Reader, Xlsx, XlsxError};
 use statera_core::{Error, Result};
@@ -195,7 +195,14 @@ impl Rows {
         for (column, text) in &self.first {
             fields[(column - start) as usize] = text.trim().to_string();
         }
-        let header = is_header(&fields);
+        let arrays: Vec<StringArray> = self.columns.iter_mut().map(StringBuilder::finish).collect();
+        let n_below = arrays.first().map_or(0, |array| array.len()).min(header::SAMPLE_RECORDS);
+        let text = |array: &StringArray, row| {
+            if array.is_null(row) { String::new() } else { array.value(row).trim().to_string() }
+        };
+        let below: Vec<Vec<String>> =
+            (0..n_below).map(|row| arrays.iter().map(|array| text(array, row)).collect()).collect();
+        let header = is_header(&fields, &below);
         let (names, sheet_rows) = if header {
             (name_columns(fields.clone(), &origin)?, self.sheet_rows)
         } else {
@@ -206,11 +213,11 @@ impl Rows {
         let schema = Arc::new(Schema::new(schema));
         let mut batches = VecDeque::new();
         if !header {
-            let cells = fields.into_iter().map(|f| Arc::new(arrow_array::StringArray::from(vec![f])) as ArrayRef);
+            let cells = fields.into_iter().map(|f| Arc::new(StringArray::from(vec![f])) as ArrayRef);
             batches.push_back(batch(&schema, cells.collect(), &origin)?);
         }
-        if !self.columns.is_empty() {
-            let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
+        if !arrays.is_empty() {
+            let arrays = arrays.into_iter().map(|array| Arc::new(array) as ArrayRef).collect();
             let whole = batch(&schema, arrays, &origin)?;
             for start in (0..whole.num_rows()).step_by(BATCH_ROWS) {
                 batches.push_back(whole.slice(start, BATCH_ROWS.min(whole.num_rows() - start)));
@@ -246,7 +253,7 @@ impl BatchReader for SheetReader {
     }
 
     fn facts(&self) -> SourceFacts {
-        SourceFacts { header: Some(self.header), ..SourceFacts::default() }
+        SourceFacts { header: Some(self.header), notes: header::notes(self.header), ..SourceFacts::default() }
     }
 
     fn place(&self, row: usize) -> String {
