@@ -1,12 +1,12 @@
 //! The search for better settings of the candidates.
 //!
-//! **Method.** The tree-structured Parzen estimator proposes settings ([`tpe`]), successive halving over training rows ends
-//! poor ones early ([`halving`]). The candidates that have something to tune take turns: first each one's default
-//! settings, then batches of [`BATCH`]. What is proposed depends on finished batches and the seed alone, never on
+//! **Method.** The tree-structured Parzen estimator proposes settings (`tpe`), successive halving over training rows ends
+//! poor ones early (`halving`). The candidates that have something to tune take turns: first each one's default
+//! settings, then batches of `BATCH`. What is proposed depends on finished batches and the seed alone, never on
 //! threads or time.
 //!
 //! **Honesty.** A figure that chose among many trials flatters the winner. So trials are fitted and judged on the two sides
-//! of one fold of the cross-fitting ([`search_fold`]), and the rows that judged them judge no candidate on the
+//! of one fold of the cross-fitting (`search_fold`), and the rows that judged them judge no candidate on the
 //! leaderboard; they only train. With a time column no row before them does either: settings are chosen in the past of
 //! the rows that prove them. A winner must be better than its family's default settings by more than one standard error
 //! of the paired difference; then it becomes a candidate beside the default, is cross-fitted like any, and must beat it once
