@@ -35,7 +35,7 @@ impl Scores {
     }
 }
 
-/// What each raw column adds to each margin: `base + Σ values = margin`.
+/// What each raw column adds to each margin: `base + Σ values + remainder = margin`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Attributions {
     /// Margins a row has.
@@ -46,12 +46,19 @@ pub struct Attributions {
     pub base: Vec<f64>,
     /// Row-major `n_rows × n_outputs × n_raw`.
     pub values: Vec<f64>,
+    /// What the method leaves unexplained, `n_rows × n_outputs`; empty where it is exact by construction.
+    pub remainder: Vec<f64>,
 }
 
 impl Attributions {
     /// The contributions of the raw columns to an output of a row.
     pub fn of(&self, row: usize, output: usize) -> &[f64] {
         &self.values[(row * self.n_outputs + output) * self.n_raw..][..self.n_raw]
+    }
+
+    /// What is left unexplained of an output of a row; 0 where the method is exact.
+    pub fn remainder_of(&self, row: usize, output: usize) -> f64 {
+        self.remainder.get(row * self.n_outputs + output).copied().unwrap_or(0.0)
     }
 }
 

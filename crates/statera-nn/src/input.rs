@@ -217,6 +217,24 @@ impl Input {
     pub fn raw_columns(&self) -> Vec<usize> {
         self.features().into_iter().map(|f| self.spec.features[f].raw).collect()
     }
+    /// Columns of a row whose codes are spread (see [`Input::spread`]).
+    pub fn n_spread_columns(&self) -> usize {
+        self.n_columns() - self.codes.len() + self.code_sizes().iter().sum::<usize>()
+    }
+    /// A row with the share of each category, 1 or 0, in place of each code.
+    pub fn spread(&self, row: &[f32]) -> Vec<f32> {
+        let (before, codes) = row.split_at(row.len() - self.codes.len());
+        let shares = codes.iter().zip(self.code_sizes());
+        let shares = shares.flat_map(|(code, n)| (0..n).map(move |c| f32::from(u8::from(*code == c as f32))));
+        before.iter().copied().chain(shares).collect()
+    }
+    /// The raw column that each column of a spread row comes from.
+    pub fn spread_raw_columns(&self) -> Vec<usize> {
+        let mut raw = self.raw_columns();
+        let codes = raw.split_off(raw.len() - self.codes.len());
+        raw.extend(codes.into_iter().zip(self.code_sizes()).flat_map(|(raw, n)| std::iter::repeat_n(raw, n)));
+        raw
+    }
     /// The features it was fitted on.
     pub fn spec(&self) -> &FrameSpec {
         &self.spec

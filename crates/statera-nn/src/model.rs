@@ -1,6 +1,7 @@
 //! Model families: inputs, a network, and what turns its outputs into margins.
 
 use crate::input::{Input, Scaling};
+use crate::layer::Layer;
 use crate::network::Network;
 use crate::params::Params;
 use crate::train::{self, Curve};
@@ -50,6 +51,15 @@ pub enum Architecture {
     Transformer(transformer::Shape),
 }
 
+/// In what form a network reads the categories that it embeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Categories {
+    /// A code each.
+    Codes,
+    /// The share of each level, which has a derivative.
+    Shares,
+}
+
 impl Architecture {
     /// Refuses shapes outside the allowed ranges.
     fn check(&self) -> Result<()> {
@@ -69,13 +79,14 @@ impl Architecture {
         input: &Input,
         n_outputs: usize,
         edges: &[Vec<f32>],
+        categories: Categories,
         sample: Option<&[f32]>,
         rng: &mut Rng,
     ) -> Result<Network> {
         Ok(match self {
             Architecture::Mlp(shape) => shape.build(input, n_outputs, rng),
             Architecture::Tabm(shape) => shape.build(input, n_outputs, edges, rng),
-            Architecture::RealMlp(shape) => shape.build(input, n_outputs, sample, rng)?,
+            Architecture::RealMlp(shape) => shape.build(input, n_outputs, categories, sample, rng)?,
             Architecture::Sequence(shape) => shape.build(input, n_outputs, rng)?,
             Architecture::Transformer(shape) => shape.build(input, n_outputs, rng)?,
         })
@@ -105,6 +116,9 @@ struct Header {
     task: Task,
     architecture: Architecture,
     input: Input,
+    /// The range of each margin over training rows; models of before have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    margin_ranges: Vec<f64>,
     /// A regression's margin is this …
     target_mean: f64,
     /// … plus this times the output.
@@ -119,11 +133,24 @@ pub struct NetworkModel {
     header: Header,
     network: Network,
     edges: Vec<Vec<f32>>,
-    /// Mean of each input column over the training rows: where attributions are zero.
+    /// Mean of each input column over the training rows, its codes spread: where attributions are zero.
     baseline: Vec<f32>,
+    /// The network over spread rows, where it embeds categories: attributions go through it.
+    spread: Option<Box<dyn Layer>>,
 }
 
 impl NetworkModel {
+    fn new(header: Header, network: Network, edges: Vec<Vec<f32>>, baseline: Vec<f32>) -> Result<NetworkModel> {
+        let embeds = !header.input.code_sizes().is_empty();
+        let (n_outputs, mut rng) = (header.task.n_outputs(), Rng::new(0));
+        let build = || {
+            let shares = Categories::Shares;
+            header.architecture.build(&header.input, n_outputs, &edges, shares, None, &mut rng)
+        };
+        let spread = embeds.then(build).transpose()?.map(|n| n.layer);
+        Ok(NetworkModel { header, network, edges, baseline, spread })
+    }
+
     /// Loads a saved model, refusing parts that do not fit together.
     ///
     /// # Errors
@@ -134,18 +161,29 @@ impl NetworkModel {
         header.architecture.check().map_err(|e| Error::damaged(format!("model.json: {e}")))?;
         header.input = header.input.load(parts)?;
         let edges = load_edges(parts, &header)?;
+        let n_outputs = header.task.n_outputs();
         let mut network =
-            header.architecture.build(&header.input, header.task.n_outputs(), &edges, None, &mut Rng::new(0))?;
+            header.architecture.build(&header.input, n_outputs, &edges, Categories::Codes, None, &mut Rng::new(0))?;
         let names: Vec<String> = network.params.slots.iter().map(|s| s.name.clone()).collect();
         for name in names {
             network.params.set(&name, parts.f32s(&name)?)?;
         }
-        let baseline = parts.f32s(BASELINE)?.to_vec();
-        let scale_fits = header.target_scale > 0.0 && (header.target_mean + header.target_scale).is_finite();
-        if baseline.len() != header.input.n_columns() || !baseline.iter().all(|b| b.is_finite()) || !scale_fits {
-            return Err(Error::damaged("the baseline or the target's scale does not fit the network"));
+        let mut baseline = parts.f32s(BASELINE)?.to_vec();
+        let (n_columns, n_spread) = (header.input.n_columns(), header.input.n_spread_columns());
+        if header.margin_ranges.is_empty() && baseline.len() == n_columns {
+            // A model of before the codes were spread: no category at all is where it starts.
+            baseline.truncate(n_columns - header.input.code_sizes().len());
+            baseline.resize(n_spread, 0.0);
         }
-        Ok(NetworkModel { header, network, edges, baseline })
+        let ranges_fit = [0, n_outputs].contains(&header.margin_ranges.len())
+            && header.margin_ranges.iter().all(|r| r.is_finite() && *r >= 0.0);
+        let scale_fits = header.target_scale > 0.0 && (header.target_mean + header.target_scale).is_finite();
+        if baseline.len() != n_spread || !baseline.iter().all(|b| b.is_finite()) || !scale_fits || !ranges_fit {
+            return Err(Error::damaged(
+                "the baseline, the margins' ranges or the target's scale do not fit the network",
+            ));
+        }
+        NetworkModel::new(header, network, edges, baseline)
     }
 
     /// What is predicted.
@@ -169,6 +207,21 @@ impl NetworkModel {
             n_members: self.network.n_members,
             mean: self.header.target_mean,
             scale: self.header.target_scale,
+        }
+    }
+}
+
+impl NetworkModel {
+    /// What lines of attributions go through; `raw` is the raw column of each of its inputs.
+    fn path<'a>(&'a self, raw: &'a [usize]) -> attribution::Path<'a> {
+        attribution::Path {
+            layer: self.spread.as_deref().unwrap_or(&*self.network.layer),
+            params: &self.network.params.values,
+            average: self.average(),
+            baseline: &self.baseline,
+            raw,
+            n_raw: self.header.input.spec().raw_columns.len(),
+            ranges: &self.header.margin_ranges,
         }
     }
 }
@@ -216,11 +269,15 @@ impl Model for NetworkModel {
         Ok(Scores { n_outputs, margins })
     }
 
+    /// Integrated gradients from the mean training row; what the integral misses is the remainder, below a thousandth of
+    /// the margin's range over the training rows.
     fn attribute(&self, frame: &Frame, _: &Background) -> Result<Attributions> {
-        let x = self.header.input.apply(frame, 0..frame.n_rows)?;
-        let raw = self.header.input.raw_columns();
-        let n_raw = self.header.input.spec().raw_columns.len();
-        Ok(attribution::integrated_gradients(&self.network, &self.average(), &self.baseline, &x, &raw, n_raw))
+        let input = &self.header.input;
+        let mut x = input.apply(frame, 0..frame.n_rows)?;
+        if self.spread.is_some() {
+            x = x.chunks_exact(input.n_columns()).flat_map(|row| input.spread(row)).collect();
+        }
+        self.path(&input.spread_raw_columns()).attributions(&x)
     }
 
     fn save(&self) -> Parts {

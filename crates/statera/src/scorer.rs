@@ -140,19 +140,21 @@ impl Scorer {
         Ok(Scored { n_outputs, margins, probabilities })
     }
 
-    /// What each raw column adds to the margins, averaged over the members as the margins are.
+    /// What each raw column adds to the margins, averaged over the members as the margins are. The sum of every row is
+    /// checked against its margin.
     ///
     /// # Errors
-    /// As [`Scorer::score`].
+    /// As [`Scorer::score`]; a row whose contributions do not add up.
     pub fn attribute(&self, batch: &RecordBatch) -> Result<Attributions> {
         let origin = RowOrigin { zone: &self.zone, is_text: false, first_row: 0 };
         let inputs = conform::conform(batch, &self.schema.inputs, origin)?.batch;
         let blocks = self.blocks(&inputs, |block| self.attribute_block(block))?;
         let mut all = Attributions::default();
         for block in blocks {
-            let values = std::mem::take(&mut all.values);
-            all = Attributions { values, ..block.clone() };
+            let (values, remainder) = (std::mem::take(&mut all.values), std::mem::take(&mut all.remainder));
+            all = Attributions { values, remainder, ..block.clone() };
             all.values.extend(block.values);
+            all.remainder.extend(block.remainder);
         }
         Ok(all)
     }
@@ -206,23 +208,47 @@ impl Scorer {
         for member in &self.members {
             let mut one = member.model.attribute(prepared.frame(&member.preparer, block)?, &Background::default())?;
             let weight = f64::from(member.weight);
-            one.base.iter_mut().chain(&mut one.values).for_each(|v| *v *= weight);
+            one.base.iter_mut().chain(&mut one.values).chain(&mut one.remainder).for_each(|v| *v *= weight);
             match &mut all {
                 None => all = Some(one),
                 Some(all) => {
+                    all.remainder.resize(all.remainder.len().max(one.remainder.len()), 0.0);
                     all.base.iter_mut().zip(&one.base).for_each(|(a, b)| *a += b);
                     all.values.iter_mut().zip(&one.values).for_each(|(a, b)| *a += b);
+                    all.remainder.iter_mut().zip(&one.remainder).for_each(|(a, b)| *a += b);
                 }
             }
         }
         let mut all = all.unwrap_or_default();
-        all.base.iter_mut().chain(&mut all.values).for_each(|v| *v /= total);
+        all.base.iter_mut().chain(&mut all.values).chain(&mut all.remainder).for_each(|v| *v /= total);
+        check_sums(&all, &self.margins(block)?)?;
         Ok(all)
     }
 
     fn total_weight(&self) -> f64 {
         self.members.iter().map(|m| f64::from(m.weight)).sum()
     }
+}
+
+/// Largest part of its terms' sizes by which a sum of contributions may miss its margin: rounding, no more.
+const SUM_TOLERANCE: f64 = 1e-9;
+
+/// Refuses contributions that do not add up to the margins of their rows.
+fn check_sums(parts: &Attributions, margins: &[f64]) -> Result<()> {
+    for (i, margin) in margins.iter().enumerate() {
+        let (row, output) = (i / parts.n_outputs, i % parts.n_outputs);
+        let own = || parts.of(row, output).iter().chain([&parts.base[output]]);
+        let sum = own().sum::<f64>() + parts.remainder_of(row, output);
+        let size = own().map(|v| v.abs()).sum::<f64>() + margin.abs();
+        let missed = (sum - margin).abs();
+        if missed.is_nan() || missed > SUM_TOLERANCE * size {
+            return Err(Error::damaged(format!(
+                "row {}: the contributions of the columns add up to {sum}, but the score is {margin}",
+                row + 1
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The features of a block, kept while members share a preparer.

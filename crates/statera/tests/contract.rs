@@ -105,9 +105,11 @@ fn every_attribution_sums_to_the_margin() {
         let (low, high) = scored.margins.iter().fold((f64::MAX, f64::MIN), |(l, h), m| (l.min(*m), h.max(*m)));
         for row in 0..batch.num_rows() {
             for output in 0..scored.n_outputs {
-                let sum = parts.base[output] + parts.of(row, output).iter().sum::<f64>();
+                let remainder = parts.remainder_of(row, output);
+                let sum = parts.base[output] + parts.of(row, output).iter().sum::<f64>() + remainder;
                 let margin = scored.margins[row * scored.n_outputs + output];
                 assert!((sum - margin).abs() < 1e-6 * (high - low), "{name}, row {row}: {sum} against {margin}");
+                assert!(remainder.abs() < 1e-3 * (high - low), "{name}, row {row}: {remainder} is unexplained");
             }
         }
     }

@@ -217,7 +217,7 @@ impl Model for ClusterModel {
                 }
             }
         });
-        Ok(Attributions { n_outputs: k, n_raw, base, values })
+        Ok(Attributions { n_outputs: k, n_raw, base, values, remainder: Vec::new() })
     }
 
     fn save(&self) -> Parts {

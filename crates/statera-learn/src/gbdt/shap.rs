@@ -128,7 +128,7 @@ impl Paths {
                 Ok(())
             })?;
         }
-        Ok(Attributions { n_outputs, n_raw: self.n_raw, base: self.base.clone(), values })
+        Ok(Attributions { n_outputs, n_raw: self.n_raw, base: self.base.clone(), values, remainder: Vec::new() })
     }
 
     /// Adds a row's Shapley values, per output and raw column.

@@ -344,7 +344,7 @@ fn attributions_sum_to_the_margin_of_every_class() {
     train.target = (0..1_000).map(|i| f64::from(i % 3)).collect();
     let params = GbdtParams { task: Task::Classes(3), max_leaves: 40, min_rows_per_leaf: 2, ..quick() };
     let model = fit(&params, &train);
-    let Attributions { n_outputs, n_raw, base, values } =
+    let Attributions { n_outputs, n_raw, base, values, .. } =
         model.attribute(&train, &Background::default()).expect("same features");
     assert_eq!((n_outputs, n_raw), (3, 3));
     for (i, margin) in margins(&model, &train).into_iter().enumerate() {

@@ -192,7 +192,7 @@ impl Model for LinearModel {
                 .enumerate()
                 .for_each(|(i, values)| self.attribute_row(frame.dense.row(i), values));
         }
-        Ok(Attributions { n_outputs, n_raw, base, values })
+        Ok(Attributions { n_outputs, n_raw, base, values, remainder: Vec::new() })
     }
 
     fn save(&self) -> Parts {

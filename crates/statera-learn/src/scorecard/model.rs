@@ -346,7 +346,7 @@ impl Model for ScorecardModel {
         }
         let neutral: f64 = self.lookups.iter().map(|l| self.card.characteristics[l.feature].neutral_points).sum();
         let base = self.card.anchor - self.card.unit * (f64::from(self.card.start_points) + neutral);
-        Ok(Attributions { n_outputs: 1, n_raw, base: vec![base], values })
+        Ok(Attributions { n_outputs: 1, n_raw, base: vec![base], values, remainder: Vec::new() })
     }
 
     fn save(&self) -> Parts {

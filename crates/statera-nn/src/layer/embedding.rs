@@ -2,6 +2,9 @@
 //!
 //! With the code a of a row, `e = E[a]`; backward `dE[a] += de`, row after row. A code that names no category (unknown,
 //! missing, NaN, not an integer) becomes the zero vector and has no gradient.
+//!
+//! A code has no derivative; the *shares* p of the categories have one: `e = Σₐ pₐ E[a]`, which is `E[a]` to the bit where
+//! all of the share is one category's. Attributions go along lines of shares.
 
 use super::sequence::{MAX_SIZE, check_size};
 use super::{Layer, Pass};
@@ -23,6 +26,7 @@ pub struct Table {
 pub struct Embedding {
     n_passed: usize,
     tables: Vec<(Table, Range<usize>)>,
+    reads_shares: bool,
 }
 
 impl Embedding {
@@ -49,7 +53,26 @@ impl Embedding {
             let shape = [table.n_categories, table.width];
             (*table, params.add(format!("{name}.table{i}"), &shape, init, Role::WEIGHT, rng))
         };
-        Ok(Embedding { n_passed, tables: tables.iter().enumerate().map(add).collect() })
+        Ok(Embedding { n_passed, tables: tables.iter().enumerate().map(add).collect(), reads_shares: false })
+    }
+
+    /// The same for rows that hold, in place of each code, the share of each of its categories.
+    #[must_use]
+    pub fn of_shares(self) -> Embedding {
+        Embedding { reads_shares: true, ..self }
+    }
+
+    /// Columns of the input that a table reads.
+    fn n_read(&self, table: &Table) -> usize {
+        if self.reads_shares { table.n_categories } else { 1 }
+    }
+}
+
+/// e = Σ pₐ E[a].
+fn mix(shares: &[f32], vectors: &[f32], embedded: &mut [f32]) {
+    embedded.fill(0.0);
+    for (share, vector) in shares.iter().zip(vectors.chunks_exact(embedded.len())).filter(|(p, _)| **p != 0.0) {
+        embedded.iter_mut().zip(vector).for_each(|(e, v)| *e += share * v);
     }
 }
 
@@ -63,42 +86,64 @@ fn vector(code: f32, table: &Table, range: &Range<usize>) -> Option<Range<usize>
 
 impl Layer for Embedding {
     fn n_in(&self) -> usize {
-        self.n_passed + self.tables.len()
+        self.n_passed + self.tables.iter().map(|(t, _)| self.n_read(t)).sum::<usize>()
     }
     fn n_out(&self) -> usize {
         self.n_passed + self.tables.iter().map(|(t, _)| t.width).sum::<usize>()
     }
     fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
         for (x, y) in x.chunks_exact(self.n_in()).zip(y.chunks_exact_mut(self.n_out())) {
-            let (numbers, codes) = x.split_at(self.n_passed);
+            let (numbers, mut codes) = x.split_at(self.n_passed);
             let (passed, mut rest) = y.split_at_mut(self.n_passed);
             passed.copy_from_slice(numbers);
-            for (code, (table, range)) in codes.iter().zip(&self.tables) {
+            for (table, range) in &self.tables {
+                let (own, others) = codes.split_at(self.n_read(table));
                 let (embedded, after) = rest.split_at_mut(table.width);
-                match vector(*code, table, range) {
-                    Some(place) => embedded.copy_from_slice(&pass.params[place]),
-                    None => embedded.fill(0.0),
+                if self.reads_shares {
+                    mix(own, &pass.params[range.clone()], embedded);
+                } else {
+                    match vector(own[0], table, range) {
+                        Some(place) => embedded.copy_from_slice(&pass.params[place]),
+                        None => embedded.fill(0.0),
+                    }
                 }
-                rest = after;
+                (codes, rest) = (others, after);
             }
         }
     }
     fn backward(&self, pass: &mut Pass, x: &[f32], _y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
         for (x, dy) in x.chunks_exact(self.n_in()).zip(dy.chunks_exact(self.n_out())) {
-            let mut rest = &dy[self.n_passed..];
-            for (code, (table, range)) in x[self.n_passed..].iter().zip(&self.tables) {
+            let (mut codes, mut rest) = (&x[self.n_passed..], &dy[self.n_passed..]);
+            for (table, range) in &self.tables {
+                let (own, others) = codes.split_at(self.n_read(table));
                 let (embedded, after) = rest.split_at(table.width);
-                if let Some(place) = vector(*code, table, range) {
+                if self.reads_shares {
+                    for (share, grads) in own.iter().zip(pass.grads[range.clone()].chunks_exact_mut(table.width)) {
+                        grads.iter_mut().zip(embedded).for_each(|(g, d)| *g += share * d);
+                    }
+                } else if let Some(place) = vector(own[0], table, range) {
                     pass.grads[place].iter_mut().zip(embedded).for_each(|(g, d)| *g += *d);
                 }
-                rest = after;
+                (codes, rest) = (others, after);
             }
         }
         if let Some(dx) = dx {
             for (dx, dy) in dx.chunks_exact_mut(self.n_in()).zip(dy.chunks_exact(self.n_out())) {
                 dx[..self.n_passed].copy_from_slice(&dy[..self.n_passed]);
-                // A code has no derivative.
-                dx[self.n_passed..].fill(0.0);
+                if !self.reads_shares {
+                    // A code has no derivative.
+                    dx[self.n_passed..].fill(0.0);
+                    continue;
+                }
+                let (mut shares, mut rest) = (&mut dx[self.n_passed..], &dy[self.n_passed..]);
+                for (table, range) in &self.tables {
+                    let (own, others) = shares.split_at_mut(table.n_categories);
+                    let (embedded, after) = rest.split_at(table.width);
+                    for (share, vector) in own.iter_mut().zip(pass.params[range.clone()].chunks_exact(table.width)) {
+                        *share = vector.iter().zip(embedded).map(|(v, d)| v * d).sum();
+                    }
+                    (shares, rest) = (others, after);
+                }
             }
         }
     }
@@ -131,6 +176,22 @@ mod tests {
         // A step of a finite difference would change the code: only the tables are checked.
         let x = [0.0, 1.0, 4.0, 0.0, 0.0, 0.0, 3.0, 7.0];
         check::finite_differences_at(&layer, &params, &x, false);
+    }
+
+    #[test]
+    fn shares_have_derivatives_and_a_whole_share_is_its_code() {
+        let (layer, params) = layer(1);
+        let shares = layer.clone().of_shares();
+        assert_eq!((layer.n_in(), shares.n_in(), shares.n_out()), (3, 8, layer.n_out()));
+        check::finite_differences(&shares, &params, 4);
+        let run = |layer: &Embedding, x: &[f32]| {
+            let mut work = crate::workspace::Workspace::forward_only(layer, 1);
+            let mode = crate::layer::Mode::Evaluate;
+            work.forward(layer, &params.values, x, 1, mode, crate::layer::Math::Score).to_vec()
+        };
+        let mixed = [0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+        assert_eq!(run(&shares, &mixed), run(&layer, &[0.5, 3.0, 0.0]));
+        assert_eq!(run(&shares, &[0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), run(&layer, &[0.5, -1.0, 1.0]));
     }
 
     #[test]

@@ -305,7 +305,13 @@ impl Model for AutoencoderModel {
         for row in values.chunks_exact_mut(n_raw.max(1)) {
             row.iter_mut().zip(&self.mean_error).for_each(|(v, mean)| *v -= mean);
         }
-        Ok(Attributions { n_outputs: 1, n_raw, base: vec![self.mean_error.iter().sum()], values })
+        Ok(Attributions {
+            n_outputs: 1,
+            n_raw,
+            base: vec![self.mean_error.iter().sum()],
+            values,
+            remainder: Vec::new(),
+        })
     }
 
     fn save(&self) -> Parts {

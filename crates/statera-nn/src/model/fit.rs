@@ -1,10 +1,10 @@
 //! What fitting is for every family: checks, inputs, targets, training, the model.
 
 use super::average::Average;
-use super::{Architecture, Header, NetworkModel};
-use crate::input::Scaling;
+use super::{Architecture, Categories, Header, NetworkModel};
+use crate::input::{Input, Scaling};
 use crate::loss::Loss;
-use crate::network::Rows;
+use crate::network::{Network, Rows};
 use crate::train::{TrainParams, Validation, train};
 use statera_core::metric;
 use statera_core::{Column, Error, Frame, Model, Result, Rng, Run, Task};
@@ -53,12 +53,13 @@ pub fn fit(recipe: &Recipe, train_frame: &Frame, valid_frame: &Frame, run: &Run)
     };
     let n_outputs = recipe.task.n_outputs();
     let mut rng = Rng::fork(run.seed, 0x6e6e);
-    let mut network = recipe.architecture.build(&input, n_outputs, &edges, Some(&rows.x), &mut rng)?;
+    let mut network =
+        recipe.architecture.build(&input, n_outputs, &edges, Categories::Codes, Some(&rows.x), &mut rng)?;
     let loss = recipe.loss.clone().unwrap_or_else(|| loss_of(recipe.task));
     if loss.n_outputs() != n_outputs {
         return Err(Error::request(format!("the loss is of {} margins; the task has {n_outputs}", loss.n_outputs())));
     }
-    let baseline = means(&rows, input.n_columns());
+    let baseline = means(&rows, &input);
     let average = Average { task: recipe.task, n_members: network.n_members, mean: target_mean, scale: target_scale };
     let curve = if valid_frame.n_rows > 0 {
         let x = input.apply(valid_frame, 0..valid_frame.n_rows)?;
@@ -70,8 +71,10 @@ pub fn fit(recipe: &Recipe, train_frame: &Frame, valid_frame: &Frame, run: &Run)
     };
     let n_edges = edges.iter().map(Vec::len).collect();
     let architecture = recipe.architecture.clone();
-    let header = Header { task: recipe.task, architecture, input, target_mean, target_scale, n_edges, curve };
-    Ok(Box::new(NetworkModel { header, network, edges, baseline }))
+    let margin_ranges = margin_ranges(&network, &average, &rows.x);
+    let header =
+        Header { task: recipe.task, architecture, input, target_mean, target_scale, margin_ranges, n_edges, curve };
+    Ok(Box::new(NetworkModel::new(header, network, edges, baseline)?))
 }
 
 /// The settings of a family of networks: what differs between them. [`estimator`] makes a learner of it.
@@ -176,12 +179,29 @@ pub(super) fn weight_of_rows(frame: &Frame) -> Option<Vec<f32>> {
     Some(weight.iter().map(|w| (w * factor) as f32).collect())
 }
 
-/// The weighted mean of each input column.
-fn means(rows: &Rows, n_columns: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; n_columns];
-    for (i, row) in rows.x.chunks_exact(n_columns).enumerate() {
+/// Rows whose margins tell their range.
+const RANGE_ROWS: usize = 10_000;
+
+/// The range of each margin over training rows at even steps.
+fn margin_ranges(network: &Network, average: &Average, x: &[f32]) -> Vec<f64> {
+    let (n_in, n_outputs) = (network.layer.n_in(), average.task.n_outputs());
+    let every = (x.len() / n_in).div_ceil(RANGE_ROWS).max(1);
+    let x: Vec<f32> = x.chunks_exact(n_in).step_by(every).flatten().copied().collect();
+    let margins = average.margins(&network.score(&x));
+    let of = |output: usize| {
+        let own = margins.iter().skip(output).step_by(n_outputs);
+        let (low, high) = own.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), m| (l.min(*m), h.max(*m)));
+        high - low
+    };
+    (0..n_outputs).map(of).collect()
+}
+
+/// The weighted mean of each input column; of a category that is embedded, the weighted share of each of its levels.
+fn means(rows: &Rows, input: &Input) -> Vec<f32> {
+    let mut sums = vec![0.0; input.n_spread_columns()];
+    for (i, row) in rows.x.chunks_exact(input.n_columns()).enumerate() {
         let w = rows.weight.as_ref().map_or(1.0, |w| f64::from(w[i]));
-        sums.iter_mut().zip(row).for_each(|(s, v)| *s += w * f64::from(*v));
+        sums.iter_mut().zip(input.spread(row)).for_each(|(s, v)| *s += w * f64::from(v));
     }
     sums.iter().map(|s| (s / rows.n_rows() as f64) as f32).collect()
 }

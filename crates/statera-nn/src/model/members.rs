@@ -3,7 +3,7 @@
 //! After training, the average of a few members is better than a model trained with as few (Gorishniy et al. 2025), so that
 //! speed can be chosen when a model is served.
 
-use super::{Architecture, NetworkModel, in_blocks, tabm};
+use super::{Architecture, Categories, NetworkModel, in_blocks, tabm};
 use statera_core::{Error, Frame, Result, Rng};
 
 impl NetworkModel {
@@ -49,7 +49,14 @@ impl NetworkModel {
         let mut header = self.header.clone();
         header.architecture = Architecture::Tabm(tabm::Shape { k: n_kept, ..shape.clone() });
         let n_outputs = header.task.n_outputs();
-        let mut network = header.architecture.build(&header.input, n_outputs, &self.edges, None, &mut Rng::new(0))?;
+        let mut network = header.architecture.build(
+            &header.input,
+            n_outputs,
+            &self.edges,
+            Categories::Codes,
+            None,
+            &mut Rng::new(0),
+        )?;
         for (from, to) in self.network.params.slots.iter().zip(network.params.slots.clone()) {
             let values = &self.network.params.values[from.range.clone()];
             // What the members share has the same shape for every number of members.
@@ -61,7 +68,8 @@ impl NetworkModel {
             };
             network.params.set(&to.name, &kept)?;
         }
-        Ok(NetworkModel { header, network, edges: self.edges.clone(), baseline: self.baseline.clone() })
+        // The ranges of margins are of all members; those of a few differ little.
+        NetworkModel::new(header, network, self.edges.clone(), self.baseline.clone())
     }
 }
 

@@ -1,7 +1,7 @@
 //! RealMLP (Holzmüller et al., NeurIPS 2024), with its tuned defaults (RealMLP-TD).
 
-use super::Architecture;
 use super::fit::{NetworkParams, Recipe, estimator, fit};
+use super::{Architecture, Categories};
 use crate::activation::Activation;
 use crate::input::{Input, Scaling};
 use crate::layer::{
@@ -59,13 +59,21 @@ impl Shape {
         Ok(())
     }
 
-    /// The network with random weights, scaled on training rows where given.
+    /// The network with random weights, scaled on training rows where given. In whichever form it reads categories, the
+    /// parameters are the same.
     ///
     /// # Errors
     /// Categories that are too many to embed.
-    pub fn build(&self, input: &Input, n_outputs: usize, sample: Option<&[f32]>, rng: &mut Rng) -> Result<Network> {
+    pub fn build(
+        &self,
+        input: &Input,
+        n_outputs: usize,
+        categories: Categories,
+        sample: Option<&[f32]>,
+        rng: &mut Rng,
+    ) -> Result<Network> {
         let mut params = Params::default();
-        let mut layers = vec![inputs(&mut params, rng, input)?];
+        let mut layers = vec![inputs(&mut params, rng, input, categories)?];
         let role = |lr_factor, decay_factor| Role::Trained { lr_factor, decay_factor };
         let mut width = layers[0].n_out();
         layers.push(Box::new(ColumnScale::new(&mut params, rng, "scale", width, role(6.0, 0.0))));
@@ -99,7 +107,7 @@ impl Shape {
 }
 
 /// Embeddings of numbers, flags as they are, embeddings of categories.
-fn inputs(params: &mut Params, rng: &mut Rng, input: &Input) -> Result<Box<dyn Layer>> {
+fn inputs(params: &mut Params, rng: &mut Rng, input: &Input, categories: Categories) -> Result<Box<dyn Layer>> {
     let mut columns = Columns::default();
     if input.n_numbers() > 0 {
         let n = input.n_numbers();
@@ -110,7 +118,11 @@ fn inputs(params: &mut Params, rng: &mut Rng, input: &Input) -> Result<Box<dyn L
     let tables: Vec<Table> =
         input.code_sizes().into_iter().map(|n_categories| Table { n_categories, width: CATEGORY }).collect();
     if !tables.is_empty() {
-        columns = columns.then(Box::new(Embedding::new(params, rng, "category", 0, &tables, &Init::Normal(1.0))?));
+        let embedding = Embedding::new(params, rng, "category", 0, &tables, &Init::Normal(1.0))?;
+        columns = columns.then(Box::new(match categories {
+            Categories::Codes => embedding,
+            Categories::Shares => embedding.of_shares(),
+        }));
     }
     Ok(Box::new(columns))
 }
@@ -236,7 +248,7 @@ mod tests {
     use super::*;
     use crate::model::NetworkModel;
     use crate::model::mlp::tests::frame;
-    use statera_core::{Estimator, metric};
+    use statera_core::{Background, Column, Estimator, metric};
 
     #[test]
     fn learns_and_returns_from_its_parts() {
@@ -251,12 +263,40 @@ mod tests {
     }
 
     #[test]
+    fn an_embedded_category_has_its_part_in_the_margin() {
+        let (train, valid, test) =
+            (frame(Task::Binary, 2000, 1), frame(Task::Binary, 500, 2), frame(Task::Binary, 200, 3));
+        let model = RealMlpParams::default().quick().fit(&train, &valid, &Run::new(1, 2)).expect("it fits");
+        let model = NetworkModel::load(&model.save()).expect("loads");
+        let (margins, parts) =
+            (model.predict(&test).expect("scores"), model.attribute(&test, &Background::default()).expect("parts"));
+        let Column::Codes(levels) = &test.columns[2] else { panic!("levels") };
+        let mut agreeing = 0;
+        for (row, level) in levels.iter().enumerate() {
+            let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>() + parts.remainder_of(row, 0);
+            assert!((sum - margins.row(row)[0]).abs() < 1e-9, "row {row}: {sum}");
+            // The first six levels raise the margin, the others lower it.
+            agreeing += usize::from((parts.of(row, 0)[2] > 0.0) == (*level < 9));
+        }
+        assert!(agreeing > 180, "{agreeing} of 200 rows");
+        // Without ranges and shares, a model says where it starts, and still adds up.
+        let mut old = model.save();
+        old.json.as_object_mut().expect("an object").remove("margin_ranges");
+        let baseline = old.tensors.get_mut("input.baseline").expect("a baseline");
+        let statera_core::TensorData::F32(values) = &mut baseline.data else { panic!("floats") };
+        let n_codes = values.len() - 12;
+        values.truncate(n_codes + 1);
+        let old = NetworkModel::load(&old).expect("an older model loads");
+        assert_eq!(old.predict(&test).expect("scores"), margins);
+    }
+
+    #[test]
     fn pre_activations_start_with_a_deviation_of_one() {
         let train = frame(Task::Binary, 1000, 1);
         let input = Input::fit(&train, Scaling::Robust, 9).expect("columns vary");
         let x = input.apply(&train, 0..1000).expect("own columns");
         let shape = Shape { hidden: vec![8], dropout: 0.0 };
-        let network = shape.build(&input, 3, Some(&x), &mut Rng::new(1)).expect("few categories");
+        let network = shape.build(&input, 3, Categories::Codes, Some(&x), &mut Rng::new(1)).expect("few categories");
         let y = network.score(&x);
         for j in 0..3 {
             let column: Vec<f64> = y.iter().skip(j).step_by(3).map(|&v| f64::from(v)).collect();

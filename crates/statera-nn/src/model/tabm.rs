@@ -255,7 +255,7 @@ mod tests {
             let rows = test.take(&[0, 1, 2]);
             let parts = model.attribute(&rows, &Background::default()).expect("parts");
             for row in 0..3 {
-                let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>();
+                let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>() + parts.remainder_of(row, 0);
                 assert!((sum - margins.margins[row]).abs() < 1e-9 * margins.margins[row].abs().max(1.0));
             }
         }

@@ -238,7 +238,7 @@ mod tests {
             let rows = train.take(&(0..10).collect::<Vec<_>>());
             let parts = model.attribute(&rows, &Background::default()).expect("parts");
             for row in 0..10 {
-                let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>();
+                let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>() + parts.remainder_of(row, 0);
                 let margin = scores.row(row)[0];
                 assert!((sum - margin).abs() <= 1e-9 * margin.abs().max(1.0), "{task:?}: {sum}, margin {margin}");
                 assert!(parts.of(row, 0)[2] != 0.0, "a category adds something");

@@ -100,12 +100,17 @@ fn attributions_add_up_to_the_margin() {
         let train = frame(task, 600, 1);
         let model = MlpParams::quick(task).fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
         let rows = frame(task, 20, 5);
+        let trained = model.predict(&train).expect("scores");
         let (margins, parts) =
             (model.predict(&rows).expect("scores"), model.attribute(&rows, &Background::default()).expect("parts"));
         for row in 0..20 {
             for (output, margin) in margins.row(row).iter().enumerate() {
-                let sum = parts.base[output] + parts.of(row, output).iter().sum::<f64>();
+                let remainder = parts.remainder_of(row, output);
+                let sum = parts.base[output] + parts.of(row, output).iter().sum::<f64>() + remainder;
                 assert!((sum - margin).abs() <= 1e-9 * margin.abs().max(1.0), "{task:?}: {sum}, margin {margin}");
+                let own = || trained.margins.iter().skip(output).step_by(trained.n_outputs);
+                let (low, high) = own().fold((f64::MAX, f64::MIN), |(l, h), m| (l.min(*m), h.max(*m)));
+                assert!(remainder.abs() <= 1e-3 * (high - low), "{task:?}: {remainder}");
                 assert_eq!(parts.of(row, output)[3], 0.0, "a constant column adds nothing");
             }
         }

@@ -104,7 +104,7 @@ fn attributions_add_up_and_missing_cells_have_scores() {
         for row in 0..10 {
             for (output, margin) in margins.row(row).iter().enumerate() {
                 let own = parts.of(row, output);
-                let sum = parts.base[output] + own.iter().sum::<f64>();
+                let sum = parts.base[output] + own.iter().sum::<f64>() + parts.remainder_of(row, output);
                 assert!(margin.is_finite() && (sum - margin).abs() < 1e-9, "{reader:?}: {sum}, margin {margin}");
                 assert!(own[2] != 0.0 && own[12] != 0.0, "{reader:?}: steps and plain columns add something");
             }
@@ -230,7 +230,7 @@ fn sees_what_lies_in_an_image() {
         let parts = model.attribute(&rows, &Background::default()).expect("parts");
         let margins = model.predict(&rows).expect("scores").margins;
         for (row, margin) in margins.iter().enumerate() {
-            let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>();
+            let sum = parts.base[0] + parts.of(row, 0).iter().sum::<f64>() + parts.remainder_of(row, 0);
             assert!((sum - margin).abs() < 1e-9 * margin.abs().max(1.0), "{sum} against {margin}");
         }
         let mut damaged = model.save();
