@@ -1,11 +1,12 @@
 //! The whole pipeline on the peers' sets: `train` with its fast candidates on four folds of five, scored on the fifth.
 //!
-//! `cargo run --release -p statera-bench --bin spine -- [--data DIR] [--sets a,b] [--models a,b] [--folds 0,1] [--order] [--once]`
+//! `cargo run --release -p statera-bench --bin spine -- [--data DIR] [--sets a,b] [--models a,b] [--folds 0,1] [--order] [--once] [--refit]`
 //!
 //! Prints one tab-separated line per set and model in the columns of `../shared/bench/peers.py` (row i is in fold i mod
 //! 5), with KS and the calibration error beside. The model `best` is what `train` would use; `a+b` is the ensemble of a and b. `--order` splits by row order
 //! instead: the last fifth is the test. `--once` fits a family a single time on the training rows, without folds and bag, as the
-//! peers do; networks hold 15 % of the rows back to know when to stop.
+//! peers do; networks hold 15 % of the rows back to know when to stop; `--refit` then
+//! fits once more on all rows, for as many epochs as were best.
 
 use anyhow::{Context, Result, bail};
 use arrow_array::UInt64Array;
@@ -38,6 +39,7 @@ struct Options {
     folds: Vec<usize>,
     by_order: bool,
     once: bool,
+    refit: bool,
     threads: usize,
 }
 
@@ -101,7 +103,7 @@ fn measure(set: &Set, model: &str, table: &Table, fold: usize, options: &Options
         ..Settings::default()
     };
     if options.once {
-        return measure_once(model, train, test, &settings, options.threads, out);
+        return measure_once(model, train, test, &settings, (options.threads, options.refit), out);
     }
     let started = Instant::now();
     let trained = pipeline::train(train, &settings, &BTreeMap::new(), None, &Run::new(1, options.threads))?;
@@ -134,7 +136,7 @@ fn measure_once(
     train: Table,
     test: Table,
     settings: &Settings,
-    threads: usize,
+    (threads, refit): (usize, bool),
     out: &mut Figures,
 ) -> Result<()> {
     let family = models::family(model)?;
@@ -157,6 +159,8 @@ fn measure_once(
     } else {
         estimator.fit(&fitted, &Frame::default(), &run)?
     };
+    let fit =
+        if refit { estimator.refit(&[&*fit]).fit(&fitted, &Frame::default(), &Run::new(2, threads))? } else { fit };
     out.fit_seconds.push(started.elapsed().as_secs_f64());
     let started = Instant::now();
     let margins = fit.predict(&judged)?.margins;
@@ -184,6 +188,7 @@ fn options() -> Result<Options> {
         folds: (0..5).collect(),
         by_order: false,
         once: false,
+        refit: false,
         threads: 2,
     };
     let list = |text: String| text.split(',').map(String::from).collect::<Vec<_>>();
@@ -191,6 +196,10 @@ fn options() -> Result<Options> {
     while let Some(word) = words.next() {
         if word == "--once" {
             options.once = true;
+            continue;
+        }
+        if word == "--refit" {
+            (options.once, options.refit) = (true, true);
             continue;
         }
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -201,7 +210,9 @@ fn options() -> Result<Options> {
             "--folds" => options.folds = list(value()?).iter().map(|f| f.parse()).collect::<Result<_, _>>()?,
             "--order" => (options.by_order, options.folds) = (true, vec![0]),
             "--threads" => options.threads = value()?.parse()?,
-            other => bail!("«{other}» is not one of --data, --sets, --models, --folds, --order, --once, --threads"),
+            other => {
+                bail!("«{other}» is not one of --data, --sets, --models, --folds, --order, --once, --refit, --threads")
+            }
         }
     }
     Ok(options)

@@ -68,6 +68,7 @@ const TRAIN_EXAMPLES: &str = "Examples:
   statera train german.csv --target class --positive bad --models scorecard,boosting --out german.statera
   statera train german.csv --target class --positive bad --models boosting --trials 50 --out tuned.statera
   statera train customers.csv --use-case segment --clusters 2..8 --id customer_id --out segments.statera
+  statera train customers.csv --use-case segment --models all --out segments.statera
   statera train applications.csv --target default --time applied_on --baseline bank_score --amount loan_amount --out a.statera
   statera train project.toml --out model.statera";
 
@@ -286,7 +287,7 @@ fn models_help() -> String {
     let list: Vec<String> =
         MODELS.iter().map(|m| format!("{}{} ({})", m.name, if m.fast { "*" } else { "" }, m.about)).collect();
     format!(
-        "Candidates, or all; those marked * if not given: {}. For segments, all if not given: {}",
+        "Candidates, or all; those marked * if not given: {}. For segments, the first two if not given: {}",
         list.join("; "),
         CLUSTERINGS.iter().map(|c| format!("{} ({})", c.name, c.about)).collect::<Vec<_>>().join("; ")
     )
@@ -345,6 +346,9 @@ pub struct Score {
     /// Add to a database table that holds rows already
     #[arg(long)]
     pub append: bool,
+    /// Write what an autoencoder squeezes each row into beside its score: columns code_1, code_2, … for other models
+    #[arg(long)]
+    pub code: bool,
     #[command(flatten)]
     pub reading: Reading,
 }

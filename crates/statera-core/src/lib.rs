@@ -8,6 +8,7 @@
 
 mod contract;
 mod error;
+pub mod fairness;
 mod frame;
 mod learning_curve;
 pub mod metric;

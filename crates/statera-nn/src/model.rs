@@ -12,7 +12,7 @@ use statera_core::{
 };
 use std::ops::Range;
 
-mod attribution;
+pub mod attribution;
 pub mod autoencoder;
 mod average;
 mod fit;
@@ -23,6 +23,7 @@ pub mod sequence;
 pub mod tabm;
 pub mod transformer;
 
+use attribution::Head;
 pub use autoencoder::{AutoencoderModel, AutoencoderParams};
 use average::Average;
 pub use fit::{Recipe, fit};
@@ -213,11 +214,11 @@ impl NetworkModel {
 
 impl NetworkModel {
     /// What lines of attributions go through; `raw` is the raw column of each of its inputs.
-    fn path<'a>(&'a self, raw: &'a [usize]) -> attribution::Path<'a> {
+    fn path<'a>(&'a self, raw: &'a [usize], average: &'a Average) -> attribution::Path<'a> {
         attribution::Path {
             layer: self.spread.as_deref().unwrap_or(&*self.network.layer),
             params: &self.network.params.values,
-            average: self.average(),
+            head: average,
             baseline: &self.baseline,
             raw,
             n_raw: self.header.input.spec().raw_columns.len(),
@@ -277,7 +278,7 @@ impl Model for NetworkModel {
         if self.spread.is_some() {
             x = x.chunks_exact(input.n_columns()).flat_map(|row| input.spread(row)).collect();
         }
-        self.path(&input.spread_raw_columns()).attributions(&x)
+        self.path(&input.spread_raw_columns(), &self.average()).attributions(&x)
     }
 
     fn save(&self) -> Parts {

@@ -26,6 +26,8 @@ pub struct BatchOptions {
     pub replace: bool,
     /// True adds to a database table that holds rows already.
     pub append: bool,
+    /// True writes what the bundle's autoencoder squeezes each row into beside its score.
+    pub code: bool,
 }
 
 /// What was done.
@@ -56,6 +58,9 @@ pub fn score(
     run: &Run,
 ) -> Result<BatchSummary> {
     refuse_own_input(address, out)?;
+    if options.code {
+        bundle.scorer.encoder()?;
+    }
     if options.append && !out.contains("://") {
         return Err(Error::request(format!("--append adds to a database table; {out} is a file")));
     }
@@ -66,13 +71,13 @@ pub fn score(
     let sink_options = SinkOptions {
         encoding: options.encoding,
         resume: is_same_again(address) && !options.start_over,
-        fingerprint: fingerprint(bundle, address)?,
+        fingerprint: fingerprint(bundle, address, options.code)?,
         replace: options.replace,
         append: options.append,
         ..SinkOptions::default()
     };
     let mut sink = None;
-    let scored = score_rows(bundle, (address, out), &mut *reader, &sink_options, &mut sink, run);
+    let scored = score_rows(bundle, (address, out), &mut *reader, &sink_options, options.code, &mut sink, run);
     let is_of_data = |e: &Error| matches!(e.kind(), ErrorKind::Data | ErrorKind::Request);
     if sink.is_some() && scored.as_ref().is_err_and(is_of_data) {
         // The table must change before it can be scored, and then it is another one: nothing is left to continue. What a sink
@@ -88,6 +93,7 @@ fn score_rows(
     (address, out): (&str, &str),
     reader: &mut dyn BatchReader,
     sink_options: &SinkOptions,
+    code: bool,
     sink: &mut Option<Box<dyn Sink>>,
     run: &Run,
 ) -> Result<BatchSummary> {
@@ -110,7 +116,7 @@ fn score_rows(
                 let first = batch.slice(0, batch.num_rows().min(1));
                 bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(&place))?;
                 summary.ignored_columns = ignored(&batch, schema);
-                let opened = sink::open(out, &output_schema(&bundle.scorer, &batch), sink_options)?;
+                let opened = sink::open(out, &output_schema(&bundle.scorer, &batch, code), sink_options)?;
                 summary.n_done_before = opened.rows_done();
                 sink.insert(opened)
             }
@@ -129,7 +135,8 @@ fn score_rows(
             ids.map_or(0, |ids| texts_of(ids).iter().filter(|id| is_blank(id.as_deref())).count()) as u64;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
-        sink.write(&output(&bundle.scorer, &rest, &scored, first)?)?;
+        let codes = if code { bundle.scorer.codes(&rest, reader.is_text(), first as usize) } else { Ok(Vec::new()) };
+        sink.write(&output(&bundle.scorer, &rest, &scored, &codes.map_err(|e| e.at(&place))?, first)?)?;
         run.progress.update(seen, "rows");
     }
     run.progress.finish();
@@ -173,8 +180,11 @@ fn refuse_own_input(address: &str, out: &str) -> Result<()> {
 }
 
 /// What a run must agree on with the one it continues: the model, and every file's length, time of change, beginning and end.
-fn fingerprint(bundle: &Bundle, address: &str) -> Result<String> {
+fn fingerprint(bundle: &Bundle, address: &str, code: bool) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
+    if code {
+        hasher.update(b"code");
+    }
     hasher.update(bundle.digest()?.as_bytes());
     hasher.update(address.as_bytes());
     for file in source::files_of(address) {
@@ -215,7 +225,7 @@ fn has_probabilities(scorer: &Scorer) -> bool {
     !scorer.schema().target.is_empty() || !matches!(scorer.calibrator(), Calibrator::Identity {})
 }
 
-fn output_schema(scorer: &Scorer, batch: &RecordBatch) -> SchemaRef {
+fn output_schema(scorer: &Scorer, batch: &RecordBatch, code: bool) -> SchemaRef {
     let schema = scorer.schema();
     let mut fields = vec![match id_name(schema, batch) {
         Some(id) => Field::new(id, DataType::Utf8, true),
@@ -233,10 +243,13 @@ fn output_schema(scorer: &Scorer, batch: &RecordBatch) -> SchemaRef {
             }
         }
     }
+    if let (true, Ok((_, encoder))) = (code, scorer.encoder()) {
+        fields.extend((1..=encoder.n_codes()).map(|j| Field::new(format!("code_{j}"), DataType::Float64, false)));
+    }
     Arc::new(ArrowSchema::new(fields))
 }
 
-fn output(scorer: &Scorer, batch: &RecordBatch, scored: &Scored, first: u64) -> Result<RecordBatch> {
+fn output(scorer: &Scorer, batch: &RecordBatch, scored: &Scored, codes: &[f32], first: u64) -> Result<RecordBatch> {
     let (schema, values) = (scorer.schema(), &scored.probabilities);
     let id: ArrayRef = match id_name(schema, batch).and_then(|id| batch.column_by_name(id)) {
         Some(column) => Arc::new(StringArray::from(texts_of(column))),
@@ -259,5 +272,11 @@ fn output(scorer: &Scorer, batch: &RecordBatch, scored: &Scored, first: u64) -> 
         let column = values.iter().skip(output).step_by(n_outputs).copied();
         arrays.push(Arc::new(Float64Array::from_iter_values(column)));
     }
-    RecordBatch::try_new(output_schema(scorer, batch), arrays).map_err(|e| Error::data(e.to_string()))
+    let n_codes = codes.len().checked_div(batch.num_rows()).unwrap_or(0);
+    for j in 0..n_codes {
+        let column = codes.iter().skip(j).step_by(n_codes).map(|&c| f64::from(c));
+        arrays.push(Arc::new(Float64Array::from_iter_values(column)));
+    }
+    RecordBatch::try_new(output_schema(scorer, batch, !codes.is_empty()), arrays)
+        .map_err(|e| Error::data(e.to_string()))
 }

@@ -1,5 +1,6 @@
 //! The model families that can be trained. Adding one is its file and one line in [`MODELS`].
 
+use crate::segment::CodeClusterModel;
 use statera_core::{Dimension, Error, Estimator, Model, Parts, Point, Result, Task};
 use statera_learn::cluster::ClusterModel;
 use statera_learn::{gbdt, linear, scorecard};
@@ -291,9 +292,16 @@ pub struct Clustering {
     pub about: &'static str,
     /// What chooses the number of clusters.
     pub criterion: &'static str,
+    /// True if it groups the codes of an autoencoder, false if it groups the columns themselves.
+    pub on_code: bool,
     /// Loads what [`Model::save`] wrote.
     pub load: Load,
 }
+
+/// Chooses the number of clusters of k-means.
+pub const SILHOUETTE: &str = "silhouette";
+/// Chooses the number of components of a mixture.
+pub const BIC: &str = "BIC";
 
 /// Every clustering, the simplest first.
 pub const CLUSTERINGS: &[Clustering] = &[
@@ -301,19 +309,37 @@ pub const CLUSTERINGS: &[Clustering] = &[
         name: ClusterModel::KMEANS,
         title: "k-means",
         about: "each row belongs to the nearest of k middles",
-        criterion: "silhouette",
+        criterion: SILHOUETTE,
+        on_code: false,
         load: |parts| Ok(Box::new(ClusterModel::load(parts)?)),
     },
     Clustering {
         name: ClusterModel::GMM,
         title: "Gaussian mixture",
         about: "each row has a probability of each of k normal distributions",
-        criterion: "BIC",
+        criterion: BIC,
+        on_code: false,
         load: |parts| Ok(Box::new(ClusterModel::load(parts)?)),
+    },
+    Clustering {
+        name: CodeClusterModel::KMEANS,
+        title: "k-means on codes",
+        about: "k-means on what an autoencoder squeezes a row into",
+        criterion: SILHOUETTE,
+        on_code: true,
+        load: |parts| Ok(Box::new(CodeClusterModel::load(parts)?)),
+    },
+    Clustering {
+        name: CodeClusterModel::GMM,
+        title: "Gaussian mixture on codes",
+        about: "a Gaussian mixture on what an autoencoder squeezes a row into",
+        criterion: BIC,
+        on_code: true,
+        load: |parts| Ok(Box::new(CodeClusterModel::load(parts)?)),
     },
 ];
 
-/// The clusterings of those names; all where none is named.
+/// The clusterings of those names; those on columns where none is named.
 ///
 /// # Errors
 /// An unknown name; the message lists what there is.
@@ -323,8 +349,9 @@ pub fn clusterings(names: &[String]) -> Result<Vec<&'static Clustering>> {
         let known = known.join(", ");
         return Err(Error::request(format!("«{name}» finds no segments; allowed are {known}, and all")));
     }
-    let is_all = names.is_empty() || names.iter().any(|n| n == "all");
-    Ok(CLUSTERINGS.iter().filter(|c| is_all || names.iter().any(|n| n == c.name)).collect())
+    let is_named =
+        |c: &&Clustering| names.iter().any(|n| n == "all" || n == c.name) || (names.is_empty() && !c.on_code);
+    Ok(CLUSTERINGS.iter().filter(is_named).collect())
 }
 
 /// The name and the loader of a stored model, of whichever list.

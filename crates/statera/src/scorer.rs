@@ -4,6 +4,7 @@
 //! row by row, models predict through `statera-kernel`, members are summed in their order, calibration has its own
 //! arithmetic.
 
+use crate::segment::CodeClusterModel;
 use arrow_array::RecordBatch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use statera_data::conform::{self, InputColumn, RowOrigin};
 use statera_data::preparer::Preparer;
 use statera_data::time::Zone;
 use statera_learn::calibration::Calibrator;
+use statera_nn::model::AutoencoderModel;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -138,6 +140,35 @@ impl Scorer {
         let calibrate = |margins: &[f64]| self.calibrator.probabilities(self.schema.task, margins);
         let probabilities = margins.par_chunks(n_outputs * BLOCK_ROWS).map(calibrate).collect::<Vec<_>>().concat();
         Ok(Scored { n_outputs, margins, probabilities })
+    }
+
+    /// The autoencoder whose code the bundle can give: of several, of folds, the first, because their codes have nothing to do
+    /// with each other.
+    ///
+    /// # Errors
+    /// A bundle without an autoencoder.
+    pub fn encoder(&self) -> Result<(&Member, &AutoencoderModel)> {
+        let member = &self.members[0];
+        let model = member.model.as_any();
+        let alone = model.downcast_ref::<AutoencoderModel>();
+        let encoder = alone.or_else(|| model.downcast_ref::<CodeClusterModel>().map(CodeClusterModel::encoder));
+        encoder.map(|encoder| (member, encoder)).ok_or_else(|| {
+            Error::request(format!(
+                "--code: the bundle's model is «{}», which has no code; train one with --models autoencoder --prefer best, \
+                 or segments with --models kmeans_code",
+                member.family
+            ))
+        })
+    }
+
+    /// What the bundle's autoencoder squeezes raw rows into, n × d; `is_text` and `first_row` as in [`Scorer::score_rows`].
+    ///
+    /// # Errors
+    /// As [`Scorer::score`] and [`Scorer::encoder`].
+    pub fn codes(&self, batch: &RecordBatch, is_text: bool, first_row: usize) -> Result<Vec<f32>> {
+        let (member, encoder) = self.encoder()?;
+        let origin = RowOrigin { zone: &self.zone, is_text, first_row };
+        encoder.encode(&member.preparer.transform(&conform::conform(batch, &self.schema.inputs, origin)?.batch)?)
     }
 
     /// What each raw column adds to the margins, averaged over the members as the margins are. The sum of every row is

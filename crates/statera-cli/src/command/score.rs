@@ -19,7 +19,13 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
     if read.tz.is_none() {
         read.tz = Some(bundle.scorer.schema().tz.clone());
     }
-    let options = BatchOptions { encoding, start_over: args.start_over, replace: args.force, append: args.append };
+    let options = BatchOptions {
+        encoding,
+        start_over: args.start_over,
+        replace: args.force,
+        append: args.append,
+        code: args.code,
+    };
     let summary = batch::score(&bundle, &args.data, &read, &args.out, &options, run)?;
     if console.json {
         return console.print_json(&summary);

@@ -31,7 +31,7 @@ pub(super) fn resample(sample: &mut Sample, n_replicates: usize, seed: u64, mut 
 }
 
 /// Sets `drawn` to weight × number of draws, of as many draws as there are rows.
-pub(super) fn draw(weight: &[f64], rng: &mut Rng, drawn: &mut [f64]) {
+pub(crate) fn draw(weight: &[f64], rng: &mut Rng, drawn: &mut [f64]) {
     drawn.fill(0.0);
     for _ in 0..weight.len() {
         let row = rng.below(weight.len());
@@ -40,7 +40,7 @@ pub(super) fn draw(weight: &[f64], rng: &mut Rng, drawn: &mut [f64]) {
 }
 
 /// The 2.5 % and 97.5 % quantiles of the replicates (interpolated linearly), widened to `value` where it lies outside.
-pub(super) fn percentile_interval(value: f64, mut replicates: Vec<f64>) -> Interval {
+pub(crate) fn percentile_interval(value: f64, mut replicates: Vec<f64>) -> Interval {
     replicates.sort_unstable_by(f64::total_cmp);
     let quantile = |q: f64| {
         let place = q * (replicates.len() - 1) as f64;

@@ -25,6 +25,7 @@ mod stability;
 mod swap;
 
 pub use auc::{area, delong_variance};
+pub(crate) use bootstrap::{draw as draw_weights, percentile_interval};
 pub use curve::{
     CurvePoint, KsPoint, MAX_POINTS, ReliabilityBin, ks_curve, precision_recall_curve, reliability, roc_curve,
 };

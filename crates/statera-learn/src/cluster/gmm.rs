@@ -241,16 +241,22 @@ impl Gmm {
 
     /// What each column adds to a row's margin of component `j` below its peak: -½ (x - μ)_c (Σ⁻¹ (x - μ))_c.
     pub fn contributions(&self, row: &[f32], j: usize) -> Vec<f64> {
+        let means = &self.means[j * self.n_cols..][..self.n_cols];
+        let slope = self.slope(row, j);
+        row.iter().zip(means).zip(slope).map(|((x, mean), s)| 0.5 * (f64::from(*x) - mean) * s).collect()
+    }
+
+    /// The derivative of a row's margin of component `j` with respect to each column: -Σ⁻¹ (x - μ).
+    pub fn slope(&self, row: &[f32], j: usize) -> Vec<f64> {
         let d = self.n_cols;
         let y = self.standardised(row, j);
-        let deviation = |c: usize| f64::from(row[c]) - self.means[j * d + c];
         let bent = |c: usize| match self.covariance {
             Covariance::Diagonal => self.precisions[j * d + c] * y[c],
             Covariance::Full => {
                 self.precisions[j * d * d + c * d..][..d].iter().zip(&y).map(|(p, y)| p * y).sum::<f64>()
             }
         };
-        (0..d).map(|c| -0.5 * deviation(c) * bent(c)).collect()
+        (0..d).map(|c| -bent(c)).collect()
     }
 
     /// The likeliest component of each row.

@@ -36,6 +36,17 @@ impl Mixture {
         }
     }
 
+    /// The derivative of a row's margin of cluster `j` with respect to each column.
+    pub fn slope(&self, row: &[f32], j: usize) -> Vec<f64> {
+        match self {
+            Mixture::KMeans(model) => {
+                let centre = &model.centres[j * model.n_cols..][..model.n_cols];
+                row.iter().zip(centre).map(|(x, c)| -2.0 * (f64::from(*x) - c)).collect()
+            }
+            Mixture::Gmm(model) => model.slope(row, j),
+        }
+    }
+
     /// The cluster of each row.
     pub fn assign(&self, data: &[f32]) -> Vec<usize> {
         match self {

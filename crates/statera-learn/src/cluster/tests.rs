@@ -255,3 +255,30 @@ fn damaged_parts_are_refused() {
         assert!(ClusterModel::load(&other).unwrap_err().to_string().contains("dbscan"));
     }
 }
+
+#[test]
+fn slopes_are_those_of_finite_differences() {
+    let mut rng = Rng::new(5);
+    let data: Vec<f32> = (0..900).map(|_| rng.normal() as f32).collect();
+    let points = Points { data: &data, n_cols: 3, weight: None };
+    let run = Run::new(1, 1);
+    let gmm = |covariance| {
+        Mixture::Gmm(GmmParams { k: 2, covariance, ..Default::default() }.fit(&points, &run).expect("it fits"))
+    };
+    let kmeans = Mixture::KMeans(KMeansParams { k: 2, ..Default::default() }.fit(&points, &run).expect("it fits"));
+    for mixture in [kmeans, gmm(Covariance::Diagonal), gmm(Covariance::Full)] {
+        for j in 0..2 {
+            let row = [0.5f32, -1.0, 0.25];
+            let slope = mixture.slope(&row, j);
+            for c in 0..3 {
+                let at = |h: f32| {
+                    let mut moved = row;
+                    moved[c] += h;
+                    mixture.margins(&moved)[j]
+                };
+                let numeric = (at(1.0 / 128.0) - at(-1.0 / 128.0)) * 64.0;
+                assert!((numeric - slope[c]).abs() < 1e-4 * slope[c].abs().max(1.0), "{numeric}, {slope:?}");
+            }
+        }
+    }
+}

@@ -6,7 +6,6 @@
 //! after round, until all of them together miss less than a thousandth of the margin's range, so that a narrow bin costs
 //! a few halvings instead of a finer line everywhere. What is missed in the end is the remainder.
 
-use super::average::Average;
 use crate::layer::{Layer, Math, Mode};
 use crate::workspace::Workspace;
 use rayon::prelude::*;
@@ -25,6 +24,20 @@ const TOLERANCE: f64 = 1e-3;
 /// What rounding to f32 alone may miss, by the scale of the outputs.
 const ROUNDING: f64 = 1e-5;
 
+/// From the outputs of a network to margins that have derivatives.
+pub trait Head: Sync {
+    /// Margins of a row.
+    fn n_outputs(&self) -> usize;
+    /// The margins of rows of outputs, row-major.
+    fn margins(&self, y: &[f32]) -> Vec<f64>;
+    /// Writes the gradient of margin `output` with respect to the outputs `y` of a row.
+    fn gradient(&self, y: &[f32], output: usize, dy: &mut [f32]);
+    /// What a margin is when an output is about 1: rounding is measured by it.
+    fn scale(&self) -> f64 {
+        1.0
+    }
+}
+
 /// What the line goes through.
 pub(super) struct Path<'a> {
     /// The network over rows that have a derivative everywhere.
@@ -32,7 +45,7 @@ pub(super) struct Path<'a> {
     /// Its parameters.
     pub params: &'a [f32],
     /// From its outputs to margins.
-    pub average: Average,
+    pub head: &'a dyn Head,
     /// Where lines begin.
     pub baseline: &'a [f32],
     /// The raw column of each input column.
@@ -62,7 +75,7 @@ impl Path<'_> {
     /// # Errors
     /// A row whose remainder stays above a thousandth of the margin's range.
     pub fn attributions(&self, x: &[f32]) -> Result<Attributions> {
-        let (n_in, n_outputs, n_raw) = (self.layer.n_in(), self.average.task.n_outputs(), self.n_raw);
+        let (n_in, n_outputs, n_raw) = (self.layer.n_in(), self.head.n_outputs(), self.n_raw);
         let memory = || Workspace::new(self.layer, self.params.len(), POINTS);
         let base = self.margins(&mut memory(), self.baseline);
         let n_rows = x.len() / n_in;
@@ -91,7 +104,7 @@ impl Path<'_> {
     /// The largest remainder of a margin.
     fn allowed(&self, output: usize, base: f64) -> f64 {
         let range = self.ranges.get(output).copied().unwrap_or(base.abs());
-        (TOLERANCE * range).max(ROUNDING * self.average.scale)
+        (TOLERANCE * range).max(ROUNDING * self.head.scale())
     }
 
     /// Writes what each raw column adds to a margin of the row `x`, and returns the remainder.
@@ -123,7 +136,7 @@ impl Path<'_> {
     /// The line in equal pieces.
     fn start(&self, work: &mut Workspace, x: &[f32], output: usize) -> Vec<Piece> {
         let ends: Vec<f32> = (0..=PIECES).map(|i| i as f32 / PIECES as f32).collect();
-        let n_outputs = self.average.task.n_outputs();
+        let n_outputs = self.head.n_outputs();
         let margins: Vec<f64> = ends
             .chunks(POINTS)
             .flat_map(|ends| {
@@ -152,19 +165,19 @@ impl Path<'_> {
     /// The margins of at most [`POINTS`] rows, row-major.
     fn margins(&self, work: &mut Workspace, rows: &[f32]) -> Vec<f64> {
         let y = work.forward(self.layer, self.params, rows, POINTS, Mode::Evaluate, Math::Score);
-        self.average.margins(y)
+        self.head.margins(y)
     }
 
     /// Fills in what the gradients in the middles of pieces say.
     fn measure(&self, work: &mut Workspace, x: &[f32], output: usize, pieces: &mut [Piece]) {
         let (n_in, n_out) = (self.layer.n_in(), self.layer.n_out());
-        let n_outputs = self.average.task.n_outputs();
+        let n_outputs = self.head.n_outputs();
         let mut dx = vec![0.0; POINTS * n_in];
         for pieces in pieces.chunks_mut(POINTS) {
             let points: Vec<f32> = pieces.iter().flat_map(|p| self.point(x, p.low + 0.5 * p.width)).collect();
             let margins = self.margins(work, &points);
             for i in 0..pieces.len() {
-                self.average.gradient(&work.y[i * n_out..][..n_out], output, &mut work.dy[i * n_out..][..n_out]);
+                self.head.gradient(&work.y[i * n_out..][..n_out], output, &mut work.dy[i * n_out..][..n_out]);
             }
             let dx = &mut dx[..points.len()];
             work.backward(self.layer, self.params, &points, POINTS, Mode::Evaluate, Some(dx));
@@ -207,7 +220,8 @@ mod tests {
         let fitted = params.fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
         let model = NetworkModel::load(&fitted.save()).expect("loads");
         let raw = model.header.input.spread_raw_columns();
-        let path = model.path(&raw);
+        let average = model.average();
+        let path = model.path(&raw, &average);
         let x = model.header.input.apply(&train, 0..20).expect("own columns");
         let found = path.attributions(&x).expect("parts");
         let mut work = Workspace::new(path.layer, path.params.len(), POINTS);

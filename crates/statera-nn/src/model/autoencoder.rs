@@ -6,7 +6,8 @@
 //! flags of 0 and 1 (missing cells, sentinels, levels), so a number weighs about as much as a category. The margin is a sum
 //! over raw columns, and the attributions are its terms minus their means over the training rows: exact by construction.
 
-use super::fit::{NetworkParams, check_columns, estimator, weight_of_rows, without_weightless};
+use super::attribution::{Head, Path};
+use super::fit::{NetworkParams, check_columns, estimator, means as input_means, weight_of_rows, without_weightless};
 use super::in_blocks;
 use crate::activation::Activation;
 use crate::input::{Input, Scaling};
@@ -18,8 +19,8 @@ use crate::train::{Curve, SQUARED_ERROR, TrainParams, Validation, train};
 use crate::workspace::Workspace;
 use serde::{Deserialize, Serialize};
 use statera_core::{
-    Attributions, Background, Error, Frame, LearningCurve, Model, Parts, Result, Rng, Run, Scores, Task, Tensor,
-    TensorData,
+    Attributions, Background, Error, Frame, FrameSpec, LearningCurve, Model, Parts, Result, Rng, Run, Scores, Task,
+    Tensor, TensorData,
 };
 use std::ops::Range;
 
@@ -28,6 +29,8 @@ pub const NAME: &str = "autoencoder";
 
 /// Name of the array of the mean error of each raw column.
 const MEAN_ERROR: &str = "autoencoder.mean_error";
+/// Name of the array of the mean of each input.
+const MEAN_INPUT: &str = "autoencoder.mean_input";
 
 /// The shape of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,8 +164,9 @@ impl AutoencoderParams {
         } else {
             train(&mut network, &Loss::Squared, &rows, None, &self.train, run)?
         };
+        let mean_input = input_means(&rows, &input);
         let header = Header { family: NAME.into(), shape, input, curve };
-        let mut model = AutoencoderModel::new(header, network, Vec::new());
+        let mut model = AutoencoderModel::new(header, network, Vec::new(), mean_input);
         let errors = model.errors(train_frame)?;
         model.mean_error = means(&errors, train_frame, model.n_raw());
         Ok(model)
@@ -217,14 +221,16 @@ pub struct AutoencoderModel {
     raw: Vec<usize>,
     /// Mean error of each raw column over the training rows.
     mean_error: Vec<f64>,
+    /// Mean of each input over the training rows.
+    mean_input: Vec<f32>,
 }
 
 impl AutoencoderModel {
-    fn new(header: Header, network: Network, mean_error: Vec<f64>) -> AutoencoderModel {
+    fn new(header: Header, network: Network, mean_error: Vec<f64>, mean_input: Vec<f32>) -> AutoencoderModel {
         // Only its ranges are used; the values are the network's.
         let encoder = header.shape.encoder(&mut Params::default(), &mut Rng::new(0), header.input.n_columns());
         let raw = header.input.raw_columns();
-        AutoencoderModel { header, network, encoder, raw, mean_error }
+        AutoencoderModel { header, network, encoder, raw, mean_error, mean_input }
     }
 
     /// Loads a saved model, refusing parts that do not fit together.
@@ -245,7 +251,15 @@ impl AutoencoderModel {
             network.params.set(&name, parts.f32s(&name)?)?;
         }
         let mean_error = parts.f64s(MEAN_ERROR)?.to_vec();
-        let model = AutoencoderModel::new(header, network, mean_error);
+        // Models of before this array was kept explain their codes from inputs of 0.
+        let mean_input = match parts.tensors.contains_key(MEAN_INPUT) {
+            true => parts.f32s(MEAN_INPUT)?.to_vec(),
+            false => vec![0.0; header.input.n_columns()],
+        };
+        if mean_input.len() != header.input.n_columns() || mean_input.iter().any(|m| !m.is_finite()) {
+            return Err(Error::damaged("the mean inputs do not fit the columns"));
+        }
+        let model = AutoencoderModel::new(header, network, mean_error, mean_input);
         let fits = |e: &f64| e.is_finite() && *e >= 0.0;
         if model.mean_error.len() != model.n_raw() || !model.mean_error.iter().all(fits) {
             return Err(Error::damaged("the mean errors do not fit the columns"));
@@ -270,6 +284,29 @@ impl AutoencoderModel {
     /// Numbers of the bottleneck.
     pub fn n_codes(&self) -> usize {
         self.header.shape.bottleneck
+    }
+
+    /// What each raw column adds to margins that are made of the code by `head`, whose ranges over the training rows are
+    /// `ranges`: integrated gradients through the encoder, from the mean training row.
+    ///
+    /// # Errors
+    /// A frame with other columns than those of the fit; a row that cannot be explained to a thousandth of the range.
+    pub fn attribute_code(&self, frame: &Frame, head: &dyn Head, ranges: &[f64]) -> Result<Attributions> {
+        let path = Path {
+            layer: &self.encoder,
+            params: &self.network.params.values,
+            head,
+            baseline: &self.mean_input,
+            raw: &self.raw,
+            n_raw: self.n_raw(),
+            ranges,
+        };
+        path.attributions(&self.header.input.apply(frame, 0..frame.n_rows)?)
+    }
+
+    /// The columns it reads.
+    pub fn spec(&self) -> &FrameSpec {
+        self.header.input.spec()
     }
 
     fn n_raw(&self) -> usize {
@@ -319,6 +356,7 @@ impl Model for AutoencoderModel {
         self.header.input.save(&mut parts);
         self.network.params.save(&mut parts);
         parts.tensors.insert(MEAN_ERROR.into(), Tensor::vector(TensorData::F64(self.mean_error.clone())));
+        parts.tensors.insert(MEAN_INPUT.into(), Tensor::vector(TensorData::F32(self.mean_input.clone())));
         parts
     }
 

@@ -1,5 +1,6 @@
 //! From the outputs of all members to margins: predictions are averaged, not outputs.
 
+use super::attribution::Head;
 use statera_core::Task;
 use statera_kernel::math;
 
@@ -19,10 +20,18 @@ pub struct Average {
 /// Keeps the logarithm of a mean probability finite.
 const LEAST: f64 = 1e-300;
 
-impl Average {
+impl Head for Average {
+    fn n_outputs(&self) -> usize {
+        self.task.n_outputs()
+    }
+
+    fn scale(&self) -> f64 {
+        self.scale
+    }
+
     /// The margins of rows of `n_members × n_outputs` outputs: the log-odds of the mean probability, logarithms of the
     /// mean probabilities of the classes, or the mean value. A single member's outputs are margins already.
-    pub fn margins(&self, y: &[f32]) -> Vec<f64> {
+    fn margins(&self, y: &[f32]) -> Vec<f64> {
         let n_outputs = self.task.n_outputs();
         if self.task == Task::Regression {
             let value = |row: &[f32]| row.iter().map(|&v| f64::from(v)).sum::<f64>() / row.len() as f64;
@@ -49,7 +58,7 @@ impl Average {
     }
 
     /// The gradient of margin `output` with respect to the outputs of a row.
-    pub fn gradient(&self, y: &[f32], output: usize, dy: &mut [f32]) {
+    fn gradient(&self, y: &[f32], output: usize, dy: &mut [f32]) {
         let (k, n_outputs) = (self.n_members as f64, self.task.n_outputs());
         match self.task {
             Task::Regression => dy.fill((self.scale / k) as f32),

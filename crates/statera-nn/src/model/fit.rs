@@ -1,5 +1,6 @@
 //! What fitting is for every family: checks, inputs, targets, training, the model.
 
+use super::attribution::Head;
 use super::average::Average;
 use super::{Architecture, Categories, Header, NetworkModel};
 use crate::input::{Input, Scaling};
@@ -197,7 +198,7 @@ fn margin_ranges(network: &Network, average: &Average, x: &[f32]) -> Vec<f64> {
 }
 
 /// The weighted mean of each input column; of a category that is embedded, the weighted share of each of its levels.
-fn means(rows: &Rows, input: &Input) -> Vec<f32> {
+pub(super) fn means(rows: &Rows, input: &Input) -> Vec<f32> {
     let mut sums = vec![0.0; input.n_spread_columns()];
     for (i, row) in rows.x.chunks_exact(input.n_columns()).enumerate() {
         let w = rows.weight.as_ref().map_or(1.0, |w| f64::from(w[i]));

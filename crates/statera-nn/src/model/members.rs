@@ -3,6 +3,7 @@
 //! After training, the average of a few members is better than a model trained with as few (Gorishniy et al. 2025), so that
 //! speed can be chosen when a model is served.
 
+use super::attribution::Head;
 use super::{Architecture, Categories, NetworkModel, in_blocks, tabm};
 use statera_core::{Error, Frame, Result, Rng};
 

@@ -1,27 +1,32 @@
 //! The use case of segments: rows without an outcome, grouped by their likeness.
 //!
-//! Columns are prepared as for linear models (scaled numbers, indicators, one-hot levels). Each clustering chooses its number
+//! Columns are prepared as for linear models (scaled numbers, indicators, one-hot levels), or squeezed into the code of an
+//! autoencoder. Each clustering chooses its number
 //! of clusters by its own criterion, silhouette or BIC, and is then resampled; the more stable one is used, because
 //! without labels nothing else says which is better. The bundle is that of a model of k classes, named segment 1 … k from
 //! the largest to the smallest, so that scoring, attributions and golden rows are those of every other model.
 
+mod code;
 mod describe;
 #[cfg(test)]
 mod tests;
 
+pub use code::CodeClusterModel;
 pub use describe::{LevelDifference, NumberDifference, Segment};
 
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::preparer_params;
+use crate::models::BIC;
 use crate::models::{self, Clustering};
 use crate::pipeline;
 use crate::project::Settings;
 use crate::reference::{self, Reference};
 use crate::scorer::{Member, Schema, Scorer};
 use crate::training_set::TrainingSet;
+use code::Encoder;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use statera_core::{Error, Form, Frame, Model, Result, Run, Task};
+use statera_core::{Error, Form, Frame, FrameSpec, Model, Result, Run, Task};
 use statera_data::Table;
 use statera_data::infer::TextFormat;
 use statera_data::preparer::Preparer;
@@ -106,18 +111,18 @@ pub fn train(
     let started = Instant::now();
     let set = TrainingSet::new(table, settings)?;
     let clusterings = models::clusterings(&settings.models)?;
-    let all: Vec<usize> = (0..set.n_rows()).collect();
-    let params = preparer_params(Form::Dense, &set, settings)?;
-    let preparer = Preparer::fit(&params, &set.batch, &all, set.weight.as_deref())?;
-    let frame = preparer.transform(&set.batch)?;
-    let weight = set.weight.as_deref();
-    let points = Points { data: &frame.dense.data, n_cols: frame.dense.n_cols, weight };
     let run = &run.clone().with_seed(settings.seed);
 
     let mut found: Vec<(SegmentCandidate, Mixture, Stability)> = Vec::new();
+    let mut spaces: [Option<Space>; 2] = [None, None];
     run.progress.start("Segments", clusterings.len() as u64);
     for (i, clustering) in clusterings.iter().enumerate() {
-        found.push(candidate(clustering, &frame, &points, settings, run).map_err(|e| e.at(clustering.title))?);
+        let space = &mut spaces[usize::from(clustering.on_code)];
+        let space = match space {
+            Some(space) => space,
+            None => space.insert(Space::new(&set, settings, clustering.on_code, run)?),
+        };
+        found.push(candidate(clustering, space, settings, run).map_err(|e| e.at(clustering.title))?);
         run.progress.update(i as u64 + 1, clustering.title);
     }
     run.progress.finish();
@@ -125,23 +130,70 @@ pub fn train(
     let candidates: Vec<SegmentCandidate> = found.iter().map(|(c, ..)| c.clone()).collect();
     let (chosen, mixture, stability) = found.swap_remove(best);
 
-    let (mixture, jaccard) = by_size(mixture, points.data, &stability);
-    let clusters = mixture.assign(points.data);
+    let on_code = models::clusterings(std::slice::from_ref(&chosen.model))?.iter().any(|c| c.on_code);
+    let space = spaces[usize::from(on_code)].take().ok_or_else(|| Error::request("no clustering"))?;
+    let (mixture, jaccard) = by_size(mixture, &space.data, &stability);
+    let clusters = mixture.assign(&space.data);
+    let mut notes = set.notes.clone();
+    if matches!(mixture, Mixture::Gmm(_)) && !space.is_numeric {
+        notes.push(
+            "a Gaussian mixture on columns with levels or missing cells may take each rare level for a segment of its own; \
+             compare --models kmeans,gmm_code"
+                .into(),
+        );
+    }
     let names: Vec<String> = (1..=mixture.k()).map(|j| format!("segment {j}")).collect();
     let facts = SegmentFacts {
         n_rows: set.n_rows(),
         columns: set.features.iter().map(|(name, _)| name.clone()).collect(),
-        notes: set.notes.clone(),
+        notes,
         candidates,
         chosen: chosen.model,
         segments: describe::segments(&set, &clusters, &names, &jaccard, settings)?,
         settings: settings.clone(),
     };
-    let bundle =
-        bundle(&set, settings, formats, ClusterModel { spec: (*frame.spec).clone(), mixture }, names, preparer)?;
+    let bundle = bundle(&set, settings, formats, (space, mixture), names)?;
     let run = json!({ "seconds": started.elapsed().as_secs_f64(), "threads": run.threads });
     let bundle = Bundle { facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?, run, ..bundle };
     Ok(Segmented { bundle, facts })
+}
+
+/// Where rows are compared: by their prepared columns, or by their codes.
+struct Space {
+    /// Row-major.
+    data: Vec<f32>,
+    weight: Option<Vec<f64>>,
+    /// What the columns of `data` are.
+    spec: FrameSpec,
+    /// True if every one of them is a plain number, so that components of a mixture may tilt: a full covariance of one-hot
+    /// levels has no inverse.
+    is_numeric: bool,
+    preparer: Preparer,
+    encoder: Option<Encoder>,
+}
+
+impl Space {
+    fn new(set: &TrainingSet, settings: &Settings, on_code: bool, run: &Run) -> Result<Space> {
+        let all: Vec<usize> = (0..set.n_rows()).collect();
+        let form = if on_code { Form::Codes } else { Form::Dense };
+        let params = preparer_params(form, set, settings)?;
+        let preparer = Preparer::fit(&params, &set.batch, &all, set.weight.as_deref())?;
+        let frame = Frame { weight: set.weight.clone(), ..preparer.transform(&set.batch)? };
+        let weight = set.weight.clone();
+        if on_code {
+            let encoder = Encoder::fit(&frame, settings.quick, run).map_err(|e| e.at("autoencoder"))?;
+            let (data, spec) = (encoder.apply(&frame)?, encoder.spec());
+            return Ok(Space { data, weight, spec, is_numeric: true, preparer, encoder: Some(encoder) });
+        }
+        let is_numeric = frame.spec.features.iter().all(|f| f.levels.is_none() && f.sentinels.is_empty())
+            && frame.spec.features.len() == frame.spec.raw_columns.len();
+        let (data, spec) = (frame.dense.data, (*frame.spec).clone());
+        Ok(Space { data, weight, spec, is_numeric, preparer, encoder: None })
+    }
+
+    fn points(&self) -> Points<'_> {
+        Points { data: &self.data, n_cols: self.spec.features.len(), weight: self.weight.as_deref() }
+    }
 }
 
 /// At most `n` rows at even steps.
@@ -157,19 +209,16 @@ fn sample(points: &Points<'_>, n: usize) -> (Vec<f32>, Option<Vec<f64>>) {
 /// Fits a clustering with every number of clusters on a sample, the best of them on all rows, and resamples it.
 fn candidate(
     clustering: &Clustering,
-    frame: &Frame,
-    points: &Points<'_>,
+    space: &Space,
     settings: &Settings,
     run: &Run,
 ) -> Result<(SegmentCandidate, Mixture, Stability)> {
     let [low, high] = settings.clusters.unwrap_or(DEFAULT_CLUSTERS);
+    let points = &space.points();
     let (data, weight) = sample(points, CHOICE_ROWS);
     let few = Points { data: &data, n_cols: points.n_cols, weight: weight.as_deref() };
-    // Where every column is a number, components may tilt; a full covariance of one-hot levels has no inverse.
-    let is_numeric = frame.spec.features.iter().all(|f| f.levels.is_none() && f.sentinels.is_empty())
-        && frame.spec.features.len() == frame.spec.raw_columns.len();
     let mut shapes = vec![Covariance::Diagonal];
-    if is_numeric && clustering.name == ClusterModel::GMM {
+    if space.is_numeric && clustering.criterion == BIC {
         shapes.push(Covariance::Full);
     }
     let (mut tried, mut best) = (Vec::new(), None::<(f64, usize, Covariance)>);
@@ -185,7 +234,7 @@ fn candidate(
                 best = Some((badness, k, shape));
             }
         }
-        tried.push((k, if clustering.name == ClusterModel::KMEANS { -of_k } else { of_k }));
+        tried.push((k, if clustering.criterion == BIC { of_k } else { -of_k }));
     }
     let Some((_, k, shape)) = best else { return Err(Error::request("no number of clusters")) };
     let mixture = fit(clustering, k, shape, 10, points, run)?;
@@ -196,7 +245,10 @@ fn candidate(
     let mut stability = cluster::stability(&few, &mixture.assign(&data), N_RESAMPLES, again, assign, run)?;
     // A cluster without rows in the sample was never found again.
     stability.jaccard.resize(k, 0.0);
-    let about = ClusterModel { spec: (*frame.spec).clone(), mixture: mixture.clone() }.describe();
+    let mut about = ClusterModel { spec: space.spec.clone(), mixture: mixture.clone() }.describe();
+    if space.encoder.is_some() {
+        about.push(("numbers of a code".into(), space.spec.features.len().to_string()));
+    }
     let candidate = SegmentCandidate {
         model: clustering.name.into(),
         title: clustering.title.into(),
@@ -218,7 +270,7 @@ fn fit(
     points: &Points<'_>,
     run: &Run,
 ) -> Result<Mixture> {
-    if c.name == ClusterModel::KMEANS {
+    if c.criterion != BIC {
         return Ok(Mixture::KMeans(KMeansParams { k, starts, ..Default::default() }.fit(points, run)?));
     }
     Ok(Mixture::Gmm(GmmParams { k, covariance, starts, ..Default::default() }.fit(points, run)?))
@@ -251,20 +303,28 @@ fn bundle(
     set: &TrainingSet,
     settings: &Settings,
     formats: &BTreeMap<String, TextFormat>,
-    model: ClusterModel,
+    (space, mixture): (Space, Mixture),
     names: Vec<String>,
-    preparer: Preparer,
 ) -> Result<Bundle> {
-    let family = model.family();
     let task = Task::Classes(names.len());
     let schema = Schema { task, classes: names, ..pipeline::schema(set, settings, formats)? };
     // The softmax of a mixture's margins is the probability; squared distances have none.
-    let calibrator = match model.mixture {
+    let calibrator = match mixture {
         Mixture::KMeans(_) => Calibrator::Identity {},
         Mixture::Gmm(_) => Calibrator::Temperature { t: 1.0 },
     };
     let mut reference = Reference::of(&set.batch, &schema.inputs)?;
-    let member = Member { family, weight: 1, preparer: Arc::new(preparer), model: Arc::new(model) };
+    let (family, model): (&str, Arc<dyn Model>) = match space.encoder {
+        Some(encoder) => {
+            let model = CodeClusterModel::new(encoder, mixture, &space.data);
+            (model.family(), Arc::new(model))
+        }
+        None => {
+            let model = ClusterModel { spec: space.spec, mixture };
+            (model.family(), Arc::new(model))
+        }
+    };
+    let member = Member { family, weight: 1, preparer: Arc::new(space.preparer), model };
     let scorer = Scorer::new(schema, vec![member], calibrator)?;
     let margins = scorer.score(&set.batch)?.margins;
     let k = task.n_outputs();

@@ -129,3 +129,39 @@ fn bad_requests_get_a_clear_error() {
         );
     }
 }
+
+#[test]
+fn segments_are_found_in_codes_and_explained_by_columns() {
+    let (table, truth) = table(true);
+    for name in ["kmeans_code", "gmm_code"] {
+        let mut found = segmented(&settings(&[name], Some([3, 3])), true, 2);
+        assert_eq!((found.facts.chosen.as_str(), found.facts.candidates[0].k), (name, 3));
+        let batch = &table.batches[0];
+        let scored = found.bundle.scorer.score(batch).unwrap();
+        let likeliest = |row: &[f64]| (0..3).fold(0, |best, j| if row[j] > row[best] { j } else { best });
+        let clusters: Vec<usize> = scored.margins.chunks_exact(3).map(likeliest).collect();
+        let agreement = adjusted_rand_index(&clusters, &truth);
+        assert!(agreement > 0.8, "{name}: {agreement}");
+        // Out of the bundle the same scores and codes; attributions are of the columns and add up (the scorer checks that).
+        let dir = tempfile::tempdir().unwrap();
+        found.bundle.write(&dir.path().join("s.statera"), false, &Run::new(1, 2)).unwrap();
+        let read = Bundle::read(&dir.path().join("s.statera")).unwrap();
+        assert_eq!(read.scorer.score(batch).unwrap(), scored);
+        let codes = read.scorer.codes(batch, false, 0).unwrap();
+        assert_eq!(codes, found.bundle.scorer.codes(batch, false, 0).unwrap());
+        assert_eq!(codes[..codes.len() / 1000], read.scorer.codes(&batch.slice(0, 1), false, 0).unwrap());
+        let parts = read.scorer.attribute(&batch.slice(0, 50)).unwrap();
+        assert_eq!(parts.n_raw, 4);
+        let column = read.scorer.raw_columns().iter().position(|c| c == "age").unwrap();
+        assert!((0..50).any(|row| parts.of(row, 0)[column].abs() > 0.1));
+        // Damaged parts are refused.
+        let model = &read.scorer.members()[0].model;
+        let mut parts = model.save();
+        parts.tensors.remove("code.deviation");
+        let refused = CodeClusterModel::load(&parts).map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("no array «code.deviation»"), "{refused}");
+    }
+    let refused =
+        segmented(&settings(&["kmeans"], Some([2, 2])), true, 2).bundle.scorer.encoder().map(|_| ()).unwrap_err();
+    assert!(refused.to_string().starts_with("--code: the bundle's model is «kmeans», which has no code"), "{refused}");
+}

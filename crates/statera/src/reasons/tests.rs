@@ -1,0 +1,117 @@
+use super::*;
+
+const REASONS: &str = r#"
+version = "2026-1"
+max_reasons = 2
+
+[[reason]]
+code = "late"
+columns = ["PAY_0", "PAY_2"]
+en = "Payments were late in recent months"
+ko = "최근 몇 달간 납부가 늦었습니다"
+zh = "最近几个月还款有延迟"
+
+[[reason]]
+code = "limit"
+columns = ["LIMIT_BAL"]
+actionable = true
+direction = "either"
+en = "The credit limit asked for is high"
+ko = "신청한 한도가 높습니다"
+zh = "申请的信用额度较高"
+
+[[reason]]
+code = "age"
+columns = ["AGE"]
+en = "The account has been open for a short time"
+ko = "계좌 개설 기간이 짧습니다"
+zh = "账户开立时间较短"
+"#;
+
+fn columns() -> Vec<String> {
+    ["LIMIT_BAL", "AGE", "PAY_0", "PAY_2"].map(String::from).to_vec()
+}
+
+#[test]
+fn the_strongest_groups_are_the_reasons() {
+    let reasons = Reasons::parse(REASONS).expect("allowed");
+    reasons.check_columns(&columns()).expect("every column has one");
+    let codes = |given: Vec<Given<'_>>| given.iter().map(|g| g.reason.code.clone()).collect::<Vec<_>>();
+    // The two late payments count together: 0.3 + 0.3 is more than 0.5.
+    let against = reasons.against(&[0.5, 0.1, 0.3, 0.3], &columns());
+    assert!((against[0].contribution - 0.6).abs() < 1e-12);
+    assert_eq!(codes(against), ["late", "limit"]);
+    // What lowers the risk is no reason against, however large; and one late payment may outweigh another.
+    assert_eq!(codes(reasons.against(&[-2.0, 0.1, 0.3, -0.3], &columns())), ["age"]);
+    assert_eq!(codes(reasons.in_favour(&[-2.0, -5.0, -0.3, 0.1], &columns())), ["limit"]);
+    assert!(reasons.against(&[0.0; 4], &columns()).is_empty());
+    assert_eq!(reasons.reason[1].text(Language::Ko), "신청한 한도가 높습니다");
+}
+
+#[test]
+fn refuses_files_that_give_no_reasons() {
+    for (from, to, expected) in [
+        (
+            "Payments were late in recent months",
+            "You did not reach the required score",
+            "reason «late»: en: «You did not reach the required score» is vague («score…»)",
+        ),
+        (
+            "Payments were late in recent months",
+            "Internal policy of the bank",
+            "reason «late»: en: «Internal policy of the bank» is vague",
+        ),
+        (
+            "최근 몇 달간 납부가 늦었습니다",
+            "평가 점수가 낮습니다",
+            "reason «late»: ko: «평가 점수가 낮습니다» is vague («점수…»)",
+        ),
+        ("最近几个月还款有延迟", "您的评分不够高", "reason «late»: zh: «您的评分不够高» is vague («评分…»)"),
+        (
+            "最近几个月还款有延迟",
+            "Payments were late",
+            "reason «late»: zh: «Payments were late» has no letter of Chinese",
+        ),
+        (
+            "The credit limit asked for is high",
+            "Limit",
+            "reason «limit»: en: «Limit» has 5 letters; a reason needs at least 12",
+        ),
+        (
+            "The credit limit asked for is high",
+            "Payments were late in recent months",
+            "reason «limit»: en: «Payments were late in recent months» is the text of reason «late» too",
+        ),
+        ("columns = [\"AGE\"]", "columns = [\"PAY_0\"]", "reason «age»: column «PAY_0» is already in reason «late»"),
+        ("columns = [\"AGE\"]", "columns = []", "reason «age»: columns is empty"),
+        ("code = \"age\"", "code = \"late\"", "reason «late»: the code is empty or taken"),
+        ("max_reasons = 2", "max_reasons = 5", "max_reasons is 5; allowed: 1 to 4"),
+        ("\"2026-1\"", "\"\"", "version is empty"),
+    ] {
+        let text = REASONS.replacen(from, to, 1);
+        assert_ne!(text, REASONS, "{from}");
+        let refused = Reasons::parse(&text).expect_err("refused");
+        assert!(refused.is_request());
+        let refused = refused.to_string();
+        assert!(refused.starts_with(&format!("reasons.toml: {expected}")), "{refused}");
+    }
+    let reasons = Reasons::parse(REASONS).expect("allowed");
+    let refused = reasons.check_columns(&columns()[..3]).expect_err("refused").to_string();
+    assert_eq!(
+        refused,
+        "reasons.toml: reason «late»: the model has no column «PAY_2»; its columns are LIMIT_BAL, AGE, PAY_0"
+    );
+    let more = [&columns()[..], &["SEX".to_string()]].concat();
+    let refused = reasons.check_columns(&more).expect_err("refused").to_string();
+    assert_eq!(refused, "reasons.toml: no reason is given for SEX; each column that moves the score needs one");
+}
+
+#[test]
+fn stability_counts_what_stays() {
+    let model = vec![vec!["a", "b"], vec!["c"], vec![]];
+    let fits = vec![vec![vec!["a", "b"], vec!["d"], vec!["a"]], vec![vec!["b", "x"], vec!["c", "a"], vec![]]];
+    let found = stability(&model, &fits).expect("rows with reasons");
+    // First reasons: a, not c; not a, c. Overlaps: 1, 0, 1/2, 1.
+    assert_eq!((found.n_rows, found.n_fits, found.first_stays, found.overlap), (2, 2, 0.5, 0.625));
+    assert!(stability(&[vec![]], &fits).is_none() && stability(&model, &[]).is_none());
+}
