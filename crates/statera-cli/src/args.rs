@@ -55,6 +55,12 @@ pub enum Command {
     /// Score a table of any length, every row exactly once
     #[command(after_help = SCORE_EXAMPLES)]
     Score(Score),
+    /// Give a bundle a policy and reasons, and judge them on rows whose outcomes are known
+    #[command(after_help = POLICY_EXAMPLES)]
+    Policy(Policy),
+    /// Explain one decision: what each column adds, the reasons, what is left unexplained
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// See what a TabM loses with fewer members, and write a smaller, faster bundle
     #[command(after_help = DIAL_EXAMPLES)]
     Dial(Dial),
@@ -62,6 +68,14 @@ pub enum Command {
     #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
     Completions(Completions),
 }
+
+const POLICY_EXAMPLES: &str = "Examples:
+  statera policy model.statera --policy policy.toml --reasons reasons.toml --out decided.statera
+  statera policy decided.statera --data loans-2026.csv --protected sex,age";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  statera explain decided.statera applications.csv --row 4711
+  statera explain decided.statera applications.csv --row 4711 --lang ko --json";
 
 const TRAIN_EXAMPLES: &str = "Examples:
   statera train loans.csv --target default --id loan_id --out model.statera
@@ -351,6 +365,59 @@ pub struct Score {
     pub code: bool,
     #[command(flatten)]
     pub reading: Reading,
+}
+
+#[derive(Args)]
+pub struct Policy {
+    /// A bundle that `statera train` wrote
+    pub bundle: PathBuf,
+    /// Cut-offs and grades (docs/policy.md)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// What customers are told, by column (docs/policy.md)
+    #[arg(long, value_name = "FILE")]
+    pub reasons: Option<PathBuf>,
+    /// Rows whose outcomes are known: shows what the policy does with them
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Columns of DATA whose groups are compared
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "data")]
+    pub protected: Vec<String>,
+    /// Limits that groups are judged by, as a TOML file; those that ship if not given
+    #[arg(long, value_name = "FILE", requires = "protected")]
+    pub rules: Option<PathBuf>,
+    /// Where the bundle with the policy goes
+    #[arg(long, value_name = "BUNDLE")]
+    pub out: Option<PathBuf>,
+    /// Replace a bundle of that name
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Args)]
+pub struct Explain {
+    /// A bundle that `statera train` wrote
+    pub bundle: PathBuf,
+    #[arg(help = DATA_HELP)]
+    pub data: String,
+    /// The row: its id, or its number from 1 where the bundle knows no id
+    #[arg(long, value_name = "ID")]
+    pub row: String,
+    /// Language of the reasons
+    #[arg(long, value_enum, default_value = "en")]
+    pub lang: Language,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// Languages that customers read.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Language {
+    En,
+    Ko,
+    Zh,
 }
 
 #[derive(Args)]

@@ -1,7 +1,8 @@
 //! Scoring a table of any length in constant memory, every row exactly once, restartable.
 
 use crate::bundle::Bundle;
-use crate::scorer::{Schema, Scored, Scorer};
+use crate::decision::Decided;
+use crate::scorer::{RowSource, Schema, Scored, Scorer};
 use crate::training_set::texts_of;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
@@ -116,7 +117,7 @@ fn score_rows(
                 let first = batch.slice(0, batch.num_rows().min(1));
                 bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(&place))?;
                 summary.ignored_columns = ignored(&batch, schema);
-                let opened = sink::open(out, &output_schema(&bundle.scorer, &batch, code), sink_options)?;
+                let opened = sink::open(out, &output_schema(bundle, &batch, code), sink_options)?;
                 summary.n_done_before = opened.rows_done();
                 sink.insert(opened)
             }
@@ -136,7 +137,10 @@ fn score_rows(
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
         let codes = if code { bundle.scorer.codes(&rest, reader.is_text(), first as usize) } else { Ok(Vec::new()) };
-        sink.write(&output(&bundle.scorer, &rest, &scored, &codes.map_err(|e| e.at(&place))?, first)?)?;
+        let source = RowSource { is_text: reader.is_text(), first_row: first as usize };
+        let decided = bundle.deciding.decide(&bundle.scorer, &rest, &scored, source).map_err(|e| e.at(&place))?;
+        let more = More { codes: &codes.map_err(|e| e.at(&place))?, decided: decided.as_deref() };
+        sink.write(&output(bundle, &rest, &scored, more, first)?)?;
         run.progress.update(seen, "rows");
     }
     run.progress.finish();
@@ -225,8 +229,8 @@ fn has_probabilities(scorer: &Scorer) -> bool {
     !scorer.schema().target.is_empty() || !matches!(scorer.calibrator(), Calibrator::Identity {})
 }
 
-fn output_schema(scorer: &Scorer, batch: &RecordBatch, code: bool) -> SchemaRef {
-    let schema = scorer.schema();
+fn output_schema(bundle: &Bundle, batch: &RecordBatch, code: bool) -> SchemaRef {
+    let (scorer, schema) = (&bundle.scorer, bundle.scorer.schema());
     let mut fields = vec![match id_name(schema, batch) {
         Some(id) => Field::new(id, DataType::Utf8, true),
         None => Field::new("row", DataType::Int64, false),
@@ -243,13 +247,39 @@ fn output_schema(scorer: &Scorer, batch: &RecordBatch, code: bool) -> SchemaRef 
             }
         }
     }
+    if let Some((policy, _)) = &bundle.deciding.policy {
+        if !policy.read.grade.is_empty() {
+            fields.push(Field::new("grade", DataType::Utf8, true));
+        }
+        fields.push(Field::new("decision", DataType::Utf8, false));
+        fields.extend((1..=n_reasons(bundle)).map(|i| Field::new(format!("reason_{i}"), DataType::Utf8, true)));
+    }
     if let (true, Ok((_, encoder))) = (code, scorer.encoder()) {
         fields.extend((1..=encoder.n_codes()).map(|j| Field::new(format!("code_{j}"), DataType::Float64, false)));
     }
     Arc::new(ArrowSchema::new(fields))
 }
 
-fn output(scorer: &Scorer, batch: &RecordBatch, scored: &Scored, codes: &[f32], first: u64) -> Result<RecordBatch> {
+/// Reasons that a row gets at most.
+fn n_reasons(bundle: &Bundle) -> usize {
+    bundle.deciding.reasons.as_ref().map_or(0, |own| own.read.max_reasons)
+}
+
+/// What stands beside scores.
+struct More<'a> {
+    /// n × d numbers, or none.
+    codes: &'a [f32],
+    decided: Option<&'a [Decided]>,
+}
+
+fn output(
+    bundle: &Bundle,
+    batch: &RecordBatch,
+    scored: &Scored,
+    More { codes, decided }: More<'_>,
+    first: u64,
+) -> Result<RecordBatch> {
+    let scorer = &bundle.scorer;
     let (schema, values) = (scorer.schema(), &scored.probabilities);
     let id: ArrayRef = match id_name(schema, batch).and_then(|id| batch.column_by_name(id)) {
         Some(column) => Arc::new(StringArray::from(texts_of(column))),
@@ -272,11 +302,21 @@ fn output(scorer: &Scorer, batch: &RecordBatch, scored: &Scored, codes: &[f32], 
         let column = values.iter().skip(output).step_by(n_outputs).copied();
         arrays.push(Arc::new(Float64Array::from_iter_values(column)));
     }
+    if let (Some(decided), Some((policy, _))) = (decided, &bundle.deciding.policy) {
+        let texts = |f: &dyn Fn(&Decided) -> Option<String>| -> ArrayRef {
+            Arc::new(StringArray::from_iter(decided.iter().map(f)))
+        };
+        if !policy.read.grade.is_empty() {
+            arrays.push(texts(&|d| d.grade.clone()));
+        }
+        arrays.push(texts(&|d| Some(d.decision.name().into())));
+        arrays.extend((0..n_reasons(bundle)).map(|i| texts(&|d| d.reasons.get(i).cloned())));
+    }
     let n_codes = codes.len().checked_div(batch.num_rows()).unwrap_or(0);
     for j in 0..n_codes {
         let column = codes.iter().skip(j).step_by(n_codes).map(|&c| f64::from(c));
         arrays.push(Arc::new(Float64Array::from_iter_values(column)));
     }
-    RecordBatch::try_new(output_schema(scorer, batch, !codes.is_empty()), arrays)
+    RecordBatch::try_new(output_schema(bundle, batch, !codes.is_empty()), arrays)
         .map_err(|e| Error::data(e.to_string()))
 }

@@ -48,12 +48,11 @@ fn measure(bundle: &Bundle, table: &Table, cutoff: Option<f64>) -> Result<Evalua
     let weight = weight.as_deref();
     let predicted = Predicted { margins: &scored.margins, probabilities: &scored.probabilities };
     let metrics = metric::evaluate(schema.task, &target, predicted, weight, cutoff, seed, DEFAULT_BOOTSTRAP)?;
-    let baseline = match named(bundle, &batch, "/settings/baseline") {
+    let baseline = match baseline_column(bundle, &batch) {
         Some(name) if schema.task == Task::Binary => {
             let score = complete_numbers(&batch, name, "a score")?;
             // The direction is that of training: new outcomes must not turn a score round.
-            let falls = bundle.facts.pointer("/baseline_falls_with_risk").and_then(serde_json::Value::as_bool);
-            let sign = if falls == Some(true) { -1.0 } else { 1.0 };
+            let sign = if baseline_falls(bundle) { -1.0 } else { 1.0 };
             let risk: Vec<f64> = score.iter().map(|s| sign * s).collect();
             let predicted = Predicted { margins: &risk, probabilities: &[] };
             metric::evaluate(schema.task, &target, predicted, weight, cutoff, seed, DEFAULT_BOOTSTRAP)?
@@ -102,6 +101,16 @@ impl Outcomes {
 fn named<'a>(bundle: &'a Bundle, batch: &RecordBatch, setting: &str) -> Option<&'a str> {
     let name = bundle.facts.pointer(setting).and_then(serde_json::Value::as_str);
     name.filter(|name| batch.column_by_name(name).is_some())
+}
+
+/// The bank's present score, where the table has it.
+pub(crate) fn baseline_column<'a>(bundle: &'a Bundle, batch: &RecordBatch) -> Option<&'a str> {
+    named(bundle, batch, "/settings/baseline")
+}
+
+/// True if the present score fell with risk in training.
+pub(crate) fn baseline_falls(bundle: &Bundle) -> bool {
+    bundle.facts.pointer("/baseline_falls_with_risk").and_then(serde_json::Value::as_bool) == Some(true)
 }
 
 /// The probability from which a row counts as the event, as training found it.

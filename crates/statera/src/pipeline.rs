@@ -2,6 +2,7 @@
 
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::{self, Candidate, CrossFitted};
+use crate::decision::Deciding;
 use crate::ensemble;
 use crate::facts::{self, Facts, FitCurve};
 use crate::leaderboard::{self, Leaderboard};
@@ -164,6 +165,7 @@ pub fn train(
         scorer: chosen.scorer,
         reference,
         facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?,
+        deciding: Deciding::default(),
         run: json!({
             "seconds": started.elapsed().as_secs_f64(),
             "threads": run.threads,

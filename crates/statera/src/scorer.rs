@@ -63,6 +63,15 @@ pub struct Member {
     pub model: Arc<dyn Model>,
 }
 
+/// Where the rows of a batch come from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RowSource {
+    /// True if the source has text only, so that empty cells and other missing tokens are missing in every column.
+    pub is_text: bool,
+    /// Rows of the table before the batch, for messages.
+    pub first_row: usize,
+}
+
 /// Margins and probabilities of rows.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scored {
@@ -177,7 +186,16 @@ impl Scorer {
     /// # Errors
     /// As [`Scorer::score`]; a row whose contributions do not add up.
     pub fn attribute(&self, batch: &RecordBatch) -> Result<Attributions> {
-        let origin = RowOrigin { zone: &self.zone, is_text: false, first_row: 0 };
+        self.attribute_rows(batch, RowSource::default())
+    }
+
+    /// As [`Scorer::attribute`], for a part of a table.
+    ///
+    /// # Errors
+    /// As [`Scorer::attribute`].
+    pub fn attribute_rows(&self, batch: &RecordBatch, source: RowSource) -> Result<Attributions> {
+        let RowSource { is_text, first_row } = source;
+        let origin = RowOrigin { zone: &self.zone, is_text, first_row };
         let inputs = conform::conform(batch, &self.schema.inputs, origin)?.batch;
         let blocks = self.blocks(&inputs, |block| self.attribute_block(block))?;
         let mut all = Attributions::default();

@@ -5,7 +5,9 @@ mod completions;
 mod demo;
 mod dial;
 mod evaluate;
+mod explain;
 mod init;
+mod policy;
 mod profile;
 mod reading;
 mod sample;
@@ -35,6 +37,8 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Train(args) => train::run(args, console, run),
         Command::Evaluate(args) => evaluate::run(args, console, run),
         Command::Score(args) => score::run(args, console, run),
+        Command::Policy(args) => policy::run(args, console, run),
+        Command::Explain(args) => explain::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
         Command::Completions(args) => completions::run(args),
     }

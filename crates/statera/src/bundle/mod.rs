@@ -7,7 +7,10 @@ pub(crate) mod codec;
 mod folder;
 mod golden;
 
+use crate::decision::{self, Deciding};
 use crate::models;
+use crate::policy::POLICY_FILE;
+use crate::reasons::REASONS_FILE;
 use crate::reference::Reference;
 use crate::scorer::{Member, Schema, Scorer};
 use serde::{Deserialize, Serialize};
@@ -21,8 +24,9 @@ use std::sync::Arc;
 
 /// Version of the bundle's format that is written. Readers accept it and the ones before it.
 ///
-/// 2 names the family and weight of each member in `model.json`; in 1 all are of the manifest's family and weigh the same.
-pub const FORMAT_VERSION: u32 = 2;
+/// 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each member in `model.json`; in 1
+/// all are of the manifest's family and weigh the same.
+pub const FORMAT_VERSION: u32 = 3;
 /// Golden rows in a bundle.
 pub const N_GOLDEN: usize = 64;
 /// Background rows in a bundle.
@@ -90,6 +94,8 @@ pub struct Bundle {
     pub reference: Reference,
     /// Every figure that reports show.
     pub facts: Value,
+    /// The policy and the reasons, where it has them.
+    pub deciding: Deciding,
     /// Clocks and timings; not part of the digest.
     pub run: Value,
 }
@@ -168,6 +174,7 @@ impl Bundle {
         parts.insert("golden.parquet".into(), golden::write(&golden, scorer)?);
         let background = self.reference.draw(inputs, N_BACKGROUND, self.manifest.seed ^ 0xbac6)?;
         parts.insert("background.parquet".into(), codec::parquet(&background)?);
+        parts.extend(self.deciding_parts()?.into_iter().map(|(name, bytes)| (name.into(), bytes)));
         Ok(parts)
     }
 
@@ -202,7 +209,9 @@ impl Bundle {
         let calibrator = Calibrator::load(&codec::parse("calibration.json", part("calibration.json")?)?)?;
         let scorer = Scorer::new(schema, members, calibrator).map_err(|e| e.at("schema.json"))?;
         golden::replay(part("golden.parquet")?, &scorer)?;
+        let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), scorer.raw_columns())?;
         Ok(Bundle {
+            deciding,
             reference: codec::parse("reference.json", part("reference.json")?)?,
             facts: codec::parse("facts.json", part("facts.json")?)?,
             manifest,
@@ -230,9 +239,14 @@ fn member_families(model: &ModelFile) -> Result<Vec<(&'static str, models::Load)
     names.iter().map(find).collect()
 }
 
-/// The editable files among the parts: those with the ending `.toml`.
+/// The editable files of models among the parts: those with the ending `.toml` that do not decide.
 fn family_files(manifest: &Manifest) -> Vec<String> {
-    manifest.parts.keys().filter(|name| name.ends_with(".toml")).cloned().collect()
+    manifest
+        .parts
+        .keys()
+        .filter(|name| name.ends_with(".toml") && ![POLICY_FILE, REASONS_FILE].contains(&name.as_str()))
+        .cloned()
+        .collect()
 }
 
 fn preparer_file(members: &[Member]) -> Result<PreparerFile> {

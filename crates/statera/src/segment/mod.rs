@@ -16,6 +16,7 @@ pub use describe::{LevelDifference, NumberDifference, Segment};
 
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::preparer_params;
+use crate::decision::Deciding;
 use crate::models::BIC;
 use crate::models::{self, Clustering};
 use crate::pipeline;
@@ -339,7 +340,8 @@ fn bundle(
         parents: Vec::new(),
         parts: BTreeMap::new(),
     };
-    Ok(Bundle { manifest, scorer, reference, facts: serde_json::Value::Null, run: serde_json::Value::Null })
+    let (facts, run) = (serde_json::Value::Null, serde_json::Value::Null);
+    Ok(Bundle { manifest, scorer, reference, facts, deciding: Deciding::default(), run })
 }
 
 /// A number of clusters, or a range of them: `5` or `2..8`.

@@ -1,0 +1,49 @@
+//! `statera explain`.
+
+use super::reading;
+use crate::args::{Explain, Language};
+use crate::console::{Console, figure};
+use statera::bundle::Bundle;
+use statera::explain;
+use statera::reasons;
+use statera_core::{Run, Task};
+
+pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
+    let bundle = Bundle::read(&args.bundle)?;
+    let schema = bundle.scorer.schema();
+    let mut options = reading::options(&args.reading)?;
+    if options.tz.is_none() {
+        options.tz = Some(schema.tz.clone());
+    }
+    let (table, _) = reading::table(&args.data, &options, run)?;
+    let language = match args.lang {
+        Language::En => reasons::Language::En,
+        Language::Ko => reasons::Language::Ko,
+        Language::Zh => reasons::Language::Zh,
+    };
+    let found = explain::explain_row(&bundle, &table, &args.row, language)?;
+    if console.json {
+        return console.print_json(&found);
+    }
+    let what = match schema.task {
+        Task::Regression => "prediction".to_string(),
+        _ => format!("probability of {} = {}", schema.target, schema.classes.last().map_or("", String::as_str)),
+    };
+    let grade = found.grade.as_ref().map_or(String::new(), |g| format!(", grade {g}"));
+    let decision = found.decision.map_or(String::new(), |d| format!(": {}", d.name()));
+    console.paragraph(format!("Row {}: {what} {:.4}{grade}{decision}", found.row, found.score));
+    let mut rows = vec![vec!["(the average row)".into(), String::new(), figure(found.base)]];
+    rows.extend(found.contributions.iter().map(|c| {
+        vec![c.column.clone(), c.cell.clone().unwrap_or_else(|| "missing".into()), format!("{:+.4}", c.value)]
+    }));
+    if found.remainder != 0.0 {
+        rows.push(vec!["(not attributed)".into(), String::new(), format!("{:+.4}", found.remainder)]);
+    }
+    rows.push(vec!["(sum: the margin)".into(), String::new(), figure(found.margin)]);
+    console.table(&["Column", "Cell", "Adds"], rows);
+    for (i, reason) in found.reasons.iter().enumerate() {
+        let about = if reason.actionable { "  (can be changed)" } else { "" };
+        console.line(format!("{}. {}{about}", i + 1, reason.text));
+    }
+    Ok(())
+}

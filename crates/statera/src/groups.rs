@@ -1,0 +1,158 @@
+//! Groups of people by protected columns, and the cells where two or more of them meet.
+
+use crate::training_set::texts_of;
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
+use statera_core::fairness::Group;
+use statera_core::{Error, Result};
+use statera_data::preparer::number_cells;
+use std::collections::BTreeMap;
+
+/// A number of at most so many values is grouped by them.
+const MAX_VALUES: usize = 10;
+/// Other numbers are grouped in so many parts of about as many rows.
+const N_PARTS: usize = 4;
+/// Most levels of a protected column; more are no groups.
+const MAX_LEVELS: usize = 50;
+/// Most cells of an intersection.
+const MAX_CELLS: usize = 500;
+
+/// The groups of each protected column, then those of all of them together where there are two or more.
+///
+/// # Errors
+/// A column that does not exist, has one level or too many.
+pub fn groups(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Group>> {
+    let mut all = Vec::new();
+    let mut by_row: Vec<Vec<Option<String>>> = Vec::new();
+    for column in protected {
+        let labels = labels(batch, column).map_err(|e| e.at(format!("protected column «{column}»")))?;
+        all.extend(collected(labels.iter().map(|l| l.as_ref().map(|l| format!("{column} {l}")))));
+        by_row.push(labels);
+    }
+    if protected.len() > 1 {
+        let name = |row: usize| {
+            let parts: Option<Vec<String>> = protected
+                .iter()
+                .zip(&by_row)
+                .map(|(c, labels)| Some(format!("{c} {}", labels[row].as_ref()?)))
+                .collect();
+            parts.map(|p| p.join(", "))
+        };
+        let cells = collected((0..batch.num_rows()).map(name));
+        if cells.len() > MAX_CELLS {
+            return Err(Error::request(format!(
+                "the protected columns meet in {} cells; allowed: at most {MAX_CELLS}; name fewer columns",
+                cells.len()
+            )));
+        }
+        all.extend(cells);
+    }
+    Ok(all)
+}
+
+/// Groups of rows of one label, in the order of the labels; rows without a label are in none.
+fn collected(labels: impl Iterator<Item = Option<String>>) -> Vec<Group> {
+    let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (row, label) in labels.enumerate() {
+        if let Some(label) = label {
+            rows.entry(label).or_default().push(row);
+        }
+    }
+    rows.into_iter().map(|(name, rows)| Group { name, rows }).collect()
+}
+
+/// The label of each row; `None` where the cell is missing.
+fn labels(batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
+    let array = batch.column_by_name(column).ok_or_else(|| {
+        let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+        Error::request(format!("the table has no such column; there are {}", names.join(", ")))
+    })?;
+    let labels = match array.data_type() {
+        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
+            of_numbers(number_cells(column, array)?)
+        }
+        _ => texts_of(array),
+    };
+    let mut distinct: Vec<&String> = labels.iter().flatten().collect();
+    distinct.sort();
+    distinct.dedup();
+    match distinct.len() {
+        0 => Err(Error::data("every cell is missing")),
+        1 => Err(Error::data(format!("«{}» is its only level; at least two are needed to compare", distinct[0]))),
+        n if n > MAX_LEVELS => Err(Error::data(format!("{n} levels; allowed: at most {MAX_LEVELS}"))),
+        _ => Ok(labels),
+    }
+}
+
+fn of_numbers(cells: Vec<f64>) -> Vec<Option<String>> {
+    let mut sorted: Vec<f64> = cells.iter().copied().filter(|v| !v.is_nan()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let mut values = sorted.clone();
+    values.dedup();
+    if values.len() <= MAX_VALUES {
+        return cells.iter().map(|v| (!v.is_nan()).then(|| v.to_string())).collect();
+    }
+    // Equal values stay together, so that parts may differ in size.
+    let mut edges: Vec<f64> = (1..N_PARTS).map(|i| sorted[i * sorted.len() / N_PARTS]).collect();
+    edges.dedup();
+    let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
+    edges.retain(|e| *e > low);
+    let label = |v: f64| {
+        let part = edges.partition_point(|e| *e <= v);
+        match (part.checked_sub(1).map(|i| edges[i]), edges.get(part)) {
+            (None, Some(end)) => format!("below {end}"),
+            (Some(begin), Some(end)) => format!("{begin} to below {end}"),
+            (Some(begin), None) => format!("from {begin}"),
+            (None, None) => format!("{low} to {high}"),
+        }
+    };
+    cells.iter().map(|&v| (!v.is_nan()).then(|| label(v))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array, StringArray};
+    use std::sync::Arc;
+
+    fn batch() -> RecordBatch {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("sex", Arc::new(StringArray::from_iter((0..40).map(|i| (i % 10 != 9).then_some(["f", "m"][i % 2]))))),
+            ("age", Arc::new(Int64Array::from_iter_values((0..40).map(|i| 20 + i)))),
+            ("children", Arc::new(Int64Array::from_iter_values((0..40).map(|i| i % 3)))),
+            ("same", Arc::new(StringArray::from(vec!["x"; 40]))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn levels_values_and_parts_are_groups_and_meet() {
+        let of =
+            |columns: &[&str]| groups(&batch(), &columns.iter().map(|c| c.to_string()).collect::<Vec<_>>()).unwrap();
+        let names =
+            |groups: &[Group]| groups.iter().map(|g| format!("{}: {}", g.name, g.rows.len())).collect::<Vec<_>>();
+        assert_eq!(names(&of(&["sex"])), ["sex f: 20", "sex m: 16"]);
+        assert_eq!(names(&of(&["children"])), ["children 0: 14", "children 1: 13", "children 2: 13"]);
+        assert_eq!(
+            names(&of(&["age"])),
+            ["age 30 to below 40: 10", "age 40 to below 50: 10", "age below 30: 10", "age from 50: 10"]
+        );
+        let both = of(&["sex", "children"]);
+        assert_eq!(both.len(), 2 + 3 + 6);
+        assert_eq!(both[5].name, "sex f, children 0");
+        assert_eq!(both[5..].iter().map(|g| g.rows.len()).sum::<usize>(), 36, "rows without a label are in no cell");
+    }
+
+    #[test]
+    fn refuses_columns_that_make_no_groups() {
+        let refused = |column: &str| groups(&batch(), &[column.to_string()]).unwrap_err().to_string();
+        assert_eq!(
+            refused("religion"),
+            "protected column «religion»: the table has no such column; there are sex, age, children, same"
+        );
+        assert_eq!(
+            refused("same"),
+            "protected column «same»: «x» is its only level; at least two are needed to compare"
+        );
+    }
+}
