@@ -304,7 +304,7 @@ fn a_damaged_bundle_is_refused() {
         refused("removed", &[&name, "missing"]);
     }
     let manifest = fs::read_to_string(bundle.join("manifest.json")).unwrap();
-    fs::write(bundle.join("manifest.json"), manifest.replace("\"format_version\": 2", "\"format_version\": 99"))
+    fs::write(bundle.join("manifest.json"), manifest.replace("\"format_version\": 3", "\"format_version\": 99"))
         .unwrap();
     refused("newer", &["format 99", "install"]);
     fs::write(bundle.join("surprise.bin"), b"x").unwrap();

@@ -68,9 +68,7 @@ fn labels(batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
         Error::request(format!("the table has no such column; there are {}", names.join(", ")))
     })?;
     let labels = match array.data_type() {
-        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
-            of_numbers(number_cells(column, array)?)
-        }
+        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => of_numbers(number_cells(column, array)?),
         _ => texts_of(array),
     };
     let mut distinct: Vec<&String> = labels.iter().flatten().collect();
