@@ -15,15 +15,16 @@
 mod interventional;
 mod path_dependent;
 
-pub(super) use interventional::Interventional;
-pub(super) use path_dependent::{PathDependent, Quadrature};
-
+use interventional::{Interventional, Seen, words};
+use path_dependent::{PathDependent, Quadrature};
 use rayon::prelude::*;
 use statera_core::{Attributions, Error, FrameSpec, Result};
 use statera_kernel::tree::{Cells, Forest, Tree};
 
-/// Rows of a task: more share more, and their sums must stay in the second-level cache.
-const TASK_ROWS: usize = 2048;
+/// Most rows of a task: more share more patterns, but their sums must stay in the second-level cache.
+const TASK_ROWS: usize = 4096;
+/// Most sums of a task, where outputs or columns are many.
+const TASK_SUMS: usize = 1 << 18;
 /// Elements of a leaf up to which the values of patterns are kept.
 const TABLE_BITS: usize = 12;
 /// Least share of a child, where a damaged or tiny cover would give 0.
@@ -139,10 +140,7 @@ impl Paths {
         self.attribute(forest, columns, n_rows, self.mean.clone(), &PathDependent::new(&self.quadrature))
     }
 
-    /// Interventional attributions of rows against a background, whose mean margin is the base.
-    ///
-    /// # Errors
-    /// A background without rows.
+    /// Interventional attributions of rows against a background: its columns, its rows (at least one), and their mean margin.
     pub(super) fn interventional(
         &self,
         forest: &Forest,
@@ -156,10 +154,10 @@ impl Paths {
         let tests = tests.map(|(paths, tree)| {
             let mut passes = Vec::new();
             paths.test(tree, &codes, background.1, &mut passes);
-            passes
+            passes.chunks(background.1).flat_map(words).collect()
         });
-        let game = Interventional::new(&tests.collect::<Vec<_>>(), background.1);
-        self.attribute(forest, columns, n_rows, base, &game)
+        let seen = Seen::new(background.1, tests.collect());
+        self.attribute(forest, columns, n_rows, base, &Interventional::new(&seen))
     }
 
     fn attribute<G: Game + Clone + Sync>(
@@ -174,7 +172,8 @@ impl Paths {
         let width = n_outputs * self.n_raw;
         let mut values = vec![0.0; n_rows * width];
         if width > 0 {
-            let task = n_rows.div_ceil(2 * rayon::current_num_threads()).clamp(64, TASK_ROWS);
+            let most = (TASK_SUMS / width).clamp(1, TASK_ROWS);
+            let task = n_rows.div_ceil(2 * rayon::current_num_threads()).clamp(most.min(64), most);
             values.par_chunks_mut(task * width).enumerate().try_for_each(|(i, values)| -> Result<()> {
                 let rows = i * task..i * task + values.len() / width;
                 let codes = encode(forest, columns, rows)?;

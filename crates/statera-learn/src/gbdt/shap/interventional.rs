@@ -11,62 +11,86 @@
 //! that count. Which these are is found for 64 at a time.
 
 use super::{Element, Game};
-use std::sync::Arc;
 
-/// The game with its workspace.
-#[derive(Clone)]
-pub(in super::super) struct Interventional {
+/// The background as the tests of the trees see it.
+pub(super) struct Seen {
     n_rows: usize,
     /// By tree and test, a bit for each background row that passes.
-    tests: Arc<Vec<Vec<u64>>>,
-    tree: usize,
-    /// 1/P-parts by P, for the Q at hand: of those among P, and among Q.
-    weights: Vec<[f64; 2]>,
+    tests: Vec<Vec<u64>>,
 }
 
-impl Interventional {
-    /// `passes` are by tree, test and background row.
-    pub(super) fn new(passes: &[Vec<u8>], n_rows: usize) -> Interventional {
-        let word = |rows: &[u8]| rows.iter().enumerate().fold(0, |word, (bit, &p)| word | u64::from(p) << bit);
-        let bits = |tree: &Vec<u8>| tree.chunks(n_rows).flat_map(|rows| rows.chunks(64).map(word)).collect();
-        let tests = Arc::new(passes.iter().map(bits).collect());
-        Interventional { n_rows, tests, tree: 0, weights: Vec::new() }
+impl Seen {
+    /// `tests` are by tree, as [`words`] of each test.
+    pub(super) fn new(n_rows: usize, tests: Vec<Vec<u64>>) -> Seen {
+        Seen { n_rows, tests }
     }
 }
 
-impl Game for Interventional {
+/// Bits of the rows, 64 to a word, of bytes that are 0 or 1.
+pub(super) fn words(passes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let byte = |rows: &[u8]| {
+        let mut eight = [0; 8];
+        eight[..rows.len()].copy_from_slice(rows);
+        // Of the product's terms only byte i shifted by 56 - 7 i reaches the top byte, as bit i.
+        u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    };
+    passes.chunks(64).map(move |rows| rows.chunks(8).rev().fold(0, |word, rows| word << 8 | byte(rows)))
+}
+
+/// The game with its workspace.
+#[derive(Clone)]
+pub(super) struct Interventional<'a> {
+    seen: &'a Seen,
+    tree: usize,
+    /// What a row counts by how many elements are P: for those among P, and for those among Q.
+    weights: Vec<[f64; 2]>,
+    /// Per element that the row passes: the background rows that do not, and its sum.
+    misses: Vec<(u64, f64)>,
+}
+
+impl<'a> Interventional<'a> {
+    pub(super) fn new(seen: &'a Seen) -> Self {
+        Interventional { seen, tree: 0, weights: Vec::new(), misses: Vec::new() }
+    }
+}
+
+impl Game for Interventional<'_> {
     fn enter(&mut self, tree: usize) {
         self.tree = tree;
     }
 
     fn play(&mut self, elements: &[Element], passes: &[bool], values: &mut [f64]) {
-        let n_words = self.n_rows.div_ceil(64);
-        let tests = &self.tests[self.tree];
-        let bits = |element: &Element, word: usize| tests[element.test as usize * n_words + word];
+        let Seen { n_rows, tests } = self.seen;
+        let n_words = n_rows.div_ceil(64);
+        let tests = &tests[self.tree];
         let q = passes.iter().filter(|&&passes| !passes).count();
+        self.misses.clear();
+        self.misses.resize(elements.len() - q, (0, 0.0));
         set_weights(&mut self.weights, elements.len() - q, q);
-        values.fill(0.0);
-        let mut others = 0.0;
+        let mut among_q = 0.0;
         for word in 0..n_words {
-            let n_here = (self.n_rows - 64 * word).min(64);
-            let mut count = u64::MAX >> (64 - n_here);
+            let bits = |element: &Element| tests[element.test as usize * n_words + word];
+            let mut count = u64::MAX >> (64 - (n_rows - 64 * word).min(64));
             for (element, _) in elements.iter().zip(passes).filter(|(_, passes)| !**passes) {
-                count &= bits(element, word);
+                count &= bits(element);
             }
+            let passed = elements.iter().zip(passes).filter(|(_, passes)| **passes);
+            self.misses.iter_mut().zip(passed).for_each(|(miss, (element, _))| miss.0 = !bits(element));
             while count != 0 {
                 let row = count.trailing_zeros();
                 count &= count - 1;
-                let differs = |element: &Element| bits(element, word) >> row & 1 == 0;
-                let p = elements.iter().zip(passes).filter(|&(e, &passes)| passes && differs(e)).count();
-                let [among_p, among_q] = self.weights[p];
-                others += among_q;
-                for ((element, &passes), value) in elements.iter().zip(passes).zip(&mut *values) {
-                    *value += if passes && differs(element) { among_p } else { 0.0 };
+                let p: u64 = self.misses.iter().map(|(miss, _)| miss >> row & 1).sum();
+                let [of_p, of_q] = self.weights[p as usize];
+                among_q += of_q;
+                for (miss, sum) in &mut self.misses {
+                    *sum += of_p * (*miss >> row & 1) as f64;
                 }
             }
         }
+        let mut among_p = self.misses.iter().map(|(_, sum)| *sum);
         for (value, &passes) in values.iter_mut().zip(passes) {
-            *value = if passes { *value } else { -others } / self.n_rows as f64;
+            let sum = if passes { among_p.next().unwrap_or(0.0) } else { -among_q };
+            *value = sum / *n_rows as f64;
         }
     }
 }

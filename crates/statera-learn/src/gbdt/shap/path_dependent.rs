@@ -17,7 +17,7 @@ const MAX_NODES: usize = 64;
 
 /// Gauss-Legendre nodes and weights on [0, 1] by their number.
 #[derive(Debug, Default)]
-pub(in super::super) struct Quadrature(Vec<Vec<(f64, f64)>>);
+pub(super) struct Quadrature(Vec<Vec<(f64, f64)>>);
 
 impl Quadrature {
     /// Exact for paths of up to `longest` elements.
@@ -28,7 +28,7 @@ impl Quadrature {
 
 /// The game with its workspace.
 #[derive(Clone)]
-pub(in super::super) struct PathDependent<'a> {
+pub(super) struct PathDependent<'a> {
     quadrature: &'a Quadrature,
     /// Per element: z, o - z, and the integral.
     factors: Vec<[f64; 3]>,
