@@ -171,8 +171,8 @@ impl Paths {
         let n_outputs = base.len();
         let width = n_outputs * self.n_raw;
         let mut values = vec![0.0; n_rows * width];
-        if width > 0 {
-            let most = (TASK_SUMS / width).clamp(1, TASK_ROWS);
+        if let Some(most) = TASK_SUMS.checked_div(width) {
+            let most = most.clamp(1, TASK_ROWS);
             let task = n_rows.div_ceil(2 * rayon::current_num_threads()).clamp(most.min(64), most);
             values.par_chunks_mut(task * width).enumerate().try_for_each(|(i, values)| -> Result<()> {
                 let rows = i * task..i * task + values.len() / width;

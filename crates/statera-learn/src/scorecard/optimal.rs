@@ -245,11 +245,11 @@ struct Graph {
 
 impl Graph {
     /// Chains from the lowest values.
-    fn from_left(&self, order: Order) -> Chains {
+    fn chains_from_left(&self, order: Order) -> Chains {
         chains(&self.spans, &self.starting, &self.ending, 0, order, self.max_bins)
     }
     /// Chains from the highest values. Seen from there, a fall is a rise.
-    fn from_right(&self, order: Order) -> Chains {
+    fn chains_from_right(&self, order: Order) -> Chains {
         chains(&self.spans, &self.ending, &self.starting, self.n_groups, order, self.max_bins)
     }
 }
@@ -318,8 +318,8 @@ pub(super) fn merge(groups: &[Counts], total: Counts, trend: Trend, limits: &Lim
         max_bins: limits.max_bins.clamp(1, n.max(1)),
     };
     // Weight of evidence falls where the bad rate rises.
-    let straight = |order| best_by_count(&graph, &graph.from_left(order), None);
-    let turning = |order| best_by_count(&graph, &graph.from_left(order), Some(&graph.from_right(order)));
+    let straight = |order| best_by_count(&graph, &graph.chains_from_left(order), None);
+    let turning = |order| best_by_count(&graph, &graph.chains_from_left(order), Some(&graph.chains_from_right(order)));
     let chosen = match trend {
         Trend::Ascending => straight(Order::Falling),
         Trend::Descending => straight(Order::Rising),
@@ -328,9 +328,9 @@ pub(super) fn merge(groups: &[Counts], total: Counts, trend: Trend, limits: &Lim
         Trend::Valley => turning(Order::Rising),
         Trend::Turning => better(turning(Order::Falling), turning(Order::Rising)),
         Trend::Auto => {
-            let [fall, rise] = [Order::Falling, Order::Rising].map(|order| (graph.from_left(order), order));
+            let [fall, rise] = [Order::Falling, Order::Rising].map(|order| (graph.chains_from_left(order), order));
             let straight = better(best_by_count(&graph, &fall.0, None), best_by_count(&graph, &rise.0, None));
-            let turning = |(left, order)| best_by_count(&graph, &left, Some(&graph.from_right(order)));
+            let turning = |(left, order)| best_by_count(&graph, &left, Some(&graph.chains_from_right(order)));
             let turning = better(turning(fall), turning(rise));
             let gain = (top(&turning) - top(&straight)) * total.good * total.bad / total.weight();
             if gain > TURN { turning } else { straight }
