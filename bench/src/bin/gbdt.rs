@@ -1,19 +1,20 @@
-//! Gradient boosting beside its peers: accuracy at LightGBM's settings and at the shipped ones, fit time, scoring speed.
+//! Gradient boosting beside its peers: accuracy at LightGBM's settings and at the shipped ones, fit time, scoring speed,
+//! attributions.
 //!
-//! `cargo run --release -p statera-bench --bin gbdt -- [auc|bag|fit|score]... [--data DIR] [--sets a,b] [--threads N]
-//! [--repeats N] [--set name=value]...`
+//! `cargo run --release -p statera-bench --bin gbdt -- [auc|bag|fit|score|explain]... [--data DIR] [--sets a,b] [--threads N]
+//! [--repeats N] [--set name=value]... [--out DIR]`
+//!
+//! `explain` writes to `--out` the trees as LightGBM's text and the attributions as 64-bit floats, so that a peer can give
+//! its own.
 //!
 //! Sets and folds are those of `../shared/bench/peers.py` (row i is in fold i mod 5), whose numbers stand beside.
 
 use anyhow::{Context, Result, bail};
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
 use rayon::prelude::*;
-use statera_core::{Column, FIRST_LEVEL, FeatureSpec, Form, Frame, FrameSpec, Model, Run};
+use statera_bench::sets::load;
+use statera_core::{Background, Frame, Model, Run};
 use statera_learn::gbdt::{GbdtModel, GbdtParams};
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// AUC of LightGBM and CatBoost with default settings, mean of five folds (design/decisions.md).
@@ -27,6 +28,7 @@ struct Options {
     threads: usize,
     repeats: usize,
     changes: Vec<(String, f64)>,
+    out: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -38,7 +40,8 @@ fn main() -> Result<()> {
             "bag" => bag_table(&options)?,
             "fit" => fit_table(&options)?,
             "score" => score_table(&options)?,
-            other => bail!("«{other}» is not one of auc, bag, fit, score"),
+            "explain" => explain_table(&options)?,
+            other => bail!("«{other}» is not one of auc, bag, fit, score, explain"),
         }
     }
     Ok(())
@@ -52,12 +55,14 @@ fn options() -> Result<Options> {
         threads: 2,
         repeats: 3,
         changes: Vec::new(),
+        out: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match word.as_str() {
             "--data" => options.data = value()?.into(),
+            "--out" => options.out = Some(value()?.into()),
             "--sets" => options.sets = value()?.split(',').map(str::to_owned).collect(),
             "--threads" => options.threads = value()?.parse()?,
             "--repeats" => options.repeats = value()?.parse()?,
@@ -70,7 +75,7 @@ fn options() -> Result<Options> {
         }
     }
     if options.works.is_empty() {
-        options.works = ["auc", "bag", "fit", "score"].map(str::to_owned).into();
+        options.works = ["auc", "bag", "fit", "score", "explain"].map(str::to_owned).into();
     }
     Ok(options)
 }
@@ -200,6 +205,38 @@ fn score_table(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Attributions of all rows of taiwan, path-dependent and against 100 of them (every 300th), and of one row.
+fn explain_table(options: &Options) -> Result<()> {
+    let taiwan = load("taiwan", &options.data)?;
+    let params = changed(GbdtParams::lightgbm_parity(), options)?;
+    let model = fit(&params, &fold(&taiwan, 0).0, &Frame::default(), &run(options, 1))?;
+    if let Some(out) = &options.out {
+        std::fs::write(out.join("model.txt"), model.to_lightgbm()?)?;
+    }
+    let background = taiwan.take(&(0..100).map(|i| 300 * i).collect::<Vec<_>>());
+    println!("attributions\trows\ts (least of {0})\tone row, us (least of {0} times 20)", options.repeats);
+    for (name, background) in [("path", None), ("interventional", Some(background))] {
+        let background = Background { frame: background };
+        let least_of = |rows: &Frame, times: usize| -> Result<f64> {
+            let mut least = f64::INFINITY;
+            for _ in 0..times {
+                let started = Instant::now();
+                std::hint::black_box(model.attribute(rows, &background)?);
+                least = least.min(started.elapsed().as_secs_f64());
+            }
+            Ok(least)
+        };
+        let (all, one) = (least_of(&taiwan, options.repeats)?, least_of(&taiwan.take(&[7]), 20 * options.repeats)?);
+        println!("{name}\t{}\t{all:.3}\t{:.0}", taiwan.n_rows, one * 1e6);
+        if let Some(out) = &options.out {
+            let found = model.attribute(&taiwan, &background)?;
+            let bytes: Vec<u8> = found.values.iter().chain(&found.base).flat_map(|v| v.to_le_bytes()).collect();
+            std::fs::write(out.join(format!("{name}.f64")), bytes)?;
+        }
+    }
+    Ok(())
+}
+
 /// Area under the ROC curve; ties count half.
 fn auc(target: &[f64], score: &[f64]) -> f64 {
     let mut order: Vec<usize> = (0..score.len()).collect();
@@ -215,140 +252,4 @@ fn auc(target: &[f64], score: &[f64]) -> f64 {
     }
     let negatives = score.len() as f64 - positives;
     (rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives)
-}
-
-fn load(name: &str, data: &Path) -> Result<Frame> {
-    let table = match name {
-        "german_credit" => Csv::read(&data.join("german_credit/german_credit.csv"), b',')?.with_target("class", "bad"),
-        "taiwan" => {
-            let file = data.join("taiwan_credit_default/default_of_credit_card_clients.csv.gz");
-            Csv::read(&file, b',')?.without("ID").with_target("class", "1")
-        }
-        "bank_marketing" => {
-            let file = data.join("uci_bank_marketing/bank-full.csv.gz");
-            Csv::read(&file, b';')?.without("duration").with_target("y", "yes")
-        }
-        "fraud_week" => return fraud_week(data),
-        other => bail!("no set «{other}»"),
-    };
-    Ok(table.frame())
-}
-
-/// Text cells by column.
-struct Csv {
-    names: Vec<String>,
-    columns: Vec<Vec<String>>,
-    target: Vec<f64>,
-}
-
-impl Csv {
-    fn read(path: &Path, separator: u8) -> Result<Csv> {
-        let mut text = Vec::new();
-        let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        if path.extension().is_some_and(|e| e == "gz") {
-            flate2::read::GzDecoder::new(file).read_to_end(&mut text)?;
-        } else {
-            std::io::BufReader::new(file).read_to_end(&mut text)?;
-        }
-        let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(&text[..]);
-        let names: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-        let mut columns = vec![Vec::new(); names.len()];
-        for record in reader.records() {
-            for (column, cell) in columns.iter_mut().zip(&record?) {
-                column.push(cell.to_owned());
-            }
-        }
-        Ok(Csv { names, columns, target: Vec::new() })
-    }
-
-    fn remove(&mut self, name: &str) -> Vec<String> {
-        match self.names.iter().position(|n| n == name) {
-            Some(at) => {
-                self.names.remove(at);
-                self.columns.remove(at)
-            }
-            None => Vec::new(),
-        }
-    }
-    fn without(mut self, name: &str) -> Csv {
-        self.remove(name);
-        self
-    }
-    fn with_target(mut self, name: &str, positive: &str) -> Csv {
-        self.target = self.remove(name).iter().map(|y| f64::from(u8::from(y == positive))).collect();
-        self
-    }
-
-    /// Columns of numbers as numbers, the others as levels.
-    fn frame(self) -> Frame {
-        let mut spec = FrameSpec { features: Vec::new(), raw_columns: self.names.clone(), ..FrameSpec::default() };
-        let mut columns = Vec::new();
-        for (raw, (name, cells)) in self.names.into_iter().zip(self.columns).enumerate() {
-            let numbers: Option<Vec<f64>> = cells.iter().map(|c| c.parse().ok()).collect();
-            let mut feature = FeatureSpec { name, raw, levels: None, sentinels: Vec::new(), monotone: 0 };
-            columns.push(match numbers {
-                Some(numbers) => Column::Number(numbers),
-                None => {
-                    let mut levels = cells.clone();
-                    levels.sort();
-                    levels.dedup();
-                    let code = |c: &String| levels.binary_search(c).map_or(0, |i| FIRST_LEVEL + i as u32);
-                    let codes = cells.iter().map(code).collect();
-                    feature.levels = Some(levels);
-                    Column::Codes(codes)
-                }
-            });
-            spec.features.push(feature);
-        }
-        frame_of(spec, columns, self.target)
-    }
-}
-
-fn frame_of(spec: FrameSpec, columns: Vec<Column>, target: Vec<f64>) -> Frame {
-    assert_eq!(statera_core::Estimator::form(&GbdtParams::default()), Form::Codes);
-    Frame { spec: Arc::new(spec), n_rows: target.len(), columns, target, ..Frame::default() }
-}
-
-fn fraud_week(data: &Path) -> Result<Frame> {
-    let path = data.join("fraud_handbook_simulated/transactions_transformed_2018-07_2018-08.parquet");
-    let reader = SerializedFileReader::new(std::fs::File::open(&path)?)?;
-    let names: Vec<String> =
-        reader.metadata().file_metadata().schema().get_fields().iter().map(|f| f.name().to_owned()).collect();
-    let is_feature =
-        |n: &str| ["TX_AMOUNT", "TX_DURING", "CUSTOMER_ID_", "TERMINAL_ID_"].iter().any(|p| n.starts_with(p));
-    let wanted: Vec<usize> = (0..names.len()).filter(|&i| is_feature(&names[i])).collect();
-    let mut columns = vec![Vec::new(); wanted.len()];
-    let mut target = Vec::new();
-    for row in reader.get_row_iter(None)? {
-        let row = row?;
-        let cells: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
-        for (column, &i) in columns.iter_mut().zip(&wanted) {
-            column.push(number(cells[i])?);
-        }
-        let label = names.iter().position(|n| n == "TX_FRAUD").context("no column TX_FRAUD")?;
-        target.push(number(cells[label])?);
-    }
-    let raw_columns: Vec<String> = wanted.iter().map(|&i| names[i].clone()).collect();
-    let feature = |(raw, name): (usize, &String)| FeatureSpec {
-        name: name.clone(),
-        raw,
-        levels: None,
-        sentinels: Vec::new(),
-        monotone: 0,
-    };
-    let features = raw_columns.iter().enumerate().map(feature).collect();
-    let columns = columns.into_iter().map(Column::Number).collect();
-    Ok(frame_of(FrameSpec { features, raw_columns, ..FrameSpec::default() }, columns, target))
-}
-
-fn number(field: &Field) -> Result<f64> {
-    Ok(match field {
-        Field::Null => f64::NAN,
-        Field::Bool(b) => f64::from(u8::from(*b)),
-        Field::Int(i) => f64::from(*i),
-        Field::Long(i) => *i as f64,
-        Field::Float(x) => f64::from(*x),
-        Field::Double(x) => *x,
-        other => bail!("{other} is not a number"),
-    })
 }

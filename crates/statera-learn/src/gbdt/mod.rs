@@ -6,7 +6,8 @@
 //! levels are never in a set. Monotone features bound the leaves below a split (LightGBM's basic method).
 //!
 //! Gradients are summed as integers (`statera_kernel::histogram`), so a model's bytes depend on the seed only, not on the
-//! threads. Attributions are path-dependent Shapley values, exact for the trees ([`GbdtModel`]'s `attribute`).
+//! threads. Attributions are Shapley values, exact for the trees: path-dependent, or interventional against a background
+//! ([`GbdtModel`]'s `attribute`).
 //!
 //! Deliberately absent: losses beyond log loss, softmax and squared error; growth level by level.
 

@@ -154,15 +154,28 @@ impl Model for GbdtModel {
         Ok(Scores { n_outputs, margins })
     }
 
-    /// Path-dependent Shapley values (Lundberg et al. 2020), exact, with the training rows of each leaf as its cover; the
-    /// background is not used. The base is the mean margin of the training rows as the trees know them.
-    fn attribute(&self, frame: &Frame, _: &Background) -> Result<Attributions> {
+    /// Shapley values of the features (Lundberg et al. 2020), exact, added up by raw column. Without a background they are
+    /// path-dependent, with the training rows of each leaf as its cover, and the base is the mean margin of the training
+    /// rows as the trees know them. With one they are interventional, the mean over its rows (weights are not used), and
+    /// the base is the mean margin of these rows.
+    ///
+    /// # Errors
+    /// A frame or a background of other features, or a background without rows.
+    fn attribute(&self, frame: &Frame, background: &Background) -> Result<Attributions> {
         let columns = self.columns(frame)?;
-        self.paths.get_or_init(|| Paths::new(&self.forest, &self.covers, &self.spec)).attribute(
-            &self.forest,
-            &columns,
-            frame.n_rows,
-        )
+        let paths = self.paths.get_or_init(|| Paths::new(&self.forest, &self.covers, &self.spec));
+        let Some(background) = &background.frame else {
+            return paths.path_dependent(&self.forest, &columns, frame.n_rows);
+        };
+        if background.n_rows == 0 {
+            return Err(Error::request(format!("{NAME}: the background has no rows, at least one is needed")));
+        }
+        let theirs = self.columns(background)?;
+        let margins = self.predict(background)?;
+        let mean =
+            |output| (0..background.n_rows).map(|r| margins.row(r)[output]).sum::<f64>() / background.n_rows as f64;
+        let base = (0..self.forest.n_outputs()).map(mean).collect();
+        paths.interventional(&self.forest, &columns, frame.n_rows, (&theirs, background.n_rows), base)
     }
 
     fn save(&self) -> Parts {

@@ -1,159 +1,325 @@
-//! Exact path-dependent Shapley values of trees.
+//! Exact Shapley values of trees.
 //!
-//! The game of TreeSHAP (Lundberg et al., Nature Machine Intelligence 2020) sends a row of unknown features down both
-//! sides of a node in the proportion of the training rows. A tree is then a sum over leaves of value · Π_j f_j over the
-//! features of the leaf's path, where f_j is 1 or 0 for a known feature (the row passes all its tests or not) and the
-//! share z_j for an unknown one. The Shapley value of a product game is the integral of its multilinear extension
-//! (Owen, Management Science 1972):
+//! A forest is a sum over leaves, and a row is in a leaf if it passes every test of the leaf's path. Tests of a path on one
+//! feature are one *element*; the elements of a leaf are the players of a game of its own, whose Shapley values depend
+//! on nothing of the row but which elements it passes. Rows share such patterns, so the values of a pattern are computed
+//! once for the rows of a task and looked up for the others (Yang, "Fast TreeSHAP", 2021, tabulates all patterns; here
+//! those that occur): a row costs a few additions per leaf.
 //!
-//! φ_i = value · (o_i - z_i) · ∫₀¹ Π_{j≠i} (z_j + (o_j - z_j)·t) dt
+//! There are two games, which differ in what an unknown feature is: `path_dependent.rs` and `interventional.rs`. In both
+//! the players are the features, and the values of features that came from one raw column are added up.
 //!
-//! The integrand is a polynomial of degree D - 1, so ⌈D/2⌉ Gauss-Legendre nodes give it exactly; all factors are
-//! positive, so unlike the usual extend-and-unwind recursion nothing cancels.
+//! Leaves are added in their order for every row, and a pattern's values are the same whoever computes them: the bits do
+//! not depend on the other rows or on threads.
 
+mod interventional;
+mod path_dependent;
+
+use interventional::{Interventional, Seen, words};
+use path_dependent::{PathDependent, Quadrature};
 use rayon::prelude::*;
 use statera_core::{Attributions, Error, FrameSpec, Result};
 use statera_kernel::tree::{Cells, Forest, Tree};
 
-/// Rows a task takes.
-const CHUNK: usize = 16;
-/// Most quadrature nodes: exact up to 128 different features on a path, and to rounding beyond.
-const MAX_NODES: usize = 64;
+/// Most rows of a task: more share more patterns, but their sums must stay in the second-level cache.
+const TASK_ROWS: usize = 4096;
+/// Most sums of a task, where outputs or columns are many.
+const TASK_SUMS: usize = 1 << 18;
+/// Elements of a leaf up to which the values of patterns are kept.
+const TABLE_BITS: usize = 12;
 /// Least share of a child, where a damaged or tiny cover would give 0.
 const MIN_SHARE: f64 = 1e-9;
 
 /// All tests of a path on one feature.
 #[derive(Debug, Clone, Copy)]
 struct Element {
-    feature: u32,
+    /// The last of them, which implies the others: 2 · node + side.
+    test: u32,
     raw: u32,
-    /// Share of the rows that pass, if the feature is unknown.
+    /// Share of the training rows that pass, if the feature is unknown.
     share: f64,
-    /// Codes that pass.
-    set: [u64; 4],
 }
 
 /// A leaf and its part of the elements.
 #[derive(Debug, Clone)]
 struct Leaf {
-    output: usize,
     value: f64,
     elements: std::ops::Range<usize>,
+}
+
+/// A tree's part of the leaves, and how its tests follow from each other.
+#[derive(Debug, Clone)]
+struct TreePaths {
+    leaves: std::ops::Range<usize>,
+    /// By node: the test of the nearest node above that is on the same feature.
+    before: Vec<Option<u32>>,
 }
 
 /// Every leaf's path, merged by feature.
 #[derive(Debug)]
 pub(super) struct Paths {
-    elements: Vec<Element>,
+    trees: Vec<TreePaths>,
     leaves: Vec<Leaf>,
-    base: Vec<f64>,
+    elements: Vec<Element>,
     n_raw: usize,
-    /// Nodes and weights on [0, 1] by their number.
-    quadrature: Vec<Vec<(f64, f64)>>,
+    quadrature: Quadrature,
+    /// Margins of the training rows as the covers know them.
+    mean: Vec<f64>,
+}
+
+/// What an unknown feature is.
+trait Game {
+    /// Goes to a tree.
+    fn enter(&mut self, tree: usize);
+    /// The Shapley values of a leaf's elements, where a row `passes` some of them, for a leaf of value 1.
+    fn play(&mut self, elements: &[Element], passes: &[bool], values: &mut [f64]);
 }
 
 impl Paths {
     /// The paths of a forest; `covers` are the training rows of each leaf of each tree.
     pub(super) fn new(forest: &Forest, covers: &[Vec<f64>], spec: &FrameSpec) -> Paths {
         let mut paths = Paths {
-            elements: Vec::new(),
+            trees: Vec::new(),
             leaves: Vec::new(),
-            base: forest.base().to_vec(),
+            elements: Vec::new(),
             n_raw: spec.raw_columns.len(),
-            quadrature: Vec::new(),
+            quadrature: Quadrature::default(),
+            mean: forest.base().to_vec(),
         };
         for (tree, covers) in forest.trees().iter().zip(covers) {
             paths.add_tree(tree, covers, spec);
         }
-        let longest = paths.leaves.iter().map(|l| l.elements.len()).max().unwrap_or(0);
-        paths.quadrature = gauss_legendre(longest.div_ceil(2).clamp(1, MAX_NODES));
+        paths.quadrature = Quadrature::new(paths.leaves.iter().map(|l| l.elements.len()).max().unwrap_or(0));
         paths
     }
 
     fn add_tree(&mut self, tree: &Tree, leaf_covers: &[f64], spec: &FrameSpec) {
         let node_covers = node_covers(tree, leaf_covers);
+        let first = self.leaves.len();
+        let mut before = vec![None; tree.nodes.len()];
         // A stack instead of recursion: a tree may be 4,095 deep.
         let mut open: Vec<(i32, Vec<Element>)> = vec![(if tree.nodes.is_empty() { !0 } else { 0 }, Vec::new())];
         while let Some((at, path)) = open.pop() {
             let Ok(at) = usize::try_from(at) else {
                 let leaf = !at as usize;
                 let value = tree.leaves[leaf];
-                self.base[tree.output] += value * path.iter().map(|e| e.share).product::<f64>();
+                self.mean[tree.output] += value * path.iter().map(|e| e.share).product::<f64>();
                 let start = self.elements.len();
                 self.elements.extend(path);
-                self.leaves.push(Leaf { output: tree.output, value, elements: start..self.elements.len() });
+                self.leaves.push(Leaf { value, elements: start..self.elements.len() });
                 continue;
             };
             let node = &tree.nodes[at];
             let raw = spec.features[node.column as usize].raw as u32;
+            let column_of = |e: &Element| tree.nodes[e.test as usize / 2].column;
+            let same = path.iter().position(|e| column_of(e) == node.column);
+            before[at] = same.map(|i| path[i].test);
             for (side, child) in node.children.into_iter().enumerate() {
                 let cover = match usize::try_from(child) {
                     Ok(child) => node_covers[child],
                     Err(_) => leaf_covers[!child as usize],
                 };
                 let share = if node_covers[at] > 0.0 { cover / node_covers[at] } else { 0.5 };
-                let share = share.max(MIN_SHARE);
-                let set = if side == 0 { node.left } else { node.left.map(|word| !word) };
+                let mut element = Element { test: (2 * at + side) as u32, raw, share: share.max(MIN_SHARE) };
                 let mut path = path.clone();
-                match path.iter_mut().find(|e| e.feature == node.column) {
-                    Some(same) => {
-                        same.share *= share;
-                        same.set.iter_mut().zip(set).for_each(|(a, b)| *a &= b);
+                match same {
+                    Some(i) => {
+                        element.share *= path[i].share;
+                        path[i] = element;
                     }
-                    None => path.push(Element { feature: node.column, raw, share, set }),
+                    None => path.push(element),
                 }
                 open.push((child, path));
             }
         }
+        self.trees.push(TreePaths { leaves: first..self.leaves.len(), before });
     }
 
-    /// The attributions of rows.
-    pub(super) fn attribute(&self, forest: &Forest, columns: &[Cells], n_rows: usize) -> Result<Attributions> {
-        let n_outputs = self.base.len();
+    /// Path-dependent attributions of rows. The base is the mean margin of the training rows.
+    pub(super) fn path_dependent(&self, forest: &Forest, columns: &[Cells], n_rows: usize) -> Result<Attributions> {
+        self.attribute(forest, columns, n_rows, self.mean.clone(), &PathDependent::new(&self.quadrature))
+    }
+
+    /// Interventional attributions of rows against a background: its columns, its rows (at least one), and their mean margin.
+    pub(super) fn interventional(
+        &self,
+        forest: &Forest,
+        columns: &[Cells],
+        n_rows: usize,
+        background: (&[Cells], usize),
+        base: Vec<f64>,
+    ) -> Result<Attributions> {
+        let codes = encode(forest, background.0, 0..background.1)?;
+        let tests = self.trees.par_iter().zip(forest.trees());
+        let tests = tests.map(|(paths, tree)| {
+            let mut passes = Vec::new();
+            paths.test(tree, &codes, background.1, &mut passes);
+            passes.chunks(background.1).flat_map(words).collect()
+        });
+        let seen = Seen::new(background.1, tests.collect());
+        self.attribute(forest, columns, n_rows, base, &Interventional::new(&seen))
+    }
+
+    fn attribute<G: Game + Clone + Sync>(
+        &self,
+        forest: &Forest,
+        columns: &[Cells],
+        n_rows: usize,
+        base: Vec<f64>,
+        game: &G,
+    ) -> Result<Attributions> {
+        let n_outputs = base.len();
         let width = n_outputs * self.n_raw;
         let mut values = vec![0.0; n_rows * width];
-        if width > 0 {
-            values.par_chunks_mut(CHUNK * width).enumerate().try_for_each(|(chunk, values)| {
-                let rows = chunk * CHUNK..chunk * CHUNK + values.len() / width;
-                let mut codes = vec![[0_u8; CHUNK]; columns.len()];
-                for ((coder, cells), codes) in forest.coders().iter().zip(columns).zip(&mut codes) {
-                    if !coder.encode(cells.slice(rows.clone()), codes) {
-                        return Err(Error::request("boosting: a column is of another kind than in training"));
-                    }
-                }
-                let mut scratch = Vec::new();
-                for (row, values) in values.chunks_exact_mut(width).enumerate() {
-                    self.attribute_row(|feature| codes[feature][row], values, &mut scratch);
-                }
+        if let Some(most) = TASK_SUMS.checked_div(width) {
+            let most = most.clamp(1, TASK_ROWS);
+            let task = n_rows.div_ceil(2 * rayon::current_num_threads()).clamp(most.min(64), most);
+            values.par_chunks_mut(task * width).enumerate().try_for_each(|(i, values)| -> Result<()> {
+                let rows = i * task..i * task + values.len() / width;
+                let codes = encode(forest, columns, rows)?;
+                self.attribute_rows(forest, &codes, values, width, &mut game.clone());
                 Ok(())
             })?;
         }
-        Ok(Attributions { n_outputs, n_raw: self.n_raw, base: self.base.clone(), values, remainder: Vec::new() })
+        Ok(Attributions { n_outputs, n_raw: self.n_raw, base, values, remainder: Vec::new() })
     }
 
-    /// Adds a row's Shapley values, per output and raw column.
-    fn attribute_row(&self, code: impl Fn(usize) -> u8, values: &mut [f64], scratch: &mut Vec<[f64; 3]>) {
-        for leaf in &self.leaves {
-            let elements = &self.elements[leaf.elements.clone()];
-            // Per element: z, o - z, and the integral.
-            scratch.clear();
-            scratch.extend(elements.iter().map(|e| {
-                let code = code(e.feature as usize);
-                let passes = (e.set[usize::from(code >> 6)] >> (code & 63)) & 1;
-                [e.share, passes as f64 - e.share, 0.0]
-            }));
-            for &(t, weight) in &self.quadrature[elements.len().div_ceil(2).clamp(1, MAX_NODES) - 1] {
-                let product: f64 = scratch.iter().map(|[z, d, _]| z + d * t).product();
-                for [z, d, integral] in scratch.iter_mut() {
-                    *integral += weight * product / (*z + *d * t);
+    /// Writes the Shapley values of a task's rows, row-major by output and raw column, from their codes by column.
+    fn attribute_rows(
+        &self,
+        forest: &Forest,
+        codes: &[Vec<u8>],
+        values: &mut [f64],
+        width: usize,
+        game: &mut impl Game,
+    ) {
+        let n_rows = values.len() / width;
+        let mut sums = vec![0.0; values.len()]; // of each output and raw column, the rows
+        let mut passes = Vec::new();
+        let mut table = Table::default();
+        for (i, (paths, tree)) in self.trees.iter().zip(forest.trees()).enumerate() {
+            game.enter(i);
+            paths.test(tree, codes, n_rows, &mut passes);
+            let sums = &mut sums[tree.output * self.n_raw * n_rows..][..self.n_raw * n_rows];
+            for leaf in &self.leaves[paths.leaves.clone()] {
+                let elements = &self.elements[leaf.elements.clone()];
+                if elements.len() <= TABLE_BITS {
+                    table.add_leaf(leaf.value, elements, &passes, n_rows, game, sums);
+                } else {
+                    add_long_leaf(leaf.value, elements, &passes, n_rows, game, sums);
                 }
             }
-            let values = &mut values[leaf.output * self.n_raw..][..self.n_raw];
-            for (element, [_, d, integral]) in elements.iter().zip(&*scratch) {
-                values[element.raw as usize] += leaf.value * d * integral;
+        }
+        for (row, values) in values.chunks_exact_mut(width).enumerate() {
+            values.iter_mut().zip(sums[row..].iter().step_by(n_rows)).for_each(|(value, sum)| *value = *sum);
+        }
+    }
+}
+
+impl TreePaths {
+    /// Whether each row passes each test (1 or 0), test-major. A row passes the test of a side of a node if it passes the tests
+    /// of the nodes above on the same feature and goes to that side here.
+    fn test(&self, tree: &Tree, codes: &[Vec<u8>], n_rows: usize, passes: &mut Vec<u8>) {
+        passes.clear();
+        passes.resize((2 * tree.nodes.len() + 1) * n_rows, 1); // The last stands for no test.
+        let none = 2 * tree.nodes.len() as u32;
+        for (at, (node, before)) in tree.nodes.iter().zip(&self.before).enumerate() {
+            let start = before.unwrap_or(none) as usize * n_rows;
+            for (row, code) in codes[node.column as usize].iter().enumerate() {
+                let before = passes[start + row];
+                let left = before & (node.left[usize::from(code >> 6)] >> (code & 63)) as u8;
+                passes[2 * at * n_rows + row] = left;
+                passes[(2 * at + 1) * n_rows + row] = before ^ left;
             }
         }
     }
+}
+
+/// The values of patterns of a leaf.
+#[derive(Default)]
+struct Table {
+    /// By pattern, whether `values` has it.
+    is_known: Vec<bool>,
+    /// By element and pattern.
+    values: Vec<f64>,
+    /// Of each row, bit by bit which elements it passes.
+    patterns: Vec<u16>,
+    flags: Vec<bool>,
+    shapley: Vec<f64>,
+}
+
+impl Table {
+    /// Adds the values of a leaf's elements to the rows' sums.
+    fn add_leaf(
+        &mut self,
+        value: f64,
+        elements: &[Element],
+        passes: &[u8],
+        n_rows: usize,
+        game: &mut impl Game,
+        sums: &mut [f64],
+    ) {
+        let n_patterns = 1 << elements.len();
+        self.is_known.clear();
+        self.is_known.resize(n_patterns, false);
+        self.values.resize(self.values.len().max(n_patterns * elements.len()), 0.0);
+        self.patterns.clear();
+        self.patterns.resize(n_rows, 0);
+        for (bit, element) in elements.iter().enumerate() {
+            let passes = &passes[element.test as usize * n_rows..][..n_rows];
+            self.patterns.iter_mut().zip(passes).for_each(|(p, &passes)| *p |= u16::from(passes) << bit);
+        }
+        for &pattern in &self.patterns {
+            let pattern = usize::from(pattern);
+            if !self.is_known[pattern] {
+                self.is_known[pattern] = true;
+                self.flags.clear();
+                self.flags.extend((0..elements.len()).map(|bit| pattern >> bit & 1 == 1));
+                self.shapley.resize(elements.len(), 0.0);
+                game.play(elements, &self.flags, &mut self.shapley);
+                for (element, shapley) in self.shapley.iter().enumerate() {
+                    self.values[element * n_patterns + pattern] = value * shapley;
+                }
+            }
+        }
+        for (element, values) in elements.iter().zip(self.values.chunks_exact(n_patterns)) {
+            let sums = &mut sums[element.raw as usize * n_rows..][..n_rows];
+            sums.iter_mut().zip(&self.patterns).for_each(|(sum, &pattern)| *sum += values[usize::from(pattern)]);
+        }
+    }
+}
+
+/// The same for a leaf of so many elements that hardly two rows share a pattern.
+fn add_long_leaf(
+    value: f64,
+    elements: &[Element],
+    passes: &[u8],
+    n_rows: usize,
+    game: &mut impl Game,
+    sums: &mut [f64],
+) {
+    let mut shapley = vec![0.0; elements.len()];
+    let mut flags = Vec::with_capacity(elements.len());
+    for row in 0..n_rows {
+        flags.clear();
+        flags.extend(elements.iter().map(|e| passes[e.test as usize * n_rows + row] == 1));
+        game.play(elements, &flags, &mut shapley);
+        for (element, shapley) in elements.iter().zip(&shapley) {
+            sums[element.raw as usize * n_rows + row] += value * shapley;
+        }
+    }
+}
+
+/// Codes of rows by column.
+fn encode(forest: &Forest, columns: &[Cells], rows: std::ops::Range<usize>) -> Result<Vec<Vec<u8>>> {
+    let encode = |(coder, cells): (&statera_kernel::tree::Coder, &Cells)| {
+        let mut codes = vec![0; rows.len()];
+        match coder.encode(cells.slice(rows.clone()), &mut codes) {
+            true => Ok(codes),
+            false => Err(Error::request("boosting: a column is of another kind than in training")),
+        }
+    };
+    forest.coders().iter().zip(columns).map(encode).collect()
 }
 
 /// Cover of each node: the sum of its leaves'.
@@ -168,64 +334,4 @@ fn node_covers(tree: &Tree, leaf_covers: &[f64]) -> Vec<f64> {
             .sum();
     }
     covers
-}
-
-/// Gauss-Legendre nodes and weights on [0, 1], for 1 to `most` nodes.
-///
-/// The roots of each Legendre polynomial lie between those of the one before, and are found by halving: no cosine, so
-/// the numbers are the same on every machine.
-fn gauss_legendre(most: usize) -> Vec<Vec<(f64, f64)>> {
-    let mut rules = Vec::with_capacity(most);
-    let mut roots: Vec<f64> = Vec::new();
-    for n in 1..=most {
-        let ends: Vec<f64> = std::iter::once(-1.0).chain(roots).chain([1.0]).collect();
-        roots = ends.windows(2).map(|w| root_between(n, w[0], w[1])).collect();
-        let rule = roots.iter().map(|&x| {
-            let (p, before) = legendre(n, x);
-            let slope = n as f64 * (x * p - before) / (x * x - 1.0);
-            ((1.0 + x) / 2.0, 1.0 / ((1.0 - x * x) * slope * slope))
-        });
-        rules.push(rule.collect());
-    }
-    rules
-}
-
-/// P_n(x) and P_{n-1}(x) by Bonnet's recursion.
-fn legendre(n: usize, x: f64) -> (f64, f64) {
-    let (mut p, mut before) = (x, 1.0);
-    for k in 2..=n {
-        let k = k as f64;
-        (p, before) = (((2.0 * k - 1.0) * x * p - (k - 1.0) * before) / k, p);
-    }
-    (p, before)
-}
-
-fn root_between(n: usize, mut low: f64, mut high: f64) -> f64 {
-    let rises = legendre(n, high).0 > 0.0;
-    for _ in 0..80 {
-        let middle = (low + high) / 2.0;
-        if (legendre(n, middle).0 > 0.0) == rises {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    (low + high) / 2.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quadrature_integrates_polynomials_exactly() {
-        for (n, rule) in gauss_legendre(MAX_NODES).iter().enumerate() {
-            let degree = 2 * n as i32 + 1;
-            for power in [0, 1, degree] {
-                let sum: f64 = rule.iter().map(|(t, w)| w * t.powi(power)).sum();
-                let exact = 1.0 / (f64::from(power) + 1.0);
-                assert!((sum - exact).abs() < 1e-14, "{} nodes, t^{power}: {sum} for {exact}", n + 1);
-            }
-        }
-    }
 }

@@ -1,9 +1,11 @@
 //! Facts about whole fits.
 
+mod attribution;
+
 use super::{GbdtModel, GbdtParams, load};
 use statera_core::{
-    Attributions, Background, CODE_MISSING, CODE_UNKNOWN, Column, Estimator, FIRST_LEVEL, FeatureSpec, Frame,
-    FrameSpec, Model, Parts, Rng, Run, Task, TensorData,
+    CODE_MISSING, CODE_UNKNOWN, Column, Estimator, FIRST_LEVEL, FeatureSpec, Frame, FrameSpec, Model, Parts, Rng, Run,
+    Task, TensorData,
 };
 use statera_kernel::tree::round;
 use std::sync::Arc;
@@ -280,77 +282,6 @@ fn stops_early_and_refits_with_the_mean_number_of_rounds() {
     let model = refit.fit(&train, &Frame::default(), &Run::new(1, 1)).expect("the fit succeeds");
     // Two folds: a mean of (a + b) / 2, times 2 / (2 - 1).
     assert_eq!(model.describe()[0], ("rounds".to_owned(), rounds.to_string()));
-}
-
-#[test]
-fn attributions_are_shapley_values() {
-    let train = sample(1_200, 50);
-    let model = fit(&GbdtParams { max_trees: 6, ..quick() }, &train);
-    let test = sample(20, 51);
-    let got = model.attribute(&test, &Background::default()).expect("same features");
-    let margin = margins(&model, &test);
-    for (row, margin) in margin.into_iter().enumerate() {
-        let expected = brute_force(&model, &test, row);
-        let of_raw = [expected[0] + expected[3], expected[1], expected[2]];
-        assert!(close(got.of(row, 0), &of_raw, 1e-9), "row {row}: {:?} for {of_raw:?}", got.of(row, 0));
-        let sum = got.base[0] + got.of(row, 0).iter().sum::<f64>();
-        assert!((sum - margin).abs() < 1e-9);
-    }
-}
-
-/// Shapley values by their definition, over the subsets of the four features.
-fn brute_force(model: &GbdtModel, frame: &Frame, row: usize) -> [f64; 4] {
-    let one = frame.take(&[row]);
-    let columns = model.columns(&one).expect("same features");
-    let codes: Vec<u8> = (0..4)
-        .map(|c| {
-            let mut code = [0];
-            assert!(model.forest.coders()[c].encode(columns[c], &mut code));
-            code[0]
-        })
-        .collect();
-    let value = |known: usize| -> f64 {
-        let trees = model.forest.trees().iter().zip(&model.covers);
-        trees.map(|(tree, covers)| expectation(tree, covers, 0, &codes, known).0).sum()
-    };
-    let factorial = [1.0, 1.0, 2.0, 6.0, 24.0];
-    std::array::from_fn(|i| {
-        let without = (0..16_usize).filter(|s| s >> i & 1 == 0);
-        without
-            .map(|s| {
-                let size = s.count_ones() as usize;
-                factorial[size] * factorial[3 - size] / 24.0 * (value(s | 1 << i) - value(s))
-            })
-            .sum()
-    })
-}
-
-/// Mean leaf value below a node with the features in `known` fixed, and the rows below it.
-fn expectation(tree: &statera_kernel::tree::Tree, covers: &[f64], at: i32, codes: &[u8], known: usize) -> (f64, f64) {
-    let Ok(node) = usize::try_from(at) else { return (tree.leaves[!at as usize], covers[!at as usize]) };
-    let node = &tree.nodes[node];
-    let [left, right] = node.children.map(|child| expectation(tree, covers, child, codes, known));
-    let cover = left.1 + right.1;
-    if known >> node.column & 1 == 1 {
-        let goes_left = node.next(codes[node.column as usize]) == node.children[0];
-        return (if goes_left { left.0 } else { right.0 }, cover);
-    }
-    ((left.0 * left.1 + right.0 * right.1) / cover, cover)
-}
-
-#[test]
-fn attributions_sum_to_the_margin_of_every_class() {
-    let mut train = sample(1_000, 60);
-    train.target = (0..1_000).map(|i| f64::from(i % 3)).collect();
-    let params = GbdtParams { task: Task::Classes(3), max_leaves: 40, min_rows_per_leaf: 2, ..quick() };
-    let model = fit(&params, &train);
-    let Attributions { n_outputs, n_raw, base, values, .. } =
-        model.attribute(&train, &Background::default()).expect("same features");
-    assert_eq!((n_outputs, n_raw), (3, 3));
-    for (i, margin) in margins(&model, &train).into_iter().enumerate() {
-        let sum = base[i % 3] + values[i * 3..][..3].iter().sum::<f64>();
-        assert!((sum - margin).abs() < 1e-9, "{sum} for {margin}");
-    }
 }
 
 #[test]

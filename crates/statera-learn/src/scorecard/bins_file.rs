@@ -64,8 +64,9 @@ const HEADER: &str = "\
 #   force    true: stays on the card whatever its information value, correlation and p-value
 #   exclude  true: never on the card
 #   trend    numbers: how the bad rate runs from low to high values:
-#            auto (rising or falling), ascending, descending, peak, valley,
-#            turning (peak or valley) or free
+#            monotone (rising or falling), ascending, descending, peak, valley,
+#            turning (peak or valley), free, or auto (monotone, unless a turn is
+#            significant)
 #   cuts     numbers: ascending; a value below a cut lies left of it, an equal one right of it
 #   special  numbers with a bin of their own (999 = never)
 #   groups   categories: levels that share a bin; a level in no group counts as unknown
@@ -212,14 +213,14 @@ impl FeatureBins {
             }
             let asked = self.trend.unwrap_or_default();
             let fits = match spec.monotone {
-                1 => matches!(asked, Trend::Auto | Trend::Ascending),
-                -1 => matches!(asked, Trend::Auto | Trend::Descending),
+                1 => matches!(asked, Trend::Auto | Trend::Monotone | Trend::Ascending),
+                -1 => matches!(asked, Trend::Auto | Trend::Monotone | Trend::Descending),
                 _ => true,
             };
             if !fits {
                 let required = if spec.monotone == 1 { "ascending" } else { "descending" };
                 return Err(Error::request(format!(
-                    "trend: «{}» is against the direction required of this feature; allowed: auto, {required}",
+                    "trend: «{}» is against the direction required of this feature; allowed: auto, monotone, {required}",
                     asked.name()
                 )));
             }

@@ -1,4 +1,4 @@
-//! The scorecard: optimal monotone binning to weight of evidence, logistic regression with the right signs, integer
+//! The scorecard: optimal binning to weight of evidence, logistic regression with the right signs, integer
 //! points. What a regulator can read.
 //!
 //! **Conventions.** Target 1 is bad. Weight of evidence = ln(share of goods / share of bads), so it is positive where rows
@@ -60,8 +60,8 @@ pub struct ScorecardParams {
     pub min_events: f64,
     /// The fewest bins are taken that keep `1 - iv_tolerance` of the best information value; 0 … 1.
     pub iv_tolerance: f64,
-    /// How the bad rate runs over the bins of a number, where neither the frame nor `bins` says it. The default is monotone:
-    /// turning trends have more information value and no better AUC on new rows (taiwan, german_credit).
+    /// How the bad rate runs over the bins of a number, where neither the frame nor `bins` says it. The default is monotone,
+    /// with a turn only where it is significant (the young and the old).
     pub trend: Trend,
     /// Missing, special, rare and unknown bins with less training weight are neutral (weight of evidence 0).
     pub min_special: f64,

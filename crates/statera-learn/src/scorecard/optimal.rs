@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trend {
-    /// Rising or falling, whichever has the higher information value.
+    /// As `Monotone`, unless a bad rate that turns once fits the training rows significantly better.
     #[default]
     Auto,
+    /// Rising or falling, whichever has the higher information value.
+    Monotone,
     /// Rising.
     Ascending,
     /// Falling.
@@ -35,6 +37,7 @@ impl Trend {
     pub fn name(self) -> &'static str {
         match self {
             Trend::Auto => "auto",
+            Trend::Monotone => "monotone",
             Trend::Ascending => "ascending",
             Trend::Descending => "descending",
             Trend::Peak => "peak",
@@ -240,18 +243,27 @@ struct Graph {
     max_bins: usize,
 }
 
-/// The best partitions with a turn (or with none): `left` runs up to the turning span, then `right`.
-fn best_by_count(graph: &Graph, left: Order, right: Option<Order>) -> Vec<Best> {
-    let Graph { spans, starting, ending, n_groups, max_bins } = graph;
+impl Graph {
+    /// Chains from the lowest values.
+    fn chains_from_left(&self, order: Order) -> Chains {
+        chains(&self.spans, &self.starting, &self.ending, 0, order, self.max_bins)
+    }
+    /// Chains from the highest values. Seen from there, a fall is a rise.
+    fn chains_from_right(&self, order: Order) -> Chains {
+        chains(&self.spans, &self.ending, &self.starting, self.n_groups, order, self.max_bins)
+    }
+}
+
+/// The best partitions with a turn (or with none): `from_left` runs up to the turning span, then `from_right`.
+fn best_by_count(graph: &Graph, from_left: &Chains, from_right: Option<&Chains>) -> Vec<Best> {
+    let Graph { spans, n_groups, max_bins, .. } = graph;
     let (n_groups, max_bins) = (*n_groups, *max_bins);
-    let from_left = chains(spans, starting, ending, 0, left, max_bins);
-    let from_right = right.map(|order| chains(spans, ending, starting, n_groups, order, max_bins));
     // (value, turning span, layers on the left, layers on the right) by number of bins.
     let mut best: Vec<(f64, usize, usize, usize)> = vec![(f64::NEG_INFINITY, 0, 0, 0); max_bins];
     for (id, span) in spans.iter().enumerate() {
         for l in 0..from_left.value.len() {
             let value = from_left.value[l][id];
-            match &from_right {
+            match from_right {
                 None if span.end == n_groups && value > best[l].0 => best[l] = (value, id, l, 0),
                 Some(other) if value > f64::NEG_INFINITY => {
                     for r in 0..other.value.len().min(max_bins - l) {
@@ -268,12 +280,27 @@ fn best_by_count(graph: &Graph, left: Order, right: Option<Order>) -> Vec<Best> 
     let ends = |(value, id, l, r): (f64, usize, usize, usize)| {
         let mut path = from_left.path(l, id);
         path.reverse();
-        if let Some(other) = &from_right {
+        if let Some(other) = from_right {
             path.extend(other.path(r, id).into_iter().skip(1));
         }
         (value, path.into_iter().map(|s| spans[s].end).collect())
     };
     best.into_iter().map(|b| (b.0 > f64::NEG_INFINITY).then(|| ends(b))).collect()
+}
+
+/// How much a turn must gain. The information value times G·B/(G + B) is asymptotically a χ² statistic (Kullback 1959);
+/// this is the 1 % point of χ² with one degree of freedom. In cross-validation scorecards with such turns ranked better than
+/// monotone ones on each of german_credit, taiwan and bank_marketing (AUC by .0014, .0003 and .0030; 40, 6 and 6 × 5 folds).
+const TURN: f64 = 6.63;
+
+/// The highest information value.
+fn top(candidate: &[Best]) -> f64 {
+    candidate.iter().flatten().map(|b| b.0).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Of two candidates the one with more information value, the first if they are equal.
+fn better(first: Vec<Best>, second: Vec<Best>) -> Vec<Best> {
+    if top(&second) > top(&first) { second } else { first }
 }
 
 /// Merges neighbouring groups so that the information value is the highest that trend and limits permit. Returns the
@@ -290,27 +317,27 @@ pub(super) fn merge(groups: &[Counts], total: Counts, trend: Trend, limits: &Lim
         n_groups: n,
         max_bins: limits.max_bins.clamp(1, n.max(1)),
     };
-    // Weight of evidence falls where the bad rate rises. Seen from the right, a fall is a rise.
-    let best = |left, right| best_by_count(&graph, left, right);
-    let candidates = match trend {
-        Trend::Ascending => vec![best(Order::Falling, None)],
-        Trend::Descending => vec![best(Order::Rising, None)],
-        Trend::Auto => vec![best(Order::Falling, None), best(Order::Rising, None)],
-        Trend::Peak => vec![best(Order::Falling, Some(Order::Falling))],
-        Trend::Valley => vec![best(Order::Rising, Some(Order::Rising))],
-        Trend::Turning => {
-            vec![best(Order::Falling, Some(Order::Falling)), best(Order::Rising, Some(Order::Rising))]
+    // Weight of evidence falls where the bad rate rises.
+    let straight = |order| best_by_count(&graph, &graph.chains_from_left(order), None);
+    let turning = |order| best_by_count(&graph, &graph.chains_from_left(order), Some(&graph.chains_from_right(order)));
+    let chosen = match trend {
+        Trend::Ascending => straight(Order::Falling),
+        Trend::Descending => straight(Order::Rising),
+        Trend::Monotone => better(straight(Order::Falling), straight(Order::Rising)),
+        Trend::Peak => turning(Order::Falling),
+        Trend::Valley => turning(Order::Rising),
+        Trend::Turning => better(turning(Order::Falling), turning(Order::Rising)),
+        Trend::Auto => {
+            let [fall, rise] = [Order::Falling, Order::Rising].map(|order| (graph.chains_from_left(order), order));
+            let straight = better(best_by_count(&graph, &fall.0, None), best_by_count(&graph, &rise.0, None));
+            let turning = |(left, order)| best_by_count(&graph, &left, Some(&graph.chains_from_right(order)));
+            let turning = better(turning(fall), turning(rise));
+            let gain = (top(&turning) - top(&straight)) * total.good * total.bad / total.weight();
+            if gain > TURN { turning } else { straight }
         }
-        Trend::Free => vec![best(Order::Any, None)],
+        Trend::Free => straight(Order::Any),
     };
-    let top = |c: &[Best]| c.iter().flatten().map(|b| b.0).fold(f64::NEG_INFINITY, f64::max);
-    let mut chosen = &candidates[0];
-    for candidate in &candidates[1..] {
-        if top(candidate) > top(chosen) {
-            chosen = candidate;
-        }
-    }
-    let enough = top(chosen) * (1.0 - limits.tolerance);
+    let enough = top(&chosen) * (1.0 - limits.tolerance);
     chosen.iter().flatten().find(|b| b.0 >= enough).map_or_else(|| vec![n], |b| b.1.clone())
 }
 
@@ -336,12 +363,12 @@ mod tests {
             let falls = |w: &[f64]| w.windows(2).all(|p| p[0] > p[1]);
             let rises = |w: &[f64]| w.windows(2).all(|p| p[0] < p[1]);
             let shaped = match trend {
-                Trend::Auto => falls(&woe) || rises(&woe),
+                Trend::Monotone => falls(&woe) || rises(&woe),
                 Trend::Ascending => falls(&woe),
                 Trend::Descending => rises(&woe),
                 Trend::Peak => (0..woe.len()).any(|t| falls(&woe[..=t]) && rises(&woe[t..])),
                 Trend::Valley => (0..woe.len()).any(|t| rises(&woe[..=t]) && falls(&woe[t..])),
-                Trend::Turning => (0..woe.len())
+                Trend::Turning | Trend::Auto => (0..woe.len())
                     .any(|t| (falls(&woe[..=t]) && rises(&woe[t..])) || (rises(&woe[..=t]) && falls(&woe[t..]))),
                 Trend::Free => true,
             };
@@ -351,11 +378,24 @@ mod tests {
                 best = best.max(bins.iter().zip(&woe).map(|(b, &w)| b.iv(w, total)).sum());
             }
         }
+        if trend == Trend::Auto {
+            let straight = brute_force(groups, total, Trend::Monotone, limits);
+            let gain = (best - straight) * total.good * total.bad / (total.good + total.bad);
+            return if gain > TURN { best } else { straight };
+        }
         best
     }
 
-    const TRENDS: [Trend; 7] =
-        [Trend::Auto, Trend::Ascending, Trend::Descending, Trend::Peak, Trend::Valley, Trend::Turning, Trend::Free];
+    const TRENDS: [Trend; 8] = [
+        Trend::Auto,
+        Trend::Monotone,
+        Trend::Ascending,
+        Trend::Descending,
+        Trend::Peak,
+        Trend::Valley,
+        Trend::Turning,
+        Trend::Free,
+    ];
 
     #[test]
     fn merges_are_the_best_of_all_that_exist() {
@@ -389,6 +429,19 @@ mod tests {
                 assert_eq!(start, n);
                 assert!((iv - expected).abs() < 1e-12, "case {case} {trend:?}: {iv} instead of {expected}, {ends:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_turn_must_be_significant() {
+        // Rates .2, .1, .13 of n rows each: the rise at the end is chance in 3 · 200 rows, and no chance in 3 · 4,000.
+        for (n, expected) in [(200.0, vec![1, 3]), (4_000.0, vec![1, 2, 3])] {
+            let groups = [0.2, 0.1, 0.13].map(|rate| Counts { good: n * (1.0 - rate), bad: n * rate });
+            let total = groups.iter().fold(Counts::default(), |a, &g| a.plus(g));
+            let limits = Limits { max_bins: 5, min_weight: 1.0, min_events: 1.0, tolerance: 0.0 };
+            assert_eq!(merge(&groups, total, Trend::Auto, &limits), expected);
+            assert_eq!(merge(&groups, total, Trend::Monotone, &limits), [1, 3]);
+            assert_eq!(merge(&groups, total, Trend::Turning, &limits), [1, 2, 3]);
         }
     }
 
