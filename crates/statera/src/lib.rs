@@ -17,6 +17,7 @@ pub mod evaluate;
 pub mod facts;
 pub mod file;
 pub mod leaderboard;
+pub mod mask;
 pub mod models;
 pub mod pipeline;
 pub mod policy;

@@ -6,6 +6,7 @@ mod demo;
 mod dial;
 mod evaluate;
 mod init;
+mod mask;
 mod profile;
 mod reading;
 mod sample;
@@ -21,6 +22,9 @@ use statera_core::Run;
 pub fn after_interruption(command: &Command) -> &'static str {
     match command {
         Command::Score(args) => statera::batch::after_interruption(&args.data, &args.out),
+        Command::Mask(args) if args.out.as_ref().is_some_and(|out| out.contains("://")) => {
+            "delete the rows that are already in the table; then the same command starts over"
+        }
         _ => "nothing was written",
     }
 }
@@ -35,6 +39,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Train(args) => train::run(args, console, run),
         Command::Evaluate(args) => evaluate::run(args, console, run),
         Command::Score(args) => score::run(args, console, run),
+        Command::Mask(args) => mask::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
         Command::Completions(args) => completions::run(args),
     }
