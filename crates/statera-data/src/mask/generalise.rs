@@ -224,8 +224,8 @@ mod tests {
             ("prefix = 3", "06236", "062*"),
             ("prefix = 2", "서울특별시", "서울*"),
             ("prefix = 3", "062", "*"),
-            ("map = { 서울 = '수도권' }\nother = '그 밖'", "서울", "수도권"),
-            ("map = { 서울 = '수도권' }\nother = '그 밖'", "부산", "그 밖"),
+            ("map = { '서울' = '수도권' }\nother = '그 밖'", "서울", "수도권"),
+            ("map = { '서울' = '수도권' }\nother = '그 밖'", "부산", "그 밖"),
         ];
         for (settings, cell, expected) in cases {
             assert_eq!(masked(settings, cell).as_deref(), Ok(expected), "{settings}: {cell}");

@@ -185,7 +185,7 @@ mod tests {
         assert_eq!((key.check().as_str(), all[0][0], all[0][31]), CHECKED);
     }
 
-    const CHECKED: (&str, u8, u8) = ("", 0, 0);
+    const CHECKED: (&str, u8, u8) = ("6e544f7c05de76d7", 255, 46);
 
     #[test]
     fn what_is_no_key_is_refused() {

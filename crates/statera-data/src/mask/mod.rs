@@ -19,8 +19,8 @@ pub use policy::{Policy, RiskColumns, Rule};
 
 use crate::source::physical::{instant_type, rebuild};
 use crate::table::texts_of;
-use crate::time::Zone;
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use crate::time::{TimeFormat, Zone, parse_cell};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use rayon::prelude::*;
@@ -50,6 +50,9 @@ const DROP: MethodKind = MethodKind {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+/// A result, or the row at which it failed and why.
+type AtRow<T> = std::result::Result<T, (u64, Error)>;
 
 /// Rows that one task masks.
 const BLOCK_ROWS: usize = 1024;
@@ -270,12 +273,7 @@ impl Masker {
         texts
     }
 
-    fn replace(
-        &self,
-        method: &dyn Method,
-        column: &ArrayRef,
-        first_row: u64,
-    ) -> std::result::Result<ArrayRef, (u64, Error)> {
+    fn replace(&self, method: &dyn Method, column: &ArrayRef, first_row: u64) -> AtRow<ArrayRef> {
         let texts = self.texts(column);
         let block = |(at, cells): (usize, &[Option<String>])| {
             let mut masked = Vec::with_capacity(cells.len());
@@ -286,8 +284,7 @@ impl Masker {
             }
             Ok(masked)
         };
-        let blocks: Vec<std::result::Result<Vec<Option<String>>, (u64, Error)>> =
-            texts.par_chunks(BLOCK_ROWS).enumerate().map(block).collect();
+        let blocks: Vec<AtRow<Vec<Option<String>>>> = texts.par_chunks(BLOCK_ROWS).enumerate().map(block).collect();
         let mut masked = Vec::with_capacity(texts.len());
         for block in blocks {
             // In the order of the rows, so that the first refused one is named whatever the threads did.
@@ -304,14 +301,20 @@ impl Masker {
 }
 
 /// Text as cells of a type.
-fn typed(texts: &StringArray, data_type: &DataType, first_row: u64) -> std::result::Result<ArrayRef, (u64, Error)> {
-    let cast = cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })
-        .map_err(|_| (first_row, Error::data(format!("text cannot become {}", CellType::name(data_type)))))?;
+fn typed(texts: &StringArray, data_type: &DataType, first_row: u64) -> AtRow<ArrayRef> {
+    let name = CellType::name(data_type);
+    let cast = if *data_type == instant_type() {
+        let instant = |cell: &str| parse_cell(cell, TimeFormat { day_first: false }, &Zone::utc());
+        let instants = TimestampMicrosecondArray::from_iter(texts.iter().map(|cell| cell.and_then(instant)));
+        Arc::new(instants.with_timezone_utc()) as ArrayRef
+    } else {
+        cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })
+            .map_err(|_| (first_row, Error::data(format!("text cannot become {name}"))))?
+    };
     // A cell that does not fit has become null.
     match (0..texts.len()).find(|&row| cast.is_null(row) && !texts.is_null(row)) {
         None => Ok(cast),
         Some(row) => {
-            let name = CellType::name(data_type);
             Err((first_row + row as u64, Error::data(format!("not of the type {name}, which the policy declares"))))
         }
     }

@@ -219,7 +219,7 @@ mod tests {
             ),
             (
                 "[columns]\na = { method = 'text', kinds = ['mail'] }\n",
-                "kinds: «mail» is not allowed; allowed are email, phone, card",
+                "kinds: «mail» is not allowed; allowed are email, card, korean-id",
             ),
             ("[columns]\na = { method = 'keep', x = 1 }\n", "unknown field `x`"),
             ("[risk]\nquasi_identifiers = []\n", "mask.toml: risk.quasi_identifiers is empty"),

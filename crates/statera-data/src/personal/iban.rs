@@ -127,6 +127,8 @@ fn scan(text: &Text, found: &mut Vec<Found>) {
     for start in 0..chars.len().saturating_sub(14) {
         let begins = chars[start].is_ascii_alphabetic()
             && chars[start + 1].is_ascii_alphabetic()
+            && chars[start + 2].is_ascii_digit()
+            && chars[start + 3].is_ascii_digit()
             && (start == 0 || !chars[start - 1].is_ascii_alphanumeric());
         let code = || [chars[start] as u8, chars[start + 1] as u8].map(|b| b.to_ascii_uppercase());
         let Some((_, len)) = begins.then(|| COUNTRIES.iter().find(|(c, _)| **c == code())).flatten() else { continue };
@@ -139,7 +141,8 @@ fn scan(text: &Text, found: &mut Vec<Found>) {
             }
             end += 1;
         }
-        if number.len() == *len && check(&Cell { text: number.into(), integer: false }) == Match::Strong {
+        let is_whole = number.len() == *len && !chars.get(end).is_some_and(char::is_ascii_alphanumeric);
+        if is_whole && check(&Cell { text: number.into(), integer: false }) == Match::Strong {
             found.push(Found { range: start..end, is_sure: true });
         }
     }

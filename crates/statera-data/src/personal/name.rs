@@ -70,13 +70,13 @@ const CHINESE_STOPS: &[&str] =
     &["电话", "手机", "身份", "账号", "帐号", "卡号", "邮箱", "住址", "地址", "性别", "先生", "女士", "小姐", "出生"];
 
 fn scan(text: &Text, found: &mut Vec<Found>) {
-    for (start, end) in text.words(KOREAN_WORDS) {
-        if let Some(at) = after_link(text, start, end, KOREAN_LINKS, is_hangul) {
+    for (_, end) in text.words(KOREAN_WORDS) {
+        if let Some(at) = after_link(text, end, KOREAN_LINKS, is_hangul) {
             push(found, at..korean_name(text, at));
         }
     }
-    for (start, end) in text.words(CHINESE_WORDS) {
-        if let Some(at) = after_link(text, start, end, CHINESE_LINKS, is_han) {
+    for (_, end) in text.words(CHINESE_WORDS) {
+        if let Some(at) = after_link(text, end, CHINESE_LINKS, is_han) {
             push(found, at..chinese_name(text, at));
         }
     }
@@ -116,19 +116,20 @@ fn is_han(c: char) -> bool {
 
 /// Where a name begins after a word: behind a colon or equals sign anything may be one, otherwise only what begins with a
 /// surname.
-fn after_link(text: &Text, start: usize, end: usize, links: &str, is_of_script: fn(char) -> bool) -> Option<usize> {
+fn after_link(text: &Text, end: usize, links: &str, is_of_script: fn(char) -> bool) -> Option<usize> {
     let at = |i: usize| text.chars.get(i).copied().unwrap_or('\n');
     let blanks = |i: usize| i + text.chars[i.min(text.chars.len())..].iter().take_while(|c| **c == ' ').count();
     let is_surname = |i: usize| KOREAN_SURNAMES.contains(at(i)) || CHINESE_SURNAMES.contains(at(i));
-    // A word that another one ends with, such as 이름 in 별이름, is taken for itself: more is masked rather than less.
-    debug_assert!(start < end);
     let next = blanks(end);
     if matches!(at(next), ':' | '=') {
         return Some(blanks(next + 1)).filter(|&i| at(i).is_alphabetic());
     }
     let linked = links.contains(at(end)) && (at(end + 1) == ' ' || !is_hangul(at(end)));
     let begins = if linked { blanks(end + 1) } else { next };
-    (is_of_script(at(begins)) && is_surname(begins)).then_some(begins)
+    // A word that goes on without a blank is seldom followed by a name: one of three syllables is taken for it.
+    let is_attached = begins == end && is_hangul(at(end));
+    let n_attached = text.chars[end..].iter().take_while(|c| is_hangul(**c)).count();
+    (is_of_script(at(begins)) && is_surname(begins) && (!is_attached || n_attached == 3)).then_some(begins)
 }
 
 /// The end of a name in Korean text, or of one in another script there.
@@ -203,7 +204,10 @@ fn before_titles(text: &Text, found: &mut Vec<Found>) {
             push(found, name);
         }
     }
-    for (start, _) in text.words(&["先生", "女士", "小姐", "太太"]) {
+    for (start, end) in text.words(&["先生", "女士", "小姐", "太太"]) {
+        if text.chars.get(end) == Some(&'们') {
+            continue;
+        }
         // Chinese has no blanks: of the three characters before, the name begins at the first that is a surname.
         let from = start.saturating_sub(3);
         let name = (from..start)

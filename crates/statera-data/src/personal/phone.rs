@@ -128,7 +128,7 @@ fn scan(text: &Text, found: &mut Vec<Found>) {
             .is_some_and(|rest| check_international(rest.trim_start_matches('-')) != Match::No);
         if abroad || is_national(&joined, &sequence.groups.iter().map(|g| g.len()).collect::<Vec<_>>()) {
             range.start -= usize::from(opens);
-            found.push(Found { range, is_sure: abroad || joined.starts_with('0') });
+            found.push(Found { range, is_sure: !abroad && joined.starts_with('0') });
         }
     });
     text.numbers_after(WORDS, 7..=15, 0, found);

@@ -16,8 +16,8 @@ pub const SCANNERS: &[Scanner] = &[
     korea::SCANNER,
     china::SCANNER,
     iban::SCANNER,
-    phone::SCANNER,
     account::SCANNER,
+    phone::SCANNER,
     advertising::SCANNER,
     name::SCANNER,
 ];
@@ -143,20 +143,31 @@ impl Text {
         }
     }
 
-    /// Where one of the words stands, without regard to case; those of ASCII letters as whole words.
-    pub fn words<'a>(&'a self, words: &'a [&str]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    /// Where one of the words stands, without regard to case; those of ASCII letters as whole words. The words are in lower
+    /// case.
+    pub fn words(&self, words: &[&str]) -> Vec<(usize, usize)> {
         let is_word_letter =
             |i: Option<usize>| i.and_then(|i| self.chars.get(i)).is_some_and(char::is_ascii_alphabetic);
-        (0..self.chars.len()).flat_map(move |start| {
-            words.iter().filter_map(move |word| {
-                let n = word.chars().count();
-                let here = self.chars.get(start..start + n)?;
-                let is_it = word.chars().zip(here).all(|(w, c)| w == c.to_ascii_lowercase());
-                let is_whole =
-                    !word.is_ascii() || !(is_word_letter(start.checked_sub(1)) || is_word_letter(Some(start + n)));
-                (is_it && is_whole).then_some((start, start + n))
-            })
-        })
+        // Most characters begin no word: one bit tells.
+        let bit = |c: char| 1u128 << (u32::from(c) % 128);
+        let begins = words.iter().filter_map(|word| word.chars().next()).fold(0, |all, c| all | bit(c));
+        let mut found = Vec::new();
+        for start in 0..self.chars.len() {
+            if begins & bit(self.chars[start].to_ascii_lowercase()) == 0 {
+                continue;
+            }
+            for word in words {
+                let mut here = self.chars[start..].iter();
+                if !word.chars().all(|w| here.next().is_some_and(|c| c.to_ascii_lowercase() == w)) {
+                    continue;
+                }
+                let end = self.chars.len() - here.len();
+                if !word.is_ascii() || !(is_word_letter(start.checked_sub(1)) || is_word_letter(Some(end))) {
+                    found.push((start, end));
+                }
+            }
+        }
+        found
     }
 
     /// Finds numbers of so many digits after one of the words: at once, after linking words and signs, or after up to
@@ -170,7 +181,8 @@ impl Text {
     ) {
         const LINKS: &[&str] =
             &["number", "no", "nr", "num", "is", "번호", "号码", "号", "은", "는", "이", "가", "로", "为", "是"];
-        for (_, end) in self.words(words) {
+        let words = if self.groups.is_empty() { Vec::new() } else { self.words(words) };
+        for (_, end) in words {
             let mut at = end;
             loop {
                 let rest = &self.chars[at..];

@@ -243,14 +243,34 @@ fn generated_numbers_are_never_missed() {
     }
 }
 
-/// Random digits that each scanner takes for an identifier: at most this share, by the number of digits. Written down in
-/// docs/mask.md.
-const FALSE_POSITIVES: &[(&str, usize, f64)] = &[];
+/// Random digits that each scanner takes for an identifier: at most this share, by the number of digits (four
+/// standard errors above what 100,000 have shown, which is written down in docs/mask.md).
+const FALSE_POSITIVES: &[(&str, usize, f64)] = &[
+    ("card", 13, 0.019),
+    ("card", 14, 0.013),
+    ("card", 15, 0.015),
+    ("card", 16, 0.039),
+    ("card", 17, 0.016),
+    ("card", 18, 0.017),
+    ("card", 19, 0.028),
+    ("korean-id", 13, 0.0075),
+    ("chinese-id", 18, 0.0003),
+    ("phone", 9, 0.0125),
+    ("phone", 10, 0.050),
+    ("phone", 11, 0.113),
+    ("phone", 12, 0.0125),
+    ("phone", 13, 0.012),
+    ("phone", 14, 0.0115),
+    ("phone", 15, 0.0115),
+    ("phone", 16, 0.012),
+    ("phone", 17, 0.012),
+];
 
 #[test]
 fn random_digits_are_taken_for_identifiers_no_oftener_than_stated() {
-    let n = 100_000;
+    let n = 20_000;
     let mut rng = Rng::new(12);
+    let mut wrong = Vec::new();
     for len in 6..=20 {
         let mut counts = vec![0u32; SCANNERS.len()];
         for _ in 0..n {
@@ -262,10 +282,12 @@ fn random_digits_are_taken_for_identifiers_no_oftener_than_stated() {
         }
         for (scanner, &count) in SCANNERS.iter().zip(&counts) {
             let share = f64::from(count) / f64::from(n);
-            println!("{len} {} {share}", scanner.name);
             let stated =
                 FALSE_POSITIVES.iter().find(|(name, l, _)| *name == scanner.name && *l == len).map_or(0.0, |s| s.2);
-            assert!(share <= stated, "{}: {share} of {len} random digits, stated {stated}", scanner.name);
+            if share > stated {
+                wrong.push(format!("{}: {share} of {len} random digits, stated {stated}", scanner.name));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
