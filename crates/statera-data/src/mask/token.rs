@@ -86,8 +86,7 @@ impl Token {
                 return Err(wrong(format!("holds «{letter}» twice")));
             }
         }
-        // A character that is declared in both places belongs to the alphabet where that is written out, and is otherwise a
-        // contradiction nobody meant: the named alphabets hold no punctuation.
+        // A character of both belongs to the alphabet.
         let keep: String = keep.chars().filter(|c| !numerals.contains_key(c)).collect();
         let radix = letters.len() as u64;
         let length_min = (2..).find(|&n| radix.checked_pow(n).is_none_or(|size| size >= DOMAIN_MIN)).unwrap_or(20);
