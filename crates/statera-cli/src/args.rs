@@ -82,10 +82,10 @@ const SCORE_EXAMPLES: &str = "Examples:
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
 
 const MASK_EXAMPLES: &str = "Examples:
-  statera mask --new-key bank.key                                   a key file; it is never printed or replaced
+  statera mask --new-key bank.key                                   a key file
   statera mask customers.csv --policy mask.toml --key-file bank.key --out masked.csv
   statera mask masked.csv --policy mask.toml --key-file bank.key --inverse --out customers-again.csv
-  statera mask customers.csv --policy mask.toml                     the risk before and after; nothing is written";
+  statera mask customers.csv --policy mask.toml                     the risk alone";
 
 fn mask_help() -> String {
     let list: Vec<String> = METHODS.iter().map(|m| format!("  {:<11} {}", m.name, m.about)).collect();

@@ -124,7 +124,7 @@ fn a_table_is_masked_joined_and_unmasked() {
         assert!(shown.contains(word), "«{word}» is not in: {shown}");
     }
     let masked_text = fs::read_to_string(path.join("masked.csv")).unwrap();
-    for gone in ["Secret", "010-", "홍길동", "서울", "@example.com"] {
+    for gone in ["Secret", "홍길동", "서울", "@example.com"] {
         assert!(!masked_text.contains(gone), "«{gone}» is still there");
     }
     let (raw, masked) = (rows(&path.join("customers.csv")), rows(&path.join("masked.csv")));
@@ -134,6 +134,7 @@ fn a_table_is_masked_joined_and_unmasked() {
     assert_eq!((masked[3][7].as_str(), &masked[3][8]), ("", &raw[3][8]));
     let is_card = |c: &String| c.len() == 19 && c.bytes().enumerate().all(|(i, b)| (b == b'-') == (i % 5 == 4));
     assert!(masked[1..].iter().all(|row| is_card(&row[2])));
+    assert!(masked[1..].iter().all(|row| !row[7].contains(|c: char| c.is_ascii_digit())));
     let tokens: HashSet<&String> = masked[1..].iter().map(|row| &row[0]).collect();
     assert_eq!(tokens.len(), N, "tokens are as many as customers");
     // Another table of the same customers, from Parquet's types or text, joins by the tokens.
@@ -254,13 +255,13 @@ fn refused_cells_and_policies_leave_nothing() {
     );
     // The refused cell stands behind what has been written by then.
     let mut rows = String::from("id,pin\n");
-    (0..300_000).for_each(|i| rows += &format!("{i},{:06}\n", i % 1_000_000));
-    fs::write(path.join("long.csv"), format!("{rows}300000,7\n")).unwrap();
+    (0..140_000).for_each(|i| rows += &format!("{i},{:06}\n", i % 1_000_000));
+    fs::write(path.join("long.csv"), format!("{rows}140000,7\n")).unwrap();
     let token = "[columns]\nid = \"keep\"\npin = \"token\"";
-    let small = "long.csv: row 300001, column «pin»: 1 characters of an alphabet of 10 take only 10^1 values";
+    let small = "long.csv: row 140001, column «pin»: 1 characters of an alphabet of 10 take only 10^1 values";
     refuse("long.csv", token, &[], &[small, "allowed are 6 characters and more"]);
-    fs::write(path.join("long.csv"), format!("{rows}300000,Secret\n")).unwrap();
-    refuse("long.csv", token, &[], &["row 300001, column «pin»: character 1 is neither of the alphabet «digits»"]);
+    fs::write(path.join("long.csv"), format!("{rows}140000,Secret\n")).unwrap();
+    refuse("long.csv", token, &[], &["row 140001, column «pin»: character 1 is neither of the alphabet «digits»"]);
     // A masked cell that was changed, or the policy's domain: the key is right and the cell does not open.
     let encrypt = "[columns]\nid = \"keep\"\npin = \"encrypt\"";
     fs::write(path.join("p.toml"), format!("{check}\n{encrypt}")).unwrap();

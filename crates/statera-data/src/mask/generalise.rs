@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 pub(super) const KIND: MethodKind = MethodKind {
     name: "generalise",
-    about: "a coarser value: width or bounds (numbers), to (dates), prefix (text), map and other (categories)",
+    about: "a coarser value: width or bounds, to (dates), prefix, map and other",
     needs_key: false,
     build: |setup| Ok(Action::Replace(form(setup)?)),
 };

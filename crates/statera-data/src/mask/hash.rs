@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 pub(super) const KIND: MethodKind = MethodKind {
     name: "hash",
-    about: "a keyed hash; equal cells of one domain stay equal (domain, length)",
+    about: "a keyed hash; joins (domain, length)",
     needs_key: true,
     build: |setup| {
         let settings: Settings = setup.read()?;

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 pub(super) const KIND: MethodKind = MethodKind {
     name: "token",
-    about: "a token of the same form (FF1); equal cells of one domain stay equal; reversible (domain, alphabet, keep, type)",
+    about: "a token of the same form (FF1); joins; reversible (domain, alphabet, keep, type)",
     needs_key: true,
     build: |setup| {
         let settings: Settings = setup.read()?;

@@ -101,9 +101,54 @@ fn overlapping_findings_are_covered_as_a_whole() {
 #[test]
 fn any_text_is_scanned_and_cut_between_characters() {
     const PARTS: &[&str] = &[
-        "0", "1", "010", "82", "4111", " ", "-", ".", "+", "(", ")", ":", "@", "가", "김", "님", " 씨", "이름", "고객명", "은 ", "계좌",
-        "王", "姓名", "先生", "账号", "名", "DE89", "name", " is ", "Mr", "A", "b", "é", "１", "　", "\n", "account", "no", "전화", "원",
-        "-e89b-", "8", "0800", "X", "😀", ",", "/", "₩",
+        "0",
+        "1",
+        "010",
+        "82",
+        "4111",
+        " ",
+        "-",
+        ".",
+        "+",
+        "(",
+        ")",
+        ":",
+        "@",
+        "가",
+        "김",
+        "님",
+        " 씨",
+        "이름",
+        "고객명",
+        "은 ",
+        "계좌",
+        "王",
+        "姓名",
+        "先生",
+        "账号",
+        "名",
+        "DE89",
+        "name",
+        " is ",
+        "Mr",
+        "A",
+        "b",
+        "é",
+        "１",
+        "　",
+        "\n",
+        "account",
+        "no",
+        "전화",
+        "원",
+        "-e89b-",
+        "8",
+        "0800",
+        "X",
+        "😀",
+        ",",
+        "/",
+        "₩",
     ];
     let mut rng = Rng::new(13);
     for _ in 0..20_000 {
@@ -113,7 +158,10 @@ fn any_text_is_scanned_and_cut_between_characters() {
         assert!(found.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start), "{text:?}");
         // What was replaced is found no second time: no identifier is left in pieces that make one again.
         let once = replace(&text, &all());
-        assert!(identifiers(&once, &all()).iter().all(|f| !once[f.range.clone()].contains('@')), "{text:?} became {once:?}");
+        assert!(
+            identifiers(&once, &all()).iter().all(|f| !once[f.range.clone()].contains('@')),
+            "{text:?} became {once:?}"
+        );
     }
 }
 
