@@ -306,7 +306,7 @@ fn typed(texts: &StringArray, data_type: &DataType, first_row: u64) -> AtRow<Arr
     let cast = if *data_type == instant_type() {
         let instant = |cell: &str| parse_cell(cell, TimeFormat { day_first: false }, &Zone::utc());
         let instants = TimestampMicrosecondArray::from_iter(texts.iter().map(|cell| cell.and_then(instant)));
-        Arc::new(instants.with_timezone_utc()) as ArrayRef
+        Arc::new(instants.with_data_type(data_type.clone())) as ArrayRef
     } else {
         cast_with_options(texts, data_type, &CastOptions { safe: true, ..Default::default() })
             .map_err(|_| (first_row, Error::data(format!("text cannot become {name}"))))?
