@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use statera::models::{CLUSTERINGS, MODELS};
+use statera_data::mask::METHODS;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -61,6 +62,9 @@ pub enum Command {
     /// Explain one decision: what each column adds, the reasons, what is left unexplained
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Mask a table by a policy, undo it with the key, and measure the risk of re-identification
+    #[command(after_help = mask_help())]
+    Mask(Mask),
     /// See what a TabM loses with fewer members, and write a smaller, faster bundle
     #[command(after_help = DIAL_EXAMPLES)]
     Dial(Dial),
@@ -90,6 +94,17 @@ const SCORE_EXAMPLES: &str = "Examples:
   statera score model.statera new.csv --out scores.csv
   statera score model.statera 'month-*.parquet' --out scores.parquet
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
+
+const MASK_EXAMPLES: &str = "Examples:
+  statera mask --new-key bank.key                                   a key file
+  statera mask customers.csv --policy mask.toml --key-file bank.key --out masked.csv
+  statera mask masked.csv --policy mask.toml --key-file bank.key --inverse --out customers-again.csv
+  statera mask customers.csv --policy mask.toml                     the risk alone";
+
+fn mask_help() -> String {
+    let list: Vec<String> = METHODS.iter().map(|m| format!("  {:<11} {}", m.name, m.about)).collect();
+    format!("{MASK_EXAMPLES}\n\nMethods of a policy:\n{}", list.join("\n"))
+}
 
 const DIAL_EXAMPLES: &str = "Examples:
   statera dial model.statera loans-2026.csv --members 16,8,4,1
@@ -418,6 +433,40 @@ pub enum Language {
     En,
     Ko,
     Zh,
+}
+
+#[derive(Args)]
+pub struct Mask {
+    #[arg(help = DATA_HELP, required_unless_present = "new_key")]
+    pub data: Option<String>,
+    /// What happens to each column (docs/mask.md)
+    #[arg(long, value_name = "FILE.toml", required_unless_present = "new_key")]
+    pub policy: Option<PathBuf>,
+    /// Where the masked table goes: FILE.csv, FILE.parquet, or postgres://…?table=NAME. Without it the risk is measured and
+    /// nothing written
+    #[arg(long, value_name = "OUT")]
+    pub out: Option<String>,
+    /// The key of hash, token and encrypt
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Undo the mask with the key: tokens and encrypted cells come back, what cannot come back stays as it is
+    #[arg(long, requires = "out")]
+    pub inverse: bool,
+    /// Make a key file, and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "policy", "out", "key_file", "inverse"])]
+    pub new_key: Option<PathBuf>,
+    /// Characters of a CSV file: utf-8-bom or utf-8
+    #[arg(long, value_name = "NAME", default_value = "utf-8-bom")]
+    pub encoding: String,
+    /// Replace a file of that name
+    #[arg(long)]
+    pub force: bool,
+    /// Add to a database table that holds rows already
+    #[arg(long)]
+    pub append: bool,
+    /// Zone of times that name none, such as Asia/Seoul; UTC if not given
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
 }
 
 #[derive(Args)]

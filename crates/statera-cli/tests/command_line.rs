@@ -420,7 +420,7 @@ fn what_a_person_owns_is_not_written_over() {
     assert!(statera(dir.path(), &TRAIN).status.success());
     let onto_itself = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "loans.csv"]);
     assert_eq!(onto_itself.status.code(), Some(2), "{}", text(&onto_itself.stderr));
-    assert!(text(&onto_itself.stderr).contains("loans.csv is the table to be scored"));
+    assert!(text(&onto_itself.stderr).contains("loans.csv is the table that is read"));
     assert_eq!(fs::read_to_string(dir.path().join("loans.csv")).unwrap(), loans(600));
     fs::write(dir.path().join("mine.zip"), "no bundle").unwrap();
     let zip =

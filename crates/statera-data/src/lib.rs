@@ -1,5 +1,5 @@
-//! Tables and what is known about them: sources and sinks, kinds, profile, personal data, and the preparer that turns raw
-//! columns into a learner's features.
+//! Tables and what is known about them: sources and sinks, kinds, profile, personal data and its masking, and the preparer
+//! that turns raw columns into a learner's features.
 //!
 //! Invariants: raw columns keep `i64`, `f64`, `Decimal128` and text; times are UTC; nothing is read or written but what
 //! the caller names. Deliberately absent: SQL over files (a database does its own), learners, terminal output.
@@ -9,6 +9,7 @@
 pub mod conform;
 mod database;
 pub mod infer;
+pub mod mask;
 pub mod personal;
 pub mod preparer;
 pub mod profile;
@@ -16,6 +17,7 @@ pub mod sink;
 pub mod source;
 mod table;
 pub mod time;
+pub mod toml_text;
 mod type_name;
 
-pub use table::{ColumnInfo, Table};
+pub use table::{ColumnInfo, Table, texts_of};

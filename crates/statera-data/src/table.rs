@@ -1,6 +1,11 @@
 //! A table in memory.
 
-use arrow_array::RecordBatch;
+use crate::conform::shown;
+use crate::preparer::time_cells;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use statera_core::{Error, Kind, Result};
 
 /// Name and kind of a column.
@@ -36,5 +41,32 @@ impl Table {
             let names: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
             Error::request(format!("{}: no column «{name}»; there are {}", self.origin, names.join(", ")))
         })
+    }
+}
+
+/// Cells as text, the way a level is written: exact for decimals, ISO 8601 for times (a date alone at midnight UTC).
+pub fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
+    match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().map(|t| t.map(str::to_string)).collect(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| v.to_string())).collect(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().iter().map(|v| v.map(|v| v.to_string())).collect(),
+        DataType::Decimal128(_, scale) => {
+            let scale = u8::try_from(*scale).unwrap_or(0);
+            column.as_primitive::<Decimal128Type>().iter().map(|v| v.map(|v| shown(v, scale))).collect()
+        }
+        _ => match time_cells("", column) {
+            Ok(cells) => cells.into_iter().map(|t| t.map(iso)).collect(),
+            // Other types do not occur in a table; what has no text has no name.
+            Err(_) => vec![None; column.len()],
+        },
+    }
+}
+
+/// A time in ISO 8601.
+fn iso(micros: i64) -> String {
+    match jiff::Timestamp::from_microsecond(micros) {
+        Ok(instant) if micros % 86_400_000_000 == 0 => instant.strftime("%Y-%m-%d").to_string(),
+        Ok(instant) => instant.to_string(),
+        Err(_) => micros.to_string(),
     }
 }

@@ -55,6 +55,12 @@ impl Zone {
         &self.name
     }
 
+    /// The date that a clock of this zone shows at an instant, in microseconds UTC; `None` outside the years -9999 to 9999.
+    pub(crate) fn date_at(&self, micros: i64) -> Option<civil::Date> {
+        let instant = jiff::Timestamp::from_microsecond(micros).ok()?;
+        Some(self.zone.clone().unwrap_or(TimeZone::UTC).to_datetime(instant).date())
+    }
+
     /// Microseconds UTC of the instant at which a clock of this zone shows what a clock in UTC shows at `reading`; skipped and
     /// repeated times as in [`parse_cell`].
     pub(crate) fn instant_of_clock(&self, reading: jiff::Timestamp) -> std::result::Result<i64, jiff::Error> {

@@ -174,11 +174,11 @@ pub fn after_interruption(address: &str, out: &str) -> &'static str {
 }
 
 /// The table that is read is not written over.
-fn refuse_own_input(address: &str, out: &str) -> Result<()> {
+pub(crate) fn refuse_own_input(address: &str, out: &str) -> Result<()> {
     let Ok(out_file) = std::fs::canonicalize(out) else { return Ok(()) };
     let is_input = |file: &std::path::PathBuf| std::fs::canonicalize(file).is_ok_and(|f| f == out_file);
     if source::files_of(address).iter().any(is_input) {
-        return Err(Error::request(format!("{out} is the table to be scored; name another file with --out")));
+        return Err(Error::request(format!("{out} is the table that is read; name another file with --out")));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use statera_core::fairness::{self, GroupFigures, Rules};
 use statera_core::{Error, Result, Task};
 use statera_data::Table;
+use statera_data::toml_text;
 use std::path::Path;
 
 /// Approval rates that a what-if looks at.
@@ -60,9 +61,10 @@ pub struct GradeLine {
 /// A file that cannot be read or is no such file; limits outside their ranges.
 pub fn read_rules(path: &Path) -> Result<Rules> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(format!("{}: {e}", path.display())))?;
-    let rules: Result<Rules> =
-        toml::from_str(&text).map_err(|e| Error::request(e.to_string().trim_end().replace('\n', "; ")));
-    rules.and_then(|rules| rules.check().map(|()| rules)).map_err(|e| e.at(path.display()))
+    let place = path.display().to_string();
+    let rules: Rules = toml_text::read(&text, &place)?;
+    rules.check().map_err(|e| e.at(place))?;
+    Ok(rules)
 }
 
 /// Judges a bundle's policy on a table that has the target.

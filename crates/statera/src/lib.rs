@@ -21,6 +21,7 @@ pub mod file;
 pub mod groups;
 pub mod judge;
 pub mod leaderboard;
+pub mod mask;
 pub mod models;
 pub mod pipeline;
 pub mod policy;

@@ -4,12 +4,11 @@
 use crate::project::{Settings, UseCase, Window};
 use crate::rows;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::DataType;
 use statera_core::{Error, Kind, Result, Role, Task};
-use statera_data::conform::shown;
 use statera_data::preparer::{number_cells, time_cells};
+pub use statera_data::texts_of;
 use statera_data::{ColumnInfo, Table, personal};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -343,33 +342,6 @@ fn groups(batch: &RecordBatch, name: &str) -> Result<Vec<u64>> {
         })
     };
     Ok(texts.into_iter().map(&mut group).collect())
-}
-
-/// Cells as text, the way a level is written: exact for decimals, ISO 8601 for times (a date alone at midnight UTC).
-pub fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
-    match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().iter().map(|t| t.map(str::to_string)).collect(),
-        DataType::Int64 => column.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| v.to_string())).collect(),
-        DataType::Float64 => column.as_primitive::<Float64Type>().iter().map(|v| v.map(|v| v.to_string())).collect(),
-        DataType::Decimal128(_, scale) => {
-            let scale = u8::try_from(*scale).unwrap_or(0);
-            column.as_primitive::<Decimal128Type>().iter().map(|v| v.map(|v| shown(v, scale))).collect()
-        }
-        _ => match time_cells("", column) {
-            Ok(cells) => cells.into_iter().map(|t| t.map(iso)).collect(),
-            // Other types do not occur in a table; what has no text has no name.
-            Err(_) => vec![None; column.len()],
-        },
-    }
-}
-
-/// A time in ISO 8601.
-fn iso(micros: i64) -> String {
-    match jiff::Timestamp::from_microsecond(micros) {
-        Ok(instant) if micros % 86_400_000_000 == 0 => instant.strftime("%Y-%m-%d").to_string(),
-        Ok(instant) => instant.to_string(),
-        Err(_) => micros.to_string(),
-    }
 }
 
 /// Of more than two classes none is the risk that could rise with a number.

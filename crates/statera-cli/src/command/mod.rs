@@ -7,6 +7,7 @@ mod dial;
 mod evaluate;
 mod explain;
 mod init;
+mod mask;
 mod policy;
 mod profile;
 mod reading;
@@ -23,6 +24,9 @@ use statera_core::Run;
 pub fn after_interruption(command: &Command) -> &'static str {
     match command {
         Command::Score(args) => statera::batch::after_interruption(&args.data, &args.out),
+        Command::Mask(args) if args.out.as_ref().is_some_and(|out| out.contains("://")) => {
+            "delete the rows that are already in the table; then the same command starts over"
+        }
         _ => "nothing was written",
     }
 }
@@ -39,6 +43,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Score(args) => score::run(args, console, run),
         Command::Policy(args) => policy::run(args, console, run),
         Command::Explain(args) => explain::run(args, console, run),
+        Command::Mask(args) => mask::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
         Command::Completions(args) => completions::run(args),
     }

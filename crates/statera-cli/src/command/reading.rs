@@ -4,6 +4,7 @@ use crate::args::Reading;
 use statera_core::{Error, Kind, Result, Run};
 use statera_data::Table;
 use statera_data::infer::TextFormat;
+use statera_data::sink::Encoding;
 use statera_data::source::{self, ReadFacts, ReadOptions};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,14 @@ pub fn options(reading: &Reading) -> Result<ReadOptions> {
         types.insert(column.to_string(), kind);
     }
     Ok(ReadOptions { types, tz: reading.tz.clone() })
+}
+
+/// The encoding that a flag names.
+pub fn encoding(name: &str) -> Result<Encoding> {
+    Encoding::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Encoding::ALL.iter().map(|e| e.name()).collect();
+        Error::request(format!("--encoding {name}: allowed are {}", names.join(", ")))
+    })
 }
 
 /// Reads a table, with what was detected about it.

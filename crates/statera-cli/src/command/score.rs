@@ -5,15 +5,11 @@ use crate::args::Score;
 use crate::console::{Console, count};
 use statera::batch::{self, BatchOptions};
 use statera::bundle::Bundle;
-use statera_core::{Error, Run};
-use statera_data::sink::Encoding;
+use statera_core::Run;
 use statera_data::source;
 
 pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
-    let encoding = Encoding::parse(&args.encoding).ok_or_else(|| {
-        let names: Vec<&str> = Encoding::ALL.iter().map(|e| e.name()).collect();
-        Error::request(format!("--encoding {}: allowed are {}", args.encoding, names.join(", ")))
-    })?;
+    let encoding = reading::encoding(&args.encoding)?;
     let bundle = Bundle::read(&args.bundle)?;
     let mut read = reading::options(&args.reading)?;
     if read.tz.is_none() {

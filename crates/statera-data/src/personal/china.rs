@@ -1,5 +1,6 @@
 //! Chinese resident identity numbers.
 
+use super::text::{Found, Scanner, Text};
 use super::{Cell, Detector, Match, is_date, number};
 
 /// Province, date and check character together: 2 random numbers of eighteen digits in 100,000 match.
@@ -40,4 +41,24 @@ pub(super) fn check_character(d: &[u8; 17]) -> u8 {
     const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     let sum: u32 = WEIGHTS.iter().zip(d).map(|(w, &x)| w * u32::from(x)).sum();
     b"10X98765432"[(sum % 11) as usize]
+}
+
+/// In text: eighteen characters in one piece or in groups (region, birth, serial), an X as the last one.
+pub(super) const SCANNER: Scanner = Scanner { name: "chinese-id", token: "[CHINESE-ID]", scan };
+
+fn scan(text: &Text, found: &mut Vec<Found>) {
+    text.sequences(4, 17..=18, |sequence| {
+        let mut range = sequence.range();
+        let mut number = sequence.digits();
+        if number.len() == 17 {
+            if !text.chars.get(range.end).is_some_and(|c| c.eq_ignore_ascii_case(&'x')) {
+                return;
+            }
+            number.push('X');
+            range.end += 1;
+        }
+        if check(&Cell { text: number.into(), integer: false }) == Match::Strong {
+            found.push(Found { range, is_sure: true });
+        }
+    });
 }

@@ -1,5 +1,6 @@
 //! International bank account numbers.
 
+use super::text::{Found, Scanner, Text};
 use super::{Cell, Detector, Match};
 
 /// A known country, its length and two check digits: one in 97 of those that have the form.
@@ -115,4 +116,34 @@ pub(super) fn remainder(text: &[u8]) -> u32 {
     text[4..].iter().chain(&text[..4]).fold(0, |r, &b| {
         if b.is_ascii_digit() { (r * 10 + u32::from(b - b'0')) % 97 } else { (r * 100 + u32::from(b - b'A') + 10) % 97 }
     })
+}
+
+/// In text: from two letters and two digits on, as many characters as the country's number has; single blanks or hyphens may
+/// stand between them.
+pub(super) const SCANNER: Scanner = Scanner { name: "iban", token: "[IBAN]", scan };
+
+fn scan(text: &Text, found: &mut Vec<Found>) {
+    let chars = &text.chars;
+    for start in 0..chars.len().saturating_sub(14) {
+        let begins = chars[start].is_ascii_alphabetic()
+            && chars[start + 1].is_ascii_alphabetic()
+            && chars[start + 2].is_ascii_digit()
+            && chars[start + 3].is_ascii_digit()
+            && (start == 0 || !chars[start - 1].is_ascii_alphanumeric());
+        let code = || [chars[start] as u8, chars[start + 1] as u8].map(|b| b.to_ascii_uppercase());
+        let Some((_, len)) = begins.then(|| COUNTRIES.iter().find(|(c, _)| **c == code())).flatten() else { continue };
+        let (mut number, mut end) = (String::with_capacity(*len), start);
+        while number.len() < *len {
+            match chars.get(end) {
+                Some(c) if c.is_ascii_alphanumeric() => number.push(*c),
+                Some(' ' | '-') if chars[end - 1].is_ascii_alphanumeric() => {}
+                _ => break,
+            }
+            end += 1;
+        }
+        let is_whole = number.len() == *len && !chars.get(end).is_some_and(char::is_ascii_alphanumeric);
+        if is_whole && check(&Cell { text: number.into(), integer: false }) == Match::Strong {
+            found.push(Found { range: start..end, is_sure: true });
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Korean resident registration numbers, of citizens and foreigners.
 
+use super::text::{Found, Scanner, Text};
 use super::{Cell, Detector, Match, digits, is_date, number};
 
 /// Births from this year on are not believed; a numeric column of dates and serial numbers would match more often.
@@ -53,4 +54,16 @@ pub(super) fn check_digit(d: &[u8]) -> u8 {
     let sum: u32 = WEIGHTS.iter().zip(d).map(|(w, &x)| w * u32::from(x)).sum();
     let base = if d[6] >= 5 { 13 } else { 11 };
     ((base - sum % 11) % 10) as u8
+}
+
+/// In text: thirteen digits, or six and seven with a hyphen or blank between them.
+pub(super) const SCANNER: Scanner = Scanner { name: "korean-id", token: "[KOREAN-ID]", scan };
+
+fn scan(text: &Text, found: &mut Vec<Found>) {
+    text.sequences(2, 13..=13, |sequence| {
+        let judged = check(&sequence.cell());
+        if judged != Match::No {
+            found.push(Found { range: sequence.range(), is_sure: judged == Match::Strong });
+        }
+    });
 }

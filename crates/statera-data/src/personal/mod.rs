@@ -2,17 +2,20 @@
 //!
 //! A detector judges one cell by its form and, where the form has one, by its check digit. A column is reported when more of
 //! its cells match than chance explains (see [`detect_column`]). Findings name the column and count cells; they never
-//! carry a cell's content. Deliberately absent: identifiers inside running text, names and street addresses.
+//! carry a cell's content. [`text`] finds identifiers inside running text. Deliberately absent: street addresses.
 
+mod account;
 mod advertising;
 mod card;
 mod china;
 mod email;
 mod iban;
 mod korea;
+mod name;
 mod phone;
 #[cfg(test)]
 mod tests;
+pub mod text;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};

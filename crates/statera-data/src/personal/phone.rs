@@ -1,5 +1,6 @@
 //! Telephone numbers: international, Korean and Chinese.
 
+use super::text::{Found, Scanner, Text};
 use super::{Cell, Detector, Digits, Match, digits};
 
 /// Of random numbers of eleven digits 7.8 % have the Chinese mobile form, of ten digits 0.9 % the Korean one without its zero.
@@ -75,4 +76,75 @@ fn fits_china(number: &Digits) -> bool {
         [8, 6, rest @ ..] if rest.len() == 11 => mobile(rest),
         all => mobile(all),
     }
+}
+
+/// In text: after a plus sign or 00; Korean and Chinese numbers with or without groups; any 7 to 15 digits right after a word
+/// such as 전화, 手机 or tel.
+pub(super) const SCANNER: Scanner = Scanner { name: "phone", token: "[PHONE]", scan };
+
+/// Words after which a number is a telephone's.
+const WORDS: &[&str] = &[
+    "전화번호",
+    "전화",
+    "연락처",
+    "휴대폰",
+    "휴대전화",
+    "핸드폰",
+    "팩스",
+    "电话",
+    "手机",
+    "手机号",
+    "手机号码",
+    "联系方式",
+    "传真",
+    "電話",
+    "手機",
+    "phone",
+    "phone number",
+    "telephone",
+    "tel",
+    "mobile",
+    "cell",
+    "fax",
+    "call",
+    "whatsapp",
+];
+
+fn scan(text: &Text, found: &mut Vec<Found>) {
+    text.sequences(7, 8..=17, |sequence| {
+        let mut range = sequence.range();
+        let plus = text.chars[..range.start].iter().rev().take(2).position(|c| *c == '+');
+        let opens = text.chars[..range.start].last() == Some(&'(');
+        if let Some(back) = plus.filter(|&back| back == 0 || opens) {
+            if check_international(&sequence.joined()) != Match::No {
+                range.start -= back + 1;
+                found.push(Found { range, is_sure: true });
+            }
+            return;
+        }
+        let joined = sequence.joined();
+        let abroad = joined
+            .strip_prefix("00")
+            .is_some_and(|rest| check_international(rest.trim_start_matches('-')) != Match::No);
+        if abroad || is_national(&joined, &sequence.groups.iter().map(|g| g.len()).collect::<Vec<_>>()) {
+            range.start -= usize::from(opens);
+            found.push(Found { range, is_sure: !abroad && joined.starts_with('0') });
+        }
+    });
+    text.numbers_after(WORDS, 7..=15, 0, found);
+}
+
+/// Groups of a Korean or Chinese number as people write them; dates and amounts seldom are: three at most (a country code
+/// apart), the first no shorter than a prefix, the last with at least three digits.
+fn is_national(joined: &str, groups: &[usize]) -> bool {
+    let Some(number) = digits(joined, b"-") else { return false };
+    let has_code = number.starts_with(&[8, 6]) && (groups[0] == 2 || number.len() == 13);
+    let rest = &groups[usize::from(has_code && groups.len() > 1)..];
+    let first_least = if number[0] == 0 { 2 } else { 3 };
+    let is_written_so = rest.len() <= 3 && rest[0] >= first_least && rest.last().is_some_and(|last| *last >= 3);
+    // Area codes of China have three or four digits, and the numbers after them seven or eight.
+    let landline = groups.len() == 2 && matches!((groups[0], groups[1]), (3 | 4, 7 | 8)) && number[0] == 0;
+    // Numbers for life (0505) and shops' (0507), which lead to a person too.
+    let virtual_number = number.starts_with(&[0, 5, 0]) && matches!(number.len(), 11 | 12);
+    is_written_so && (landline || virtual_number || fits_korea(&number, false, true) || fits_china(&number))
 }

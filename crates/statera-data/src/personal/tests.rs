@@ -21,12 +21,12 @@ fn find_integers(name: &str, cells: Vec<i64>) -> Option<Finding> {
     detect_array(name, &[Arc::new(Int64Array::from(cells)) as ArrayRef])
 }
 
-fn random_digits(rng: &mut Rng, n: usize) -> String {
+pub(super) fn random_digits(rng: &mut Rng, n: usize) -> String {
     (0..n).map(|i| char::from(b'0' + if i == 0 { 1 + rng.below(9) } else { rng.below(10) } as u8)).collect()
 }
 
 /// Appends the digit that makes the whole pass Luhn's check.
-fn with_luhn(mut text: String) -> String {
+pub(super) fn with_luhn(mut text: String) -> String {
     for digit in '0'..='9' {
         text.push(digit);
         let sum: u32 = text
@@ -46,7 +46,7 @@ fn with_luhn(mut text: String) -> String {
     text
 }
 
-fn card(rng: &mut Rng) -> String {
+pub(super) fn card(rng: &mut Rng) -> String {
     let (prefix, len) =
         [("4", 16), ("51", 16), ("2345", 16), ("37", 15), ("36", 14), ("3530", 16), ("6011", 16), ("62", 19)]
             [rng.below(8)];
@@ -54,7 +54,7 @@ fn card(rng: &mut Rng) -> String {
     with_luhn(format!("{prefix}{body}"))
 }
 
-fn korean(rng: &mut Rng) -> String {
+pub(super) fn korean(rng: &mut Rng) -> String {
     let year = 1940 + rng.below(80);
     let code = [1, 2, 5, 6][rng.below(4)] + if year >= 2000 { 2 } else { 0 };
     let date = format!("{:02}{:02}{:02}", year % 100, 1 + rng.below(12), 1 + rng.below(28));
@@ -64,7 +64,7 @@ fn korean(rng: &mut Rng) -> String {
     text
 }
 
-fn chinese(rng: &mut Rng) -> String {
+pub(super) fn chinese(rng: &mut Rng) -> String {
     let region = ["110105", "310115", "440524", "510107", "650102"][rng.below(5)];
     let date = format!("{}{:02}{:02}", 1940 + rng.below(70), 1 + rng.below(12), 1 + rng.below(28));
     let text = format!("{region}{date}{:03}", rng.below(1000));
@@ -72,13 +72,13 @@ fn chinese(rng: &mut Rng) -> String {
     format!("{text}{}", char::from(china::check_character(&digits)))
 }
 
-fn iban(rng: &mut Rng) -> String {
+pub(super) fn iban(rng: &mut Rng) -> String {
     let body = random_digits(rng, 18);
     let rest = iban::remainder(format!("DE00{body}").as_bytes());
     format!("DE{:02}{body}", 98 - rest)
 }
 
-fn uuid(rng: &mut Rng) -> String {
+pub(super) fn uuid(rng: &mut Rng) -> String {
     let (a, b) = (rng.next_u64(), rng.next_u64());
     format!(
         "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",

@@ -12,6 +12,7 @@ pub use what_if::{Alternative, Outcomes, WhatIf, what_if};
 
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
+use statera_data::toml_text;
 use std::path::Path;
 
 /// Name of the file in a bundle, and its place in messages.
@@ -175,8 +176,7 @@ impl Policy {
     /// Text that is not TOML, unknown keys, numbers outside their ranges, grades that overlap or leave gaps; the message names
     /// the file, the place, the value and what is allowed.
     pub fn parse(text: &str) -> Result<Policy> {
-        let policy: Policy = toml::from_str(text)
-            .map_err(|e| Error::request(format!("{POLICY_FILE}: {}", e.to_string().trim_end().replace('\n', "; "))))?;
+        let policy: Policy = toml_text::read(text, POLICY_FILE)?;
         policy.check().map_err(|e| e.at(POLICY_FILE))?;
         Ok(policy)
     }

@@ -3,7 +3,7 @@
 use super::images::ImageColumns;
 use super::settings::{Prefer, Sensitivity};
 use serde::Deserialize;
-use statera_core::{Error, Kind, Result};
+use statera_core::Kind;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
@@ -210,20 +210,4 @@ impl On {
             On::Named(columns) => columns.into_iter().collect(),
         }
     }
-}
-
-/// Reads the text; an error names the file, the line and what is written there.
-pub(super) fn read(text: &str, path: &str) -> Result<ProjectFile> {
-    toml::from_str(text).map_err(|e| {
-        let message = e.message().trim().replace('\n', "; ");
-        match e.span() {
-            None => Error::request(format!("{path}: {message}")),
-            Some(span) => {
-                let start = span.start.min(text.len());
-                let line = text[..start].matches('\n').count();
-                let written = text.lines().nth(line).unwrap_or_default().trim();
-                Error::request(format!("{path}, line {} («{written}»): {message}", line + 1))
-            }
-        }
-    })
 }

@@ -116,7 +116,7 @@ impl Project {
     /// Unknown keys, values of a wrong type or out of range, names that no source or table has, by file, key, value and
     /// what is allowed.
     pub fn parse(text: &str, path: &str) -> Result<Project> {
-        Self::check(file::read(text, path)?, path).map_err(|e| e.at(path))
+        Self::check(statera_data::toml_text::read(text, path)?, path).map_err(|e| e.at(path))
     }
 
     fn check(file: ProjectFile, path: &str) -> Result<Project> {

@@ -11,6 +11,7 @@ mod vague;
 
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
+use statera_data::toml_text;
 use std::path::Path;
 
 /// Name of the file in a bundle, and its place in messages.
@@ -111,8 +112,7 @@ impl Reasons {
     /// Text that is not TOML, unknown keys, texts that are empty, vague or used twice, a column with two reasons; the message
     /// names the file, the reason and what is allowed.
     pub fn parse(text: &str) -> Result<Reasons> {
-        let reasons: Reasons = toml::from_str(text)
-            .map_err(|e| Error::request(format!("{REASONS_FILE}: {}", e.to_string().trim_end().replace('\n', "; "))))?;
+        let reasons: Reasons = toml_text::read(text, REASONS_FILE)?;
         reasons.check().map_err(|e| e.at(REASONS_FILE))?;
         Ok(reasons)
     }

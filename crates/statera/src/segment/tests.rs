@@ -103,7 +103,10 @@ fn bad_requests_get_a_clear_error() {
     };
     let plain = || settings(&[], None);
     let cases = [
-        (settings(&["boosting"], None), "«boosting» finds no segments; allowed are kmeans, gmm, kmeans_code, gmm_code, and all"),
+        (
+            settings(&["boosting"], None),
+            "«boosting» finds no segments; allowed are kmeans, gmm, kmeans_code, gmm_code, and all",
+        ),
         (Settings { target: "age".into(), ..plain() }, "target: «age» is given, and segments have no outcome"),
         (Settings { trials: Some(5), ..plain() }, "trials: segments have no outcome; leave it out"),
         (settings(&[], Some([0, 3])), "clusters: 0..3 is not allowed; allowed is a range within 1..50"),
