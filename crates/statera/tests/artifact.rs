@@ -15,9 +15,13 @@
 //!
 //! `tests/artifact/format-2` has an ensemble too, of `--models scorecard,logistic,boosting --prefer ensemble`.
 //!
+//! `tests/artifact/format-3` has a multilayer perceptron too, and a policy: each bundle went through
+//! `statera policy $model.zip --policy policy.toml`, whose text is in the bundle.
+//!
 //! `rows.csv` was written by hand. A new format gets a folder of its own; the old ones are never changed.
 
 use statera::bundle::{Bundle, FORMAT_VERSION};
+use statera::scorer::RowSource;
 use statera_data::source::{self, ReadOptions};
 use std::fs;
 use std::path::Path;
@@ -49,11 +53,17 @@ fn check_scores(bundle: &Bundle, folder: &Path) {
     let address = folder.join("rows.csv").to_string_lossy().into_owned();
     // Text, as `score` reads it: the bundle says what the cells are.
     let mut reader = source::open(&address, &ReadOptions::default()).unwrap();
-    let mut found = Vec::new();
+    let (mut found, mut decided) = (Vec::new(), Vec::new());
     while let Some(batch) = reader.next_batch().unwrap() {
-        found.extend(bundle.scorer.score_rows(&batch, reader.is_text(), found.len()).unwrap().probabilities);
+        let source = RowSource { is_text: reader.is_text(), first_row: found.len() };
+        let scored = bundle.scorer.score_rows(&batch, reader.is_text(), found.len()).unwrap();
+        let more = bundle.deciding.decide(&bundle.scorer, &batch, &scored, source).unwrap();
+        decided.extend(more.into_iter().flatten().map(|d| d.decision.name().to_string()));
+        found.extend(scored.probabilities);
     }
     let expected = fs::read_to_string(folder.join(format!("{family}.csv"))).unwrap();
+    let decisions: Vec<&str> = expected.lines().skip(1).filter_map(|line| line.split(',').nth(3)).collect();
+    assert_eq!(decided, decisions, "{family}: decisions");
     let expected: Vec<f64> =
         expected.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
     assert!(expected.len() > 5);
