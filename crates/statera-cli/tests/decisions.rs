@@ -78,7 +78,7 @@ fn scores_become_decisions_with_reasons() {
         ],
     );
     for word in
-        ["Policy 2026-1: approved below", "reviewed from", "(the policy's)", "Grade", "sex f", "sex m (reference)"]
+        ["Policy 2026-1: approved below", "reviewed from", "(the policy's)", "Grade", "sex f", "sex m", "(reference)"]
     {
         assert!(shown.contains(word), "«{word}» is not in:\n{shown}");
     }

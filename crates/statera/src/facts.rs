@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// Share of applicants approved where the settings name none.
 pub const DEFAULT_APPROVAL_RATE: f64 = 0.8;
-/// Rows that importance is averaged over; more change nothing that is worth the time.
+/// Rows that importance is averaged over, divided by the outputs of a row; more change nothing that is worth the time.
 const IMPORTANCE_ROWS: usize = 2_000;
 
 /// What was trained on what, and how good it is.
@@ -193,7 +193,7 @@ fn swap_set(train: &TrainingSet, rows: &TrainingSet, margins: &[f64], settings: 
 
 /// Mean absolute attribution by raw column; classes are summed.
 fn importance(chosen: &Contender, rows: &TrainingSet) -> Result<Vec<(String, f64)>> {
-    let n = rows.n_rows().min(IMPORTANCE_ROWS);
+    let n = rows.n_rows().min(IMPORTANCE_ROWS / chosen.scorer.schema().task.n_outputs().clamp(1, 20));
     let attributions = chosen.scorer.attribute(&rows.batch.slice(0, n))?;
     let mut sums: BTreeMap<&String, f64> = BTreeMap::new();
     for row in 0..n {

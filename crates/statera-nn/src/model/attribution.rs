@@ -3,8 +3,9 @@
 //!
 //! The line is cut in equal pieces, each with the gradient in its middle. The margins at the ends of a piece tell what its
 //! gradient misses: a kink, or a step of a bin that is narrower than the piece. The pieces that miss most are halved, round
-//! after round, until all of them together miss less than a thousandth of the margin's range, so that a narrow bin costs
-//! a few halvings instead of a finer line everywhere. What is missed in the end is the remainder.
+//! after round, until they miss less than a thousandth of the margin's range together and, before kinks of both signs
+//! cancel, less than a hundredth, so that a narrow bin costs a few halvings instead of a finer line everywhere. What is
+//! missed in the end is the remainder.
 
 use crate::layer::{Layer, Math, Mode};
 use crate::workspace::Workspace;
@@ -21,6 +22,8 @@ const MAX_GRADIENTS: usize = 1 << 14;
 const LEAST_WIDTH: f32 = 1.0 / (1 << 20) as f32;
 /// Share of the margin's range that may be missed.
 const TOLERANCE: f64 = 1e-3;
+/// What the pieces may miss one by one, in sizes, as a multiple of what they may miss together.
+const SIZES: f64 = 10.0;
 /// What rounding to f32 alone may miss, by the scale of the outputs.
 const ROUNDING: f64 = 1e-5;
 
@@ -113,8 +116,14 @@ impl Path<'_> {
         let mut pieces = self.start(work, x, output);
         let margin = pieces[PIECES - 1].ends[1];
         let mut n_gradients = PIECES;
-        while n_gradients < MAX_GRADIENTS && pieces.iter().map(|p| p.missed.abs()).sum::<f64>() > allowed {
-            let fair = allowed / (2 * pieces.len()) as f64;
+        while n_gradients < MAX_GRADIENTS {
+            let missed = |f: fn(f64) -> f64| pieces.iter().map(|p| f(p.missed)).sum::<f64>();
+            let (sum, sizes) = (missed(|m| m).abs(), missed(f64::abs));
+            if sum <= allowed && sizes <= SIZES * allowed {
+                break;
+            }
+            let enough = if sizes > SIZES * allowed { SIZES * allowed } else { allowed };
+            let fair = enough / (2 * pieces.len()) as f64;
             let (coarse, mut kept): (Vec<Piece>, Vec<Piece>) =
                 pieces.into_iter().partition(|p| p.missed.abs() > fair && p.width > LEAST_WIDTH);
             let mut halves: Vec<Piece> = coarse.iter().flat_map(Piece::halves).collect();
