@@ -13,8 +13,12 @@ use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result, Task};
 
-/// Name of the cut-offs in a bundle: what the policy comes to for its model.
-pub(crate) const CUTOFFS_FILE: &str = "policy.json";
+/// Name in a bundle of what the policy comes to for its model.
+pub(crate) const FITTED_FILE: &str = "policy.json";
+/// Synthetic rows among which approved ones are looked for, and most of those that reasons are measured from: the
+/// attributions of large networks take time.
+const N_DRAWN: usize = 1_000;
+const N_APPROVED: usize = 50;
 
 /// A file of the bank with what was read from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,11 +29,23 @@ pub struct Own<T> {
     pub read: T,
 }
 
+/// What a policy comes to for a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fitted {
+    /// Where rows are reviewed and declined.
+    pub cutoffs: Cutoffs,
+    /// What each raw column adds to the margin of the average approved row: reasons are measured from there, so that every
+    /// row that is not approved has one. Measured from the average of all rows, a row could be declined without any, because
+    /// it is better than that average.
+    pub neutral: Vec<f64>,
+}
+
 /// What decides about rows.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Deciding {
-    /// The policy, with the cut-offs that it comes to.
-    pub policy: Option<(Own<Policy>, Cutoffs)>,
+    /// The policy, with what it comes to.
+    pub policy: Option<(Own<Policy>, Fitted)>,
     /// The reasons.
     pub reasons: Option<Own<Reasons>>,
 }
@@ -58,29 +74,36 @@ impl Deciding {
         scored: &Scored,
         source: RowSource,
     ) -> Result<Option<Vec<Decided>>> {
-        let Some((policy, cutoffs)) = &self.policy else { return Ok(None) };
+        let Some((policy, fitted)) = &self.policy else { return Ok(None) };
         let one = |&p: &f64| Decided {
             grade: policy.read.grade_of(p).map(String::from),
-            decision: cutoffs.decide(p),
+            decision: fitted.cutoffs.decide(p),
             reasons: Vec::new(),
         };
         let mut decided: Vec<Decided> = scored.probabilities.iter().map(one).collect();
-        let Some(reasons) = &self.reasons else { return Ok(Some(decided)) };
+        if self.reasons.is_none() {
+            return Ok(Some(decided));
+        }
         let adverse: Vec<usize> = (0..decided.len()).filter(|&i| decided[i].decision != Decision::Approve).collect();
         if !adverse.is_empty() {
             let parts = scorer.attribute_rows(&take_rows(batch, &adverse)?, source)?;
             for (at, row) in adverse.into_iter().enumerate() {
-                let given = reasons.read.against(parts.of(at, 0), scorer.raw_columns());
-                decided[row].reasons = codes(&given).into_iter().map(String::from).collect();
+                let given = self.reasons_of(parts.of(at, 0), scorer.raw_columns());
+                decided[row].reasons = given.iter().map(|g| g.reason.code.clone()).collect();
             }
         }
         Ok(Some(decided))
     }
-}
 
-/// The codes of reasons, in their order.
-pub fn codes<'a>(given: &[Given<'a>]) -> Vec<&'a str> {
-    given.iter().map(|g| g.reason.code.as_str()).collect()
+    /// The principal reasons against a row, the strongest first, of what each of its columns adds to the margin; none where
+    /// the bundle has no reasons.
+    pub fn reasons_of(&self, contributions: &[f64], columns: &[String]) -> Vec<Given<'_>> {
+        let Some(reasons) = &self.reasons else { return Vec::new() };
+        let neutral = self.policy.as_ref().map_or(&[][..], |(_, fitted)| &fitted.neutral);
+        let zero = std::iter::repeat(&0.0);
+        let beyond: Vec<f64> = contributions.iter().zip(neutral.iter().chain(zero)).map(|(c, n)| c - n).collect();
+        reasons.read.against(&beyond, columns)
+    }
 }
 
 impl Bundle {
@@ -102,7 +125,8 @@ impl Bundle {
             let read = Policy::parse(text)?;
             let probabilities = self.reference_probabilities();
             let cutoffs = read.cutoffs(&probabilities)?;
-            deciding.policy = Some((Own { text: text.into(), read }, cutoffs));
+            let neutral = self.neutral(cutoffs)?;
+            deciding.policy = Some((Own { text: text.into(), read }, Fitted { cutoffs, neutral }));
         }
         if let Some(text) = reasons {
             let read = Reasons::parse(text)?;
@@ -115,6 +139,24 @@ impl Bundle {
         Ok(Bundle { manifest, deciding, ..self })
     }
 
+    /// What each raw column adds to the margin of the average approved row, of rows drawn from the training's distributions.
+    fn neutral(&self, cutoffs: Cutoffs) -> Result<Vec<f64>> {
+        let rows = self.reference.draw(&self.scorer.schema().inputs, N_DRAWN, self.manifest.seed ^ 0x6e65)?;
+        let p = self.scorer.score(&rows)?.probabilities;
+        let mut order: Vec<usize> = (0..p.len()).collect();
+        let is_approved = |&i: &usize| cutoffs.decide(p[i]) == Decision::Approve;
+        if order.iter().any(is_approved) {
+            order.retain(is_approved);
+        } else {
+            // A policy that approves nothing like these rows: those nearest to approval.
+            order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+        }
+        order.truncate(N_APPROVED);
+        let parts = self.scorer.attribute(&take_rows(&rows, &order)?)?;
+        let mean = |j: usize| (0..order.len()).map(|i| parts.of(i, 0)[j]).sum::<f64>() / order.len() as f64;
+        Ok((0..parts.n_raw).map(mean).collect())
+    }
+
     /// Probabilities of rows like those of the training: at the quantiles of its out-of-fold margins.
     fn reference_probabilities(&self) -> Vec<f64> {
         let margins = self.reference.margins.first().cloned().unwrap_or_default();
@@ -124,9 +166,9 @@ impl Bundle {
     /// The parts of the bundle that decide.
     pub(crate) fn deciding_parts(&self) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let mut parts = Vec::new();
-        if let Some((policy, cutoffs)) = &self.deciding.policy {
+        if let Some((policy, fitted)) = &self.deciding.policy {
             parts.push((POLICY_FILE, policy.text.clone().into_bytes()));
-            parts.push((CUTOFFS_FILE, crate::bundle::codec::json(cutoffs)?));
+            parts.push((FITTED_FILE, crate::bundle::codec::json(fitted)?));
         }
         if let Some(reasons) = &self.deciding.reasons {
             parts.push((REASONS_FILE, reasons.text.clone().into_bytes()));
@@ -145,12 +187,16 @@ pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, columns: &[Strin
     let mut deciding = Deciding::default();
     if let Some(text) = text(POLICY_FILE)? {
         let read = Policy::parse(&text).map_err(damaged)?;
-        let bytes = part(CUTOFFS_FILE).ok_or_else(|| Error::damaged(format!("{CUTOFFS_FILE} is missing")))?;
-        let cutoffs: Cutoffs = crate::bundle::codec::parse(CUTOFFS_FILE, bytes)?;
-        if !(0.0..=1.0).contains(&cutoffs.review_from) || !(cutoffs.review_from..=1.0).contains(&cutoffs.decline_from) {
-            return Err(Error::damaged(format!("{CUTOFFS_FILE}: {cutoffs:?}; allowed: 0 to 1, rising")));
+        let bytes = part(FITTED_FILE).ok_or_else(|| Error::damaged(format!("{FITTED_FILE} is missing")))?;
+        let fitted: Fitted = crate::bundle::codec::parse(FITTED_FILE, bytes)?;
+        let cutoffs = fitted.cutoffs;
+        if fitted.neutral.len() != columns.len() || fitted.neutral.iter().any(|v| !v.is_finite()) {
+            return Err(Error::damaged(format!("{FITTED_FILE}: not a number for each of {} columns", columns.len())));
         }
-        deciding.policy = Some((Own { text, read }, cutoffs));
+        if !(0.0..=1.0).contains(&cutoffs.review_from) || !(cutoffs.review_from..=1.0).contains(&cutoffs.decline_from) {
+            return Err(Error::damaged(format!("{FITTED_FILE}: {cutoffs:?}; allowed: 0 to 1, rising")));
+        }
+        deciding.policy = Some((Own { text, read }, fitted));
     }
     if let Some(text) = text(REASONS_FILE)? {
         let read = Reasons::parse(&text).map_err(damaged)?;

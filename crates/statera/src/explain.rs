@@ -56,7 +56,7 @@ pub struct Reason {
     pub text: String,
     /// True if the customer can do something about it.
     pub actionable: bool,
-    /// What its columns add to the margin.
+    /// What its columns add to the margin beyond what they add for the average approved row.
     pub contribution: f64,
 }
 
@@ -91,7 +91,7 @@ pub fn explain(
     contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then_with(|| a.column.cmp(&b.column)));
     let decided = bundle.deciding.decide(scorer, &one, &scored, RowSource::default())?;
     let decided = decided.and_then(|d| d.into_iter().next());
-    let reasons = bundle.deciding.reasons.as_ref().map(|own| own.read.against(parts.of(0, 0), columns));
+    let reasons = bundle.deciding.reasons_of(parts.of(0, 0), columns);
     let reason = |given: crate::reasons::Given<'_>| Reason {
         code: given.reason.code.clone(),
         text: given.reason.text(language).into(),
@@ -107,7 +107,7 @@ pub fn explain(
         remainder: parts.remainder_of(0, 0),
         decision: decided.as_ref().map(|d| d.decision),
         grade: decided.and_then(|d| d.grade),
-        reasons: reasons.unwrap_or_default().into_iter().map(reason).collect(),
+        reasons: reasons.into_iter().map(reason).collect(),
     })
 }
 

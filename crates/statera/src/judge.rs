@@ -2,7 +2,7 @@
 //! people fare under it.
 
 use crate::bundle::Bundle;
-use crate::decision::Deciding;
+use crate::decision::{self, Deciding};
 use crate::evaluate::{self, Outcomes};
 use crate::groups;
 use crate::policy::{self, Cutoffs, Decision, WhatIf, what_if};
@@ -77,7 +77,7 @@ pub fn judge(bundle: &Bundle, table: &Table, protected: &[String], rules: &Rules
 
 fn judged(bundle: &Bundle, table: &Table, protected: &[String], rules: &Rules) -> Result<Judgement> {
     rules.check()?;
-    let Deciding { policy: Some((policy, cutoffs)), .. } = &bundle.deciding else {
+    let Deciding { policy: Some((policy, decision::Fitted { cutoffs, .. })), .. } = &bundle.deciding else {
         return Err(Error::request("the bundle has no policy; give one with --policy policy.toml"));
     };
     if bundle.scorer.schema().task != Task::Binary {

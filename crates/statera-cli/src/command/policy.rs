@@ -45,10 +45,11 @@ pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
         console.note("nothing was written: name the new bundle with --out");
     }
     if console.json {
-        let cutoffs = bundle.deciding.policy.as_ref().map(|(_, cutoffs)| cutoffs);
+        let cutoffs = bundle.deciding.policy.as_ref().map(|(_, fitted)| fitted.cutoffs);
         return console.print_json(&json!({ "bundle": args.out, "cutoffs": cutoffs, "judgement": judgement }));
     }
-    if let Some((own, cutoffs)) = &bundle.deciding.policy {
+    if let Some((own, fitted)) = &bundle.deciding.policy {
+        let cutoffs = fitted.cutoffs;
         let review = if cutoffs.review_from < cutoffs.decline_from {
             format!("reviewed from {:.4}, ", cutoffs.review_from)
         } else {

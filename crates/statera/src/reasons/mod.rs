@@ -1,7 +1,8 @@
 //! `reasons.toml`: the principal reasons of a decision, in the bank's own words.
 //!
 //! A reason is a column or a group of columns with a text in English, Korean and Chinese. The reasons of a row are the groups
-//! whose attributions together raise its risk most above that of the average row; their order is that of the sums. Texts
+//! whose attributions together raise its risk most above that of the average approved row (without a policy, of the average of
+//! all rows); their order is that of the sums. Texts
 //! that name no reason are refused when the file is read: the US Regulation B (12 CFR 1002.9(b)(2)) does not accept that an
 //! applicant «failed to achieve a qualifying score», nor a reference to internal standards, and an applicant cannot act on it.
 
