@@ -172,6 +172,10 @@ pub trait Model: Send + Sync {
     fn predict(&self, frame: &Frame) -> Result<Scores>;
     /// What each raw column adds to the margins.
     fn attribute(&self, frame: &Frame, background: &Background) -> Result<Attributions>;
+    /// About how many multiplications the attributions of a row take, where they take long; 0, the default, where they do not.
+    fn attribution_work(&self) -> f64 {
+        0.0
+    }
     /// Writes everything needed to load it again, to the same bytes.
     fn save(&self) -> Parts;
     /// A few figures worth printing: trees, coefficients, iterations. Deterministic.

@@ -48,6 +48,8 @@ enum Is {
     Sentinel(f64),
     /// This level code.
     Code(u32),
+    /// The second of these two level codes; half-way between the flag's numbers where it is neither.
+    Second(u32, u32),
 }
 
 /// A category that the network embeds: its codes are renumbered from 0, −1 for those not seen in training.
@@ -167,14 +169,19 @@ impl Input {
             let numbers = seen.iter().map(&mut number).collect();
             self.codes.push(Code { feature, numbers });
         } else {
-            let flags = (0..seen.len() as u32).filter(|&c| seen[c as usize]);
-            // One flag says all there is to say of two levels.
-            let skip = usize::from(n_seen == 2);
+            let mut flags = (0..seen.len() as u32).filter(|&c| seen[c as usize]);
+            if let (Scaling::Robust, 2, Some(first), Some(second)) =
+                (scaling, n_seen, flags.clone().next(), flags.clone().nth(1))
+            {
+                // RealMLP's binary: −1, 1, and 0 for what is neither.
+                self.flags.push(Flag { feature, is: Is::Second(first, second), values: [-1.0, 1.0] });
+                return;
+            }
             let values = |code: u32| {
                 let n = cells.iter().filter(|c| **c == code).count();
                 flag_values(scaling, n, cells.len())
             };
-            self.flags.extend(flags.skip(skip).map(|c| Flag { feature, is: Is::Code(c), values: values(c) }));
+            self.flags.extend(flags.by_ref().map(|c| Flag { feature, is: Is::Code(c), values: values(c) }));
         }
     }
 
@@ -271,6 +278,15 @@ impl Input {
                 (Column::Number(cells), Is::Sentinel(s)) => {
                     out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = flag.values[usize::from(*v == s)]);
                 }
+                (Column::Codes(cells), Is::Second(first, second)) => {
+                    let neither = 0.5 * (flag.values[0] + flag.values[1]);
+                    let value = |v: u32| match v {
+                        v if v == first => flag.values[0],
+                        v if v == second => flag.values[1],
+                        _ => neither,
+                    };
+                    out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = value(*v));
+                }
                 (Column::Codes(cells), Is::Code(c)) => {
                     out.zip(&cells[rows.clone()]).for_each(|(o, v)| *o = flag.values[usize::from(*v == c)]);
                 }
@@ -340,7 +356,7 @@ impl Input {
         let category = |f: usize| features.get(f).is_some_and(|f| f.levels.is_some());
         let flag = |f: &Flag| {
             let finite = f.values.iter().all(|v| v.is_finite());
-            finite && if matches!(f.is, Is::Code(_)) { category(f.feature) } else { number(f.feature) }
+            finite && if matches!(f.is, Is::Code(_) | Is::Second(..)) { category(f.feature) } else { number(f.feature) }
         };
         let fits = self.sequences.iter().all(|s| s.fits(number))
             && self.numbers.iter().all(|n| number(n.feature))

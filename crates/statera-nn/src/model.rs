@@ -165,10 +165,7 @@ impl NetworkModel {
         let n_outputs = header.task.n_outputs();
         let mut network =
             header.architecture.build(&header.input, n_outputs, &edges, Categories::Codes, None, &mut Rng::new(0))?;
-        let names: Vec<String> = network.params.slots.iter().map(|s| s.name.clone()).collect();
-        for name in names {
-            network.params.set(&name, parts.f32s(&name)?)?;
-        }
+        network.params.load(parts)?;
         let mut baseline = parts.f32s(BASELINE)?.to_vec();
         let (n_columns, n_spread) = (header.input.n_columns(), header.input.n_spread_columns());
         if header.margin_ranges.is_empty() && baseline.len() == n_columns {
@@ -279,6 +276,12 @@ impl Model for NetworkModel {
             x = x.chunks_exact(input.n_columns()).flat_map(|row| input.spread(row)).collect();
         }
         self.path(&input.spread_raw_columns(), &self.average()).attributions(&x)
+    }
+
+    fn attribution_work(&self) -> f64 {
+        // A forward pass and two backward ones for each gradient, of which an output's line has about a hundred.
+        let gradients = 100.0 * self.header.task.n_outputs() as f64;
+        3.0 * gradients * (self.network.n_members * self.network.params.n_trained()) as f64
     }
 
     fn save(&self) -> Parts {

@@ -173,6 +173,25 @@ impl Params {
         Ok(())
     }
 
+    /// Takes every array from a saved model.
+    ///
+    /// # Errors
+    /// An array that is missing, of another shape, or not finite.
+    pub fn load(&mut self, parts: &Parts) -> Result<()> {
+        for slot in self.slots.clone() {
+            let values = parts.f32s(&slot.name)?;
+            let shape = parts.tensors.get(&slot.name).map_or(&[][..], |t| &t.shape);
+            if shape != slot.shape {
+                let (name, needs) = (&slot.name, &slot.shape);
+                return Err(Error::damaged(format!(
+                    "array «{name}» has the shape {shape:?}; this network needs {needs:?}"
+                )));
+            }
+            self.set(&slot.name, values)?;
+        }
+        Ok(())
+    }
+
     /// Adds every array to a saved model.
     pub fn save(&self, parts: &mut Parts) {
         for slot in &self.slots {

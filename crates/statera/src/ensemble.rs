@@ -47,9 +47,14 @@ pub(crate) fn build(
     }
     let mut margins = vec![0.0; judge.margins[0].len()];
     for (_, valid) in folds {
+        // A search takes rows away: a fold may have none left, or all that are left.
         let is_inside: Vec<bool> = judge.rows.iter().map(|row| valid.binary_search(row).is_ok()).collect();
         let others: Vec<usize> = all.iter().copied().filter(|&i| !is_inside[i]).collect();
         let counts = judge.choose(&others, run)?;
+        if counts.iter().all(|n| *n == 0) && is_inside.iter().any(|i| *i) {
+            // No other fold can say how to weigh for this one, so that nothing could be said of the ensemble.
+            return Ok(None);
+        }
         for i in all.iter().copied().filter(|&i| is_inside[i]) {
             judge.average(&counts, i, &mut margins[i * judge.n_outputs..][..judge.n_outputs]);
         }

@@ -7,8 +7,8 @@ use crate::scorer::RowSource;
 use crate::training_set::texts_of;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Result, Task};
-use statera_data::Table;
+use statera_core::{Error, Result, Run, Task};
+use statera_data::source::{self, ReadOptions};
 
 /// Why a row has its score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,26 +60,25 @@ pub struct Reason {
     pub contribution: f64,
 }
 
-/// Explains a row of a batch.
+/// Explains the row of a batch of one.
 ///
 /// # Errors
-/// A model of several classes; as [`crate::scorer::Scorer::attribute`].
+/// A model of several classes or of segments; as [`crate::scorer::Scorer::attribute`].
 pub fn explain(
     bundle: &Bundle,
-    batch: &RecordBatch,
-    row: usize,
+    one: &RecordBatch,
+    source: RowSource,
     name: &str,
     language: Language,
 ) -> Result<Explanation> {
     let scorer = &bundle.scorer;
     if matches!(scorer.schema().task, Task::Classes(_)) {
         return Err(Error::request(
-            "the bundle predicts several classes; explanations are of one probability or value",
+            "the bundle predicts several classes or segments; so far explanations are of one probability or value",
         ));
     }
-    let one = batch.slice(row, 1);
-    let scored = scorer.score(&one)?;
-    let parts = scorer.attribute(&one)?;
+    let scored = scorer.score_rows(one, source.is_text, source.first_row)?;
+    let parts = scorer.attribute_rows(one, source)?;
     let columns = scorer.raw_columns();
     let cell = |column: &String| {
         let array = one.column_by_name(column)?;
@@ -89,7 +88,7 @@ pub fn explain(
         |(column, &value): (&String, &f64)| Contribution { column: column.clone(), cell: cell(column), value };
     let mut contributions: Vec<Contribution> = columns.iter().zip(parts.of(0, 0)).map(contribution).collect();
     contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then_with(|| a.column.cmp(&b.column)));
-    let decided = bundle.deciding.decide(scorer, &one, &scored, RowSource::default())?;
+    let decided = bundle.deciding.decide(scorer, one, &scored, source)?;
     let decided = decided.and_then(|d| d.into_iter().next());
     let reasons = bundle.deciding.reasons_of(parts.of(0, 0), columns);
     let reason = |given: crate::reasons::Given<'_>| Reason {
@@ -111,41 +110,60 @@ pub fn explain(
     })
 }
 
-/// Explains the row of a table that a name means (see [`find`]).
+/// Explains the row of a table that a name means: the one whose id is that, or the number of a row from 1 where the bundle
+/// or the table knows no id. The table is read as [`crate::batch::score`] reads it.
 ///
 /// # Errors
-/// As [`find`] and [`explain`], with the table's name.
-pub fn explain_row(bundle: &Bundle, table: &Table, name: &str, language: Language) -> Result<Explanation> {
-    let found = || {
-        let batch = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)
-            .map_err(|e| Error::data(e.to_string()))?;
-        explain(bundle, &batch, find(bundle, &batch, name)?, name, language)
-    };
-    found().map_err(|e| e.at(&table.origin))
+/// No such row, or several; as [`explain`], with the table's name.
+pub fn explain_row(
+    bundle: &Bundle,
+    address: &str,
+    read: &ReadOptions,
+    name: &str,
+    language: Language,
+    run: &Run,
+) -> Result<Explanation> {
+    let place = source::label(address);
+    let mut reader = source::open(address, read)?;
+    let (mut seen, mut found) = (0, None::<(RecordBatch, usize)>);
+    let mut id = None;
+    run.progress.start("Looking for the row", 0);
+    while let Some(batch) = reader.next_batch()? {
+        run.check()?;
+        id = bundle.scorer.schema().id.as_deref().filter(|id| batch.column_by_name(id).is_some());
+        for row in rows_of(&batch, id, seen, name) {
+            if let (Some(id), Some((_, first))) = (id, &found) {
+                let (a, b) = (first + 1, seen + row + 1);
+                return Err(Error::request(format!("{place}: --row {name}: rows {a} and {b} both have that «{id}»")));
+            }
+            found = Some((batch.slice(row, 1), seen + row));
+        }
+        seen += batch.num_rows();
+    }
+    run.progress.finish();
+    let (one, first_row) = found.ok_or_else(|| {
+        Error::request(match id {
+            Some(id) => format!("{place}: --row {name}: no row has that «{id}»"),
+            None => format!(
+                "{place}: --row {name}: the table has no id of the bundle; allowed: row numbers from 1 to {seen}"
+            ),
+        })
+    })?;
+    let source = RowSource { is_text: reader.is_text(), first_row };
+    explain(bundle, &one, source, name, language).map_err(|e| e.at(place))
 }
 
-/// The row that a name means: the one whose id is that, or the number of a row from 1 where the bundle knows no id.
-///
-/// # Errors
-/// No such row, or several.
-pub fn find(bundle: &Bundle, batch: &RecordBatch, name: &str) -> Result<usize> {
-    let id = bundle.scorer.schema().id.as_deref().and_then(|id| Some((id, batch.column_by_name(id)?)));
-    let Some((id, cells)) = id else {
-        let n = batch.num_rows();
-        let number = name.parse::<usize>().ok().filter(|i| (1..=n).contains(i));
-        return number.map(|i| i - 1).ok_or_else(|| {
-            Error::request(format!(
-                "--row {name}: the table has no id of the bundle; allowed: row numbers from 1 to {n}"
-            ))
-        });
-    };
-    let texts = texts_of(cells);
-    let mut rows = (0..texts.len()).filter(|&i| texts[i].as_deref().is_some_and(|t| t.trim() == name.trim()));
-    match (rows.next(), rows.next()) {
-        (Some(row), None) => Ok(row),
-        (None, _) => Err(Error::request(format!("--row {name}: no row has that «{id}»"))),
-        (Some(a), Some(b)) => {
-            Err(Error::request(format!("--row {name}: rows {} and {} both have that «{id}»", a + 1, b + 1)))
+/// The rows of a batch, of which `before` come before it, that a name means.
+fn rows_of(batch: &RecordBatch, id: Option<&str>, before: usize, name: &str) -> Vec<usize> {
+    match id.and_then(|id| batch.column_by_name(id)) {
+        None => {
+            let row = name.parse::<usize>().ok().and_then(|n| n.checked_sub(before + 1));
+            row.filter(|row| *row < batch.num_rows()).into_iter().collect()
+        }
+        Some(cells) => {
+            let texts = texts_of(cells);
+            let is_it = |row: &usize| texts[*row].as_deref().is_some_and(|t| t.trim() == name.trim());
+            (0..texts.len()).filter(is_it).collect()
         }
     }
 }

@@ -16,8 +16,11 @@ use std::collections::BTreeMap;
 
 /// Share of applicants approved where the settings name none.
 pub const DEFAULT_APPROVAL_RATE: f64 = 0.8;
-/// Rows that importance is averaged over, divided by the outputs of a row; more change nothing that is worth the time.
+/// Rows that importance is averaged over; more change nothing that is worth the time.
 const IMPORTANCE_ROWS: usize = 2_000;
+/// Multiplications that importance may take, about half a minute, and the rows that it has at least.
+const IMPORTANCE_WORK: f64 = 2e11;
+const LEAST_IMPORTANCE_ROWS: usize = 20;
 
 /// What was trained on what, and how good it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,8 +67,11 @@ pub struct Facts {
     pub ks: Vec<KsPoint>,
     /// Predicted against observed shares; binary only.
     pub reliability: Vec<ReliabilityBin>,
-    /// Mean absolute attribution by raw column, in margin units, the largest first.
+    /// Mean absolute attribution by raw column, in margin units, the largest first; empty if a row could not be explained.
     pub importance: Vec<(String, f64)>,
+    /// Rows that it is the mean of; 0 in bundles of former versions.
+    #[serde(default)]
+    pub n_importance: usize,
     /// The scorecard's characteristics, where one is a candidate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scorecard: Vec<CardLine>,
@@ -138,12 +144,20 @@ pub fn gather(
         precision_recall: Vec::new(),
         ks: Vec::new(),
         reliability: Vec::new(),
-        importance: importance(chosen, &rows)?,
+        importance: Vec::new(),
+        n_importance: 0,
         scorecard: card::lines(contenders),
         cut: None,
         learning_curves: contenders.iter().flat_map(|c| c.learning_curves.clone()).collect(),
         settings: settings.clone(),
     };
+    match importance(chosen, &rows) {
+        Ok((importance, n)) => (facts.importance, facts.n_importance) = (importance, n),
+        Err(e) if e.is_cancelled() => return Err(e),
+        // A finished training is not lost for a row that cannot be explained.
+        Err(e) => facts.notes.push(format!("no column's importance is known: {e}")),
+    }
+    run.check()?;
     if set.task == Task::Binary {
         let weight = rows.weight.as_deref();
         facts.deciles = metric::deciles(&rows.target, &margins, weight)?;
@@ -191,9 +205,12 @@ fn swap_set(train: &TrainingSet, rows: &TrainingSet, margins: &[f64], settings: 
     metric::swap_set(applicants, settings.approval_rate.unwrap_or(DEFAULT_APPROVAL_RATE), settings.seed).map(Some)
 }
 
-/// Mean absolute attribution by raw column; classes are summed.
-fn importance(chosen: &Contender, rows: &TrainingSet) -> Result<Vec<(String, f64)>> {
-    let n = rows.n_rows().min(IMPORTANCE_ROWS / chosen.scorer.schema().task.n_outputs().clamp(1, 20));
+/// Mean absolute attribution by raw column, with the rows it is of; classes are summed. Networks are asked about fewer rows,
+/// the larger they are.
+fn importance(chosen: &Contender, rows: &TrainingSet) -> Result<(Vec<(String, f64)>, usize)> {
+    let work: f64 = chosen.scorer.members().iter().map(|m| m.model.attribution_work()).sum();
+    let affordable = (IMPORTANCE_WORK / work.max(1.0)) as usize;
+    let n = rows.n_rows().min(affordable.clamp(LEAST_IMPORTANCE_ROWS, IMPORTANCE_ROWS));
     let attributions = chosen.scorer.attribute(&rows.batch.slice(0, n))?;
     let mut sums: BTreeMap<&String, f64> = BTreeMap::new();
     for row in 0..n {
@@ -205,7 +222,7 @@ fn importance(chosen: &Contender, rows: &TrainingSet) -> Result<Vec<(String, f64
     }
     let mut importance: Vec<(String, f64)> = sums.into_iter().map(|(name, value)| (name.clone(), value)).collect();
     importance.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    Ok(importance)
+    Ok((importance, n))
 }
 
 fn split_in_words(settings: &Settings) -> String {

@@ -15,13 +15,12 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     if options.tz.is_none() {
         options.tz = Some(schema.tz.clone());
     }
-    let (table, _) = reading::table(&args.data, &options, run)?;
     let language = match args.lang {
         Language::En => reasons::Language::En,
         Language::Ko => reasons::Language::Ko,
         Language::Zh => reasons::Language::Zh,
     };
-    let found = explain::explain_row(&bundle, &table, &args.row, language)?;
+    let found = explain::explain_row(&bundle, &args.data, &options, &args.row, language, run)?;
     if console.json {
         return console.print_json(&found);
     }
@@ -33,9 +32,12 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     let decision = found.decision.map_or(String::new(), |d| format!(": {}", d.name()));
     console.paragraph(format!("Row {}: {what} {:.4}{grade}{decision}", found.row, found.score));
     let mut rows = vec![vec!["(the average row)".into(), String::new(), figure(found.base)]];
-    rows.extend(found.contributions.iter().map(|c| {
-        vec![c.column.clone(), c.cell.clone().unwrap_or_else(|| "missing".into()), format!("{:+.4}", c.value)]
-    }));
+    rows.extend(
+        found
+            .contributions
+            .iter()
+            .map(|c| vec![c.column.clone(), short(c.cell.as_deref()), format!("{:+.4}", c.value)]),
+    );
     if found.remainder != 0.0 {
         rows.push(vec!["(not attributed)".into(), String::new(), format!("{:+.4}", found.remainder)]);
     }
@@ -46,4 +48,16 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
         console.line(format!("{}. {}{about}", i + 1, reason.text));
     }
     Ok(())
+}
+
+/// Letters of a cell that are shown.
+const SHOWN: usize = 24;
+
+/// A cell that does not break the table.
+fn short(cell: Option<&str>) -> String {
+    match cell.map(str::trim) {
+        None | Some("") => "missing".into(),
+        Some(text) if text.chars().count() > SHOWN => text.chars().take(SHOWN - 1).chain(['…']).collect(),
+        Some(text) => text.into(),
+    }
 }

@@ -188,7 +188,7 @@ impl Series {
             let is = |v: f64| match mark.is {
                 Is::Missing => v.is_nan(),
                 Is::Sentinel(s) => v == s,
-                Is::Code(_) => false,
+                Is::Code(_) | Is::Second(..) => false,
             };
             let out = out[first + j..].iter_mut().step_by(stride);
             out.zip(cells).for_each(|(o, v)| *o = mark.values[usize::from(is(*v))]);

@@ -246,10 +246,7 @@ impl AutoencoderModel {
         header.shape.check().map_err(|e| damaged(e.to_string()))?;
         header.input = header.input.load(parts)?;
         let mut network = header.shape.build(header.input.n_columns(), &mut Rng::new(0))?;
-        let names: Vec<String> = network.params.slots.iter().map(|s| s.name.clone()).collect();
-        for name in names {
-            network.params.set(&name, parts.f32s(&name)?)?;
-        }
+        network.params.load(parts)?;
         let mean_error = parts.f64s(MEAN_ERROR)?.to_vec();
         // Models of before this array was kept explain their codes from inputs of 0.
         let mean_input = match parts.tensors.contains_key(MEAN_INPUT) {

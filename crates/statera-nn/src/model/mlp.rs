@@ -16,6 +16,8 @@ use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "mlp";
+/// The name of the tutorials' network.
+pub const NAME_TUTORIAL: &str = "mlp_tutorial";
 
 /// The shape of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

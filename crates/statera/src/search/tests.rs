@@ -168,3 +168,15 @@ fn an_interrupted_search_ends_at_once() {
     assert!(error.is_cancelled(), "{error}");
     assert_eq!(interrupter.seen.load(Ordering::Relaxed), 3);
 }
+
+#[test]
+fn rows_of_one_fold_alone_make_no_ensemble() {
+    // The search takes one fold of two: the others' rows are all of one fold, which nothing else can weigh for.
+    let settings = Settings { folds: 2, ..settings(&["scorecard", "logistic"], 3) };
+    let trained = train(table(600, 1.0), &settings, &Run::new(1, 2)).unwrap();
+    assert!(trained.facts.leaderboard.entries.iter().all(|e| e.model != crate::ensemble::NAME));
+    let by_time = Settings { folds: 3, time: Some("day".into()), drop: Vec::new(), ..settings };
+    let trained = train(table(900, 1.0), &by_time, &Run::new(1, 2)).unwrap();
+    let margins = &trained.bundle.reference.margins[0];
+    assert!(!margins.is_empty() && margins.iter().all(|m| m.is_finite()));
+}

@@ -72,6 +72,13 @@ fn returns_from_its_parts_with_the_same_bytes_and_scores() {
     let mut damaged = parts.clone();
     damaged.tensors.remove("hidden0.bias");
     assert!(NetworkModel::load(&damaged).is_err());
+    let mut turned = parts.clone();
+    let weight = turned.tensors.get_mut("hidden0.weight").expect("a first layer");
+    weight.shape.reverse();
+    let shape = weight.shape.clone();
+    let refused = NetworkModel::load(&turned).map(|_| ()).expect_err("another shape").to_string();
+    let needs = [shape[1], shape[0]];
+    assert_eq!(refused, format!("array «hidden0.weight» has the shape {shape:?}; this network needs {needs:?}"));
 }
 
 #[test]
@@ -181,4 +188,27 @@ fn the_learning_curve_names_its_figure_and_turns_losses_round() {
     assert_eq!(curve(&valid).figure.as_deref(), Some("log loss"));
     let blind = curve(&Frame::default());
     assert_eq!((blind.figure, blind.kept, blind.n_units), (None, 12, 12));
+}
+
+/// Of two levels an unknown one is neither: no flag of the two is set, and RealMLP reads 0 between -1 and 1.
+#[test]
+fn an_unknown_level_of_two_is_neither_of_them() {
+    let mut train = frame(Task::Binary, 800, 1);
+    let Column::Codes(levels) = &mut train.columns[2] else { panic!("levels") };
+    levels.iter_mut().for_each(|c| *c = if *c < 9 { 3 } else { 4 });
+    let mut rows = train.take(&[0, 0, 0]);
+    rows.columns[2] = Column::Codes(vec![3, 4, statera_core::CODE_UNKNOWN]);
+    let of = |scaling| Input::fit(&train, scaling, 9).expect("it varies").apply(&rows, 0..3).expect("own columns");
+    let robust = of(Scaling::Robust);
+    let width = robust.len() / 3;
+    let differs = |x: &[f32]| (0..width).filter(|&j| x[j] != x[width + j]).collect::<Vec<_>>();
+    let place = differs(&robust);
+    assert_eq!(place.len(), 1);
+    let read: Vec<f32> = (0..3).map(|i| robust[i * width + place[0]]).collect();
+    assert_eq!(read, [-1.0, 1.0, 0.0]);
+    let flags = of(Scaling::Quantile);
+    let width = flags.len() / 3;
+    let read: Vec<Vec<f32>> = flags.chunks_exact(width).map(<[f32]>::to_vec).collect();
+    let set = |row: &[f32]| (0..width).filter(|&j| read[0][j] != read[1][j]).map(|j| row[j]).collect::<Vec<_>>();
+    assert_eq!([set(&read[0]), set(&read[1]), set(&read[2])], [vec![1.0, 0.0], vec![0.0, 1.0], vec![0.0, 0.0]]);
 }
