@@ -264,7 +264,7 @@ fn search_lines(search: &SearchFacts, facts: &Facts, console: &Console) {
     let metric = metric::primary(facts.task);
     let count = |n: usize| count(n as f64);
     console.paragraph(format!(
-        "Search: {} trial(s), fitted on {} rows and judged on {} others; the leaderboard is of the remaining {}.",
+        "Search: {} trials, fitted on {} rows and judged on {} others; the leaderboard is of the remaining {}.",
         search.trials.len(),
         search.n_rows.iter().map(|n| count(*n)).collect::<Vec<_>>().join(", then "),
         count(search.n_judging),
@@ -273,7 +273,7 @@ fn search_lines(search: &SearchFacts, facts: &Facts, console: &Console) {
     for family in &search.families {
         let title = models::family(&family.family).map_or(family.family.as_str(), |f| f.title_for(facts.task));
         let pruned = search.trials.iter().filter(|t| t.family == family.family && t.pruned).count();
-        let mut line = format!("  {title}: {} trial(s), {pruned} of them ended early.", family.n_trials);
+        let mut line = format!("  {title}: {} trials, {pruned} of them ended early.", family.n_trials);
         let best = family.best_trial.and_then(|number| search.trials.iter().find(|t| t.number == number));
         if let (Some(best), Some(gain)) = (best, &family.gain) {
             line += &format!(

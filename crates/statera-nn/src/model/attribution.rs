@@ -22,6 +22,8 @@ const MAX_GRADIENTS: usize = 1 << 14;
 const LEAST_WIDTH: f32 = 1.0 / (1 << 20) as f32;
 /// Share of the margin's range that may be missed.
 const TOLERANCE: f64 = 1e-3;
+/// Share of that at which a line ends: the average of several networks has a smaller range than each of them.
+const GOAL: f64 = 0.25;
 /// What the pieces may miss one by one, in sizes, as a multiple of what they may miss together.
 const SIZES: f64 = 10.0;
 /// What rounding to f32 alone may miss, by the scale of the outputs.
@@ -119,10 +121,10 @@ impl Path<'_> {
         while n_gradients < MAX_GRADIENTS {
             let missed = |f: fn(f64) -> f64| pieces.iter().map(|p| f(p.missed)).sum::<f64>();
             let (sum, sizes) = (missed(|m| m).abs(), missed(f64::abs));
-            if sum <= allowed && sizes <= SIZES * allowed {
+            if sum <= GOAL * allowed && sizes <= SIZES * allowed {
                 break;
             }
-            let enough = if sizes > SIZES * allowed { SIZES * allowed } else { allowed };
+            let enough = if sizes > SIZES * allowed { SIZES * allowed } else { GOAL * allowed };
             let fair = enough / (2 * pieces.len()) as f64;
             let (coarse, mut kept): (Vec<Piece>, Vec<Piece>) =
                 pieces.into_iter().partition(|p| p.missed.abs() > fair && p.width > LEAST_WIDTH);

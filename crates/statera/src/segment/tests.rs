@@ -135,9 +135,10 @@ fn bad_requests_get_a_clear_error() {
 
 #[test]
 fn segments_are_found_in_codes_and_explained_by_columns() {
-    let (table, truth) = table(true);
-    for name in ["kmeans_code", "gmm_code"] {
-        let mut found = segmented(&settings(&[name], Some([3, 3])), true, 2);
+    // As on columns, a mixture is for numbers.
+    for (name, is_mixed) in [("kmeans_code", true), ("gmm_code", false)] {
+        let (table, truth) = table(is_mixed);
+        let mut found = segmented(&settings(&[name], Some([3, 3])), is_mixed, 2);
         assert_eq!((found.facts.chosen.as_str(), found.facts.candidates[0].k), (name, 3));
         let batch = &table.batches[0];
         let scored = found.bundle.scorer.score(batch).unwrap();
@@ -154,7 +155,7 @@ fn segments_are_found_in_codes_and_explained_by_columns() {
         assert_eq!(codes, found.bundle.scorer.codes(batch, false, 0).unwrap());
         assert_eq!(codes[..codes.len() / 1000], read.scorer.codes(&batch.slice(0, 1), false, 0).unwrap());
         let parts = read.scorer.attribute(&batch.slice(0, 50)).unwrap();
-        assert_eq!(parts.n_raw, 4);
+        assert_eq!(parts.n_raw, if is_mixed { 4 } else { 3 });
         let column = read.scorer.raw_columns().iter().position(|c| c == "age").unwrap();
         assert!((0..50).any(|row| parts.of(row, 0)[column].abs() > 0.1));
         // Damaged parts are refused.
