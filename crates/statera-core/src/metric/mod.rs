@@ -9,13 +9,16 @@
 mod accuracy;
 mod auc;
 mod average_precision;
+mod band;
 mod bootstrap;
 mod brier;
 mod calibration_error;
+mod chi_squared;
 mod confusion;
 mod curve;
 mod decile;
 mod difference;
+mod distribution;
 mod gini;
 mod ks;
 mod log_loss;
@@ -25,15 +28,17 @@ mod stability;
 mod swap;
 
 pub use auc::{area, delong_variance};
+pub use band::{BandPoint, CurveBands, curve_bands};
 pub(crate) use bootstrap::{draw as draw_weights, percentile_interval};
 pub use curve::{
     CurvePoint, KsPoint, MAX_POINTS, ReliabilityBin, ks_curve, precision_recall_curve, reliability, roc_curve,
 };
 pub use decile::{Decile, deciles};
 pub use difference::{Difference, paired_difference};
+pub use distribution::{ScoreBin, score_distribution};
 pub(crate) use sample::check_target;
 pub use sample::{Predicted, Ranking, Sample};
-pub use stability::population_stability;
+pub use stability::{population_stability, stability_bound};
 pub use swap::{Applicants, Oriented, SwapSet, orient, swap_set};
 
 use crate::{Error, Result, Task};
