@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use statera::models::{CLUSTERINGS, MODELS};
+use statera::report::PACKS;
 use statera_data::mask::METHODS;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -62,6 +63,9 @@ pub enum Command {
     /// Explain one decision: what each column adds, the reasons, what is left unexplained
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Write the report of a bundle: one page that fetches nothing, or a document of a supervisor's form
+    #[command(after_help = report_help())]
+    Report(Report),
     /// Mask a table by a policy, undo it with the key, and measure the risk of re-identification
     #[command(after_help = mask_help())]
     Mask(Mask),
@@ -94,6 +98,19 @@ const SCORE_EXAMPLES: &str = "Examples:
   statera score model.statera new.csv --out scores.csv
   statera score model.statera 'month-*.parquet' --out scores.parquet
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
+
+const REPORT_EXAMPLES: &str = "Examples:
+  statera report model.statera --out report.html
+  statera report model.statera --out report-ko.html --lang ko
+  statera report model.statera --json > report.json
+  statera report model.statera --pack eu-annex-iv --out annex-iv.md
+  statera report --write-templates templates          templates to edit
+  statera report model.statera --pack model-card --templates templates --out card.md";
+
+fn report_help() -> String {
+    let list: Vec<String> = PACKS.iter().map(|p| format!("  {:<12} {}", p.name, p.about)).collect();
+    format!("{REPORT_EXAMPLES}\n\nDocuments of --pack:\n{}", list.join("\n"))
+}
 
 const MASK_EXAMPLES: &str = "Examples:
   statera mask --new-key bank.key                                   a key file
@@ -433,6 +450,41 @@ pub enum Language {
     En,
     Ko,
     Zh,
+}
+
+impl From<Language> for statera::reasons::Language {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::En => Self::En,
+            Language::Ko => Self::Ko,
+            Language::Zh => Self::Zh,
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Report {
+    /// A bundle that `statera train` or `statera policy` wrote
+    #[arg(required_unless_present = "write_templates")]
+    pub bundle: Option<PathBuf>,
+    /// Where the page or the document goes; an older file of that name is replaced
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Language of the report
+    #[arg(long, value_enum, default_value = "en")]
+    pub lang: Language,
+    /// A document in place of the page
+    #[arg(long, value_name = "NAME", requires = "out")]
+    pub pack: Option<String>,
+    /// Folder whose templates are used where it has them
+    #[arg(long, value_name = "DIR", requires = "pack")]
+    pub templates: Option<PathBuf>,
+    /// Write the templates that ship into a folder, and nothing else
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["bundle", "out", "pack", "templates"])]
+    pub write_templates: Option<PathBuf>,
+    /// Replace templates of those names
+    #[arg(long, requires = "write_templates")]
+    pub force: bool,
 }
 
 #[derive(Args)]

@@ -10,6 +10,7 @@ pub mod conform;
 mod database;
 pub mod infer;
 pub mod mask;
+pub mod page;
 pub mod personal;
 pub mod preparer;
 pub mod profile;

@@ -2,15 +2,19 @@
 
 use crate::card::{self, CardLine};
 use crate::cross_calibration;
+use crate::dependence::{self, Dependence, Interaction};
 use crate::dial::Cut;
+use crate::drift::{self, Stability};
 use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
 use crate::project::Settings;
 use crate::search::SearchFacts;
 use crate::training_set::TrainingSet;
 use serde::{Deserialize, Serialize};
-use statera_core::metric::{self, Applicants, CurvePoint, Decile, KsPoint, ReliabilityBin, SwapSet};
-use statera_core::{Error, LearningCurve, Result, Run, Task};
+use statera_core::metric::{
+    self, Applicants, CurveBands, CurvePoint, DEFAULT_BOOTSTRAP, Decile, KsPoint, ReliabilityBin, ScoreBin, SwapSet,
+};
+use statera_core::{Attributions, Error, LearningCurve, Result, Run, Task};
 use statera_data::{ColumnInfo, profile};
 use std::collections::BTreeMap;
 
@@ -67,11 +71,26 @@ pub struct Facts {
     pub ks: Vec<KsPoint>,
     /// Predicted against observed shares; binary only.
     pub reliability: Vec<ReliabilityBin>,
+    /// Bands of the curves above; binary only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bands: Option<CurveBands>,
+    /// Probabilities by outcome; binary only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub score_distribution: Vec<ScoreBin>,
     /// Mean absolute attribution by raw column, in margin units, the largest first; empty if a row could not be explained.
     pub importance: Vec<(String, f64)>,
     /// Rows that it is the mean of; 0 in bundles of former versions.
     #[serde(default)]
     pub n_importance: usize,
+    /// What the most important columns add, by their value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependence: Vec<Dependence>,
+    /// Which of them act together, the strongest pair first; `None` if it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interactions: Option<Vec<Interaction>>,
+    /// The test rows beside the training rows; `None` without a test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<Stability>,
     /// The scorecard's characteristics, where one is a candidate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scorecard: Vec<CardLine>,
@@ -144,15 +163,20 @@ pub fn gather(
         precision_recall: Vec::new(),
         ks: Vec::new(),
         reliability: Vec::new(),
+        bands: None,
+        score_distribution: Vec::new(),
         importance: Vec::new(),
         n_importance: 0,
+        dependence: Vec::new(),
+        interactions: None,
+        stability: test.map(|test| drift::stability(chosen, train, test)).transpose()?,
         scorecard: card::lines(contenders),
         cut: None,
         learning_curves: contenders.iter().flat_map(|c| c.learning_curves.clone()).collect(),
         settings: settings.clone(),
     };
-    match importance(chosen, &rows) {
-        Ok((importance, n)) => (facts.importance, facts.n_importance) = (importance, n),
+    match explain(chosen, &rows, &mut facts) {
+        Ok(()) => {}
         Err(e) if e.is_cancelled() => return Err(e),
         // A finished training is not lost for a row that cannot be explained.
         Err(e) => facts.notes.push(format!("no column's importance is known: {e}")),
@@ -164,6 +188,8 @@ pub fn gather(
         facts.roc = metric::roc_curve(&rows.target, &margins, weight)?;
         facts.precision_recall = metric::precision_recall_curve(&rows.target, &margins, weight)?;
         facts.ks = metric::ks_curve(&rows.target, &margins, weight)?;
+        facts.bands = Some(metric::curve_bands(&rows.target, &margins, weight, settings.seed, DEFAULT_BOOTSTRAP)?);
+        facts.score_distribution = metric::score_distribution(&rows.target, &probabilities, weight)?;
         facts.reliability = metric::reliability(&rows.target, &probabilities, weight)?;
         if let Some(score) = &train.baseline {
             facts.baseline_falls_with_risk =
@@ -205,24 +231,34 @@ fn swap_set(train: &TrainingSet, rows: &TrainingSet, margins: &[f64], settings: 
     metric::swap_set(applicants, settings.approval_rate.unwrap_or(DEFAULT_APPROVAL_RATE), settings.seed).map(Some)
 }
 
-/// Mean absolute attribution by raw column, with the rows it is of; classes are summed. Networks are asked about fewer rows,
-/// the larger they are.
-fn importance(chosen: &Contender, rows: &TrainingSet) -> Result<(Vec<(String, f64)>, usize)> {
-    let work: f64 = chosen.scorer.members().iter().map(|m| m.model.attribution_work()).sum();
+/// Importance, dependence and interactions. Networks are asked about fewer rows, the larger they are.
+fn explain(chosen: &Contender, rows: &TrainingSet, facts: &mut Facts) -> Result<()> {
+    let scorer = &chosen.scorer;
+    let work: f64 = scorer.members().iter().map(|m| m.model.attribution_work()).sum();
     let affordable = (IMPORTANCE_WORK / work.max(1.0)) as usize;
     let n = rows.n_rows().min(affordable.clamp(LEAST_IMPORTANCE_ROWS, IMPORTANCE_ROWS));
-    let attributions = chosen.scorer.attribute(&rows.batch.slice(0, n))?;
+    let batch = rows.batch.slice(0, n);
+    let attributions = scorer.attribute(&batch)?;
+    let importance = importance(scorer.raw_columns(), &attributions, n);
+    facts.dependence = dependence::dependence(scorer, &batch, &attributions, &importance)?;
+    facts.interactions = Some(dependence::interactions(scorer, &rows.batch, &importance)?);
+    (facts.importance, facts.n_importance) = (importance, n);
+    Ok(())
+}
+
+/// Mean absolute attribution by raw column; classes are summed.
+fn importance(columns: &[String], attributions: &Attributions, n: usize) -> Vec<(String, f64)> {
     let mut sums: BTreeMap<&String, f64> = BTreeMap::new();
     for row in 0..n {
         for output in 0..attributions.n_outputs {
-            for (name, value) in chosen.scorer.raw_columns().iter().zip(attributions.of(row, output)) {
+            for (name, value) in columns.iter().zip(attributions.of(row, output)) {
                 *sums.entry(name).or_default() += value.abs() / n as f64;
             }
         }
     }
     let mut importance: Vec<(String, f64)> = sums.into_iter().map(|(name, value)| (name.clone(), value)).collect();
     importance.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    Ok((importance, n))
+    importance
 }
 
 fn split_in_words(settings: &Settings) -> String {

@@ -6,13 +6,16 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod bins;
 pub mod bundle;
 pub mod card;
 pub mod checkpoint;
 mod cross_calibration;
 mod cross_fit;
 pub mod decision;
+pub mod dependence;
 pub mod dial;
+pub mod drift;
 pub mod ensemble;
 pub mod evaluate;
 pub mod explain;
@@ -28,6 +31,7 @@ pub mod policy;
 pub mod project;
 pub mod reasons;
 pub mod reference;
+pub mod report;
 mod rows;
 pub mod sample;
 pub mod scorer;

@@ -18,6 +18,9 @@ const MAX_LEVELS: usize = 100;
 /// A level of fewer rows may tell of one customer; it counts among the others.
 const MIN_LEVEL_ROWS: usize = 10;
 
+/// A level that is drawn in place of those that scoring may meet and training did not.
+pub(crate) const UNKNOWN_LEVEL: &str = "a level that training did not see";
+
 /// The distribution of one raw column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
@@ -154,7 +157,7 @@ fn draw_level(rng: &mut Rng, missing: f64, levels: &[(String, f64)]) -> Option<S
         return None;
     }
     if nothing > 0.98 {
-        return Some("a level that training did not see".into());
+        return Some(UNKNOWN_LEVEL.into());
     }
     for (level, share) in levels {
         if u < *share {

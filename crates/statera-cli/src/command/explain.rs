@@ -1,11 +1,10 @@
 //! `statera explain`.
 
 use super::reading;
-use crate::args::{Explain, Language};
+use crate::args::Explain;
 use crate::console::{Console, figure};
 use statera::bundle::Bundle;
 use statera::explain;
-use statera::reasons;
 use statera_core::{Run, Task};
 
 pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
@@ -15,11 +14,7 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     if options.tz.is_none() {
         options.tz = Some(schema.tz.clone());
     }
-    let language = match args.lang {
-        Language::En => reasons::Language::En,
-        Language::Ko => reasons::Language::Ko,
-        Language::Zh => reasons::Language::Zh,
-    };
+    let language = args.lang.into();
     let found = explain::explain_row(&bundle, &args.data, &options, &args.row, language, run)?;
     if console.json {
         return console.print_json(&found);

@@ -11,6 +11,7 @@ mod mask;
 mod policy;
 mod profile;
 mod reading;
+mod report;
 mod sample;
 mod score;
 mod segment;
@@ -43,6 +44,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Score(args) => score::run(args, console, run),
         Command::Policy(args) => policy::run(args, console, run),
         Command::Explain(args) => explain::run(args, console, run),
+        Command::Report(args) => report::run(args, console, run),
         Command::Mask(args) => mask::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
         Command::Completions(args) => completions::run(args),

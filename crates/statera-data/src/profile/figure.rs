@@ -1,12 +1,12 @@
 //! Numbers as people read them.
 
 /// A count with thousands separators.
-pub(super) fn count(n: usize) -> String {
+pub fn count(n: usize) -> String {
     group(&n.to_string())
 }
 
 /// A share of 0 to 1 as a percentage with one decimal, none or all without; what is not zero never reads as zero, nor what is not all as all.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if share == 0.0 || share == 1.0 {
         format!("{percent:.0} %")
@@ -20,7 +20,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// A number with four significant digits at least, thousands separators and a true minus sign; whole numbers in full.
-pub(super) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let size = value.abs();
     let text = if size >= 1e15 || (size > 0.0 && size < 1e-4) {
         format!("{size:.3e}")
@@ -35,23 +35,23 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A number as it is typed: `-1`, `999`, `0.5`.
-pub(super) fn plain(value: f64) -> String {
+pub fn plain(value: f64) -> String {
     format!("{value}")
 }
 
 /// An AUC, `.784`.
-pub(super) fn auc(value: f64) -> String {
+pub fn auc(value: f64) -> String {
     let text = format!("{value:.3}");
     text.strip_prefix('0').map_or(text.clone(), str::to_owned)
 }
 
 /// `n` things, in the singular where there is one.
-pub(super) fn of(n: usize, one: &str, many: &str) -> String {
+pub fn of(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{} {many}", count(n)) }
 }
 
 /// At most `max` characters, the last an ellipsis where something is cut.
-pub(super) fn cut(text: &str, max: usize) -> String {
+pub fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }

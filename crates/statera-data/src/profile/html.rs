@@ -24,6 +24,7 @@ const N_LEVEL_CHARS: usize = 48;
 
 #[derive(Serialize)]
 struct Page<'a> {
+    style: &'static str,
     title: &'a str,
     origin: &'a str,
     lead: Option<String>,
@@ -155,6 +156,7 @@ pub(super) fn render(profile: &Profile, title: &str) -> Result<String> {
 
 fn view<'a>(profile: &'a Profile, title: &'a str) -> Page<'a> {
     Page {
+        style: crate::page::STYLE,
         title,
         origin: &profile.origin,
         lead: profile.target.as_ref().map(terminal::target_line),

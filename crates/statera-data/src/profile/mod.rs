@@ -10,7 +10,7 @@ mod chart;
 mod column;
 mod drift;
 mod duplicate;
-mod figure;
+pub mod figure;
 mod hash;
 mod html;
 mod leak;

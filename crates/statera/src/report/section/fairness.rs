@@ -1,0 +1,175 @@
+//! How groups of people fare under the policy.
+
+use super::{Section, first};
+use crate::judge::Judgement;
+use crate::report::subject::Subject;
+use crate::report::view::{Bar, Block, Cell, Panel, Table};
+use crate::report::words::{Words, cut};
+use statera_core::Result;
+use statera_core::fairness::{GroupFigures, Judged, Verdict};
+use statera_core::metric::Interval;
+
+pub(in super::super) const FAIRNESS: Section = Section { name: "fairness", view };
+
+/// Most groups that a page shows.
+const MAX_GROUPS: usize = 120;
+/// Most groups with a bar.
+const MAX_BARS: usize = 24;
+
+fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
+    let words = &subject.words;
+    if !subject.is_binary() {
+        return Ok(vec![Block::text(words.get("fairness.not_for_task"))]);
+    }
+    let Some(judgement) = subject.judgement.filter(|j| !j.fairness.is_empty()) else {
+        let protected = &subject.facts.settings.protected;
+        let columns = if protected.is_empty() { "A,B".to_string() } else { protected.join(",") };
+        let how = format!("statera policy BUNDLE --data DATA --protected {} --out NEW", cut(&columns));
+        return Ok(vec![Block::gap(words.get("fairness.gap"), how)]);
+    };
+    let rules = &judgement.rules;
+    let lead = words.fill(
+        "fairness.lead",
+        &[
+            ("rules", &cut(&rules.version)),
+            ("rows", &words.count(judgement.n_rows)),
+            ("ratio", &words.number(rules.approval_ratio)),
+            ("min_rows", &words.count(rules.min_rows)),
+            ("min_events", &words.count(rules.min_events)),
+        ],
+    );
+    let mut blocks = vec![Block::text(lead)];
+    if judgement.is_training_table {
+        blocks.push(Block::remark(words.get("cutoff.flatters")));
+    }
+    blocks.push(Block::text(verdict(words, &judgement.fairness)));
+    blocks.push(Block::Panels { panels: vec![approvals(words, judgement)] });
+    blocks.push(rates(words, judgement));
+    blocks.push(errors(words, judgement));
+    Ok(blocks)
+}
+
+fn all_judged(figures: &GroupFigures) -> impl Iterator<Item = Judged> {
+    let gaps = [figures.approval_ratio, figures.auc_gap, figures.false_positive_gap, figures.false_negative_gap];
+    gaps.into_iter().flatten().chain([figures.calibration_gap])
+}
+
+/// How many groups the rules find treated worse, and how many they cannot tell.
+fn verdict(words: &Words, fairness: &[GroupFigures]) -> String {
+    let n = |wanted: Verdict| fairness.iter().filter(|g| all_judged(g).any(|j| j.verdict == wanted)).count();
+    let small = fairness.iter().filter(|g| g.is_small).count();
+    let counts = [n(Verdict::Fails), n(Verdict::Unclear), small, fairness.len()].map(|n| words.count(n));
+    let [fails, unclear, small, all] = counts.each_ref().map(String::as_str);
+    words.fill("fairness.verdict", &[("fails", fails), ("unclear", unclear), ("small", small), ("all", all)])
+}
+
+/// A bar of each group's approval rate.
+fn approvals(words: &Words, judgement: &Judgement) -> Panel {
+    let bar = |g: &GroupFigures| Bar {
+        label: group(words, g),
+        value: words.interval(g.approval_rate, &|v| words.percent(v)),
+        from: "0".into(),
+        width: format!("{:.1}", 100.0 * g.approval_rate.value.clamp(0.0, 1.0)),
+        tone: match g.approval_ratio.map(|r| r.verdict) {
+            Some(Verdict::Fails) => "minus",
+            Some(Verdict::Unclear) => "warn",
+            _ if g.is_small => "faint",
+            _ => "",
+        },
+    };
+    let hidden = judgement.fairness.len().saturating_sub(MAX_BARS);
+    Panel {
+        title: words.get("fairness.approval_rate"),
+        aside: String::new(),
+        lead: String::new(),
+        bars: judgement.fairness.iter().take(MAX_BARS).map(bar).collect(),
+        notes: (hidden > 0).then(|| words.fill("page.hidden", &[("n", &words.count(hidden))])).into_iter().collect(),
+    }
+}
+
+fn group(words: &Words, g: &GroupFigures) -> String {
+    match (g.is_reference, g.is_small) {
+        (true, _) => words.fill("fairness.reference", &[("group", &cut(&g.group))]),
+        (_, true) => words.fill("fairness.small", &[("group", &cut(&g.group))]),
+        _ => cut(&g.group),
+    }
+}
+
+/// A figure with what the rules say of it, in colour and as a mark that survives a printer.
+fn judged(words: &Words, judged: Option<Judged>, shown: &dyn Fn(f64) -> String) -> Cell {
+    let Some(judged) = judged else { return Cell::toned("–", "soft") };
+    let text = words.interval(judged.figure, shown);
+    match judged.verdict {
+        Verdict::Fails => Cell::toned(format!("✕ {text}"), "grave"),
+        Verdict::Unclear => Cell::toned(format!("? {text}"), "warn"),
+        Verdict::Holds => Cell::of(format!("✓ {text}")),
+        Verdict::NotJudged => Cell::toned(text, "soft"),
+    }
+}
+
+fn plain(words: &Words, interval: Option<Interval>, shown: &dyn Fn(f64) -> String) -> Cell {
+    Cell::of(interval.map_or("–".into(), |i| words.interval(i, shown)))
+}
+
+/// Counts, rates and ratios.
+fn rates(words: &Words, judgement: &Judgement) -> Block {
+    let mut table = Table::of(
+        words,
+        &[
+            "<fairness.group",
+            "word.rows",
+            "fairness.events",
+            "fairness.approval_rate",
+            "fairness.ratio",
+            "word.event_rate",
+            "fairness.calibration",
+        ],
+    );
+    let (groups, hidden) = first(words, judgement.fairness.iter().collect(), MAX_GROUPS);
+    let percent = |v: f64| words.percent(v);
+    for g in groups {
+        table.rows.push(vec![
+            Cell::of(group(words, g)),
+            Cell::of(words.count(g.n_rows)),
+            Cell::of(words.count(g.n_events)),
+            plain(words, Some(g.approval_rate), &percent),
+            judged(words, g.approval_ratio, &|v| words.fixed(v)),
+            plain(words, Some(g.event_rate), &percent),
+            judged(words, Some(g.calibration_gap), &|v| words.signed(v)),
+        ]);
+    }
+    table.note = hidden;
+    Block::Table(table)
+}
+
+/// Ranking and errors.
+fn errors(words: &Words, judgement: &Judgement) -> Block {
+    let mut table = Table::of(
+        words,
+        &[
+            "<fairness.group",
+            "metric.auc",
+            "fairness.auc_gap",
+            "fairness.false_positive",
+            "fairness.gap_word",
+            "fairness.false_negative",
+            "fairness.gap_word",
+        ],
+    );
+    let (groups, hidden) = first(words, judgement.fairness.iter().collect(), MAX_GROUPS);
+    let percent = |v: f64| words.percent(v);
+    for g in groups {
+        table.rows.push(vec![
+            Cell::of(group(words, g)),
+            plain(words, g.auc, &|v| words.fixed(v)),
+            judged(words, g.auc_gap, &|v| words.signed(v)),
+            plain(words, g.false_positive_rate, &percent),
+            judged(words, g.false_positive_gap, &|v| words.signed(v)),
+            plain(words, g.false_negative_rate, &percent),
+            judged(words, g.false_negative_gap, &|v| words.signed(v)),
+        ]);
+    }
+    let legend = words.get("fairness.marks");
+    table.note = Some(hidden.map_or(legend.clone(), |hidden| format!("{legend} {hidden}")));
+    Block::Table(table)
+}

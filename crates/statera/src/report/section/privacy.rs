@@ -1,0 +1,66 @@
+//! Which columns are about persons, and what of them the bundle holds.
+
+use super::{Section, first};
+use crate::project::Sensitivity;
+use crate::report::subject::Subject;
+use crate::report::view::{Block, Cell, Table};
+use crate::report::words::cut;
+use statera_core::Result;
+
+pub(in super::super) const PRIVACY: Section = Section { name: "privacy", view };
+
+const MAX_COLUMNS: usize = 200;
+
+fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
+    let words = &subject.words;
+    let schema = subject.bundle.scorer.schema();
+    let settings = &subject.facts.settings;
+    let mut blocks = vec![Block::List {
+        items: ["no_rows", "reference", "golden", "examples"].map(|key| words.get(&format!("privacy.{key}"))).to_vec(),
+    }];
+    let is_feature = |column: &str| schema.inputs.iter().any(|i| i.name == column);
+    let mut lines: Vec<(&str, &str, String)> = Vec::new();
+    for (column, sensitivity) in &schema.sensitivity {
+        let name = match sensitivity {
+            Sensitivity::Public => "public",
+            Sensitivity::Internal => "internal",
+            Sensitivity::Personal => "personal",
+            Sensitivity::Special => "special",
+        };
+        let purposes: Vec<String> = schema.purposes.get(column).into_iter().flatten().map(|p| cut(p)).collect();
+        lines.push((column, name, purposes.join(", ")));
+    }
+    let known = |column: &str, lines: &[(&str, &str, String)]| lines.iter().any(|l| l.0 == column);
+    for column in &settings.protected {
+        if !known(column, &lines) {
+            lines.push((column, "protected", String::new()));
+        }
+    }
+    if let Some(id) = settings.id.as_deref().filter(|id| !known(id, &lines)) {
+        lines.push((id, "identifier", String::new()));
+    }
+    if schema.sensitivity.is_empty() {
+        blocks.push(Block::gap(words.get("privacy.gap"), words.get("privacy.gap_how")));
+    }
+    if lines.is_empty() {
+        return Ok(blocks);
+    }
+    let mut table = Table::of(words, &["<privacy.column", "<privacy.class", "<privacy.purposes", "<privacy.in_model"]);
+    let (lines, hidden) = first(words, lines, MAX_COLUMNS);
+    for (column, class, purposes) in lines {
+        let tone = match class {
+            "special" => "grave",
+            "personal" | "protected" | "identifier" => "warn",
+            _ => "",
+        };
+        table.rows.push(vec![
+            Cell::of(cut(column)),
+            Cell::badge(words.get(&format!("privacy.class_{class}")), tone),
+            Cell::toned(purposes, "soft"),
+            Cell::of(words.yes(is_feature(column))),
+        ]);
+    }
+    table.note = hidden;
+    blocks.push(Block::Table(table));
+    Ok(blocks)
+}

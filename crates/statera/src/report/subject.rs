@@ -1,0 +1,195 @@
+//! What a report is about: a bundle, its facts, the judgement of its policy, and three examples.
+
+use super::words::{Words, cut};
+use crate::bundle::Bundle;
+use crate::explain::{self, Explanation};
+use crate::facts::Facts;
+use crate::judge::Judgement;
+use crate::reasons::Language;
+use crate::reference::UNKNOWN_LEVEL;
+use crate::scorer::RowSource;
+use crate::training_set::texts_of;
+use arrow_array::{Array, RecordBatch};
+use serde::Serialize;
+use statera_core::metric::Measured;
+use statera_core::{Error, Result, Task};
+
+/// Synthetic rows that the examples are chosen among.
+const N_DRAWN: usize = 400;
+
+/// Everything that sections look at.
+pub struct Subject<'a> {
+    /// The bundle.
+    pub bundle: &'a Bundle,
+    /// Its digest.
+    pub digest: String,
+    /// Its figures.
+    pub facts: Facts,
+    /// What its policy does, where it was judged.
+    pub judgement: Option<&'a Judgement>,
+    /// Synthetic rows of low, middle and high risk, explained; empty for models of several classes.
+    pub examples: Vec<Example>,
+    pub(super) words: Words,
+}
+
+/// How risky an example is among synthetic rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// At the lower tenth.
+    Low,
+    /// At the middle.
+    Middle,
+    /// At the upper tenth.
+    High,
+}
+
+/// A synthetic row, explained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Example {
+    /// How risky it is.
+    pub risk: Risk,
+    /// Why.
+    pub explanation: Explanation,
+}
+
+/// What the bundle's policy was found to do with known outcomes. The one place that reports take it from.
+///
+/// No bundle holds a judgement yet; where one does, it is given from here.
+pub fn judgement(bundle: &Bundle) -> Option<&Judgement> {
+    let _ = bundle;
+    None
+}
+
+impl<'a> Subject<'a> {
+    /// Reads a bundle's facts and explains the examples.
+    ///
+    /// # Errors
+    /// A bundle of segments; facts that this program cannot read.
+    pub fn of(bundle: &'a Bundle, judgement: Option<&'a Judgement>, language: Language) -> Result<Subject<'a>> {
+        if bundle.scorer.schema().target.is_empty() {
+            return Err(Error::request(
+                "the bundle assigns segments; reports are of models that predict an outcome: train one with --target",
+            ));
+        }
+        let facts = serde_json::from_value(bundle.facts.clone())
+            .map_err(|e| Error::damaged(format!("facts.json cannot be read: {e}")))?;
+        Ok(Subject {
+            digest: bundle.digest()?,
+            facts,
+            judgement,
+            examples: examples(bundle, language)?,
+            words: Words::of(language)?,
+            bundle,
+        })
+    }
+
+    pub(super) fn is_binary(&self) -> bool {
+        self.facts.task == Task::Binary
+    }
+
+    /// The event in words, `default = 1`, or the target.
+    pub(super) fn event(&self) -> String {
+        match self.facts.classes.as_slice() {
+            [_, event] if self.is_binary() => format!("{} = {}", cut(&self.facts.target), cut(event)),
+            _ => cut(&self.facts.target),
+        }
+    }
+
+    /// The chosen candidate's title.
+    pub(super) fn model(&self) -> String {
+        let chosen = &self.facts.leaderboard.chosen;
+        let entry = self.facts.leaderboard.entries.iter().find(|e| e.model == *chosen);
+        self.words.model(chosen, entry.map_or(chosen, |e| &e.title))
+    }
+
+    /// The chosen candidate's figures: of the test, else cross-fitted.
+    pub(super) fn measured(&self) -> &[Measured] {
+        let chosen = &self.facts.leaderboard.chosen;
+        match self.facts.leaderboard.entries.iter().find(|e| e.model == *chosen) {
+            Some(entry) if !entry.test.is_empty() => &entry.test,
+            Some(entry) => &entry.cross_fitted,
+            None => &[],
+        }
+    }
+
+    /// The unit of a column.
+    pub(super) fn unit(&self, column: &str) -> Option<&str> {
+        self.bundle.scorer.schema().units.get(column).map(String::as_str)
+    }
+
+    /// A cell of an example as people write it: numbers in their unit.
+    pub(super) fn cell(&self, column: &str, cell: Option<&str>) -> String {
+        let Some(text) = cell.filter(|t| !t.trim().is_empty()) else { return self.words.get("word.missing") };
+        let is_number =
+            self.bundle.scorer.schema().inputs.iter().any(|i| i.name == column && i.kind == statera_core::Kind::Number);
+        match text.trim().parse::<f64>() {
+            Ok(value) if is_number && value.is_finite() => self.words.in_unit(value, self.unit(column)),
+            _ => cut(text),
+        }
+    }
+
+    pub(super) fn title(&self) -> String {
+        self.words.fill("page.title", &[("event", &self.event())])
+    }
+
+    pub(super) fn lead(&self) -> String {
+        let rows = self.words.count(self.facts.n_rows);
+        self.words.fill("page.lead", &[("model", &self.model()), ("rows", &rows), ("purpose", &self.purpose())])
+    }
+
+    /// What the model is for, in words where there are some.
+    pub(super) fn purpose(&self) -> String {
+        let purpose = &self.bundle.scorer.schema().purpose;
+        self.words.known(&format!("use.{purpose}")).unwrap_or_else(|| cut(purpose))
+    }
+
+    pub(super) fn tiles(&self) -> Vec<(String, String)> {
+        let words = &self.words;
+        let mut tiles = Vec::new();
+        let shown = ["auc", "gini", "ks", "log_loss", "auc_macro", "accuracy", "rmse", "mae", "r2"];
+        let shown = if self.is_binary() { &shown[..3] } else { &shown[3..] };
+        for measured in self.measured().iter().filter(|m| shown.contains(&m.name.as_str())) {
+            let name = words.get(&format!("metric.{}", measured.name));
+            tiles.push((words.fixed(measured.interval.value), name));
+        }
+        tiles.push((words.count(self.facts.n_rows), words.get("word.rows")));
+        if let Some(rate) = self.facts.event_rate {
+            tiles.push((words.percent(rate), words.get("word.event_rate")));
+        }
+        tiles
+    }
+}
+
+/// Three synthetic rows, at the lower tenth, the middle and the upper tenth of the margins of rows drawn from the training's
+/// distributions; each column is drawn by itself, so that a row describes nobody.
+fn examples(bundle: &Bundle, language: Language) -> Result<Vec<Example>> {
+    let schema = bundle.scorer.schema();
+    if matches!(schema.task, Task::Classes(_)) {
+        return Ok(Vec::new());
+    }
+    let drawn = bundle.reference.draw(&schema.inputs, N_DRAWN, bundle.manifest.seed ^ 0xe8a3)?;
+    let margins = bundle.scorer.score(&drawn)?.margins;
+    let mut order: Vec<usize> = (0..margins.len()).filter(|&row| is_plain(&drawn, row)).collect();
+    if order.is_empty() {
+        order = (0..margins.len()).collect();
+    }
+    order.sort_by(|&a, &b| margins[a].total_cmp(&margins[b]).then(a.cmp(&b)));
+    let last = order.len() - 1;
+    [(Risk::Low, last / 10), (Risk::Middle, last / 2), (Risk::High, last - last / 10)]
+        .into_iter()
+        .map(|(risk, place)| {
+            let one = drawn.slice(order[place], 1);
+            let explanation = explain::explain(bundle, &one, RowSource::default(), "", language)?;
+            Ok(Example { risk, explanation })
+        })
+        .collect()
+}
+
+/// True of a drawn row without the levels that training did not see: those test a scorer, and show a reader nothing.
+fn is_plain(drawn: &RecordBatch, row: usize) -> bool {
+    drawn.columns().iter().all(|column| {
+        let cell = column.slice(row, 1);
+        cell.is_null(0) || texts_of(&cell).first().is_none_or(|t| t.as_deref() != Some(UNKNOWN_LEVEL))
+    })
+}

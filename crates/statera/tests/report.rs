@@ -1,0 +1,380 @@
+//! The report of a bundle: the same bytes, bounded, escaped, in three languages, with a gap for all that is missing.
+
+mod common;
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use statera::bundle::Bundle;
+use statera::facts::Facts;
+use statera::judge::{self, Judgement};
+use statera::pipeline;
+use statera::project::Settings;
+use statera::reasons::Language;
+use statera::report::{self, PACKS, Pack, Subject};
+use statera_core::fairness::Rules;
+use statera_core::{Kind, Rng, Run};
+use statera_data::{ColumnInfo, Table};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+const LANGUAGES: [Language; 3] = [Language::En, Language::Ko, Language::Zh];
+
+const POLICY: &str = "version = \"2026-1\"\nreview_capacity = 0.1\n[decision]\nby = \"cost\"\nbad_approved = 5\n\
+    good_declined = 1\n[[grade]]\nname = \"A\"\nfrom = 0\nto = 0.1\n[[grade]]\nname = \"B\"\nfrom = 0.1\nto = 1\n";
+
+const REASONS: &str = "version = \"2026-1\"\n\
+    [[reason]]\ncode = \"income\"\ncolumns = [\"income\", \"debt\"]\nen = \"The income is low for the debt\"\n\
+    ko = \"부채에 비해 소득이 낮습니다\"\nzh = \"收入相对债务偏低\"\n\
+    [[reason]]\ncode = \"late\"\ncolumns = [\"months\"]\nactionable = true\nen = \"Payments were late\"\n\
+    ko = \"납부가 늦었습니다\"\nzh = \"还款有延迟\"\n\
+    [[reason]]\ncode = \"place\"\ncolumns = [\"constant\", \"opened\", \"weight\"]\n\
+    en = \"The account is young\"\nko = \"계좌 개설 기간이 짧습니다\"\nzh = \"账户开立时间短\"\n";
+
+/// A bundle with everything that a report shows, and the judgement of its policy.
+static WHOLE: LazyLock<(Bundle, Judgement)> = LazyLock::new(|| {
+    let settings = Settings {
+        models: vec!["scorecard".into(), "boosting".into()],
+        protected: vec!["region".into()],
+        drop: vec!["loss".into()],
+        baseline: Some("weight".into()),
+        units: [("income".to_string(), "KRW".to_string())].into(),
+        sequences: BTreeMap::new(),
+        ..common::settings("bad", "boosting")
+    };
+    let trained = pipeline::train(common::table(1500, 5), &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+    let reasons = REASONS.replace(", \"weight\"", "").replace(", \"opened\"", "");
+    let columns = trained.bundle.scorer.raw_columns().to_vec();
+    let reasons = if columns.iter().any(|c| c == "opened") {
+        reasons.replace("[\"constant\"]", "[\"constant\", \"opened\"]")
+    } else {
+        reasons
+    };
+    let bundle = trained.bundle.decided_by(Some(POLICY), Some(&reasons)).unwrap();
+    let rules = Rules { n_bootstrap: 40, ..Rules::default() };
+    let judgement = judge::judge(&bundle, &common::table(900, 6), &["region".into()], &rules).unwrap();
+    (bundle, judgement)
+});
+
+fn whole(language: Language) -> Subject<'static> {
+    Subject::of(&WHOLE.0, Some(&WHOLE.1), language).unwrap()
+}
+
+/// What a reader sees: without styles, markup, what is typed, and what is recorded in English.
+fn visible(page: &str) -> String {
+    let without = |text: &str, open: &str, close: &str| {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(open) {
+            out.push_str(before);
+            rest = after.split_once(close).map_or("", |(_, after)| after);
+        }
+        out + rest
+    };
+    let mut text = page.to_string();
+    for (open, close) in
+        [("<style>", "</style>"), ("<ul lang=\"en\">", "</ul>"), ("<code>", "</code>"), ("<pre", "</pre>")]
+    {
+        text = without(&text, open, close);
+    }
+    without(&text, "<", ">")
+}
+
+#[test]
+fn the_same_bundle_gives_the_same_bytes() {
+    for language in LANGUAGES {
+        let (a, b) = (report::html(&whole(language)).unwrap(), report::html(&whole(language)).unwrap());
+        assert_eq!(a, b);
+        assert!(a.len() < 1 << 20, "{} bytes", a.len());
+        for what in ["<script", "src=", "@import", "url(", "javascript:", "<link", "⟦", " on"] {
+            let what = what.trim();
+            let found = if what == "on" { a.contains(" onclick") || a.contains(" onload") } else { a.contains(what) };
+            assert!(!found, "{language:?}: {what}");
+        }
+        let addresses: Vec<&str> = a.match_indices("http").map(|(i, _)| &a[i..(i + 30).min(a.len())]).collect();
+        assert!(addresses.iter().all(|t| t.starts_with("http://www.w3.org/2000/svg") || t.starts_with("http-equiv")));
+        assert!(a.contains("default-src 'none'"));
+    }
+    assert_eq!(report::json(&whole(Language::En)).unwrap(), report::json(&whole(Language::En)).unwrap());
+}
+
+#[test]
+fn every_section_is_there_with_its_figures() {
+    let page = report::html(&whole(Language::En)).unwrap();
+    for name in [
+        "purpose",
+        "data",
+        "leaderboard",
+        "performance",
+        "learning",
+        "cutoff",
+        "scorecard",
+        "explanation",
+        "examples",
+        "reasons",
+        "fairness",
+        "stability",
+        "privacy",
+        "reproduce",
+    ] {
+        assert!(page.contains(&format!("<section id=\"{name}\"")), "{name}");
+    }
+    // Six pictures of performance, one of learning, one of the what-if.
+    assert_eq!(page.matches("<svg").count(), 8);
+    assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\"><title>").count());
+    assert!(page.contains("The income is low for the debt") && page.contains("region east"));
+    let korean = report::html(&whole(Language::Ko)).unwrap();
+    assert!(korean.contains("부채에 비해 소득이 낮습니다") && !korean.contains("The income is low"));
+    // Money in won has no decimals.
+    let facts: Facts = serde_json::from_value(WHOLE.0.facts.clone()).unwrap();
+    assert!(facts.dependence.iter().any(|d| d.column == "income"));
+    let income = page.split("income = ").nth(1).unwrap().split('<').next().unwrap();
+    assert!(!income.contains('.'), "{income}");
+}
+
+#[test]
+fn korean_and_chinese_pages_hold_no_english_but_names() {
+    // Names: of the bank's columns and levels, of methods, figures and files.
+    const NAMES: &[&str] = &[
+        "income",
+        "debt",
+        "months",
+        "region",
+        "constant",
+        "opened",
+        "weight",
+        "bad",
+        "north",
+        "south",
+        "east",
+        "west",
+        "rare",
+        "AUC",
+        "ROC",
+        "KS",
+        "ECE",
+        "PSI",
+        "VIF",
+        "WoE",
+        "RMSE",
+        "DeLong",
+        "Brier",
+        "BLAKE3",
+        "KRW",
+        "json",
+        "late",
+        "place",
+        "project",
+        "toml",
+        "sensitivity",
+        "personal",
+        "docs",
+        "file",
+        "statera",
+        "zip",
+        "LSTM",
+        "GRU",
+        "Platt",
+        "UTC",
+    ];
+    for language in [Language::Ko, Language::Zh] {
+        let text = visible(&report::html(&whole(language)).unwrap());
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| w.len() > 2);
+        let english: Vec<&str> = words
+            .filter(|w| w.chars().all(|c| c.is_ascii_alphabetic()))
+            .filter(|w| !NAMES.iter().any(|n| n.eq_ignore_ascii_case(w)))
+            .collect();
+        assert!(english.is_empty(), "{language:?}: {english:?}");
+    }
+}
+
+#[test]
+fn a_bundle_that_knows_little_says_so() {
+    let settings = Settings { test_share: 0.0, ..common::settings("bad", "logistic") };
+    let trained = pipeline::train(common::table(600, 5), &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+    let document = report::json(&Subject::of(&trained.bundle, None, Language::En).unwrap()).unwrap();
+    let gaps: Vec<&str> = document["gaps"].as_array().unwrap().iter().map(|g| g["section"].as_str().unwrap()).collect();
+    assert_eq!(
+        gaps,
+        [
+            "data",
+            "data",
+            "leaderboard",
+            "leaderboard",
+            "cutoff",
+            "cutoff",
+            "scorecard",
+            "reasons",
+            "fairness",
+            "stability",
+            "privacy"
+        ]
+    );
+    let page = report::html(&Subject::of(&trained.bundle, None, Language::En).unwrap()).unwrap();
+    assert_eq!(page.matches("<div class=\"gap\">").count(), gaps.len());
+    assert!(page.contains("--protected A,B"), "the gap says what would fill it");
+}
+
+#[test]
+fn bundles_of_former_formats_have_reports() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifact");
+    for (format, name) in [(1, "scorecard"), (2, "ensemble"), (3, "boosting"), (3, "mlp")] {
+        let bundle = Bundle::read(&folder.join(format!("format-{format}/{name}.zip"))).unwrap();
+        let page = report::html(&Subject::of(&bundle, None, Language::Zh).unwrap()).unwrap();
+        assert!(page.contains("模型包没有曲线的区间带") && page.contains("未测量各群体的情况"), "format {format}");
+        assert_eq!(page.matches("<svg").count(), if name == "boosting" || name == "mlp" { 6 } else { 5 });
+    }
+}
+
+/// A table of many columns with hostile names and long, numerous levels.
+fn hostile(n: usize, n_columns: usize) -> Table {
+    let mut rng = Rng::new(3);
+    let bad: Vec<String> = (0..n).map(|_| rng.below(2).to_string()).collect();
+    let name = |c: usize| format!("<script>alert({c})</script> \"'&|*_`{}", "long".repeat(40));
+    let mut columns: Vec<(String, ArrayRef)> = (0..n_columns)
+        .map(|c| {
+            let level = |i: usize| format!("</td><img src=x onerror=alert(1)> {} {}", (i + c) % 12, "y".repeat(300));
+            (name(c), Arc::new((0..n).map(|i| Some(level(i))).collect::<StringArray>()) as ArrayRef)
+        })
+        .collect();
+    columns.push(("bad".into(), Arc::new(StringArray::from(bad))));
+    let infos = columns.iter().map(|(name, _)| ColumnInfo { name: name.clone(), kind: Kind::Category }).collect();
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    Table { columns: infos, batches: vec![batch], origin: "hostile".into() }
+}
+
+#[test]
+fn hostile_names_are_escaped_and_the_size_is_bounded() {
+    let settings =
+        Settings { target: "bad".into(), quick: true, models: vec!["logistic".into()], ..Settings::default() };
+    let table = hostile(240, 400);
+    let trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+    let subject = Subject::of(&trained.bundle, None, Language::En).unwrap();
+    let page = report::html(&subject).unwrap();
+    for what in ["<script", "<img", "</td><img", "onerror=alert(1)>"] {
+        assert!(!page.contains(what), "{what}");
+    }
+    assert!(page.contains("&lt;script&gt;"));
+    assert!(page.len() < 2 << 20, "{} bytes", page.len());
+    for pack in PACKS {
+        let text = report::document(&subject, pack, None).unwrap();
+        assert!(!text.contains("<script") && !text.contains("<img"), "{}", pack.name);
+        let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| &lt;")).collect();
+        assert!(!rows.is_empty() && rows.iter().all(|l| l.matches(" | ").count() <= 2), "a name ends no cell");
+    }
+}
+
+#[test]
+fn documents_are_filled_in_every_language() {
+    for pack in PACKS {
+        for language in LANGUAGES {
+            let text = report::document(&whole(language), pack, None).unwrap();
+            for what in ["{{", "{%", "⟦", "none", "undefined"] {
+                assert!(!text.contains(what), "{} {language:?}: {what}", pack.name);
+            }
+            assert!(text.contains(&whole(language).digest), "{}", pack.name);
+            assert!(text.matches("**[").count() > 4, "{}: what only people can say is a gap", pack.name);
+            let own = match language {
+                Language::En => "to be filled in",
+                Language::Ko => "작성 필요",
+                Language::Zh => "待填写",
+            };
+            assert!(text.contains(own), "{} {language:?}", pack.name);
+        }
+    }
+    let annex = report::document(&whole(Language::En), Pack::find("eu-annex-iv").unwrap(), None).unwrap();
+    let points: Vec<&str> = annex.lines().filter(|l| l.starts_with("## ")).map(|l| &l[3..5]).collect();
+    assert_eq!(points, ["1.", "2.", "3.", "4.", "5.", "6.", "7.", "8.", "9.", "Wh"]);
+}
+
+#[test]
+fn a_bank_edits_templates_and_its_mistakes_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("templates");
+    let written = report::write_templates(&place, false).unwrap();
+    assert_eq!(written.len(), 1 + 3 * PACKS.len());
+    let again = report::write_templates(&place, false).unwrap_err().to_string();
+    assert!(again.ends_with("common.md exists; replace it with --force"), "{again}");
+    report::write_templates(&place, true).unwrap();
+    let (subject, card) = (whole(Language::En), Pack::find("model-card").unwrap());
+    assert_eq!(
+        report::document(&subject, card, Some(&place)).unwrap(),
+        report::document(&subject, card, None).unwrap()
+    );
+    let own = place.join("model-card.en.md");
+    let filled = |text: &str| {
+        std::fs::write(&own, text).unwrap();
+        report::document(&subject, card, Some(&place)).map_err(|e| e.to_string())
+    };
+    let text = "{{ facts.n_rows|count }} rows; {{ facts.no_such|percent }}; {{ todo('owner') }}";
+    assert_eq!(filled(text).unwrap(), "1,500 rows; **[not known]**; **[to be filled in: owner]**\n");
+    for (text, said) in [
+        ("{{ nothing.at.all }}", "undefined"),
+        ("{% for %}", "syntax error"),
+        ("{% for i in range(10000) %}{% for j in range(10000) %}{{ j }}{% endfor %}{% endfor %}", "fuel"),
+        ("{% include '/etc/passwd' %}", "template not found"),
+    ] {
+        let error = filled(text).unwrap_err();
+        assert!(error.contains("model-card.en.md") && error.contains(said), "{text}: {error}");
+    }
+    std::fs::remove_file(&own).unwrap();
+    std::fs::write(place.join("model-card.en.html"), "<p>{{ '<b>' }}</p>").unwrap();
+    assert_eq!(report::document(&subject, card, Some(&place)).unwrap(), "<p>&lt;b&gt;</p>\n");
+    let nowhere = report::document(&subject, card, Some(Path::new("no-such-folder"))).unwrap_err().to_string();
+    assert_eq!(nowhere, "--templates no-such-folder: there is no such folder");
+    assert_eq!(
+        Pack::find("nis2").unwrap_err().to_string(),
+        "no document «nis2»; there are model-card, eu-annex-iv, sr-26-2, kr-fsc"
+    );
+}
+
+#[test]
+fn other_tasks_have_reports_too() {
+    for target in ["loss", "region"] {
+        let settings = Settings { models: vec!["boosting".into()], ..common::settings(target, "boosting") };
+        let table = common::table_for(target, 900);
+        let trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+        let subject = Subject::of(&trained.bundle, None, Language::Ko).unwrap();
+        let page = report::html(&subject).unwrap();
+        assert!(page.contains("한 사건을 예측하는 모형에만 있습니다"), "{target}");
+        assert_eq!(subject.examples.len(), if target == "loss" { 3 } else { 0 });
+        for pack in PACKS {
+            report::document(&subject, pack, None).unwrap();
+        }
+    }
+}
+
+#[test]
+fn facts_hold_what_the_pictures_need() {
+    let facts: Facts = serde_json::from_value(WHOLE.0.facts.clone()).unwrap();
+    let bands = facts.bands.expect("a binary model has bands");
+    assert!(bands.roc.iter().all(|b| 0.0 <= b.low && b.low <= b.high && b.high <= 1.0));
+    let n: f64 = facts.score_distribution.iter().map(|b| b.n_events + b.n_others).sum();
+    assert_eq!(n, facts.n_test as f64);
+    let income = facts.dependence.iter().find(|d| d.column == "income").expect("income matters");
+    assert!(income.bins.len() > 3 && income.bins.iter().all(|b| b.n_rows >= 10 && b.low <= b.mean && b.mean <= b.high));
+    // Higher income, lower risk: the first bin adds more than the last.
+    let numbers: Vec<f64> = income
+        .bins
+        .iter()
+        .filter(|b| matches!(b.label, statera::bins::BinLabel::Range { .. }))
+        .map(|b| b.mean)
+        .collect();
+    assert!(numbers[0] > 0.0 && numbers[numbers.len() - 1] < 0.0, "{numbers:?}");
+    let stability = facts.stability.expect("there is a test");
+    assert_eq!((stability.n_train, stability.n_test), (facts.n_train, facts.n_test));
+    assert!(stability.columns.iter().all(|s| s.psi >= 0.0 && s.bound > 0.0) && stability.columns.len() > 2);
+    assert!(stability.columns.iter().all(|s| s.column != "opened"), "times are left out");
+}
+
+#[test]
+fn additive_models_have_no_interactions_and_trees_do() {
+    let interactions = |model: &str| {
+        let settings = Settings { quick: false, ..common::settings("bad", model) };
+        let table = common::table(900, 5);
+        let trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+        trained.facts.interactions.expect("measured")
+    };
+    assert_eq!(interactions("logistic"), []);
+    let found = interactions("boosting");
+    assert!(!found.is_empty() && found.windows(2).all(|w| w[0].strength >= w[1].strength), "{found:?}");
+}
