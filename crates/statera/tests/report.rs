@@ -97,6 +97,16 @@ fn the_same_bundle_gives_the_same_bytes() {
     assert_eq!(report::json(&whole(Language::En)).unwrap(), report::json(&whole(Language::En)).unwrap());
 }
 
+/// Writes the pages to the folder `$STATERA_PAGES`, where one wants to look at them.
+#[test]
+fn pages_can_be_looked_at() {
+    let Ok(folder) = std::env::var("STATERA_PAGES") else { return };
+    for (language, code) in LANGUAGES.into_iter().zip(["en", "ko", "zh"]) {
+        let page = report::html(&whole(language)).unwrap();
+        std::fs::write(Path::new(&folder).join(format!("report-{code}.html")), page).unwrap();
+    }
+}
+
 #[test]
 fn every_section_is_there_with_its_figures() {
     let page = report::html(&whole(Language::En)).unwrap();

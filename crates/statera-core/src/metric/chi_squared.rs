@@ -44,7 +44,7 @@ fn distribution(x: f64, df: usize) -> f64 {
 
 /// ln Γ(df / 2 + 1), from Γ(1) = 1 or Γ(1/2) = √π upwards.
 fn ln_gamma_after(df: usize) -> f64 {
-    let (mut at, mut ln) = if df % 2 == 0 { (1.0, 0.0) } else { (0.5, 0.5 * std::f64::consts::PI.ln()) };
+    let (mut at, mut ln) = if df.is_multiple_of(2) { (1.0, 0.0) } else { (0.5, 0.5 * std::f64::consts::PI.ln()) };
     let end = df as f64 / 2.0 + 1.0;
     while at < end - 0.25 {
         ln += f64::ln(at);

@@ -18,13 +18,14 @@ use statera_core::{Error, Result};
 /// What maps the colours of pictures to those of a page.
 pub const STYLE: &str = include_str!("chart.css");
 
-/// Size in units of the picture; text of [`TEXT`] units is read at about this many pixels.
-const SIZE: (u32, u32) = (400, 280);
-const TEXT: u32 = 12;
+/// Size in units of the picture, and of its text (the library makes letters a fifth smaller): a phone shows about as many
+/// pixels.
+const SIZE: (u32, u32) = (360, 264);
+const TEXT: u32 = 15;
 /// The library places things at whole units; tenths keep curves smooth.
 const FINE: u32 = 10;
 /// Most labels of an axis.
-const MAX_LABELS: usize = 6;
+const MAX_LABELS: usize = 5;
 
 type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
@@ -149,8 +150,8 @@ fn draw(root: &DrawingArea<SVGBackend<'_>, Shift>, chart: &Chart<'_>) -> std::re
         .margin_right(18 * FINE)
         .margin_bottom(4 * FINE)
         .margin_left(4 * FINE)
-        .x_label_area_size(40 * FINE)
-        .y_label_area_size(56 * FINE)
+        .x_label_area_size(44 * FINE)
+        .y_label_area_size(62 * FINE)
         .build_cartesian_2d(chart.x.low..chart.x.high, chart.y.low..chart.y.high)?;
     let words = || ("sans-serif", TEXT * FINE).into_font().color(&WORDS);
     plot.configure_mesh()
@@ -158,7 +159,7 @@ fn draw(root: &DrawingArea<SVGBackend<'_>, Shift>, chart: &Chart<'_>) -> std::re
         .max_light_lines(0)
         .bold_line_style(GRID.stroke_width(FINE))
         .axis_style(GRID.stroke_width(FINE))
-        .set_all_tick_mark_size(FINE / 2)
+        .set_all_tick_mark_size(5 * FINE)
         .x_labels(MAX_LABELS)
         .y_labels(MAX_LABELS)
         .x_label_formatter(&|v| (chart.x.words)(*v))
@@ -231,8 +232,8 @@ mod tests {
         assert_eq!(picture.matches("</svg>").count(), 1, "labels are escaped");
         assert!(picture.contains("&lt;0.0&gt;") && picture.contains("#0F766E"));
         assert_eq!(picture.matches("<polygon").count(), 1);
-        // The line ends at the picture's edge: x 382 of 400, y 12 of 280.
-        assert!(picture.contains("3819,120") || picture.contains("3820,120"), "{picture}");
+        // The line ends in the corner: 18 of 360 units from the right, 12 of 264 from above, however high its value is.
+        assert!(picture.contains("3419,120") || picture.contains("3420,120"), "{picture}");
     }
 
     #[test]

@@ -67,7 +67,8 @@ fn figure(subject: &Subject<'_>, model: &str, curves: &[&FitCurve]) -> Result<Op
     let unit = words.known(&format!("learning.unit_{}", first.curve.unit)).unwrap_or_else(|| first.curve.unit.clone());
     let shown = match &first.curve.figure {
         Some(name) if has_figure => {
-            words.known(&format!("metric.{name}")).unwrap_or_else(|| words.get("learning.figure"))
+            let key = format!("metric.{}", name.to_lowercase().replace(' ', "_"));
+            words.known(&key).unwrap_or_else(|| words.get("learning.figure"))
         }
         _ => words.get("learning.loss"),
     };

@@ -63,20 +63,29 @@ fn points(words: &Words, card: &ScorecardModel) -> Block {
         ],
     );
     let mut last = String::new();
-    for row in rows {
+    for own in
+        rows.chunk_by(|a, b| a.characteristic == b.characteristic && is_empty(a) && is_empty(b) && a.points == b.points)
+    {
+        let row = &own[0];
         let is_new = row.characteristic != last;
         last.clone_from(&row.characteristic);
+        let bins: Vec<String> = own.iter().map(|r| bin(words, r)).collect();
         table.rows.push(vec![
             Cell::of(if is_new { cut(&row.characteristic) } else { String::new() }),
-            Cell::of(bin(words, &row)),
+            Cell::of(bins.join(" · ")),
             Cell::of(row.points.to_string()),
             Cell::toned(words.percent(row.share), "soft"),
-            Cell::toned(words.percent(row.bad_rate), "soft"),
+            Cell::toned(if is_empty(row) { "–".into() } else { words.percent(row.bad_rate) }, "soft"),
             Cell::toned(words.fixed(row.woe), "soft"),
         ]);
     }
     table.note = hidden;
     Block::Table(table)
+}
+
+/// True of a bin that no training row fell into: such bins of the same points share a line.
+fn is_empty(row: &CardRow) -> bool {
+    row.rows == 0.0
 }
 
 /// A bin as the card has it; the special ones in words.
