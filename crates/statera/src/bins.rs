@@ -2,6 +2,7 @@
 //!
 //! What few rows have is not told apart: such values and levels are counted among the others.
 
+use crate::scorer::Schema;
 use arrow_array::{ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result};
@@ -39,15 +40,24 @@ pub(crate) struct Bins {
     kind: Kind,
     /// In the order of their places; the last two are [`BinLabel::Others`] and [`BinLabel::Missing`].
     labels: Vec<BinLabel>,
+    /// Numbers that no range holds.
+    sentinels: Vec<f64>,
 }
 
 impl Bins {
-    /// At most `max_bins` bins (at least 2), the others and the missing not counted, of a conformed batch's column: numbers
-    /// of few values by value, other numbers and times in parts of about equal size, levels the most frequent first.
-    pub fn of(batch: &RecordBatch, column: &str, kind: Kind, max_bins: usize) -> Result<Bins> {
+    /// At most `max_bins` bins (at least 2), sentinels, the others and the missing not counted, of a conformed batch's column:
+    /// numbers of few values by value, other numbers and times in parts of about equal size, levels the most frequent first.
+    /// `sentinels` are numbers that stand for something else than an amount; each is a bin of its own.
+    pub fn of(batch: &RecordBatch, column: &str, kind: Kind, max_bins: usize, sentinels: &[f64]) -> Result<Bins> {
         let cells = Cells::of(batch, column, kind)?;
         let mut labels = match cells {
-            Cells::Numbers(values) => number_labels(values, max_bins.max(2)),
+            Cells::Numbers(values) => {
+                let (special, amounts): (Vec<f64>, Vec<f64>) = values.into_iter().partition(|v| sentinels.contains(v));
+                let is_frequent = |s: &&f64| special.iter().filter(|v| v == s).count() >= MIN_ROWS;
+                let mut labels = number_labels(amounts, max_bins.max(2));
+                labels.extend(sentinels.iter().filter(is_frequent).map(|s| BinLabel::Value(*s)));
+                labels
+            }
             Cells::Levels(levels) => {
                 let mut counts: BTreeMap<String, usize> = BTreeMap::new();
                 levels.into_iter().flatten().for_each(|level| *counts.entry(level).or_default() += 1);
@@ -57,7 +67,7 @@ impl Bins {
             }
         };
         labels.extend([BinLabel::Others, BinLabel::Missing]);
-        Ok(Bins { column: column.into(), kind, labels })
+        Ok(Bins { column: column.into(), kind, labels, sentinels: sentinels.to_vec() })
     }
 
     /// What the bins are, by place.
@@ -93,7 +103,9 @@ impl Bins {
 
     fn place_of(&self, value: f64) -> Option<usize> {
         self.labels.iter().position(|label| match label {
-            BinLabel::Range { from, to } => from.is_none_or(|f| value >= f) && to.is_none_or(|t| value < t),
+            BinLabel::Range { from, to } => {
+                !self.sentinels.contains(&value) && from.is_none_or(|f| value >= f) && to.is_none_or(|t| value < t)
+            }
             BinLabel::Value(v) => *v == value,
             _ => false,
         })
@@ -105,6 +117,11 @@ fn level(label: &BinLabel) -> Option<&str> {
         BinLabel::Level(level) => Some(level),
         _ => None,
     }
+}
+
+/// The numbers among a column's sentinels.
+pub(crate) fn sentinels(schema: &Schema, column: &str) -> Vec<f64> {
+    schema.sentinels.get(column).into_iter().flatten().filter_map(|s| s.trim().parse().ok()).collect()
 }
 
 enum Cells {
@@ -168,7 +185,7 @@ mod tests {
     }
 
     fn counts(column: &str, kind: Kind, max_bins: usize) -> (Vec<BinLabel>, Vec<f64>) {
-        let bins = Bins::of(&batch(), column, kind, max_bins).unwrap();
+        let bins = Bins::of(&batch(), column, kind, max_bins, &[]).unwrap();
         (bins.labels().to_vec(), bins.counts(&batch()).unwrap())
     }
 
@@ -187,13 +204,45 @@ mod tests {
     }
 
     #[test]
+    fn sentinels_are_bins_of_their_own() {
+        let months = |i: usize| {
+            if i.is_multiple_of(4) {
+                999.0
+            } else if i == 1 {
+                -1.0
+            } else {
+                i as f64
+            }
+        };
+        let cells = Float64Array::from_iter_values((0..100).map(months));
+        let batch = RecordBatch::try_from_iter([("m", Arc::new(cells) as ArrayRef)]).unwrap();
+        let bins = Bins::of(&batch, "m", Kind::Number, 2, &[999.0, -1.0]).unwrap();
+        let range = |from: Option<f64>, to: Option<f64>| BinLabel::Range { from, to };
+        assert_eq!(
+            bins.labels(),
+            [
+                range(None, Some(51.0)),
+                range(Some(51.0), None),
+                BinLabel::Value(999.0),
+                BinLabel::Others,
+                BinLabel::Missing
+            ]
+        );
+        assert_eq!(
+            bins.counts(&batch).unwrap(),
+            [37.0, 37.0, 25.0, 1.0, 0.0],
+            "a sentinel of one row is among the others"
+        );
+    }
+
+    #[test]
     fn empty_and_constant_columns_have_bins() {
         let none = RecordBatch::try_from_iter([
             ("x", Arc::new(Float64Array::from(vec![None; 20])) as ArrayRef),
             ("c", Arc::new(Float64Array::from(vec![3.0; 20])) as ArrayRef),
         ])
         .unwrap();
-        let of = |column: &str| Bins::of(&none, column, Kind::Number, 4).unwrap().counts(&none).unwrap();
+        let of = |column: &str| Bins::of(&none, column, Kind::Number, 4, &[]).unwrap().counts(&none).unwrap();
         assert_eq!(of("x"), [0.0, 20.0]);
         assert_eq!(of("c"), [20.0, 0.0, 0.0]);
     }

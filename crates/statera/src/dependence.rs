@@ -1,6 +1,6 @@
 //! How a model depends on its most important columns: what each adds by its own value, and which act together.
 
-use crate::bins::{BinLabel, Bins, MIN_ROWS};
+use crate::bins::{self, BinLabel, Bins, MIN_ROWS};
 use crate::scorer::Scorer;
 use crate::training_set::take_rows;
 use arrow_array::RecordBatch;
@@ -83,7 +83,7 @@ fn of_column(
 ) -> Result<Dependence> {
     let place = scorer.raw_columns().iter().position(|c| c == column);
     let place = place.ok_or_else(|| Error::data(format!("column «{column}» is not the model's")))?;
-    let bins = Bins::of(batch, column, kind_of(scorer, column), n_bins)?;
+    let bins = Bins::of(batch, column, kind_of(scorer, column), n_bins, &bins::sentinels(scorer.schema(), column))?;
     let mut values: Vec<Vec<f64>> = vec![Vec::new(); bins.labels().len()];
     for (row, bin) in bins.places(batch)?.into_iter().enumerate() {
         values[bin].push(attributions.of(row, 0)[place]);

@@ -1,7 +1,7 @@
 //! How far the test rows are distributed differently from the training rows: the stability index of the score and of each
 //! column, beside what chance alone would do to samples of these sizes.
 
-use crate::bins::Bins;
+use crate::bins::{self, Bins};
 use crate::pipeline::Contender;
 use crate::reference;
 use crate::scorer::{Scorer, share_preparers};
@@ -47,8 +47,9 @@ pub struct Shift {
 /// shift.
 pub(crate) fn stability(chosen: &Contender, train: &TrainingSet, test: &TrainingSet) -> Result<Stability> {
     let mut columns = Vec::new();
-    for input in chosen.scorer.schema().inputs.iter().filter(|i| i.kind != Kind::Time) {
-        let bins = Bins::of(&train.batch, &input.name, input.kind, N_BINS)?;
+    let schema = chosen.scorer.schema();
+    for input in schema.inputs.iter().filter(|i| i.kind != Kind::Time) {
+        let bins = Bins::of(&train.batch, &input.name, input.kind, N_BINS, &bins::sentinels(schema, &input.name))?;
         columns.extend(shift(&input.name, &bins.counts(&train.batch)?, &bins.counts(&test.batch)?)?);
     }
     columns.sort_by(|a, b| b.psi.total_cmp(&a.psi).then_with(|| a.column.cmp(&b.column)));

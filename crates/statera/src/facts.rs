@@ -11,6 +11,7 @@ use crate::project::Settings;
 use crate::search::SearchFacts;
 use crate::training_set::TrainingSet;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use statera_core::metric::{
     self, Applicants, CurveBands, CurvePoint, DEFAULT_BOOTSTRAP, Decile, KsPoint, ReliabilityBin, ScoreBin, SwapSet,
 };
@@ -116,6 +117,23 @@ pub struct FitCurve {
     pub curve: LearningCurve,
 }
 
+impl Facts {
+    /// Reads the facts of a bundle, of this format or of one before.
+    ///
+    /// # Errors
+    /// [`statera_core::ErrorKind::Damaged`] for what are no facts of a model with an outcome.
+    pub fn read(facts: &Value) -> Result<Facts> {
+        let mut facts = facts.clone();
+        // Format 1 knew two ways of choosing only.
+        if let Some(Value::Object(settings)) = facts.get_mut("settings")
+            && let Some(simple) = settings.remove("prefer_simple")
+        {
+            settings.insert("prefer".into(), if simple == true { "simple" } else { "best" }.into());
+        }
+        serde_json::from_value(facts).map_err(|e| Error::damaged(format!("facts.json cannot be read: {e}")))
+    }
+}
+
 /// Collects the figures of the chosen contender.
 pub fn gather(
     set: &TrainingSet,
@@ -183,14 +201,7 @@ pub fn gather(
     }
     run.check()?;
     if set.task == Task::Binary {
-        let weight = rows.weight.as_deref();
-        facts.deciles = metric::deciles(&rows.target, &margins, weight)?;
-        facts.roc = metric::roc_curve(&rows.target, &margins, weight)?;
-        facts.precision_recall = metric::precision_recall_curve(&rows.target, &margins, weight)?;
-        facts.ks = metric::ks_curve(&rows.target, &margins, weight)?;
-        facts.bands = Some(metric::curve_bands(&rows.target, &margins, weight, settings.seed, DEFAULT_BOOTSTRAP)?);
-        facts.score_distribution = metric::score_distribution(&rows.target, &probabilities, weight)?;
-        facts.reliability = metric::reliability(&rows.target, &probabilities, weight)?;
+        rank(&mut facts, &rows, &margins, &probabilities)?;
         if let Some(score) = &train.baseline {
             facts.baseline_falls_with_risk =
                 Some(metric::orient(&train.target, score, train.weight.as_deref())?.flipped);
@@ -198,6 +209,19 @@ pub fn gather(
         facts.swap_set = swap_set(train, &rows, &margins, settings)?;
     }
     Ok(facts)
+}
+
+/// The curves of a ranking and of its probabilities.
+fn rank(facts: &mut Facts, rows: &TrainingSet, margins: &[f64], probabilities: &[f64]) -> Result<()> {
+    let (target, weight, seed) = (&rows.target, rows.weight.as_deref(), facts.settings.seed);
+    facts.deciles = metric::deciles(target, margins, weight)?;
+    facts.roc = metric::roc_curve(target, margins, weight)?;
+    facts.precision_recall = metric::precision_recall_curve(target, margins, weight)?;
+    facts.ks = metric::ks_curve(target, margins, weight)?;
+    facts.bands = Some(metric::curve_bands(target, margins, weight, seed, DEFAULT_BOOTSTRAP)?);
+    facts.score_distribution = metric::score_distribution(target, probabilities, weight)?;
+    facts.reliability = metric::reliability(target, probabilities, weight)?;
+    Ok(())
 }
 
 /// What the training set told, and the columns that alone are too good to be true.

@@ -66,6 +66,7 @@ fn visible(page: &str) -> String {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once(open) {
             out.push_str(before);
+            out.push(' ');
             rest = after.split_once(close).map_or("", |(_, after)| after);
         }
         out + rest
@@ -143,9 +144,12 @@ fn every_section_is_there_with_its_figures() {
 
 #[test]
 fn korean_and_chinese_pages_hold_no_english_but_names() {
-    // Names: of the bank's columns and levels, of methods, figures and files.
+    // Names: of the bank's columns, levels and features, of methods, figures and files.
     const NAMES: &[&str] = &[
         "income",
+        "loss",
+        "month",
+        "day",
         "debt",
         "months",
         "region",

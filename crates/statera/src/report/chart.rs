@@ -25,7 +25,7 @@ const TEXT: u32 = 15;
 /// The library places things at whole units; tenths keep curves smooth.
 const FINE: u32 = 10;
 /// Most labels of an axis.
-const MAX_LABELS: usize = 5;
+const MAX_LABELS: usize = 6;
 
 type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 

@@ -174,9 +174,8 @@ fn environment<'a>(words: &Words) -> std::result::Result<Environment<'a>, miniji
     env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     env.set_fuel(Some(FUEL));
     // Markdown is escaped by its own rules, HTML by the name's ending.
-    env.set_auto_escape_callback(|name| match name.ends_with(".html") {
-        true => minijinja::AutoEscape::Html,
-        false => minijinja::AutoEscape::None,
+    env.set_auto_escape_callback(|name| {
+        if name.ends_with(".html") { minijinja::AutoEscape::Html } else { minijinja::AutoEscape::None }
     });
     let own = words.clone();
     env.add_filter("percent", move |v: Value| number(&v).map_or_else(|| gap(&own), |v| own.percent(v)));

@@ -12,7 +12,7 @@ use crate::training_set::texts_of;
 use arrow_array::{Array, RecordBatch};
 use serde::Serialize;
 use statera_core::metric::Measured;
-use statera_core::{Error, Result, Task};
+use statera_core::{Error, Kind, Result, Task};
 
 /// Synthetic rows that the examples are chosen among.
 const N_DRAWN: usize = 400;
@@ -72,11 +72,9 @@ impl<'a> Subject<'a> {
                 "the bundle assigns segments; reports are of models that predict an outcome: train one with --target",
             ));
         }
-        let facts = serde_json::from_value(bundle.facts.clone())
-            .map_err(|e| Error::damaged(format!("facts.json cannot be read: {e}")))?;
         Ok(Subject {
             digest: bundle.digest()?,
-            facts,
+            facts: Facts::read(&bundle.facts)?,
             judgement,
             examples: examples(bundle, language)?,
             words: Words::of(language)?,
@@ -121,10 +119,12 @@ impl<'a> Subject<'a> {
     /// A cell of an example as people write it: numbers in their unit.
     pub(super) fn cell(&self, column: &str, cell: Option<&str>) -> String {
         let Some(text) = cell.filter(|t| !t.trim().is_empty()) else { return self.words.get("word.missing") };
-        let is_number =
-            self.bundle.scorer.schema().inputs.iter().any(|i| i.name == column && i.kind == statera_core::Kind::Number);
-        match text.trim().parse::<f64>() {
-            Ok(value) if is_number && value.is_finite() => self.words.in_unit(value, self.unit(column)),
+        let inputs = &self.bundle.scorer.schema().inputs;
+        let kind = inputs.iter().find(|i| i.name == column).map(|i| i.kind);
+        match (kind, text.trim().parse::<f64>()) {
+            (Some(Kind::Number), Ok(value)) if value.is_finite() => self.words.in_unit(value, self.unit(column)),
+            // The day of an instant: a synthetic row has no hour that means anything.
+            (Some(Kind::Time), _) => text.trim().chars().take(10).collect(),
             _ => cut(text),
         }
     }

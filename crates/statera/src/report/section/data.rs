@@ -136,7 +136,7 @@ fn other_roles(subject: &Subject<'_>) -> Option<Block> {
             } else {
                 columns.join(", ")
             };
-            table.rows.push(vec![Cell::of(words.get(&format!("role.{role}"))), Cell::of(columns)]);
+            table.rows.push(vec![Cell::of(words.get(&format!("role.{role}"))), Cell::toned(columns, "wide")]);
         }
     };
     for (role, column) in single {

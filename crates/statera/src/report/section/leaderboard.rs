@@ -4,7 +4,7 @@ use super::Section;
 use crate::leaderboard::{BASELINE, Entry};
 use crate::report::subject::Subject;
 use crate::report::view::{Block, Cell, Table};
-use crate::report::words::{Words, cut};
+use crate::report::words::{Words, cut, cut_text};
 use statera_core::Result;
 use statera_core::metric::{Measured, SwapSet};
 
@@ -81,7 +81,8 @@ fn entries(subject: &Subject<'_>, metric: &str) -> Table {
 fn about(subject: &Subject<'_>) -> Option<Block> {
     let board = &subject.facts.leaderboard;
     let entry = board.entries.iter().find(|e| e.model == board.chosen)?;
-    let items: Vec<String> = entry.about.iter().map(|(what, value)| format!("{}: {}", cut(what), cut(value))).collect();
+    let items: Vec<String> =
+        entry.about.iter().map(|(what, value)| format!("{}: {}", cut(what), cut_text(value))).collect();
     let lead = subject.words.fill("leaderboard.about", &[("model", &subject.model())]);
     (!items.is_empty()).then_some(Block::Recorded { lead, items })
 }

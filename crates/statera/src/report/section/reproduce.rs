@@ -26,15 +26,17 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     for parent in &manifest.parents {
         line("parent", parent.clone());
     }
-    let parts = manifest.parts.iter().map(|(name, part)| format!("{}  {name}", part.blake3));
-    Ok(vec![
+    let parts: Vec<String> = manifest.parts.iter().map(|(name, part)| format!("{}  {name}", part.blake3)).collect();
+    let mut blocks = vec![
         Block::text(words.get("reproduce.lead")),
         Block::Table(table),
         Block::heading(words.get("reproduce.settings")),
         Block::Code { text: changed(&subject.facts.settings)? },
-        Block::heading(words.get("reproduce.parts")),
-        Block::Code { text: parts.collect::<Vec<_>>().join("\n") },
-    ])
+    ];
+    if !parts.is_empty() {
+        blocks.extend([Block::heading(words.get("reproduce.parts")), Block::Code { text: parts.join("\n") }]);
+    }
+    Ok(blocks)
 }
 
 /// The settings that are not the defaults, as recorded.
