@@ -4,7 +4,7 @@ use super::{Section, first};
 use crate::judge::Judgement;
 use crate::report::subject::Subject;
 use crate::report::view::{Bar, Block, Cell, Panel, Table};
-use crate::report::words::{Words, cut};
+use crate::report::words::{Words, cut, cut_text};
 use statera_core::Result;
 use statera_core::fairness::{GroupFigures, Judged, Verdict};
 use statera_core::metric::Interval;
@@ -24,7 +24,7 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     let Some(judgement) = subject.judgement.filter(|j| !j.fairness.is_empty()) else {
         let protected = &subject.facts.settings.protected;
         let columns = if protected.is_empty() { "A,B".to_string() } else { protected.join(",") };
-        let how = format!("statera policy BUNDLE --data DATA --protected {} --out NEW", cut(&columns));
+        let how = format!("statera policy BUNDLE --data DATA --protected {} --out NEW", cut_text(&columns));
         return Ok(vec![Block::gap(words.get("fairness.gap"), how)]);
     };
     let rules = &judgement.rules;
