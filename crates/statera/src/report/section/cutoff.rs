@@ -86,7 +86,7 @@ fn judged(subject: &Subject<'_>, judgement: &Judgement) -> Result<Vec<Block>> {
 
 fn grades(subject: &Subject<'_>, judgement: &Judgement) -> Option<Block> {
     let words = &subject.words;
-    let mut table = Table::of(words, &["<cutoff.grade", "word.rows", "cutoff.predicted", "cutoff.observed"]);
+    let mut table = Table::of(words, &["<cutoff.grade", "word.n_rows", "cutoff.predicted", "cutoff.observed"]);
     let share = |v: Option<f64>| v.map_or("–".into(), |v| words.percent(v));
     table.rows = judgement
         .grades

@@ -1,6 +1,7 @@
 //! Three decisions explained, of rows that describe nobody.
 
 use super::Section;
+use crate::policy::Decision;
 use crate::report::subject::{Example, Risk, Subject};
 use crate::report::view::{Block, Named, Panel, diverging};
 use crate::report::words::{cut, cut_text};
@@ -57,7 +58,9 @@ fn panel(subject: &Subject<'_>, example: &Example) -> Panel {
             why.grade.as_ref().map_or_else(String::new, |g| format!(" · {} {}", words.get("cutoff.grade"), cut(g)));
         notes.push(format!("{}{grade}", words.get(&format!("decision.{}", decision.name()))));
     }
-    notes.extend(why.reasons.iter().enumerate().map(|(i, r)| format!("{}. {}", i + 1, cut_text(&r.text))));
+    // A row that is approved gets no reasons; without a policy they say what would speak against it.
+    let reasons = if why.decision == Some(Decision::Approve) { &[][..] } else { &why.reasons[..] };
+    notes.extend(reasons.iter().enumerate().map(|(i, r)| format!("{}. {}", i + 1, cut_text(&r.text))));
     let sum = [("base", words.signed(why.base)), ("margin", words.signed(why.margin))];
     let sum: Vec<(&str, &str)> = sum.iter().map(|(k, v)| (*k, v.as_str())).collect();
     Panel {

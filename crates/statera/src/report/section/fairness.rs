@@ -117,7 +117,7 @@ fn rates(words: &Words, judgement: &Judgement) -> Block {
         words,
         &[
             "<fairness.group",
-            "word.rows",
+            "word.n_rows",
             "fairness.events",
             "fairness.approval_rate",
             "fairness.ratio",
