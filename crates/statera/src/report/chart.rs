@@ -1,6 +1,7 @@
 //! Pictures as SVG: the one module that draws. Every picture is small enough to be read on a phone without being shrunk, has
 //! a title and a description for those who do not see it, and uses colours that a page may change.
 //!
+//! plotters lays out axes and writes the marks; it measures no fonts here, so that a picture does not depend on a machine's.
 //! Colours are written as fixed values that stand for a role ([`Color`]); [`STYLE`] maps them to the page's own, light and
 //! dark, by attribute selectors. Without the style a picture has those of a light page.
 
