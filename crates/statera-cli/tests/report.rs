@@ -91,7 +91,7 @@ fn what_cannot_be_done_is_said() {
     refused(dir, &["report", "m.statera", "--out=report.pdf"], 2, &["report.pdf", "the page is HTML"]);
     refused(dir, &["report", "m.statera", "--out=no/report.html"], 2, &["no/report.html", "there is no folder no"]);
     refused(dir, &["report", "m.statera", "--pack=nis2", "--out=a.md"], 2, &["nis2", "model-card", "kr-fsc"]);
-    refused(dir, &["report", "none.statera", "--out=a.html"], 1, &["none.statera"]);
+    refused(dir, &["report", "none.statera", "--out=a.html"], 2, &["none.statera"]);
     refused(dir, &["report", "--out=a.html"], 2, &["BUNDLE"]);
     done(dir, &["report", "--write-templates=t"]);
     refused(dir, &["report", "--write-templates=t"], 2, &["common.md exists", "--force"]);

@@ -194,7 +194,7 @@ mod tests {
         let (labels, n) = counts("age", Kind::Number, 4);
         assert_eq!(n, [23.0, 24.0, 24.0, 24.0, 0.0, 5.0]);
         assert_eq!(labels[0], BinLabel::Range { from: None, to: Some(25.0) });
-        assert_eq!(labels[3], BinLabel::Range { from: Some(76.0), to: None });
+        assert_eq!(labels[3], BinLabel::Range { from: Some(75.0), to: None });
         let (labels, n) = counts("children", Kind::Number, 4);
         let shown: Vec<BinLabel> = [0.0, 1.0, 2.0].map(BinLabel::Value).to_vec();
         assert_eq!((&labels[..3], n), (&shown[..], vec![34.0, 32.0, 33.0, 1.0, 0.0]));

@@ -114,7 +114,8 @@ pub fn html(subject: &Subject<'_>) -> Result<String> {
     env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(fault)?);
     // The name's ending turns escaping on.
     env.add_template("page.html", include_str!("page.html")).map_err(fault)?;
-    env.get_template("page.html").map_err(fault)?.render(Serde(page)).map_err(fault)
+    let page = env.get_template("page.html").map_err(fault)?.render(Serde(page)).map_err(fault)?;
+    Ok(page + "\n")
 }
 
 /// What every section shows.
