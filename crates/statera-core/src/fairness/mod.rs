@@ -5,10 +5,17 @@
 //! those that are large enough (the four-fifths rule of the US Uniform Guidelines, 29 CFR 1607.4 D). Intervals are of a
 //! bootstrap within groups. What the limits are is not said here: [`Rules`] are a file of their own.
 
+mod disparity;
+pub mod proxy;
+#[cfg(test)]
+mod proxy_tests;
+mod reweighing;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use disparity::{Disparity, disparity, pareto_optimal};
+pub use reweighing::reweighing;
 pub use rules::{RULES_VERSION, Rules};
 
 use crate::metric::{Interval, area, draw_weights, percentile_interval};
@@ -51,6 +58,13 @@ pub enum Verdict {
     Fails,
     /// The group is too small to be judged, or is the one that the others are compared with.
     NotJudged,
+}
+
+impl Verdict {
+    /// What a limit that should not be exceeded says of a figure.
+    pub fn up_to(limit: f64, figure: Interval) -> Verdict {
+        Allowed::UpTo(limit).verdict(figure)
+    }
 }
 
 /// A figure of a group, and what the rules say of it.
@@ -198,6 +212,12 @@ impl Part {
 
     fn n_events(&self) -> usize {
         self.target.iter().filter(|y| **y == 1.0).count()
+    }
+
+    /// Share approved where row i counts `weight[i]`.
+    fn approval_rate(&self, weight: &[f64]) -> f64 {
+        let approved: f64 = self.approved.iter().zip(weight).map(|(a, w)| if *a { *w } else { 0.0 }).sum();
+        approved / weight.iter().sum::<f64>()
     }
 
     /// The figures where row i counts `weight[i]`.
