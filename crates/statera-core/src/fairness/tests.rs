@@ -61,6 +61,8 @@ fn figures_equal_fairlearns() {
         }
         let ratios = found.iter().filter_map(|g| g.approval_ratio).map(|r| r.figure.value);
         near(ratios.fold(1.0, f64::min), case.parity_ratio);
+        let unequal = disparity(decided, &groups(&oracle.group), &rules, 1).expect("rows").expect("three groups");
+        near(unequal.approval_ratio.value, case.parity_ratio);
         let spread = |f: fn(&GroupFigures) -> Option<Interval>| {
             let all: Vec<f64> = found.iter().map(|g| value(f(g))).collect();
             all.iter().copied().fold(f64::MIN, f64::max) - all.iter().copied().fold(f64::MAX, f64::min)
