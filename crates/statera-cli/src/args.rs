@@ -267,7 +267,7 @@ pub struct Train {
     #[arg(long, value_enum)]
     pub mitigate: Option<Mitigation>,
     /// Declined applications without outcome, which train scorecard and logistic regression a second time
-    #[arg(long, value_name = "DATA", requires = "reject_inference")]
+    #[arg(long, value_name = "DATA")]
     pub rejects: Option<String>,
     /// How the outcomes of declined applications are inferred
     #[arg(long, value_enum)]

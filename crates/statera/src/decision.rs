@@ -164,7 +164,7 @@ impl Bundle {
             read.check_columns(self.scorer.raw_columns())?;
             deciding.reasons = Some(Own { text: text.into(), read });
         }
-        if policy.is_some() || reasons.is_some() {
+        if (&deciding.policy, &deciding.reasons) != (&self.deciding.policy, &self.deciding.reasons) {
             // What was found of the former policy and reasons is not true of these.
             deciding.judgement = None;
         }

@@ -206,7 +206,9 @@ impl Rule<'_> {
             (Some(decline_from), _) => (DecidedBy::Cutoff { decline_from }, decline_from),
             (None, rate) => {
                 let rate = rate.unwrap_or(DEFAULT_APPROVAL_RATE);
-                (DecidedBy::ApprovalRate { rate }, at_rate(&bundle.reference_probabilities(), rate).min(1.0))
+                let quantiles = bundle.reference_probabilities();
+                let at = (rate * quantiles.len().saturating_sub(1) as f64).round() as usize;
+                (DecidedBy::ApprovalRate { rate }, quantiles.get(at).copied().unwrap_or(1.0))
             }
         };
         let cutoffs = Cutoffs { review_from: cutoff, decline_from: cutoff };

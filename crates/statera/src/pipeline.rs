@@ -102,6 +102,7 @@ pub fn train(
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
     }
+    variant::check(&families, settings)?;
     let (train_rows, test_rows) = holdout(&set, settings).map_err(|e| named(e, &set, settings))?;
     let n_open = set.n_rows() - train_rows.len() - test_rows.len();
     if let (Some(delay), 1..) = (&settings.label_delay, n_open) {
@@ -126,7 +127,7 @@ pub fn train(
         (Some((s.judging, s.facts, s.seconds)), settings)
     });
     let settings = &settings;
-    variant::add(&mut candidates, settings)?;
+    variant::add(&mut candidates, settings);
     let mut cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, &variants, run)?;
     if let Some((judging, ..)) = &searched {
         cross_fitted.iter_mut().for_each(|fitted| fitted.keep(judging));
@@ -166,25 +167,21 @@ pub fn train(
     let search_seconds = searched.as_ref().map(|s| s.2);
     facts.search = searched.map(|s| s.1);
     let is_judged = given.policy.is_some() || !labels.is_empty();
-    let scores =
-        is_judged.then(|| judge::scores(&contenders, &measured, test.as_ref(), facts.baseline_falls_with_risk));
-    let scores = scores.transpose()?.unwrap_or_default();
+    let falls = facts.baseline_falls_with_risk;
+    let scores = is_judged.then(|| judge::scores(&contenders, &measured, test.as_ref(), falls)).transpose()?;
     let chosen = chosen(contenders, &facts.leaderboard);
     let measured_rows = if test.is_some() { test_rows } else { chosen.rows.iter().map(|&r| train_rows[r]).collect() };
-    let folds = chosen.folds.clone();
-    let bundle = bundle(chosen, &set, &train, &schema, &facts, settings)?;
-    let mut bundle = given.decide(bundle)?;
     let judging = judge::Training {
         measured: &measured,
         has_test: test.is_some(),
         labels: labels.iter().map(|l| l.take(&measured_rows)).collect(),
-        scores,
-        folds: &folds,
+        scores: scores.unwrap_or_default(),
+        folds: chosen.folds.clone(),
         train: &train,
         train_labels,
-        facts: &facts,
     };
-    match judge::judge_training(&bundle, &judging, run) {
+    let mut bundle = given.decide(bundle(chosen, &set, training, &facts)?)?;
+    match judge::judge_training(&bundle, &judging, &facts, run) {
         Ok(judgement) => bundle.deciding.judgement = judgement,
         Err(e) if e.is_cancelled() => return Err(e),
         // A finished training is not lost for groups that are too small in its test.
@@ -211,14 +208,8 @@ fn labels(set: &TrainingSet, settings: &Settings) -> Result<Vec<Labels>> {
 }
 
 /// The bundle of the chosen contender, without a policy and without clocks.
-fn bundle(
-    chosen: Contender,
-    set: &TrainingSet,
-    train: &TrainingSet,
-    schema: &Schema,
-    facts: &Facts,
-    settings: &Settings,
-) -> Result<Bundle> {
+fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &Facts) -> Result<Bundle> {
+    let Training { train, schema, settings, .. } = training;
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
     let n_outputs = train.task.n_outputs();
     reference.margins = (0..n_outputs)

@@ -18,10 +18,10 @@ use crate::project::{RejectInference, Settings};
 use crate::rows;
 use crate::scorer::Schema;
 use crate::training_set::{TrainingSet, complete_numbers, complete_times, texts_of};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use statera_core::{Column, Error, Frame, Kind, Matrix, Model, Result, Rng, Run};
 use statera_data::conform::{self, InputColumn, RowOrigin};
-use statera_data::infer::TextFormat;
+use statera_data::infer::{MISSING_TOKENS, TextFormat};
 use statera_data::preparer::Preparer;
 use statera_data::source::{self, ReadOptions};
 use statera_data::time::Zone;
@@ -180,8 +180,8 @@ fn inputs(
 fn refuse_outcomes(batch: &RecordBatch, target: &str, first_row: usize) -> Result<()> {
     let Some(column) = batch.column_by_name(target) else { return Ok(()) };
     let texts = texts_of(column);
-    let is_told = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
-    match texts.iter().position(is_told).filter(|row| column.is_valid(*row)) {
+    let is_told = |text: &Option<String>| text.as_ref().is_some_and(|text| !MISSING_TOKENS.contains(&text.trim()));
+    match texts.iter().position(is_told) {
         Some(row) => Err(Error::data(format!(
             "target «{target}», row {}: «{}»; declined applications have no outcome, and a row that has one belongs to the \
              table that is trained on",

@@ -63,29 +63,34 @@ impl Variant {
     }
 }
 
-/// Adds the variants that are asked for to the candidates.
+/// Refuses a variant that none of the families has.
 ///
 /// # Errors
-/// None of the candidates has the variant.
-pub(crate) fn add(candidates: &mut Vec<Candidate>, settings: &Settings) -> Result<()> {
+/// A request error that names the families.
+pub(crate) fn check(families: &[&ModelFamily], settings: &Settings) -> Result<()> {
+    let variant = Variant::asked(settings);
+    if families.iter().any(|family| variant.suits(family)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = families.iter().map(|family| family.name).collect();
+    Err(Error::request(format!(
+        "reject inference is for {SCORECARD} and {}; the candidates are {}: add one of the two with --models, or leave out \
+         --rejects",
+        linear::NAME,
+        names.join(", ")
+    )))
+}
+
+/// Adds the variants that are asked for to the candidates.
+pub(crate) fn add(candidates: &mut Vec<Candidate>, settings: &Settings) {
     let variant = Variant::asked(settings);
     if variant == Variant::Plain {
-        return Ok(());
+        return;
     }
     let suited = candidates.iter().filter(|c| variant.suits(c.family));
     let twins: Vec<Candidate> = suited.map(|c| Candidate { variant, ..c.clone() }).collect();
-    if twins.is_empty() {
-        let names: Vec<&str> = candidates.iter().map(|c| c.family.name).collect();
-        return Err(Error::request(format!(
-            "reject inference is for {SCORECARD} and {}; the candidates are {}: add one of the two with --models, or leave \
-             out --rejects",
-            linear::NAME,
-            names.join(", ")
-        )));
-    }
     candidates.extend(twins);
     candidates.sort_by_key(|c| c.family.complexity);
-    Ok(())
 }
 
 /// What variants are made of.

@@ -18,7 +18,7 @@ pub use disparity::{Disparity, disparity, pareto_optimal};
 pub use reweighing::reweighing;
 pub use rules::{RULES_VERSION, Rules};
 
-use crate::metric::{Interval, area, draw_weights, percentile_interval};
+use crate::metric::{Interval, Ranking, area_ranked, draw_weights, percentile_interval};
 use crate::{Error, Result, Rng};
 use serde::{Deserialize, Serialize};
 
@@ -174,7 +174,8 @@ fn check(decided: Decided<'_>) -> Result<()> {
 struct Part {
     name: String,
     target: Vec<f64>,
-    margins: Vec<f64>,
+    /// Of the margins.
+    ranking: Ranking,
     probabilities: Vec<f64>,
     approved: Vec<bool>,
     weight: Vec<f64>,
@@ -199,7 +200,7 @@ impl Part {
         Part {
             name: group.name.clone(),
             target: take(decided.target),
-            margins: take(decided.margins),
+            ranking: Ranking::new(rows.len(), |i| decided.margins[rows[i]]),
             probabilities: take(decided.probabilities),
             approved: rows.iter().map(|&i| decided.approved[i]).collect(),
             weight: rows.iter().map(|&i| weight_of(i)).collect(),
@@ -234,7 +235,7 @@ impl Part {
         Values {
             approval: (sums[0][1] + sums[1][1]) / total,
             event: bad / total,
-            auc: if good > 0.0 && bad > 0.0 { area(&self.margins, &self.target, weight) } else { f64::NAN },
+            auc: if good > 0.0 && bad > 0.0 { area_ranked(&self.ranking, &self.target, weight) } else { f64::NAN },
             calibration: (probability - bad) / total,
             false_positive: sums[0][0] / good,
             false_negative: sums[1][1] / bad,

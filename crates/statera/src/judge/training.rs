@@ -33,12 +33,10 @@ pub(crate) struct Training<'a> {
     /// What every candidate says of them.
     pub scores: Vec<Scores>,
     /// What stands for each fold's fit of the chosen candidate.
-    pub folds: &'a [Vec<Member>],
+    pub folds: Vec<Vec<Member>>,
     /// The rows that were trained on, and their protected groups.
     pub train: &'a TrainingSet,
     pub train_labels: Vec<Labels>,
-    /// The figures of the training.
-    pub facts: &'a Facts,
 }
 
 /// Scores of the measured rows by every candidate and by the present score.
@@ -62,18 +60,24 @@ pub(crate) fn scores(
     baseline.map(Ok).into_iter().chain(contenders.iter().map(of)).collect()
 }
 
-/// Judges a trained bundle, which may have no policy; `None` if there is neither a policy nor a protected column.
+/// Judges a trained bundle, which may have no policy, by the figures of its training; `None` if there is neither a policy nor a
+/// protected column.
 ///
 /// # Errors
 /// Groups that cannot be compared, what cannot be explained, an interruption.
-pub(crate) fn judge_training(bundle: &Bundle, training: &Training<'_>, run: &Run) -> Result<Option<Judgement>> {
+pub(crate) fn judge_training(
+    bundle: &Bundle,
+    training: &Training<'_>,
+    facts: &Facts,
+    run: &Run,
+) -> Result<Option<Judgement>> {
     if bundle.deciding.policy.is_none() && training.labels.is_empty() {
         return Ok(None);
     }
     let seed = bundle.manifest.seed;
     let run = &run.clone().with_seed(seed);
     let Measured { rows: set, margins, probabilities } = training.measured;
-    let baseline = training.facts.baseline_falls_with_risk.map(|falls| baseline_risk(set, falls));
+    let baseline = facts.baseline_falls_with_risk.map(|falls| baseline_risk(set, falls));
     let rows = Rows {
         target: &set.target,
         margins,
@@ -87,14 +91,14 @@ pub(crate) fn judge_training(bundle: &Bundle, training: &Training<'_>, run: &Run
     let mut judgement = Rule::of(bundle).judge(rows, &rules, seed)?;
     judgement.measured_on = if training.has_test { MeasuredOn::Test } else { MeasuredOn::CrossFitted };
     run.check()?;
-    judgement.stability = stability(bundle, training.folds, set, run)?;
+    judgement.stability = stability(bundle, &training.folds, set, run)?;
     if !training.labels.is_empty() {
         let groups = groups::groups(&training.labels)?;
         let compared = Compared { target: &set.target, weight: set.weight.as_deref(), groups: &groups };
-        let (board, rate) = (&training.facts.leaderboard, judgement.shares[0]);
+        let (board, rate) = (&facts.leaderboard, judgement.shares[0]);
         judgement.frontier = Some(frontier::frontier(compared, &training.scores, board, rate, &rules, seed)?);
         run.check()?;
-        let importance = &training.facts.importance;
+        let importance = &facts.importance;
         let (train, labels) = (&training.train.batch, &training.train_labels);
         judgement.proxies = proxy::search(&bundle.scorer, train, labels, importance, &rules, run)?;
     }
