@@ -57,15 +57,16 @@ pub fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> 
     protected.iter().map(of).collect()
 }
 
-/// The groups of each protected column, then those of all of them together where there are two or more.
+/// The groups of each protected column, then those of all of them together where there are two or more; groups of one family
+/// divide the rows.
 ///
 /// # Errors
 /// More cells where the columns meet than can be looked at.
-pub fn groups(labels: &[Labels]) -> Result<Vec<Group>> {
-    let mut all = Vec::new();
-    for Labels { column, of_rows } in labels {
-        all.extend(collected(of_rows.iter().map(|l| l.as_ref().map(|l| format!("{column} {l}")))));
-    }
+pub fn families(labels: &[Labels]) -> Result<Vec<Vec<Group>>> {
+    let of_column = |Labels { column, of_rows }: &Labels| {
+        collected(of_rows.iter().map(|l| l.as_ref().map(|l| format!("{column} {l}"))))
+    };
+    let mut all: Vec<Vec<Group>> = labels.iter().map(of_column).collect();
     let n_rows = labels.first().map_or(0, |l| l.of_rows.len());
     if labels.len() > 1 {
         let name = |row: usize| {
@@ -80,9 +81,17 @@ pub fn groups(labels: &[Labels]) -> Result<Vec<Group>> {
                 cells.len()
             )));
         }
-        all.extend(cells);
+        all.push(cells);
     }
     Ok(all)
+}
+
+/// The groups of all [`families`].
+///
+/// # Errors
+/// As there.
+pub fn groups(labels: &[Labels]) -> Result<Vec<Group>> {
+    Ok(families(labels)?.concat())
 }
 
 /// The cell of each row where all protected columns meet, by number; missing cells are a level of their own here, so that

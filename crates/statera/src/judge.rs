@@ -20,7 +20,7 @@ use crate::proxy::{self, ProxySearch};
 use crate::reasons::Stability;
 use crate::training_set::complete_numbers;
 use serde::{Deserialize, Serialize};
-use statera_core::fairness::{self, GroupFigures, Rules};
+use statera_core::fairness::{self, Group, GroupFigures, Rules};
 use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
 use statera_data::toml_text;
@@ -57,7 +57,8 @@ pub struct Judgement {
     pub what_if: Vec<WhatIf>,
     /// Rules that groups were judged by.
     pub rules: Rules,
-    /// How groups fare when rows that are not approved count as declined; empty without protected columns.
+    /// How groups fare when rows that are not approved count as declined, each beside the reference group of its own protected
+    /// column, or of the cells where all meet; empty without protected columns.
     pub fairness: Vec<GroupFigures>,
     /// Which columns stand in for each protected column.
     pub proxies: Vec<ProxySearch>,
@@ -218,7 +219,9 @@ impl Rule<'_> {
     fn judge(&self, rows: Rows<'_>, rules: &Rules, seed: u64) -> Result<Judgement> {
         let Rows { target, margins, probabilities, baseline, weight, labels } = rows;
         rules.check()?;
-        let groups = groups::groups(labels)?;
+        // A family of which these rows hold one group only has nothing to compare.
+        let families: Vec<Vec<Group>> = groups::families(labels)?.into_iter().filter(|f| f.len() > 1).collect();
+        let groups = families.concat();
         let mut tried = vec![self.rule.cutoff()];
         tried.extend(RATES.iter().map(|rate| at_rate(probabilities, *rate).min(2.0)));
         let decisions: Vec<Decision> = probabilities.iter().map(|p| self.cutoffs.decide(*p)).collect();
@@ -226,7 +229,8 @@ impl Rule<'_> {
         let n = target.len() as f64;
         let share = |d: Decision| decisions.iter().filter(|o| **o == d).count() as f64 / n;
         let decided = fairness::Decided { target, margins, probabilities, approved: &approved, weight };
-        let fairness = if groups.is_empty() { Vec::new() } else { fairness::judge(decided, &groups, rules, seed)? };
+        let judged = |family: &Vec<Group>| fairness::judge(decided, family, rules, seed);
+        let fairness = families.iter().map(judged).collect::<Result<Vec<_>>>()?.concat();
         let outcomes = policy::Outcomes { target, probabilities, baseline, weight };
         Ok(Judgement {
             n_rows: target.len(),

@@ -166,19 +166,19 @@ pub fn train(
     let mut facts = facts::gather(&set, sides, &measured, &contenders, leaderboard, settings, run)?;
     let search_seconds = searched.as_ref().map(|s| s.2);
     facts.search = searched.map(|s| s.1);
-    let is_judged = given.policy.is_some() || !labels.is_empty();
-    let falls = facts.baseline_falls_with_risk;
-    let scores = is_judged.then(|| judge::scores(&contenders, &measured, test.as_ref(), falls)).transpose()?;
+    let scores = judge::scores(&contenders, &train, facts.baseline_falls_with_risk);
     let chosen = chosen(contenders, &facts.leaderboard);
-    let measured_rows = if test.is_some() { test_rows } else { chosen.rows.iter().map(|&r| train_rows[r]).collect() };
+    let cross_fitted = chosen.rows.clone();
+    let measured_rows = if test.is_some() { test_rows } else { cross_fitted.iter().map(|&r| train_rows[r]).collect() };
     let judging = judge::Training {
         measured: &measured,
         has_test: test.is_some(),
         labels: labels.iter().map(|l| l.take(&measured_rows)).collect(),
-        scores: scores.unwrap_or_default(),
         folds: chosen.folds.clone(),
         train: &train,
         train_labels,
+        cross_fitted,
+        scores,
     };
     let mut bundle = given.decide(bundle(chosen, &set, training, &facts)?)?;
     match judge::judge_training(&bundle, &judging, &facts, run) {

@@ -5,9 +5,6 @@
 //! columns of the model together, by gradient boosting whose trees have not seen the rows that judge it. Beside each stands how
 //! much it moves the score. What counts as a proxy is said by the rules.
 
-#[cfg(test)]
-mod tests;
-
 use crate::groups::Labels;
 use crate::scorer::{Schema, Scorer};
 use arrow_array::{Array, RecordBatch};
@@ -55,9 +52,10 @@ pub struct ProxySearch {
 pub struct Proxy {
     /// The columns, or parts of columns.
     pub columns: Vec<String>,
-    /// The group that is told best.
+    /// The group that is told best, among those that are large enough by the rules.
     pub group: String,
-    /// Area under the curve of telling it from the others, out of fold; it *fails* where the columns are a proxy by the rules.
+    /// Area under the curve of telling it from the others, out of fold; it *fails* where the columns are a proxy by the rules,
+    /// and is not judged where every group is too small.
     pub auc: Judged,
     /// Share of the uncertainty about all groups that the columns remove, 0 to 1; `None` for all columns together.
     pub information: Option<f64>,
@@ -94,7 +92,10 @@ pub fn search(
         let group: Vec<usize> = known.iter().filter_map(|&row| numbers[row]).collect();
         let frame = frame.take(&known);
         let folds = folds_by_group(&group, N_FOLDS, run.seed);
-        let searched = Searched { frame: &frame, group: &group, names: &names, folds: &folds, importance, rules };
+        let (asked, is_judged) = asked(&group, names.len(), rules);
+        let (group, asked) = (&group[..], &asked[..]);
+        let names = &names[..];
+        let searched = Searched { frame: &frame, group, names, asked, is_judged, folds: &folds, importance, rules };
         let columns = searched.alone();
         let together = searched.together(&columns);
         Ok(ProxySearch {
@@ -106,6 +107,16 @@ pub fn search(
         })
     };
     labels.iter().map(of).collect()
+}
+
+/// The groups that are to be told from all others, and whether what tells them is judged: those that are large enough, as
+/// all others together are; else all, unjudged. One of two is told as well as the other.
+fn asked(group: &[usize], n_groups: usize, rules: &Rules) -> (Vec<usize>, bool) {
+    let size = |g: usize| group.iter().filter(|own| **own == g).count();
+    let is_large = |g: &usize| size(*g) >= rules.min_rows && group.len() - size(*g) >= rules.min_rows;
+    let all = if n_groups == 2 { 1..2 } else { 0..n_groups };
+    let large: Vec<usize> = all.clone().filter(is_large).collect();
+    if large.is_empty() { (all.collect(), false) } else { (large, true) }
 }
 
 /// About `most` of `n` rows, always the same ones, ascending.
@@ -145,6 +156,9 @@ struct Searched<'a> {
     /// The group of each row.
     group: &'a [usize],
     names: &'a [&'a str],
+    /// Groups that are told from all others.
+    asked: &'a [usize],
+    is_judged: bool,
     folds: &'a [usize],
     importance: &'a [(String, f64)],
     rules: &'a Rules,
@@ -156,7 +170,7 @@ impl Searched<'_> {
     }
 
     fn associate(&self, parts: &[usize]) -> Option<Association> {
-        association(parts, self.group, self.names.len(), self.folds)
+        association(parts, self.group, self.names.len(), self.asked, self.folds)
     }
 
     /// Every feature alone, the most telling first, with its index.
@@ -225,9 +239,8 @@ impl Searched<'_> {
         let folds = folds_by_group(&group, N_BOOSTED_FOLDS, run.seed);
         let params =
             GbdtParams { max_trees: 100, learning_rate: 0.1, max_leaves: 8, patience: 0, ..GbdtParams::default() };
-        let asked = if self.names.len() == 2 { 1..2 } else { 0..self.names.len() };
         let mut best: Option<(Interval, usize)> = None;
-        for asked in asked {
+        for &asked in self.asked {
             let is_in: Vec<bool> = group.iter().map(|g| *g == asked).collect();
             let target: Vec<f64> = is_in.iter().map(|is| f64::from(u8::from(*is))).collect();
             let mut margins = vec![0.0; group.len()];
@@ -265,10 +278,11 @@ impl Searched<'_> {
         let total: f64 = self.importance.iter().map(|(_, value)| value).sum();
         let own: f64 = self.importance.iter().filter(|(name, _)| raw.contains(&name)).map(|(_, value)| value).sum();
         let is_known = total > 0.0;
+        let verdict = if self.is_judged { Verdict::up_to(self.rules.proxy_auc, auc) } else { Verdict::NotJudged };
         Proxy {
             columns: features.iter().map(|&f| spec.features[f].name.clone()).collect(),
             group: self.names[group].to_string(),
-            auc: Judged { figure: auc, verdict: Verdict::up_to(self.rules.proxy_auc, auc) },
+            auc: Judged { figure: auc, verdict },
             information,
             importance: is_known.then_some(own),
             importance_share: is_known.then(|| own / total),

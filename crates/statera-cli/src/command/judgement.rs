@@ -4,12 +4,14 @@ use crate::console::{Console, count};
 use statera::decision::Deciding;
 use statera::judge::{DecidedBy, Frontier, FrontierLine, Judgement, MeasuredOn};
 use statera::proxy::{Proxy, ProxySearch};
-use statera_core::fairness::{GroupFigures, Judged, Verdict};
+use statera_core::fairness::{Disparity, GroupFigures, Judged, Verdict};
 use statera_core::metric::Interval;
 
 /// Columns that are shown of a search for proxies beside those that the rules name.
 const SHOWN_PROXIES: usize = 3;
-/// Columns that are shown of it at most.
+/// Groups too small to be judged that are named.
+const SHOWN_SMALL: usize = 8;
+/// Columns that are shown of a search for proxies at most.
 const MAX_PROXIES: usize = 8;
 
 /// What decides, and what it came to.
@@ -88,13 +90,27 @@ fn judged(judgement: &Judgement, console: &Console) {
 
 fn groups(judgement: &Judgement, console: &Console) {
     console.paragraph(format!(
-        "Groups, judged by the rules {} (* fails, ? the rows cannot tell, – too small to be judged)",
+        "Groups, judged by the rules {} (* fails, ? the rows cannot tell)",
         judgement.rules.version
     ));
-    console.table(
-        &["Group", "Rows", "Approved", "Of reference", "AUC", "Calibration", "Good declined", "Bad approved"],
-        judgement.fairness.iter().map(group).collect(),
-    );
+    let (small, large): (Vec<&GroupFigures>, Vec<&GroupFigures>) =
+        judgement.fairness.iter().partition(|figures| figures.is_small);
+    if !large.is_empty() {
+        console.table(
+            &["Group", "Rows", "Approved", "Of reference", "AUC", "Calibration", "Good declined", "Bad approved"],
+            large.into_iter().map(group).collect(),
+        );
+    }
+    if !small.is_empty() {
+        let names = small.iter().take(SHOWN_SMALL).map(|g| format!("{} ({} rows)", g.group, count(g.n_rows as f64)));
+        let more = if small.len() > SHOWN_SMALL { "; …" } else { "" };
+        console.paragraph(format!(
+            "Too small to be judged, {} of {} groups, shown by --json: {}{more}",
+            small.len(),
+            judgement.fairness.len(),
+            names.collect::<Vec<_>>().join("; ")
+        ));
+    }
 }
 
 fn what_if(judgement: &Judgement, console: &Console) {
@@ -135,11 +151,8 @@ fn group(figures: &GroupFigures) -> Vec<String> {
         value.map_or("–".into(), |i| format!("{}{}", shown(i.value), mark(gap.map(|g| g.verdict))))
     };
     let plain = |v: f64| format!("{v:.3}");
-    let name = match (figures.is_reference, figures.is_small) {
-        (true, _) => format!("{} (reference)", figures.group),
-        (_, true) => format!("{} –", figures.group),
-        _ => figures.group.clone(),
-    };
+    let reference = if figures.is_reference { " (reference)" } else { "" };
+    let name = format!("{}{reference}", figures.group);
     vec![
         name,
         count(figures.n_rows as f64),
@@ -152,58 +165,63 @@ fn group(figures: &GroupFigures) -> Vec<String> {
     ]
 }
 
-/// The columns that the rules name, or that come next, then groups of columns, then all together.
+/// The columns that the rules name, or that come next, then groups of columns that they name, then all together.
 fn proxies(search: &ProxySearch, judgement: &Judgement, console: &Console) {
-    let is_shown = |(i, p): &(usize, &Proxy)| *i < SHOWN_PROXIES || p.auc.verdict != Verdict::Holds;
+    let is_named = |p: &Proxy| matches!(p.auc.verdict, Verdict::Fails | Verdict::Unclear);
+    let is_shown = |(i, p): &(usize, &Proxy)| *i < SHOWN_PROXIES || is_named(p);
     let alone = search.columns.iter().enumerate().filter(is_shown).map(|(_, p)| p).take(MAX_PROXIES);
     let line = |proxy: &Proxy, name: String| {
-        let mark = mark(Some(proxy.auc.verdict));
         let share = |v: Option<f64>| v.map_or("–".into(), percent);
-        let auc = proxy.auc.figure;
+        let figure = proxy.auc.figure;
+        let mark = if proxy.auc.verdict == Verdict::NotJudged { " –" } else { mark(Some(proxy.auc.verdict)) };
         vec![
             name,
             proxy.group.clone(),
-            format!("{:.3} [{:.3}, {:.3}]{mark}", auc.value, auc.low, auc.high),
+            format!("{}{mark}", with_half(figure)),
             share(proxy.information),
             share(proxy.importance_share),
         ]
     };
     let mut rows: Vec<Vec<String>> = alone.map(|p| line(p, p.columns.join(", "))).collect();
-    rows.extend(search.together.iter().map(|p| line(p, p.columns.join(" × "))));
+    let together = search.together.iter().filter(|p| is_named(p)).take(SHOWN_PROXIES);
+    rows.extend(together.map(|p| line(p, p.columns.join(" × "))));
     rows.extend(search.all.iter().map(|p| line(p, format!("all {} columns", p.columns.len()))));
     console.paragraph(format!(
-        "What tells {} of {} rows (* a proxy: area above {} by the rules {}, ? the rows cannot tell)",
+        "What tells {} of {} rows (* a proxy: area above {} by the rules {}, ? the rows cannot tell, – too few to be judged)",
         search.protected,
         count(search.n_rows as f64),
         judgement.rules.proxy_auc,
         judgement.rules.version
     ));
-    let group = format!("{} told best", search.protected);
-    console.table(&["Column", &group, "AUC", "Uncertainty removed", "Share of the score"], rows);
+    console.table(&["Column", "Group told", "AUC", "Information", "Of the score"], rows);
 }
 
 fn frontier(found: &Frontier, console: &Console) {
     console.paragraph(format!(
-        "Accuracy against disparity, each candidate approving {} (* no other is as good in both and better in one)",
+        "Accuracy against disparity in folds, {} rows, each candidate approving {} (* none is as good in both and better in one)",
+        count(found.n_rows as f64),
         percent(found.approval_rate)
     ));
-    let range = |i: Interval| format!("{:.3} [{:.3}, {:.3}]", i.value, i.low, i.high);
+    let range = |i: Interval| format!("{:.3} ({:.2}–{:.2})", i.value, i.low, i.high);
     let line = |line: &FrontierLine| {
         let used = if line.is_chosen { " (used)" } else { "" };
         let optimal = if line.is_optimal { " *" } else { "" };
-        let least =
-            |f: &dyn Fn(&statera_core::fairness::Disparity) -> String| line.disparity.as_ref().map_or("–".into(), f);
+        let of = |f: &dyn Fn(&Disparity) -> String| line.disparity.as_ref().map_or("–".into(), f);
         vec![
             format!("{}{used}{optimal}", line.title),
-            range(line.auc),
-            percent(line.approval_rate),
-            least(&|d| range(d.approval_ratio)),
-            least(&|d| percent(d.approval_gap.value)),
-            least(&|d| d.least.clone()),
+            with_half(line.auc),
+            of(&|d| range(d.approval_ratio)),
+            of(&|d| percent(d.approval_gap.value)),
+            of(&|d| d.least.clone()),
         ]
     };
-    let header = ["Candidate", "AUC", "Approved", "Least of greatest approval", "Gap", "Approved least"];
+    let header = ["Candidate", "AUC", "Approval ratio", "Gap", "Approved least"];
     console.table(&header, found.candidates.iter().map(line).collect());
+}
+
+/// A value with half its interval.
+fn with_half(interval: Interval) -> String {
+    format!("{:.3} ± {:.3}", interval.value, (interval.high - interval.low) / 2.0)
 }
 
 fn percent(share: f64) -> String {

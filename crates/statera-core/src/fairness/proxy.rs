@@ -96,9 +96,16 @@ pub fn auc_of(score: &[f64], is_in: &[bool], folds: &[usize]) -> Option<Interval
     value.is_finite().then(|| Interval { value, low: (value - half).max(0.0), high: (value + half).min(1.0) })
 }
 
-/// How well `parts` tell the groups of rows, 0 to `n_groups` − 1; `folds` says which rows are judged together. Each row counts
-/// once, whatever it weighs: this is about columns, not about outcomes. `None` if there are no two groups with rows.
-pub fn association(parts: &[usize], group: &[usize], n_groups: usize, folds: &[usize]) -> Option<Association> {
+/// How well `parts` tell the groups of rows, 0 to `n_groups` − 1; `asked` are those that are to be told from all others, and
+/// `folds` says which rows are judged together. Each row counts once, whatever it weighs: this is about columns, not about
+/// outcomes. `None` if there are no two groups with rows.
+pub fn association(
+    parts: &[usize],
+    group: &[usize],
+    n_groups: usize,
+    asked: &[usize],
+    folds: &[usize],
+) -> Option<Association> {
     let n_parts = parts.iter().max().map_or(0, |m| m + 1);
     let n_folds = folds.iter().max().map_or(0, |m| m + 1);
     // Rows by fold, part and group.
@@ -117,9 +124,7 @@ pub fn association(parts: &[usize], group: &[usize], n_groups: usize, folds: &[u
         }
         sum
     };
-    // A group of two is told as well as the other.
-    let asked = if n_groups == 2 { 1..2 } else { 0..n_groups };
-    let areas = asked.filter_map(|asked| {
+    let areas = asked.iter().filter_map(|&asked| {
         let mut rate = vec![0.0; n_folds * n_parts];
         let (n, own) = (sum(None, None, None), sum(None, None, Some(asked)));
         for fold in 0..n_folds {

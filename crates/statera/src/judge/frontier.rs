@@ -1,5 +1,6 @@
 //! Accuracy against disparity over the candidates, so that a less discriminatory alternative is seen: every candidate approves
-//! the same share of the same rows, those of its lowest scores.
+//! the same share of the same rows, those of its lowest scores. The rows are the cross-fitted ones, by which candidates are
+//! chosen: a choice by the test would leave nothing to test it.
 
 use super::at_rate;
 use crate::leaderboard::{BASELINE, Leaderboard};
@@ -12,7 +13,9 @@ use statera_core::metric::Interval;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Frontier {
-    /// The share of rows that each candidate approves.
+    /// Cross-fitted rows that candidates are compared on.
+    pub n_rows: usize,
+    /// The share of them that each candidate approves: what the policy approves of the rows it is judged on.
     pub approval_rate: f64,
     /// In the order of the leaderboard.
     pub candidates: Vec<FrontierLine>,
@@ -30,7 +33,8 @@ pub struct FrontierLine {
     pub auc: Interval,
     /// Share approved: less than asked for where rows of one score would not fit in.
     pub approval_rate: f64,
-    /// How unequally groups are approved; `None` if fewer than two are large enough.
+    /// How unequally groups are approved, of the protected column (or all where they meet) whose groups are so most; `None` if
+    /// no column has two groups that are large enough.
     pub disparity: Option<Disparity>,
     /// True of the one that is used.
     pub is_chosen: bool,
@@ -51,7 +55,8 @@ pub(crate) struct Scores {
 pub(super) struct Compared<'a> {
     pub target: &'a [f64],
     pub weight: Option<&'a [f64]>,
-    pub groups: &'a [Group],
+    /// The groups of each protected column, and those where they meet.
+    pub families: &'a [Vec<Group>],
 }
 
 /// Compares the candidates at an approval rate.
@@ -69,8 +74,7 @@ pub(super) fn frontier(
     let mut candidates = Vec::new();
     for entry in &board.entries {
         let Some(own) = scores.iter().find(|s| s.model == entry.model) else { continue };
-        let measured = if entry.test.is_empty() { &entry.cross_fitted } else { &entry.test };
-        let Some(auc) = measured.iter().find(|m| m.name == "auc") else { continue };
+        let Some(auc) = entry.cross_fitted.iter().find(|m| m.name == "auc") else { continue };
         let cutoff = at_rate(&own.margins, approval_rate);
         let approved: Vec<bool> = own.margins.iter().map(|m| *m < cutoff).collect();
         // Disparity looks at decisions only.
@@ -86,7 +90,7 @@ pub(super) fn frontier(
             title: entry.title.clone(),
             auc: auc.interval,
             approval_rate: approved.iter().filter(|a| **a).count() as f64 / approved.len().max(1) as f64,
-            disparity: fairness::disparity(decided, rows.groups, rules, seed)?,
+            disparity: most_unequal(decided, rows.families, rules, seed)?,
             is_chosen: entry.model == board.chosen,
             is_optimal: false,
         });
@@ -96,7 +100,19 @@ pub(super) fn frontier(
     for (line, is_optimal) in candidates.iter_mut().zip(pareto_optimal(&figures)) {
         line.is_optimal = is_optimal;
     }
-    Ok(Frontier { approval_rate, candidates })
+    Ok(Frontier { n_rows: rows.target.len(), approval_rate, candidates })
+}
+
+/// The disparity within the family of groups where it is greatest; the first of equals.
+fn most_unequal(decided: Decided<'_>, families: &[Vec<Group>], rules: &Rules, seed: u64) -> Result<Option<Disparity>> {
+    let mut most: Option<Disparity> = None;
+    for groups in families {
+        let Some(found) = fairness::disparity(decided, groups, rules, seed)? else { continue };
+        if most.as_ref().is_none_or(|known| found.approval_ratio.value < known.approval_ratio.value) {
+            most = Some(found);
+        }
+    }
+    Ok(most)
 }
 
 impl Scores {

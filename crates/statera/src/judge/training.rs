@@ -1,7 +1,7 @@
 //! The judgement that a training ends with: on the rows held back for the test, or without a test on those of the training, each
 //! by a fold model and a calibrator that have not seen it.
 
-use super::frontier::{self, Compared, Scores};
+use super::frontier::{self, Compared, Frontier, Scores};
 use super::{Judgement, MeasuredOn, Rows, Rule, rules_of};
 use crate::bundle::Bundle;
 use crate::decision::{self, Deciding, Own};
@@ -14,6 +14,7 @@ use crate::proxy;
 use crate::reasons::{self, Reasons, Stability};
 use crate::scorer::{Member, RowSource, Scorer};
 use crate::training_set::{TrainingSet, take_rows};
+use statera_core::fairness::Rules;
 use statera_core::{Attributions, Result, Run};
 
 /// Most rows whose reasons are compared with those under other fits.
@@ -30,34 +31,24 @@ pub(crate) struct Training<'a> {
     pub has_test: bool,
     /// Their protected groups.
     pub labels: Vec<Labels>,
-    /// What every candidate says of them.
-    pub scores: Vec<Scores>,
     /// What stands for each fold's fit of the chosen candidate.
     pub folds: Vec<Vec<Member>>,
     /// The rows that were trained on, and their protected groups.
     pub train: &'a TrainingSet,
     pub train_labels: Vec<Labels>,
+    /// Of them those that fold models judged, and what every candidate says of these.
+    pub cross_fitted: Vec<usize>,
+    pub scores: Vec<Scores>,
 }
 
-/// Scores of the measured rows by every candidate and by the present score.
-///
-/// # Errors
-/// As [`Scorer::score`].
-pub(crate) fn scores(
-    contenders: &[Contender],
-    measured: &Measured,
-    test: Option<&TrainingSet>,
-    baseline_falls: Option<bool>,
-) -> Result<Vec<Scores>> {
-    let of = |contender: &Contender| -> Result<Scores> {
-        let margins = match test {
-            Some(test) => contender.scorer.score(&test.batch)?.margins,
-            None => contender.out_of_fold.clone(),
-        };
-        Ok(Scores { model: contender.name.clone(), margins })
-    };
-    let baseline = baseline_falls.map(|falls| Scores::baseline(baseline_risk(&measured.rows, falls)));
-    baseline.map(Ok).into_iter().chain(contenders.iter().map(of)).collect()
+/// What every candidate, and the present score, say of the cross-fitted rows.
+pub(crate) fn scores(contenders: &[Contender], train: &TrainingSet, baseline_falls: Option<bool>) -> Vec<Scores> {
+    let baseline = baseline_falls.map(|falls| {
+        let risk = baseline_risk(train, falls);
+        Scores::baseline(contenders[0].rows.iter().map(|&row| risk[row]).collect())
+    });
+    let of = |c: &Contender| Scores { model: c.name.clone(), margins: c.out_of_fold.clone() };
+    baseline.into_iter().chain(contenders.iter().map(of)).collect()
 }
 
 /// Judges a trained bundle, which may have no policy, by the figures of its training; `None` if there is neither a policy nor a
@@ -93,10 +84,7 @@ pub(crate) fn judge_training(
     run.check()?;
     judgement.stability = stability(bundle, &training.folds, set, run)?;
     if !training.labels.is_empty() {
-        let groups = groups::groups(&training.labels)?;
-        let compared = Compared { target: &set.target, weight: set.weight.as_deref(), groups: &groups };
-        let (board, rate) = (&facts.leaderboard, judgement.shares[0]);
-        judgement.frontier = Some(frontier::frontier(compared, &training.scores, board, rate, &rules, seed)?);
+        judgement.frontier = Some(compared(training, facts, judgement.shares[0], &rules, seed)?);
         run.check()?;
         let importance = &facts.importance;
         let (train, labels) = (&training.train.batch, &training.train_labels);
@@ -104,6 +92,17 @@ pub(crate) fn judge_training(
     }
     run.progress.finish();
     Ok(Some(judgement))
+}
+
+/// The candidates beside each other, on the rows by which they were chosen.
+fn compared(training: &Training<'_>, facts: &Facts, rate: f64, rules: &Rules, seed: u64) -> Result<Frontier> {
+    let Training { train, train_labels, cross_fitted, scores, .. } = training;
+    let labels: Vec<Labels> = train_labels.iter().map(|l| l.take(cross_fitted)).collect();
+    let families = groups::families(&labels)?;
+    let target: Vec<f64> = cross_fitted.iter().map(|&row| train.target[row]).collect();
+    let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| cross_fitted.iter().map(|&row| w[row]).collect());
+    let rows = Compared { target: &target, weight: weight.as_deref(), families: &families };
+    frontier::frontier(rows, scores, &facts.leaderboard, rate, rules, seed)
 }
 
 /// How often the reasons of rows that are not approved are those that the folds' fits of the same model give, each measured

@@ -1,9 +1,14 @@
-use super::*;
-use crate::given::Given;
-use crate::groups;
-use crate::pipeline;
-use crate::project::Settings;
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
+//! Proxies, mitigation and the frontier of accuracy against disparity, on invented people of whom it is known what tells their sex.
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use statera::given::Given;
+use statera::groups;
+use statera::judge::{DecidedBy, MeasuredOn};
+use statera::pipeline;
+use statera::project::{Mitigation, Settings};
+use statera::proxy::search;
+use statera_core::fairness::{Rules, Verdict};
+use statera_core::{Kind, Rng, Run};
 use statera_data::{ColumnInfo, Table};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +88,7 @@ fn the_judgement_of_a_training_shows_the_groups_and_what_others_would_do() {
         target: "bad".into(),
         protected: vec!["sex".into()],
         models: vec!["scorecard".into(), "logistic".into()],
-        mitigate: Some(crate::project::Mitigation::Reweighing),
+        mitigate: Some(Mitigation::Reweighing),
         ..Settings::default()
     };
     let train =
@@ -91,8 +96,8 @@ fn the_judgement_of_a_training_shows_the_groups_and_what_others_would_do() {
     let trained = train(table(4000));
     assert!(trained.facts.leaderboard.chosen.ends_with("_reweighed"));
     let judgement = trained.bundle.deciding.judgement.as_ref().expect("protected columns are judged without a policy");
-    assert_eq!(judgement.decided_by, crate::judge::DecidedBy::ApprovalRate { rate: 0.8 });
-    assert_eq!((judgement.n_rows, judgement.measured_on), (800, crate::judge::MeasuredOn::Test));
+    assert_eq!(judgement.decided_by, DecidedBy::ApprovalRate { rate: 0.8 });
+    assert_eq!((judgement.n_rows, judgement.measured_on), (800, MeasuredOn::Test));
     assert!((judgement.shares[0] - 0.8).abs() < 0.05, "{:?}", judgement.shares);
     let frontier = judgement.frontier.as_ref().unwrap();
     let models: Vec<&str> = frontier.candidates.iter().map(|c| c.model.as_str()).collect();
