@@ -62,9 +62,9 @@ pub struct Judgement {
     pub fairness: Vec<GroupFigures>,
     /// Which columns stand in for each protected column.
     pub proxies: Vec<ProxySearch>,
-    /// How often reasons stay the same when the model is fitted again; of trainings with a policy and reasons.
+    /// How often reasons stay the same when the model is fitted again, as a training with this policy and reasons found.
     pub stability: Option<Stability>,
-    /// What other candidates would do to groups; of trainings with protected columns.
+    /// What other candidates would do to groups, as a training with protected columns found.
     pub frontier: Option<Frontier>,
 }
 
@@ -164,6 +164,11 @@ fn judged(bundle: &Bundle, table: &Table, protected: &[String], run: &Run) -> Re
     let deciding = Rule::of(bundle);
     let mut judgement = deciding.judge(rows, &rules_of(&bundle.deciding), bundle.manifest.seed)?;
     judgement.is_training_table = is_training_table;
+    if let Some(former) = &bundle.deciding.judgement {
+        // What only the training knew of this policy stays true of it.
+        judgement.stability = former.stability;
+        judgement.frontier.clone_from(&former.frontier);
+    }
     let importance = bundle.facts.get("importance").cloned().unwrap_or_default();
     let importance: Vec<(String, f64)> = serde_json::from_value(importance).unwrap_or_default();
     let run = run.clone().with_seed(bundle.manifest.seed);

@@ -135,31 +135,7 @@ pub fn train(
 
     let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };
     let training = Training { train: &train, schema: &schema, settings, variants: &variants };
-    let mut timings = BTreeMap::new();
-    let mut contenders = Vec::new();
-    run.progress.start("Final models", candidates.len() as u64);
-    for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let name = candidate.title_for(train.task);
-        let part = candidate.keeping(run.part(settings.seed, &name, i as u64), "final", settings);
-        let (contender, timing) = finish(candidate, fitted, training, &part)?;
-        timings.insert(contender.name.clone(), timing);
-        contenders.push(contender);
-        run.progress.update(i as u64 + 1, candidate.family.title);
-    }
-    run.progress.finish();
-    // What a search chose and other rows did not confirm has no part in the ensemble either, nor what is there to compare with.
-    let gains = leaderboard::gains_over_default(&contenders, &train, settings)?;
-    let asked = Variant::asked(settings);
-    let standing: Vec<&Contender> = contenders
-        .iter()
-        .zip(&gains)
-        .filter(|(c, gains)| leaderboard::proves_itself(gains) && c.variant == asked)
-        .map(|(c, _)| c)
-        .collect();
-    if let Some((contender, timing)) = ensemble::build(&standing, &folds, training, run)? {
-        timings.insert(contender.name.clone(), timing);
-        contenders.push(contender);
-    }
+    let (contenders, timings) = finalists(&candidates, cross_fitted, &folds, training, run)?;
     let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, run)?;
     let measured = facts::measured(&train, test.as_ref(), &contenders, &leaderboard, settings)?;
     let sides = (&train, test.as_ref());
@@ -195,6 +171,43 @@ pub fn train(
         "search_seconds": search_seconds,
     });
     Ok(Trained { bundle, facts, timings, test })
+}
+
+/// The final models of all candidates and their ensemble, and how fast they are.
+fn finalists(
+    candidates: &[Candidate],
+    cross_fitted: Vec<CrossFitted>,
+    folds: &[Sides],
+    training: Training<'_>,
+    run: &Run,
+) -> Result<(Vec<Contender>, BTreeMap<String, Timing>)> {
+    let settings = training.settings;
+    let mut timings = BTreeMap::new();
+    let mut contenders = Vec::new();
+    run.progress.start("Final models", candidates.len() as u64);
+    for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
+        let name = candidate.title_for(training.train.task);
+        let part = candidate.keeping(run.part(settings.seed, &name, i as u64), "final", settings);
+        let (contender, timing) = finish(candidate, fitted, training, &part)?;
+        timings.insert(contender.name.clone(), timing);
+        contenders.push(contender);
+        run.progress.update(i as u64 + 1, candidate.family.title);
+    }
+    run.progress.finish();
+    // What a search chose and other rows did not confirm has no part in the ensemble either, nor what is there to compare with.
+    let gains = leaderboard::gains_over_default(&contenders, training.train, settings)?;
+    let asked = Variant::asked(settings);
+    let standing: Vec<&Contender> = contenders
+        .iter()
+        .zip(&gains)
+        .filter(|(c, gains)| leaderboard::proves_itself(gains) && c.variant == asked)
+        .map(|(c, _)| c)
+        .collect();
+    if let Some((contender, timing)) = ensemble::build(&standing, folds, training, run)? {
+        timings.insert(contender.name.clone(), timing);
+        contenders.push(contender);
+    }
+    Ok((contenders, timings))
 }
 
 /// To which protected groups the rows belong; none where there is no event that could be decided by.

@@ -186,14 +186,7 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
     if args.cutoff.is_some() || args.approval_rate.is_some() {
         (settings.cutoff, settings.approval_rate) = (args.cutoff, args.approval_rate);
     }
-    settings.mitigate =
-        args.mitigate.map(|Mitigation::Reweighing| project::Mitigation::Reweighing).or(settings.mitigate);
-    let inference = args.reject_inference.map(|inference| match inference {
-        RejectInference::Parcelling => project::RejectInference::Parcelling,
-        RejectInference::Fuzzy => project::RejectInference::Fuzzy,
-    });
-    settings.reject_inference = inference.or(settings.reject_inference);
-    settings.reject_factor = args.reject_factor.or(settings.reject_factor);
+    override_variants(settings, args);
     for flag in &args.missing {
         let (column, values) = flag
             .split_once('=')
@@ -213,6 +206,18 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
         settings.monotone.insert(column.into(), direction);
     }
     Ok(())
+}
+
+/// The flags of candidates that are fitted on other weights or more rows.
+fn override_variants(settings: &mut Settings, args: &Train) {
+    settings.mitigate =
+        args.mitigate.map(|Mitigation::Reweighing| project::Mitigation::Reweighing).or(settings.mitigate);
+    let inference = args.reject_inference.map(|inference| match inference {
+        RejectInference::Parcelling => project::RejectInference::Parcelling,
+        RejectInference::Fuzzy => project::RejectInference::Fuzzy,
+    });
+    settings.reject_inference = inference.or(settings.reject_inference);
+    settings.reject_factor = args.reject_factor.or(settings.reject_factor);
 }
 
 /// What was found, on one screen.
