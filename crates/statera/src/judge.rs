@@ -212,9 +212,7 @@ impl Rule<'_> {
             (Some(decline_from), _) => (DecidedBy::Cutoff { decline_from }, decline_from),
             (None, rate) => {
                 let rate = rate.unwrap_or(DEFAULT_APPROVAL_RATE);
-                let quantiles = bundle.reference_probabilities();
-                let at = (rate * quantiles.len().saturating_sub(1) as f64).round() as usize;
-                (DecidedBy::ApprovalRate { rate }, quantiles.get(at).copied().unwrap_or(1.0))
+                (DecidedBy::ApprovalRate { rate }, nearest(&bundle.reference_probabilities(), rate))
             }
         };
         let cutoffs = Cutoffs { review_from: cutoff, decline_from: cutoff };
@@ -256,6 +254,16 @@ impl Rule<'_> {
     }
 }
 
+/// The cut-off below which the share of ascending values is nearest to a rate: of values that many rows share, all or none are
+/// approved.
+fn nearest(quantiles: &[f64], rate: f64) -> f64 {
+    let at = (rate * quantiles.len().saturating_sub(1) as f64).round() as usize;
+    let Some(value) = quantiles.get(at) else { return 1.0 };
+    let share = |end: usize| (end as f64 / quantiles.len() as f64 - rate).abs();
+    let (below, through) = (quantiles.partition_point(|q| q < value), quantiles.partition_point(|q| q <= value));
+    if share(below) <= share(through) { *value } else { quantiles.get(through).copied().unwrap_or(1.0) }
+}
+
 /// The cut-off of an approval rate: the first value beyond that share of them; above every value all are approved.
 fn at_rate(values: &[f64], rate: f64) -> f64 {
     let mut sorted = values.to_vec();
@@ -276,4 +284,19 @@ fn grades(policy: &Policy, target: &[f64], probabilities: &[f64]) -> Vec<GradeLi
         }
     };
     policy.grade.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_among_equal_values_takes_all_or_none_of_them() {
+        let quantiles = [0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3, 0.4, 0.5];
+        assert_eq!(nearest(&quantiles, 0.25), 0.2, "two of ten, not seven");
+        assert_eq!(nearest(&quantiles, 0.6), 0.3, "seven of ten, not two");
+        assert_eq!(nearest(&quantiles, 0.9), 0.4, "eight of ten, or nine: the ninth value is the cut-off");
+        assert_eq!(nearest(&[0.2; 5], 0.8), 1.0, "all of them");
+        assert_eq!(nearest(&[], 0.8), 1.0);
+    }
 }

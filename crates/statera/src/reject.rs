@@ -5,11 +5,11 @@
 //! augmentation* (Siddiqi 2006, ch. 6; Crook & Banasik 2004): each declined row enters twice, as bad with the weight of its probability
 //! times the factor, as good with the rest. Then the model is fitted again on both.
 //!
-//! **What this cannot know.** No figure of the declined rows is observed. With a factor of 1 the model of the accepted rows is
-//! extrapolated: where acceptance depended on the model's own columns alone there was little to correct, and where it
-//! depended on what the model does not see the correction is not in the data (Crook & Banasik 2004 find next to no gain). A factor
-//! above 1 is an opinion, which only a sample of applications that were accepted untested could prove. The tests show both on
-//! rows whose outcomes are known.
+//! **What this cannot know.** No outcome of the declined rows is observed. With a factor of 1 the model of the accepted rows is
+//! extrapolated, and next to nothing changes (Crook & Banasik 2004): fuzzy augmentation of a logistic regression finds the same
+//! coefficients again, because the weights are its own probabilities. Where acceptance depended on what the model does not see, the
+//! declined are worse than it says, and how much is not in the data: a factor is an opinion, which only applications that were
+//! accepted untested could prove. `tests/rejects.rs` shows both on rows whose outcomes are known.
 
 #[cfg(test)]
 mod tests;

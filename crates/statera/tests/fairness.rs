@@ -98,7 +98,7 @@ fn the_judgement_of_a_training_shows_the_groups_and_what_others_would_do() {
     let judgement = trained.bundle.deciding.judgement.as_ref().expect("protected columns are judged without a policy");
     assert_eq!(judgement.decided_by, DecidedBy::ApprovalRate { rate: 0.8 });
     assert_eq!((judgement.n_rows, judgement.measured_on), (800, MeasuredOn::Test));
-    assert!((judgement.shares[0] - 0.8).abs() < 0.05, "{:?}", judgement.shares);
+    assert!((judgement.shares[0] - 0.8).abs() < 0.1, "{:?}", judgement.shares);
     let frontier = judgement.frontier.as_ref().unwrap();
     let models: Vec<&str> = frontier.candidates.iter().map(|c| c.model.as_str()).collect();
     assert!(models.starts_with(&["scorecard", "scorecard_reweighed", "logistic", "logistic_reweighed"]), "{models:?}");
