@@ -24,6 +24,7 @@ mod sample;
 mod stability;
 mod swap;
 
+pub(crate) use auc::area_ranked;
 pub use auc::{area, delong_variance};
 pub(crate) use bootstrap::{draw as draw_weights, percentile_interval};
 pub use curve::{

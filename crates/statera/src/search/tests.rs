@@ -1,6 +1,7 @@
 //! The search through the pipeline, on a small invented table.
 
 use super::*;
+use crate::given::Given;
 use crate::leaderboard::Leaderboard;
 use crate::pipeline::{self, Trained};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
@@ -43,7 +44,7 @@ fn settings(models: &[&str], trials: usize) -> Settings {
 }
 
 fn train(table: Table, settings: &Settings, run: &Run) -> Result<Trained> {
-    pipeline::train(table, settings, &BTreeMap::new(), None, run)
+    pipeline::train(table, settings, &BTreeMap::new(), &Given::default(), run)
 }
 
 fn digest(trained: &mut Trained) -> String {
