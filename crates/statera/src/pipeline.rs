@@ -9,7 +9,7 @@ use crate::given::Given;
 use crate::groups::{self, Labels};
 use crate::judge;
 use crate::leaderboard::{self, Leaderboard};
-use crate::models::{self, Demands, SCORECARD};
+use crate::models::{self, Demands, Last, MANY_ROWS, SCORECARD};
 use crate::project::{Prefer, Settings};
 use crate::reference::{self, Reference};
 use crate::reject::Rejects;
@@ -20,7 +20,7 @@ use crate::variant::{self, Fitting, Variant, Variants};
 use arrow_array::RecordBatch;
 use serde_json::json;
 use statera_core::split::{self, Keys, Sides};
-use statera_core::{Error, Form, Frame, Kind, Model, Result, Run, Task};
+use statera_core::{Error, Form, Frame, Kind, Model, Result, Rng, Run, Task};
 use statera_data::Table;
 use statera_data::conform::InputColumn;
 use statera_data::infer::TextFormat;
@@ -184,14 +184,15 @@ fn finalists(
     let settings = training.settings;
     let mut timings = BTreeMap::new();
     let mut contenders = Vec::new();
-    run.progress.start("Final models", candidates.len() as u64);
-    for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let name = candidate.title_for(training.train.task);
-        let part = candidate.keeping(run.part(settings.seed, &name, i as u64), "final", settings);
-        let (contender, timing) = finish(candidate, fitted, training, &part)?;
+    let n_fits = |c: &Candidate| n_refits(c.family.last, folds.len(), training).max(1) as u64;
+    run.progress.start("Final models", candidates.iter().map(n_fits).sum());
+    let mut done = 0;
+    for (candidate, fitted) in candidates.iter().zip(cross_fitted) {
+        let (contender, timing) = finish(candidate, fitted, training, done, run)?;
         timings.insert(contender.name.clone(), timing);
         contenders.push(contender);
-        run.progress.update(i as u64 + 1, candidate.family.title);
+        done += n_fits(candidate);
+        run.progress.update(done, candidate.family.title);
     }
     run.progress.finish();
     // What a search chose and other rows did not confirm has no part in the ensemble either, nor what is there to compare with.
@@ -338,14 +339,14 @@ pub(crate) fn as_of(train: &TrainingSet, settings: &Settings) -> Option<String> 
     settings.time.clone().filter(|_| train.features.iter().any(|(_, kind)| *kind == Kind::Time))
 }
 
-/// The final model of a candidate: the average of the fold models, or one refit on all training rows.
+/// The final model of a candidate ([`Last`]), after `done` others' fits.
 fn finish(
     candidate: &Candidate,
     fitted: CrossFitted,
     training: Training<'_>,
+    done: u64,
     run: &Run,
 ) -> Result<(Contender, Timing)> {
-    let Training { train, settings, variants, .. } = training;
     let started = Instant::now();
     let CrossFitted { members, rows, margins, seconds } = fitted;
     let curve = |model: &dyn Model, fold| {
@@ -355,28 +356,12 @@ fn finish(
     let mut curves: Vec<FitCurve> =
         members.iter().enumerate().filter_map(|(fold, m)| curve(&*m.model, Some(fold + 1))).collect();
     let folds: Vec<Vec<Member>> = members.iter().map(|m| vec![m.clone()]).collect();
-    let mut members = if candidate.family.bags && settings.time.is_none() {
-        members
-    } else {
-        let models: Vec<&dyn Model> = members.iter().map(|m| &*m.model).collect();
-        let estimator = candidate.estimator.refit(&models);
-        let all: Vec<usize> = (0..train.n_rows()).collect();
-        let params = cross_fit::preparer_params(estimator.form(), train, settings)?;
-        let preparer = Preparer::fit(&params, &train.batch, &all, train.weight.as_deref())?;
-        let frame = cross_fit::frame(&preparer, train)?;
-        let frame = variants.weighed(candidate.variant, &frame, &all)?;
-        let empty = Frame { spec: frame.spec.clone(), ..Frame::default() };
-        let empty = if estimator.form() == Form::Dense {
-            Frame { dense: statera_core::Matrix { data: Vec::new(), n_cols: frame.dense.n_cols }, ..empty }
-        } else {
-            empty
-        };
-        let fitting = Fitting { train: &frame, valid: &empty, preparer: &preparer };
-        let model = variants.fit(candidate, &*estimator, fitting, run)?;
-        curves.extend(curve(&*model, None));
-        let (family, preparer) = (candidate.family.name, Arc::new(preparer));
-        vec![Member { family, weight: 1, preparer, model: Arc::from(model) }]
-    };
+    let n_refits = n_refits(candidate.family.last, members.len(), training);
+    let mut members = members;
+    if n_refits > 0 {
+        members = refits(candidate, &members, (n_refits, done), training, run)?;
+        curves.extend(curve(&*members[0].model, None));
+    }
     share_preparers(&mut members);
     let seconds = seconds + started.elapsed().as_secs_f64();
     let (name, family) = (candidate.name(), candidate.family.name);
@@ -384,6 +369,52 @@ fn finish(
     contender.learning_curves = curves;
     (contender.tuned, contender.variant, contender.folds) = (candidate.tuned, candidate.variant, folds);
     Ok((contender, timing))
+}
+
+/// How often a candidate is fitted once more on all rows; 0 if its fold models are the final one. With a time column fold
+/// models have not seen the latest rows, and are never that.
+fn n_refits(last: Last, n_folds: usize, Training { train, settings, .. }: Training<'_>) -> usize {
+    match last {
+        Last::Seeds if train.n_rows() <= MANY_ROWS => n_folds,
+        Last::FoldModels | Last::Seeds if settings.time.is_none() => 0,
+        _ => 1,
+    }
+}
+
+/// `n` fits on all rows, as the fold models tell to refit, with a seed each; `done` others' fits came before.
+fn refits(
+    candidate: &Candidate,
+    folds: &[Member],
+    (n, done): (usize, u64),
+    training: Training<'_>,
+    run: &Run,
+) -> Result<Vec<Member>> {
+    let Training { train, settings, variants, .. } = training;
+    let models: Vec<&dyn Model> = folds.iter().map(|m| &*m.model).collect();
+    let estimator = candidate.estimator.refit(&models);
+    let all: Vec<usize> = (0..train.n_rows()).collect();
+    let params = cross_fit::preparer_params(estimator.form(), train, settings)?;
+    let preparer = Arc::new(Preparer::fit(&params, &train.batch, &all, train.weight.as_deref())?);
+    let frame = cross_fit::frame(&preparer, train)?;
+    let frame = variants.weighed(candidate.variant, &frame, &all)?;
+    let empty = Frame { spec: frame.spec.clone(), ..Frame::default() };
+    let empty = if estimator.form() == Form::Dense {
+        Frame { dense: statera_core::Matrix { data: Vec::new(), n_cols: frame.dense.n_cols }, ..empty }
+    } else {
+        empty
+    };
+    let fitting = Fitting { train: &frame, valid: &empty, preparer: &preparer };
+    let title = candidate.title_for(train.task);
+    let refit = |i: usize| -> Result<Member> {
+        let (seed, fit) = match i {
+            0 => (settings.seed, "final".to_string()),
+            _ => (Rng::fork(settings.seed ^ 0x7365_6564, i as u64).next_u64(), format!("final{}", i + 1)),
+        };
+        let part = candidate.keeping(run.part(seed, &title, done + i as u64), &fit, settings);
+        let model = variants.fit(candidate, &*estimator, fitting, &part)?;
+        Ok(Member { family: candidate.family.name, weight: 1, preparer: preparer.clone(), model: Arc::from(model) })
+    };
+    (0..n).map(refit).collect()
 }
 
 /// What contenders are made with.
