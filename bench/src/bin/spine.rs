@@ -10,6 +10,7 @@
 
 use anyhow::{Context, Result, bail};
 use arrow_array::UInt64Array;
+use statera::given::Given;
 use statera::project::{Prefer, Settings};
 use statera::training_set::TrainingSet;
 use statera::{models, pipeline};
@@ -106,7 +107,8 @@ fn measure(set: &Set, model: &str, table: &Table, fold: usize, options: &Options
         return measure_once(model, train, test, &settings, (options.threads, options.refit), out);
     }
     let started = Instant::now();
-    let trained = pipeline::train(train, &settings, &BTreeMap::new(), None, &Run::new(1, options.threads))?;
+    let trained =
+        pipeline::train(train, &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, options.threads))?;
     out.fit_seconds.push(started.elapsed().as_secs_f64());
     let bundle = trained.bundle;
     let batch = &test.batches[0];
@@ -182,7 +184,7 @@ fn rows_of(table: &Table, keep: impl Fn(usize) -> bool) -> Result<Table> {
 
 fn options() -> Result<Options> {
     let mut options = Options {
-        data: concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").into(),
+        data: statera_bench::sets::folder(),
         sets: SETS.iter().map(|s| s.0.to_string()).collect(),
         models: vec!["best".into()],
         folds: (0..5).collect(),

@@ -79,7 +79,8 @@ pub enum Command {
 
 const POLICY_EXAMPLES: &str = "Examples:
   statera policy model.statera --policy policy.toml --reasons reasons.toml --out decided.statera
-  statera policy decided.statera --data loans-2026.csv --protected sex,age";
+  statera policy decided.statera --data loans-2026.csv --protected sex,age
+  statera policy decided.statera --data loans-2026.csv --protected sex,age --out judged.statera";
 
 const EXPLAIN_EXAMPLES: &str = "Examples:
   statera explain decided.statera applications.csv --row 4711
@@ -89,6 +90,9 @@ const TRAIN_EXAMPLES: &str = "Examples:
   statera train loans.csv --target default --id loan_id --out model.statera
   statera train german.csv --target class --positive bad --models scorecard,boosting --out german.statera
   statera train german.csv --target class --positive bad --models boosting --trials 50 --out tuned.statera
+  statera train loans.csv --target default --protected sex,age --policy policy.toml --reasons reasons.toml --out a.statera
+  statera train loans.csv --target default --protected sex --mitigate reweighing --out fair.statera
+  statera train loans.csv --target default --models scorecard --rejects declined.csv --reject-inference fuzzy --out a.statera
   statera train customers.csv --use-case segment --clusters 2..8 --id customer_id --out segments.statera
   statera train customers.csv --use-case segment --models all --out segments.statera
   statera train applications.csv --target default --time applied_on --baseline bank_score --amount loan_amount --out a.statera
@@ -263,9 +267,31 @@ pub struct Train {
     /// Column of the bank's present score, to compare with
     #[arg(long, value_name = "COL")]
     pub baseline: Option<String>,
-    /// Columns that are kept for fairness figures and never features
+    /// Columns whose groups are compared, and that are never features
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub protected: Vec<String>,
+    /// Limits that groups are judged by, as a TOML file (docs/policy.md); those that ship if not given
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Cut-offs and grades that the bundle decides by (docs/policy.md)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// What customers are told, by column (docs/policy.md)
+    #[arg(long, value_name = "FILE")]
+    pub reasons: Option<PathBuf>,
+    /// Mitigate unequal treatment of the protected groups: every candidate is fitted a second time, and one of the mitigated
+    /// ones is used
+    #[arg(long, value_enum)]
+    pub mitigate: Option<Mitigation>,
+    /// Declined applications without outcome, which train scorecard and logistic regression a second time
+    #[arg(long, value_name = "DATA")]
+    pub rejects: Option<String>,
+    /// How the outcomes of declined applications are inferred
+    #[arg(long, value_enum)]
+    pub reject_inference: Option<RejectInference>,
+    /// How many times as often as accepted rows of the same score declined ones are assumed bad; 1 if not given
+    #[arg(long, value_name = "FACTOR")]
+    pub reject_factor: Option<f64>,
     /// Columns that are not used
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub drop: Vec<String>,
@@ -317,6 +343,20 @@ pub enum UseCase {
     Credit,
     /// Groups of rows that are alike; needs no --target
     Segment,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Mitigation {
+    /// Rows are weighed so that protected groups and outcome are independent
+    Reweighing,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum RejectInference {
+    /// In each band of the score as many are drawn as bad as among the accepted
+    Parcelling,
+    /// Each enters twice, as bad with its probability as weight, as good with the rest
+    Fuzzy,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -415,10 +455,10 @@ pub struct Policy {
     /// Columns of DATA whose groups are compared
     #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "data")]
     pub protected: Vec<String>,
-    /// Limits that groups are judged by, as a TOML file; those that ship if not given
+    /// Limits that groups are judged by, as a TOML file; the bundle's, or those that ship, if not given
     #[arg(long, value_name = "FILE", requires = "protected")]
     pub rules: Option<PathBuf>,
-    /// Where the bundle with the policy goes
+    /// Where the bundle with the policy, and with what was found on DATA, goes
     #[arg(long, value_name = "BUNDLE")]
     pub out: Option<PathBuf>,
     /// Replace a bundle of that name

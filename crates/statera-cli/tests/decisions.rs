@@ -1,29 +1,10 @@
 //! Policies, reasons and explanations from the command line.
 
+mod common;
+
+use common::{check, done};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
-
-fn statera(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
-}
-
-fn done(dir: &Path, args: &[&str]) -> String {
-    let output = statera(dir, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// A command must end with `code` and say all of `words` on standard error.
-fn refused(dir: &Path, args: &[&str], code: i32, words: &[&str]) {
-    let output = statera(dir, args);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-    for word in words {
-        assert!(said.contains(word), "{args:?}: «{word}» is not in: {said}");
-    }
-}
 
 /// Loans whose outcome depends on income and late payments; the women among the customers earn less.
 fn loans(n: usize) -> String {
@@ -119,6 +100,16 @@ fn scores_become_decisions_with_reasons() {
     let in_table: Vec<&str> = declined.split(',').skip(4).filter(|c| !c.is_empty()).collect();
     assert_eq!(codes, in_table);
     assert!(json["reasons"][0]["text"].as_str().unwrap().contains("니다"));
+    // An approved row has reasons too, where the file has some that speak for it.
+    let probability = |line: &&str| line.split(',').nth(1).unwrap().parse::<f64>().unwrap();
+    let best = decided.lines().skip(1).min_by(|a, b| probability(a).total_cmp(&probability(b))).unwrap();
+    let best = best.split(',').next().unwrap();
+    assert!(!done(dir, &["explain", "d.statera", "loans.csv", "--row", best]).contains("1. "));
+    fs::write(dir.join("either.toml"), REASONS.replace("[\"income\"]", "[\"income\"]\ndirection = \"either\""))
+        .unwrap();
+    done(dir, &["policy", "d.statera", "--reasons=either.toml", "--out=either.statera"]);
+    let shown = done(dir, &["explain", "either.statera", "loans.csv", "--row", best]);
+    assert!(shown.contains("What speaks for it:\n1. The income is low"), "{shown}");
     let shown = done(dir, &["explain", "d.statera", "loans.csv", "--row", id]);
     assert!(
         shown.contains("(the average row)") && shown.contains("(sum: the margin)") && shown.contains("1. "),
@@ -137,6 +128,180 @@ fn scores_become_decisions_with_reasons() {
 }
 
 #[test]
+fn what_a_policy_came_to_is_kept_with_it() {
+    let folder = folder();
+    let dir = folder.path();
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let json = |name: &str| serde_json::from_str::<Value>(&read(name)).unwrap();
+    // The training's own judgement is of the rows that it held back, and without a policy at the default approval rate.
+    let plain = json("m.statera/judgement.json");
+    assert_eq!((&plain["measured_on"], &plain["n_rows"]), (&"test".into(), &300.into()));
+    assert_eq!((&plain["decided_by"]["by"], &plain["decided_by"]["rate"]), (&"approval_rate".into(), &0.8.into()));
+    let rules = "version = \"bank-7\"\nmin_rows = 50\nmin_events = 5\napproval_ratio = 0.9\nauc_gap = 0.05\n\
+        calibration_gap = 0.05\nerror_rate_gap = 0.1\nn_bootstrap = 100\n";
+    fs::write(dir.join("rules.toml"), rules).unwrap();
+    let train = ["train", "loans.csv", "--target=bad", "--id=loan", "--protected=sex", "--models=scorecard,logistic"];
+    let files = ["--policy=policy.toml", "--reasons=reasons.toml", "--rules=rules.toml", "--seed=1", "--out=t.statera"];
+    let shown = done(dir, &[&train[..], &files[..]].concat());
+    for word in [
+        "Policy 2026-1: approved below",
+        "rows of the test",
+        "Reasons under 5 other fits of the model",
+        "judged by the rules bank-7",
+        "What tells sex of 1,200 rows",
+        "all 2 columns",
+        "Accuracy against disparity",
+        "(used)",
+    ] {
+        assert!(shown.contains(word), "«{word}» is not in:\n{shown}");
+    }
+    assert_eq!((read("t.statera/policy.toml"), read("t.statera/reasons.toml")), (POLICY.into(), REASONS.into()));
+    assert_eq!(read("t.statera/rules.toml"), rules);
+    let judged = json("t.statera/judgement.json");
+    assert_eq!(judged["decided_by"]["version"], "2026-1");
+    assert_eq!(judged["rules"]["approval_ratio"], 0.9);
+    let first = judged["stability"]["first_stays"].as_f64().unwrap();
+    assert!((0.5..=1.0).contains(&first), "{first}");
+    let candidates = judged["frontier"]["candidates"].as_array().unwrap();
+    assert!(candidates.len() >= 2 && candidates.iter().filter(|c| c["is_chosen"] == true).count() == 1, "{judged}");
+    let manifest = json("t.statera/manifest.json");
+    assert_eq!(
+        manifest["parents"].as_array().map(Vec::len),
+        Some(0),
+        "a bundle that decides from the start has no parent"
+    );
+    let score = ["score", "t.statera", "loans.csv", "--out=s.csv", "--encoding=utf-8"];
+    done(dir, &score);
+    assert!(read("s.csv").starts_with("loan,probability,grade,decision,reason_1,reason_2"));
+
+    // New data give a new judgement, the same data the same bundle, which is refused.
+    let with = |out: &'static str, from: &'static str| {
+        ["policy", from, "--data=loans.csv", "--protected=sex", out].map(str::to_string)
+    };
+    let run = |args: [String; 5]| done(dir, &args.each_ref().map(String::as_str));
+    run(with("--out=j.statera", "t.statera"));
+    let again = json("j.statera/judgement.json");
+    assert_eq!((&again["measured_on"], &again["n_rows"]), (&"table".into(), &1500.into()));
+    assert_eq!(again["rules"]["version"], "bank-7", "the bundle's own rules");
+    let copy = with("--out=k.statera", "j.statera");
+    let words = ["nothing was given that j.statera does not hold already; k.statera would be a copy of it"];
+    check(dir, &copy.each_ref().map(String::as_str), 2, &words);
+    let words = ["nothing was given that t.statera does not hold already"];
+    check(
+        dir,
+        &["policy", "t.statera", "--policy=policy.toml", "--reasons=reasons.toml", "--out=k.statera"],
+        2,
+        &words,
+    );
+    // Another policy leaves what the former one came to behind.
+    fs::write(dir.join("strict.toml"), POLICY.replace("bad_approved = 5", "bad_approved = 20")).unwrap();
+    let said = ["what the former policy came to is left out of the new bundle; --data judges the new one"];
+    check(dir, &["policy", "t.statera", "--policy=strict.toml", "--out=k.statera"], 0, &said);
+    assert!(!dir.join("k.statera/judgement.json").exists() && dir.join("k.statera/rules.toml").exists());
+}
+
+#[test]
+fn a_training_says_early_what_it_cannot_use() {
+    let folder = folder();
+    let dir = folder.path();
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text).unwrap();
+    write("same.csv", &loans(300).replace(",f,", ",m,"));
+    write("other.csv", "loan,salary,late\nR1,900,1\n");
+    write("declined.csv", "loan,income,late\nR1,900,1\nR2,1900,4\n");
+    write("told.csv", "loan,income,late,bad\nR1,900,1,\nR2,1900,4,1\n");
+    write("none.csv", "loan,income,late\n");
+    write("text.csv", "loan,income,late\nR1,900,1\nR2,much,4\n");
+    let other = REASONS.replace("columns = [\"late\"]", "columns = [\"LATE\"]");
+    write("other.toml", &other);
+    write(
+        "low.toml",
+        "version = \"x\"\nmin_rows = 100\nmin_events = 10\napproval_ratio = 1.8\nauc_gap = 0.05\n\
+        calibration_gap = 0.05\nerror_rate_gap = 0.1\nn_bootstrap = 200\n",
+    );
+    let refused = |data: &str, more: &[&str], code: i32, words: &[&str]| {
+        let train = ["train", data, "--target=bad", "--id=loan", "--folds=3", "--seed=1", "--out=x.statera"];
+        check(dir, &[&train[..], more].concat(), code, words);
+        assert!(!dir.join("x.statera").exists());
+    };
+    let fast = "--models=logistic";
+    refused("loans.csv", &["--protected=religion"], 2, &["protected: loans.csv: no column «religion»; there are loan"]);
+    let one = ["same.csv: protected column «sex»: «m» is its only level; at least two are needed to compare"];
+    refused("same.csv", &["--protected=sex"], 1, &one);
+    refused("loans.csv", &["--mitigate=reweighing", "--drop=sex"], 2, &["mitigate: given without protected columns"]);
+    refused(
+        "loans.csv",
+        &["--rules=low.toml"],
+        2,
+        &["low.toml: rules.toml: fairness rules «x»: approval_ratio is 1.8"],
+    );
+    write("low.toml", &fs::read_to_string(dir.join("low.toml")).unwrap().replace("1.8", "0.8"));
+    refused("loans.csv", &["--rules=low.toml", "--drop=sex"], 2, &["rules: given without protected columns"]);
+    let words = ["reason «late»: the model has no column «LATE»; its columns are income, late"];
+    refused("loans.csv", &["--protected=sex", "--reasons=other.toml"], 2, &words);
+    let words = ["policy: needs a target of two classes, one of them the event; «income» is a number"];
+    check(
+        dir,
+        &["train", "loans.csv", "--target=income", "--id=loan", "--policy=policy.toml", "--out=x.statera"],
+        2,
+        &words,
+    );
+
+    let drop = "--drop=sex";
+    let reject = |file: &'static str| ["--reject-inference=parcelling", file, drop, fast];
+    refused("loans.csv", &["--rejects=declined.csv", drop], 2, &["rejects: given without a way to infer"]);
+    refused("loans.csv", &["--reject-inference=fuzzy", drop], 2, &["reject_inference: given without rejects"]);
+    refused("loans.csv", &reject("--rejects=other.csv"), 1, &["other.csv: a column is missing", "«income» (number)"]);
+    let words = ["told.csv: target «bad», row 2: «1»; declined applications have no outcome"];
+    refused("loans.csv", &reject("--rejects=told.csv"), 1, &words);
+    refused("loans.csv", &reject("--rejects=none.csv"), 1, &["none.csv: no rows"]);
+    refused("loans.csv", &reject("--rejects=text.csv"), 1, &["text.csv: column «income», row 2", "much"]);
+    refused("loans.csv", &reject("--rejects=gone.csv"), 1, &["gone.csv"]);
+    let with = |more: &'static str| ["--reject-inference=fuzzy", "--rejects=declined.csv", drop, fast, more];
+    let words = ["reject_factor: 50 is not allowed; allowed is above 0 and at most 20"];
+    refused("loans.csv", &with("--reject-factor=50"), 2, &words);
+    let boosting = ["--reject-inference=fuzzy", "--rejects=declined.csv", drop, "--models=boosting"];
+    let words = ["reject inference is for scorecard and logistic; the candidates are boosting: add one of the two"];
+    refused("loans.csv", &boosting, 2, &words);
+    let both = ["--mitigate=reweighing", "--protected=sex", "--reject-inference=fuzzy", "--rejects=declined.csv"];
+    refused("loans.csv", &both, 2, &["mitigate and reject_inference are both given; only one can hold"]);
+    let words = ["reject_factor: 2 has no meaning without reject_inference"];
+    refused("loans.csv", &["--reject-factor=2", drop, fast], 2, &words);
+}
+
+#[test]
+fn a_project_file_names_what_the_bundle_decides_by() {
+    let folder = folder();
+    let dir = folder.path();
+    fs::create_dir(dir.join("sub")).unwrap();
+    for name in ["loans.csv", "policy.toml", "reasons.toml"] {
+        fs::rename(dir.join(name), dir.join("sub").join(name)).unwrap();
+    }
+    let mut declined = String::from("loan,income,late\n");
+    (0..300).for_each(|i| declined += &format!("R{i},{},{}\n", 700 + i, i % 5));
+    fs::write(dir.join("sub/declined.csv"), declined).unwrap();
+    let project = "[sources]\nloans = \"loans.csv\"\ndeclined = \"declined.csv\"\n[main]\nsource = \"loans\"\n\
+        key = \"loan\"\n[roles]\ntarget = \"bad\"\nprotected = [\"sex\"]\n[candidates]\nmodels = [\"scorecard\", \"boosting\"]\n\
+        [policy]\nfile = \"policy.toml\"\nreasons = \"reasons.toml\"\n[rejects]\nsource = \"declined\"\n\
+        inference = \"parcelling\"\nfactor = 1.5\n";
+    fs::write(dir.join("sub/p.toml"), project).unwrap();
+    let shown = done(dir, &["train", "sub/p.toml", "--out=p.statera"]);
+    for word in ["Used: Scorecard, with rejects", "Gradient boosting", "Policy 2026-1", "approved below"] {
+        assert!(shown.contains(word), "«{word}» is not in:\n{shown}");
+    }
+    let facts: Value = serde_json::from_str(&fs::read_to_string(dir.join("p.statera/facts.json")).unwrap()).unwrap();
+    assert_eq!(facts["leaderboard"]["chosen"], "scorecard_rejects");
+    let notes = facts["notes"].to_string();
+    assert!(notes.contains("the outcomes of 300 declined applications") && notes.contains("times 1.5"), "{notes}");
+    fs::write(dir.join("sub/p.toml"), project.replace("source = \"declined\"", "source = \"rejected\"")).unwrap();
+    check(
+        dir,
+        &["train", "sub/p.toml", "--out=q.statera"],
+        2,
+        &["rejects.source: no source «rejected»; [sources] has declined"],
+    );
+}
+
+#[test]
 fn files_that_cannot_decide_are_refused() {
     let folder = folder();
     let dir = folder.path();
@@ -144,7 +309,7 @@ fn files_that_cannot_decide_are_refused() {
     let policy = |file: &str| ["policy", "m.statera", file, "--out=d.statera"].map(String::from);
     let with = |file: &str, code, words: &[&str]| {
         let args = policy(file);
-        refused(dir, &args.each_ref().map(String::as_str), code, words);
+        check(dir, &args.each_ref().map(String::as_str), code, words);
         assert!(!dir.join("d.statera").exists());
     };
     with("--policy=gap.toml", 2, &["gap.toml: policy.toml: grades «A» and «B» leave a gap"]);
@@ -161,11 +326,11 @@ fn files_that_cannot_decide_are_refused() {
     );
     fs::write(dir.join("other.toml"), REASONS.replace("columns = [\"late\"]", "columns = [\"LATE\"]")).unwrap();
     with("--reasons=other.toml", 2, &["reason «late»: the model has no column «LATE»; its columns are income, late"]);
-    refused(dir, &["policy", "m.statera"], 2, &["nothing to do: give --policy or --reasons, or --data"]);
-    refused(dir, &["policy", "m.statera", "--data=loans.csv"], 2, &["the bundle has no policy"]);
+    check(dir, &["policy", "m.statera"], 2, &["nothing to do: give --policy or --reasons, or --data"]);
+    check(dir, &["policy", "m.statera", "--data=loans.csv"], 2, &["the bundle has no policy"]);
     let judged = |column: &str, code, words: &[&str]| {
         let protected = format!("--protected={column}");
-        refused(dir, &["policy", "m.statera", "--policy=policy.toml", "--data=loans.csv", &protected], code, words);
+        check(dir, &["policy", "m.statera", "--policy=policy.toml", "--data=loans.csv", &protected], code, words);
     };
     judged(
         "religion",
@@ -173,9 +338,9 @@ fn files_that_cannot_decide_are_refused() {
         &["loans.csv: protected column «religion»: the table has no such column; there are loan, income"],
     );
     judged("loan", 1, &["protected column «loan»: 1500 levels; allowed: at most 50"]);
-    refused(dir, &["explain", "m.statera", "loans.csv", "--row=X"], 2, &["loans.csv: --row X: no row has that «loan»"]);
+    check(dir, &["explain", "m.statera", "loans.csv", "--row=X"], 2, &["loans.csv: --row X: no row has that «loan»"]);
     fs::write(dir.join("rules.toml"), "version = \"x\"\nmin_rows = 5\n").unwrap();
     let rules =
         ["policy", "m.statera", "--policy=policy.toml", "--data=loans.csv", "--protected=sex", "--rules=rules.toml"];
-    refused(dir, &rules, 2, &["rules.toml", "min_events"]);
+    check(dir, &rules, 2, &["rules.toml", "min_events"]);
 }

@@ -1,22 +1,9 @@
 //! What the command line says where a request cannot be fulfilled: roles, outputs, bins, pages.
 
+mod common;
+
+use common::{check, statera};
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
-
-fn statera(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
-}
-
-/// A command must end with `code` and say all of `words` on standard error.
-fn check(dir: &Path, args: &[&str], code: i32, words: &[&str]) {
-    let output = statera(dir, args);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-    for word in words {
-        assert!(said.contains(word), "{args:?}: «{word}» is not in: {said}");
-    }
-}
 
 /// Loans whose outcome depends on income; notes and e-mail are text, `flat` is constant.
 fn loans(n: usize) -> String {

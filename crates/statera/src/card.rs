@@ -1,6 +1,7 @@
 //! A scorecard at a glance: one line a characteristic, with the figures a validator asks for first.
 
 use crate::pipeline::Contender;
+use crate::variant::Variant;
 use serde::{Deserialize, Serialize};
 use statera_learn::scorecard::{Characteristic, Estimate, ScorecardModel};
 
@@ -39,11 +40,12 @@ impl CardLine {
     }
 }
 
-/// The card of the scorecard among the contenders: characteristics on it by information value, then those left out;
-/// empty where none is a scorecard.
+/// The card of the scorecard among the contenders, that of a variant before the plain one: characteristics on it by
+/// information value, then those left out; empty where none is a scorecard.
 pub fn lines(contenders: &[Contender]) -> Vec<CardLine> {
+    let of = |is_plain: bool| contenders.iter().filter(move |c| (c.variant == Variant::Plain) == is_plain);
     // The scorecard is refitted on all rows: its only member is the card that is used.
-    let models = contenders.iter().filter_map(|c| match c.scorer.members() {
+    let models = of(false).chain(of(true)).filter_map(|c| match c.scorer.members() {
         [only] => only.model.as_any().downcast_ref::<ScorecardModel>(),
         _ => None,
     });

@@ -6,6 +6,7 @@ use crate::project::{Sequences, Settings};
 use crate::scorer::Member;
 use crate::search::TUNED;
 use crate::training_set::TrainingSet;
+use crate::variant::{Fitting, Variant, Variants};
 use statera_core::split::{self, Keys, Sides};
 use statera_core::{Error, Estimator, Form, Frame, Kept, Model, Result, Run, Task};
 use statera_data::preparer::{Preparer, PreparerParams};
@@ -13,30 +14,38 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A family with its learner.
+#[derive(Clone)]
 pub struct Candidate {
     /// The family.
     pub family: &'static ModelFamily,
     /// Its learner with settings.
-    pub estimator: Box<dyn Estimator>,
+    pub estimator: Arc<dyn Estimator>,
     /// True if a search chose its settings.
     pub tuned: bool,
+    /// What it is fitted on.
+    pub variant: Variant,
 }
 
 impl Candidate {
     /// The family's learner with its default settings, or with those of a quick try.
     pub fn new(family: &'static ModelFamily, task: Task, bins: Option<&str>, quick: bool) -> Result<Candidate> {
         let make = family.quick.filter(|_| quick).unwrap_or(family.estimator);
-        Ok(Candidate { family, estimator: make(task, bins)?, tuned: false })
+        Ok(Candidate::of(family, make(task, bins)?, false))
+    }
+
+    /// A family with a learner of its.
+    pub fn of(family: &'static ModelFamily, estimator: Box<dyn Estimator>, tuned: bool) -> Candidate {
+        Candidate { family, estimator: Arc::from(estimator), tuned, variant: Variant::Plain }
     }
 
     /// Name on the leaderboard, unique among the candidates.
     pub fn name(&self) -> String {
-        format!("{}{}", self.family.name, if self.tuned { TUNED } else { "" })
+        format!("{}{}{}", self.family.name, if self.tuned { TUNED } else { "" }, self.variant.ending())
     }
 
     /// Name in messages.
     pub fn title_for(&self, task: Task) -> String {
-        format!("{}{}", self.family.title_for(task), if self.tuned { ", tuned" } else { "" })
+        format!("{}{}{}", self.family.title_for(task), if self.tuned { ", tuned" } else { "" }, self.variant.title())
     }
 
     /// The run of a fit that is kept under a name of its own. What a search chose follows from the number of its trials.
@@ -79,6 +88,7 @@ pub fn cross_fit(
     train: &TrainingSet,
     settings: &Settings,
     folds: &[Sides],
+    variants: &Variants,
     run: &Run,
 ) -> Result<Vec<CrossFitted>> {
     let mut fitted: Vec<CrossFitted> = candidates.iter().map(|_| CrossFitted::default()).collect();
@@ -93,28 +103,38 @@ pub fn cross_fit(
             let params = preparer_params(form, train, settings)?;
             let preparer = Arc::new(Preparer::fit(&params, &train.batch, train_rows, train.weight.as_deref())?);
             let frame = frame(&preparer, train)?;
-            let (train_frame, valid_frame) = (frame.take(train_rows), Arc::new(frame.take(valid_rows)));
+            let (plain, valid) = (frame.take(train_rows), Arc::new(frame.take(valid_rows)));
             drop(frame);
-            let is_stopping = |c: &&Candidate| c.estimator.form() == form && c.estimator.stops_on_training_rows();
-            let stopping = candidates.iter().find(is_stopping).map(|_| stopping(&train_frame, train, settings));
-            let stopping = stopping.transpose().map_err(|e| e.at(format!("fold {}", fold + 1)))?;
-            for (i, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.estimator.form() == form) {
-                run.check()?;
-                let name = format!("{}, fold {}", candidate.title_for(train.task), fold + 1);
-                run.progress.update(done, &name);
-                let started = Instant::now();
-                let part = run.part(settings.seed.wrapping_add(1 + fold as u64), &name, done);
-                let part = candidate.keeping(part, &format!("fold{}", fold + 1), settings);
-                let (fitting, stopping) = match &stopping {
-                    Some(sides) if candidate.estimator.stops_on_training_rows() => (&sides.0, &sides.1),
-                    _ => (&train_frame, &*valid_frame),
-                };
-                let fit = fit(&*candidate.estimator, candidate.family, fitting, stopping, &part);
-                let model = fit.map_err(|e| at_fold(e, candidate, train.task, fold))?;
-                fitted[i].seconds += started.elapsed().as_secs_f64();
-                fits[i].push(Fit { preparer: preparer.clone(), model, valid: valid_frame.clone() });
-                done += 1;
-                run.progress.update(done, &candidate.title_for(train.task));
+            for variant in Variant::ALL {
+                let is_own = |c: &Candidate| c.estimator.form() == form && c.variant == variant;
+                let own: Vec<usize> = (0..candidates.len()).filter(|&i| is_own(&candidates[i])).collect();
+                if own.is_empty() {
+                    continue;
+                }
+                let learnt = variants.weighed(variant, &plain, train_rows)?;
+                let is_stopping = own.iter().any(|&i| candidates[i].estimator.stops_on_training_rows());
+                let sides = is_stopping.then(|| stopping(&learnt, train, settings)).transpose();
+                let sides = sides.map_err(|e| e.at(format!("fold {}", fold + 1)))?;
+                for i in own {
+                    run.check()?;
+                    let candidate = &candidates[i];
+                    let name = format!("{}, fold {}", candidate.title_for(train.task), fold + 1);
+                    run.progress.update(done, &name);
+                    let started = Instant::now();
+                    let part = run.part(settings.seed.wrapping_add(1 + fold as u64), &name, done);
+                    let part = candidate.keeping(part, &format!("fold{}", fold + 1), settings);
+                    let (learnt, stopping) = match &sides {
+                        Some(sides) if candidate.estimator.stops_on_training_rows() => (&sides.0, &sides.1),
+                        _ => (&*learnt, &*valid),
+                    };
+                    let fitting = Fitting { train: learnt, valid: stopping, preparer: &preparer };
+                    let fit = variants.fit(candidate, &*candidate.estimator, fitting, &part);
+                    let model = fit.map_err(|e| at_fold(e, candidate, train.task, fold))?;
+                    fitted[i].seconds += started.elapsed().as_secs_f64();
+                    fits[i].push(Fit { preparer: preparer.clone(), model, valid: valid.clone() });
+                    done += 1;
+                    run.progress.update(done, &candidate.title_for(train.task));
+                }
             }
         }
     }

@@ -4,14 +4,18 @@
 //! parent is the old one; the model and its scores stay the same to the bit.
 
 use crate::bundle::{Bundle, Manifest};
+use crate::judge::{self, JUDGEMENT_FILE, Judgement, RULES_FILE};
 use crate::pipeline::SOFTWARE;
 use crate::policy::{Cutoffs, Decision, POLICY_FILE, Policy};
 use crate::reasons::{Given, REASONS_FILE, Reasons};
+use crate::reference::Reference;
 use crate::scorer::{RowSource, Scored, Scorer};
 use crate::training_set::take_rows;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
+use statera_core::fairness::Rules;
 use statera_core::{Error, Result, Task};
+use std::path::Path;
 
 /// Name in a bundle of what the policy comes to for its model.
 pub(crate) const FITTED_FILE: &str = "policy.json";
@@ -27,6 +31,18 @@ pub struct Own<T> {
     pub text: String,
     /// What it says.
     pub read: T,
+}
+
+impl<T> Own<T> {
+    /// Reads and checks a file; `parse` says what it must be.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and what `parse` refuses, with the path.
+    pub fn read(path: &Path, parse: fn(&str) -> Result<T>) -> Result<Own<T>> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(format!("{}: {e}", path.display())))?;
+        let read = parse(&text).map_err(|e| e.at(path.display()))?;
+        Ok(Own { text, read })
+    }
 }
 
 /// What a policy comes to for a model.
@@ -48,6 +64,10 @@ pub struct Deciding {
     pub policy: Option<(Own<Policy>, Fitted)>,
     /// The reasons.
     pub reasons: Option<Own<Reasons>>,
+    /// Limits that groups are judged by, where the bank has given its own.
+    pub rules: Option<Own<Rules>>,
+    /// What the policy came to on rows whose outcomes are known: those held back in training, or those it was last judged on.
+    pub judgement: Option<Judgement>,
 }
 
 /// What is decided of a row.
@@ -99,10 +119,21 @@ impl Deciding {
     /// the bundle has no reasons.
     pub fn reasons_of(&self, contributions: &[f64], columns: &[String]) -> Vec<Given<'_>> {
         let Some(reasons) = &self.reasons else { return Vec::new() };
+        reasons.read.against(&self.beyond_neutral(contributions), columns)
+    }
+
+    /// The reasons for approving a row, the strongest first: where its columns lower the risk below that of the average
+    /// approved row.
+    pub fn reasons_for(&self, contributions: &[f64], columns: &[String]) -> Vec<Given<'_>> {
+        let Some(reasons) = &self.reasons else { return Vec::new() };
+        reasons.read.in_favour(&self.beyond_neutral(contributions), columns)
+    }
+
+    /// What columns add beyond what they add for the average approved row.
+    fn beyond_neutral(&self, contributions: &[f64]) -> Vec<f64> {
         let neutral = self.policy.as_ref().map_or(&[][..], |(_, fitted)| &fitted.neutral);
         let zero = std::iter::repeat(&0.0);
-        let beyond: Vec<f64> = contributions.iter().zip(neutral.iter().chain(zero)).map(|(c, n)| c - n).collect();
-        reasons.read.against(&beyond, columns)
+        contributions.iter().zip(neutral.iter().chain(zero)).map(|(c, n)| c - n).collect()
     }
 }
 
@@ -125,7 +156,7 @@ impl Bundle {
             let read = Policy::parse(text)?;
             let probabilities = self.reference_probabilities();
             let cutoffs = read.cutoffs(&probabilities)?;
-            let neutral = self.neutral(cutoffs)?;
+            let neutral = neutral(&self.scorer, &self.reference, cutoffs, self.manifest.seed)?;
             deciding.policy = Some((Own { text: text.into(), read }, Fitted { cutoffs, neutral }));
         }
         if let Some(text) = reasons {
@@ -133,32 +164,18 @@ impl Bundle {
             read.check_columns(self.scorer.raw_columns())?;
             deciding.reasons = Some(Own { text: text.into(), read });
         }
+        if (&deciding.policy, &deciding.reasons) != (&self.deciding.policy, &self.deciding.reasons) {
+            // What was found of the former policy and reasons is not true of these.
+            deciding.judgement = None;
+        }
         let mut parents = self.manifest.parents.clone();
         parents.extend(parent);
         let manifest = Manifest { software: SOFTWARE.into(), parents, ..self.manifest.clone() };
         Ok(Bundle { manifest, deciding, ..self })
     }
 
-    /// What each raw column adds to the margin of the average approved row, of rows drawn from the training's distributions.
-    fn neutral(&self, cutoffs: Cutoffs) -> Result<Vec<f64>> {
-        let rows = self.reference.draw(&self.scorer.schema().inputs, N_DRAWN, self.manifest.seed ^ 0x6e65)?;
-        let p = self.scorer.score(&rows)?.probabilities;
-        let mut order: Vec<usize> = (0..p.len()).collect();
-        let is_approved = |&i: &usize| cutoffs.decide(p[i]) == Decision::Approve;
-        if order.iter().any(is_approved) {
-            order.retain(is_approved);
-        } else {
-            // A policy that approves nothing like these rows: those nearest to approval.
-            order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
-        }
-        order.truncate(N_APPROVED);
-        let parts = self.scorer.attribute(&take_rows(&rows, &order)?)?;
-        let mean = |j: usize| (0..order.len()).map(|i| parts.of(i, 0)[j]).sum::<f64>() / order.len() as f64;
-        Ok((0..parts.n_raw).map(mean).collect())
-    }
-
     /// Probabilities of rows like those of the training: at the quantiles of its out-of-fold margins.
-    fn reference_probabilities(&self) -> Vec<f64> {
+    pub(crate) fn reference_probabilities(&self) -> Vec<f64> {
         let margins = self.reference.margins.first().cloned().unwrap_or_default();
         self.scorer.calibrator().probabilities(Task::Binary, &margins)
     }
@@ -173,8 +190,32 @@ impl Bundle {
         if let Some(reasons) = &self.deciding.reasons {
             parts.push((REASONS_FILE, reasons.text.clone().into_bytes()));
         }
+        if let Some(rules) = &self.deciding.rules {
+            parts.push((RULES_FILE, rules.text.clone().into_bytes()));
+        }
+        if let Some(judgement) = &self.deciding.judgement {
+            parts.push((JUDGEMENT_FILE, crate::bundle::codec::json(judgement)?));
+        }
         Ok(parts)
     }
+}
+
+/// What each raw column adds to the margin of the average approved row, of rows drawn from the training's distributions.
+pub(crate) fn neutral(scorer: &Scorer, reference: &Reference, cutoffs: Cutoffs, seed: u64) -> Result<Vec<f64>> {
+    let rows = reference.draw(&scorer.schema().inputs, N_DRAWN, seed ^ 0x6e65)?;
+    let p = scorer.score(&rows)?.probabilities;
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    let is_approved = |&i: &usize| cutoffs.decide(p[i]) == Decision::Approve;
+    if order.iter().any(is_approved) {
+        order.retain(is_approved);
+    } else {
+        // A policy that approves nothing like these rows: those nearest to approval.
+        order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    }
+    order.truncate(N_APPROVED);
+    let parts = scorer.attribute(&take_rows(&rows, &order)?)?;
+    let mean = |j: usize| (0..order.len()).map(|i| parts.of(i, 0)[j]).sum::<f64>() / order.len() as f64;
+    Ok((0..parts.n_raw).map(mean).collect())
 }
 
 /// Loads what decides from a bundle's parts, by name.
@@ -203,5 +244,11 @@ pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, columns: &[Strin
         read.check_columns(columns).map_err(damaged)?;
         deciding.reasons = Some(Own { text, read });
     }
+    if let Some(text) = text(RULES_FILE)? {
+        let read = judge::parse_rules(&text).map_err(damaged)?;
+        deciding.rules = Some(Own { text, read });
+    }
+    deciding.judgement =
+        part(JUDGEMENT_FILE).map(|bytes| crate::bundle::codec::parse(JUDGEMENT_FILE, bytes)).transpose()?;
     Ok(deciding)
 }

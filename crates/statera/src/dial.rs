@@ -7,6 +7,7 @@
 //! scale; the judged log loss would show if it were not.
 
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
+use crate::decision::Deciding;
 use crate::evaluate::{self, Outcomes};
 use crate::pipeline::{SOFTWARE, scoring_speed};
 use crate::scorer::{Member, Scorer};
@@ -147,7 +148,9 @@ pub fn cut(bundle: Bundle, dialled: &Dialled, k: usize) -> Result<Bundle> {
     };
     let scorer = cut_scorer(&bundle.scorer, &dialled.orders, k)?;
     let run = serde_json::json!({ "rows_per_second": dialled.rows_per_second });
-    Ok(Bundle { manifest, scorer, reference: bundle.reference, facts, deciding: bundle.deciding, run })
+    // What the policy came to was found with the whole model.
+    let deciding = Deciding { judgement: None, ..bundle.deciding };
+    Ok(Bundle { manifest, scorer, reference: bundle.reference, facts, deciding, run })
 }
 
 /// The network of a member, if it has members of its own.

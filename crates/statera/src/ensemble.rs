@@ -66,7 +66,18 @@ pub(crate) fn build(
     let (mut ensemble, timing) = contender(NAME.into(), NAME, members, rows, margins, seconds, training)?;
     let parts = contenders.iter().zip(&counts).filter(|(_, n)| **n > 0);
     ensemble.parts = parts.map(|(c, n)| (c.title(training.train.task), *n)).collect();
+    ensemble.variant = contenders[0].variant;
+    ensemble.folds = (0..folds.len()).map(|fold| fold_members(contenders, &counts, fold)).collect();
     Ok(Some((ensemble, timing)))
+}
+
+/// What the ensemble is made of if each candidate's fit on a fold stands for it.
+fn fold_members(contenders: &[&Contender], counts: &[u32], fold: usize) -> Vec<Member> {
+    let of = |(contender, &weight): (&&Contender, &u32)| -> Vec<Member> {
+        let own = contender.folds.get(fold).filter(|_| weight > 0);
+        own.into_iter().flatten().map(|m| Member { weight: m.weight * weight, ..m.clone() }).collect()
+    };
+    contenders.iter().zip(counts).flat_map(of).collect()
 }
 
 /// Every member of every chosen candidate, weighted so that candidates weigh as often as they were chosen, however many

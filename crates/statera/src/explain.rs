@@ -30,7 +30,7 @@ pub struct Explanation {
     pub decision: Option<Decision>,
     /// By its master scale, where it has one.
     pub grade: Option<String>,
-    /// Why not approve, the strongest first; where the bundle has reasons.
+    /// Why not approve, or of an approved row why to; the strongest first, where the bundle has reasons.
     pub reasons: Vec<Reason>,
 }
 
@@ -90,7 +90,10 @@ pub fn explain(
     contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then_with(|| a.column.cmp(&b.column)));
     let decided = bundle.deciding.decide(scorer, one, &scored, source)?;
     let decided = decided.and_then(|d| d.into_iter().next());
-    let reasons = bundle.deciding.reasons_of(parts.of(0, 0), columns);
+    let reasons = match decided.as_ref().map(|d| d.decision) {
+        Some(Decision::Approve) => bundle.deciding.reasons_for(parts.of(0, 0), columns),
+        _ => bundle.deciding.reasons_of(parts.of(0, 0), columns),
+    };
     let reason = |given: crate::reasons::Given<'_>| Reason {
         code: given.reason.code.clone(),
         text: given.reason.text(language).into(),

@@ -134,32 +134,57 @@ impl Facts {
     }
 }
 
-/// Collects the figures of the chosen contender.
-pub fn gather(
-    set: &TrainingSet,
+/// Rows that a contender has not seen, with what it says of them.
+pub(crate) struct Measured {
+    /// Those of the test, or without one those of the training that some fold model judged.
+    pub rows: TrainingSet,
+    /// Row-major.
+    pub margins: Vec<f64>,
+    /// In the same layout, by a calibrator that has not seen them either.
+    pub probabilities: Vec<f64>,
+}
+
+/// The chosen contender.
+fn chosen<'a>(contenders: &'a [Contender], leaderboard: &Leaderboard) -> Result<&'a Contender> {
+    let is_chosen = |c: &&Contender| c.name == leaderboard.chosen;
+    contenders.iter().find(is_chosen).ok_or_else(|| Error::request("no candidate was chosen"))
+}
+
+/// The rows that the figures of the chosen contender are of.
+pub(crate) fn measured(
     train: &TrainingSet,
     test: Option<&TrainingSet>,
+    contenders: &[Contender],
+    leaderboard: &Leaderboard,
+    settings: &Settings,
+) -> Result<Measured> {
+    let chosen = chosen(contenders, leaderboard)?;
+    Ok(match test {
+        Some(test) => {
+            let scored = chosen.scorer.score(&test.batch)?;
+            Measured { rows: test.clone(), margins: scored.margins, probabilities: scored.probabilities }
+        }
+        None => {
+            let folds = cross_calibration::folds(train, settings)?;
+            let probabilities = cross_calibration::probabilities(chosen, train, &folds)?;
+            Measured { rows: train.take(&chosen.rows)?, margins: chosen.out_of_fold.clone(), probabilities }
+        }
+    })
+}
+
+/// Collects the figures of the chosen contender, which are of the rows `measured`.
+pub(crate) fn gather(
+    set: &TrainingSet,
+    (train, test): (&TrainingSet, Option<&TrainingSet>),
+    measured: &Measured,
     contenders: &[Contender],
     leaderboard: Leaderboard,
     settings: &Settings,
     run: &Run,
 ) -> Result<Facts> {
-    let chosen = contenders
-        .iter()
-        .find(|c| c.name == leaderboard.chosen)
-        .ok_or_else(|| Error::request("no candidate was chosen"))?;
+    let chosen = chosen(contenders, &leaderboard)?;
     run.check()?;
-    let (rows, margins, probabilities) = match test {
-        Some(test) => {
-            let scored = chosen.scorer.score(&test.batch)?;
-            (test.clone(), scored.margins, scored.probabilities)
-        }
-        None => {
-            let folds = cross_calibration::folds(train, settings)?;
-            let probabilities = cross_calibration::probabilities(chosen, train, &folds)?;
-            (train.take(&chosen.rows)?, chosen.out_of_fold.clone(), probabilities)
-        }
-    };
+    let Measured { rows, margins, probabilities } = measured;
     let mut facts = Facts {
         task: set.task,
         target: settings.target.clone(),
@@ -193,7 +218,7 @@ pub fn gather(
         learning_curves: contenders.iter().flat_map(|c| c.learning_curves.clone()).collect(),
         settings: settings.clone(),
     };
-    match explain(chosen, &rows, &mut facts) {
+    match explain(chosen, rows, &mut facts) {
         Ok(()) => {}
         Err(e) if e.is_cancelled() => return Err(e),
         // A finished training is not lost for a row that cannot be explained.
@@ -201,12 +226,12 @@ pub fn gather(
     }
     run.check()?;
     if set.task == Task::Binary {
-        rank(&mut facts, &rows, &margins, &probabilities)?;
+        rank(&mut facts, rows, margins, probabilities)?;
         if let Some(score) = &train.baseline {
             facts.baseline_falls_with_risk =
                 Some(metric::orient(&train.target, score, train.weight.as_deref())?.flipped);
         }
-        facts.swap_set = swap_set(train, &rows, &margins, settings)?;
+        facts.swap_set = swap_set(train, rows, margins, settings)?;
     }
     Ok(facts)
 }

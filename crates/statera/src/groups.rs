@@ -3,7 +3,7 @@
 use crate::training_set::texts_of;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
-use statera_core::fairness::Group;
+use statera_core::fairness::{Group, proxy};
 use statera_core::{Error, Result};
 use statera_data::preparer::number_cells;
 use std::collections::BTreeMap;
@@ -17,37 +17,92 @@ const MAX_LEVELS: usize = 50;
 /// Most cells of an intersection.
 const MAX_CELLS: usize = 500;
 
-/// The groups of each protected column, then those of all of them together where there are two or more.
+/// To which group of a protected column each row belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// The protected column.
+    pub column: String,
+    /// The group of each row, such as `female` or `30 to below 40`; `None` where the cell is missing.
+    pub of_rows: Vec<Option<String>>,
+}
+
+impl Labels {
+    /// Those of the rows at `rows`, in that order.
+    #[must_use]
+    pub fn take(&self, rows: &[usize]) -> Labels {
+        let of_rows = rows.iter().map(|&row| self.of_rows[row].clone()).collect();
+        Labels { column: self.column.clone(), of_rows }
+    }
+
+    /// The groups by name in their order, and the number of each row's among them; `None` where the cell is missing.
+    pub fn numbers(&self) -> (Vec<&str>, Vec<Option<usize>>) {
+        let mut names: Vec<&str> = self.of_rows.iter().flatten().map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        let number = |label: &Option<String>| label.as_ref().and_then(|l| names.binary_search(&l.as_str()).ok());
+        let numbers = self.of_rows.iter().map(number).collect();
+        (names, numbers)
+    }
+}
+
+/// To which groups each row belongs, by protected column.
 ///
 /// # Errors
 /// A column that does not exist, has one level or too many.
-pub fn groups(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Group>> {
-    let mut all = Vec::new();
-    let mut by_row: Vec<Vec<Option<String>>> = Vec::new();
-    for column in protected {
-        let labels = labels(batch, column).map_err(|e| e.at(format!("protected column «{column}»")))?;
-        all.extend(collected(labels.iter().map(|l| l.as_ref().map(|l| format!("{column} {l}")))));
-        by_row.push(labels);
-    }
-    if protected.len() > 1 {
+pub fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> {
+    let of = |column: &String| -> Result<Labels> {
+        let of_rows = labels_of(batch, column).map_err(|e| e.at(format!("protected column «{column}»")))?;
+        Ok(Labels { column: column.clone(), of_rows })
+    };
+    protected.iter().map(of).collect()
+}
+
+/// The groups of each protected column, then those of all of them together where there are two or more; groups of one family
+/// divide the rows.
+///
+/// # Errors
+/// More cells where the columns meet than can be looked at.
+pub fn families(labels: &[Labels]) -> Result<Vec<Vec<Group>>> {
+    let of_column = |Labels { column, of_rows }: &Labels| {
+        collected(of_rows.iter().map(|l| l.as_ref().map(|l| format!("{column} {l}"))))
+    };
+    let mut all: Vec<Vec<Group>> = labels.iter().map(of_column).collect();
+    let n_rows = labels.first().map_or(0, |l| l.of_rows.len());
+    if labels.len() > 1 {
         let name = |row: usize| {
-            let parts: Option<Vec<String>> = protected
-                .iter()
-                .zip(&by_row)
-                .map(|(c, labels)| Some(format!("{c} {}", labels[row].as_ref()?)))
-                .collect();
+            let parts: Option<Vec<String>> =
+                labels.iter().map(|l| Some(format!("{} {}", l.column, l.of_rows[row].as_ref()?))).collect();
             parts.map(|p| p.join(", "))
         };
-        let cells = collected((0..batch.num_rows()).map(name));
+        let cells = collected((0..n_rows).map(name));
         if cells.len() > MAX_CELLS {
             return Err(Error::request(format!(
                 "the protected columns meet in {} cells; allowed: at most {MAX_CELLS}; name fewer columns",
                 cells.len()
             )));
         }
-        all.extend(cells);
+        all.push(cells);
     }
     Ok(all)
+}
+
+/// The groups of all [`families`].
+///
+/// # Errors
+/// As there.
+pub fn groups(labels: &[Labels]) -> Result<Vec<Group>> {
+    Ok(families(labels)?.concat())
+}
+
+/// The cell of each row where all protected columns meet, by number; missing cells are a level of their own here, so that
+/// every row has one.
+pub fn cells(labels: &[Labels]) -> Vec<usize> {
+    let mut cells = vec![0; labels.first().map_or(0, |l| l.of_rows.len())];
+    for label in labels {
+        let numbers: Vec<usize> = label.numbers().1.into_iter().map(|n| n.map_or(0, |n| n + 1)).collect();
+        cells = proxy::meet(&cells, &numbers);
+    }
+    cells
 }
 
 /// Groups of rows of one label, in the order of the labels; rows without a label are in none.
@@ -62,7 +117,7 @@ fn collected(labels: impl Iterator<Item = Option<String>>) -> Vec<Group> {
 }
 
 /// The label of each row; `None` where the cell is missing.
-fn labels(batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
+fn labels_of(batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
     let array = batch.column_by_name(column).ok_or_else(|| {
         let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
         Error::request(format!("the table has no such column; there are {}", names.join(", ")))
@@ -125,8 +180,9 @@ mod tests {
 
     #[test]
     fn levels_values_and_parts_are_groups_and_meet() {
-        let of =
-            |columns: &[&str]| groups(&batch(), &columns.iter().map(|c| c.to_string()).collect::<Vec<_>>()).unwrap();
+        let of = |columns: &[&str]| {
+            groups(&labels(&batch(), &columns.iter().map(|c| c.to_string()).collect::<Vec<_>>()).unwrap()).unwrap()
+        };
         let names =
             |groups: &[Group]| groups.iter().map(|g| format!("{}: {}", g.name, g.rows.len())).collect::<Vec<_>>();
         assert_eq!(names(&of(&["sex"])), ["sex f: 20", "sex m: 16"]);
@@ -139,11 +195,14 @@ mod tests {
         assert_eq!(both.len(), 2 + 3 + 6);
         assert_eq!(both[5].name, "sex f, children 0");
         assert_eq!(both[5..].iter().map(|g| g.rows.len()).sum::<usize>(), 36, "rows without a label are in no cell");
+        let columns = ["sex".to_string(), "children".to_string()];
+        let cells = cells(&labels(&batch(), &columns).unwrap());
+        assert_eq!((cells.len(), cells.iter().max()), (40, Some(&8)), "a missing sex is a level of its own");
     }
 
     #[test]
     fn refuses_columns_that_make_no_groups() {
-        let refused = |column: &str| groups(&batch(), &[column.to_string()]).unwrap_err().to_string();
+        let refused = |column: &str| labels(&batch(), &[column.to_string()]).unwrap_err().to_string();
         assert_eq!(
             refused("religion"),
             "protected column «religion»: the table has no such column; there are sex, age, children, same"

@@ -6,6 +6,7 @@ use crate::models::{self, ModelFamily};
 use crate::pipeline::Contender;
 use crate::project::{Prefer, Settings};
 use crate::training_set::TrainingSet;
+use crate::variant::Variant;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, DEFAULT_BOOTSTRAP, Difference, Measured, Predicted};
 use statera_core::{Result, Run, Task};
@@ -43,7 +44,7 @@ pub struct Leaderboard {
     pub metric: String,
     /// The baseline first, then candidates from simple to complex.
     pub entries: Vec<Entry>,
-    /// The candidate with the best cross-fitted metric; the ensemble only if it is better by more than one standard error
+    /// The candidate with the best cross-fitted metric, of those of the variant that was asked for; the ensemble only if it is better by more than one standard error
     /// of the paired difference to the best single candidate, and settings from a search only if they are so against
     /// their family's defaults.
     pub best: String,
@@ -99,7 +100,9 @@ pub fn judge(
     // The ensemble is slower and harder to explain: it must be clearly better than the best of its parts.
     let n_single = contenders.iter().filter(|c| c.family != ensemble::NAME).count();
     let better = |a: f64, b: f64| if metric.higher_is_better { a > b } else { a < b };
-    let standing = (0..n_single).filter(|&i| stands[i]);
+    // Where reweighing or rejects were asked for, the others are there to be compared with.
+    let is_asked = |i: usize| contenders[i].variant == Variant::asked(settings);
+    let standing = (0..n_single).filter(|&i| stands[i] && is_asked(i));
     let best_single = standing.reduce(|best, i| if better(values[i], values[best]) { i } else { best }).unwrap_or(0);
     let mut best = best_single;
     if n_single < contenders.len() {
@@ -115,7 +118,7 @@ pub fn judge(
         }
         let gains = judged.compare(train.task, predicted(best), predicted(i))?;
         let simpler = complexity(contenders[i].family) < complexity(contenders[simplest].family);
-        if simpler && stands[i] && gains.gain.value <= gains.standard_error {
+        if simpler && stands[i] && is_asked(i) && gains.gain.value <= gains.standard_error {
             simplest = i;
         }
         entries[i].best_gains = Some(gains);
@@ -150,7 +153,9 @@ pub(crate) fn gains_over_default(
     train: &TrainingSet,
     settings: &Settings,
 ) -> Result<Vec<Option<Difference>>> {
-    let default_of = |c: &Contender| contenders.iter().find(|d| c.is_tuned() && d.family == c.family && !d.is_tuned());
+    let is_default_of =
+        |d: &Contender, c: &Contender| c.tuned && !d.tuned && (d.family, d.variant) == (c.family, c.variant);
+    let default_of = |c: &Contender| contenders.iter().find(|d| is_default_of(d, c));
     let folds = cross_calibration::folds(train, settings)?;
     let gains = |contender: &Contender| -> Result<Option<Difference>> {
         let Some(default) = default_of(contender) else { return Ok(None) };
@@ -200,14 +205,9 @@ impl Judged {
 }
 
 impl Contender {
-    /// True if a search chose its settings.
-    fn is_tuned(&self) -> bool {
-        self.name != self.family
-    }
-
     /// Its name in tables.
     pub(crate) fn title(&self, task: Task) -> String {
-        format!("{}{}", title(self.family, task), if self.is_tuned() { ", tuned" } else { "" })
+        format!("{}{}{}", title(self.family, task), if self.tuned { ", tuned" } else { "" }, self.variant.title())
     }
 
     /// Calibrated probabilities of the out-of-fold margins.

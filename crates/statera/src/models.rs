@@ -26,6 +26,21 @@ pub struct Tuning {
     pub at: MakeAt,
 }
 
+/// How a final model is made once the folds are fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// One fit on all rows.
+    Refit,
+    /// The average of the fold models.
+    FoldModels,
+    /// The average of as many fits on all rows as there are folds, which differ by their seeds; where the rows are more than
+    /// [`MANY_ROWS`], that of the fold models: the rows that a fold holds back are missed less there, and fits take longer.
+    Seeds,
+}
+
+/// See [`Last::Seeds`].
+pub const MANY_ROWS: usize = 10_000;
+
 /// A family of models.
 pub struct ModelFamily {
     /// Name on the command line and in files.
@@ -38,8 +53,8 @@ pub struct ModelFamily {
     pub fast: bool,
     /// Rank by how easily a person follows its decisions; 1 is the simplest.
     pub complexity: u8,
-    /// True if the final model averages the fold models; false if it is refitted once on all rows.
-    pub bags: bool,
+    /// How the final model is made once the folds are fitted.
+    pub last: Last,
     /// True if it reads the steps of sequences and has nothing to read without one.
     pub needs_sequence: bool,
     /// True if it can promise that risk rises or falls with a number.
@@ -67,7 +82,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "points per bin of each column, on a card that fits a page",
         fast: true,
         complexity: 1,
-        bags: false,
+        last: Last::Refit,
         needs_sequence: false,
         keeps_directions: true,
         does: |task| task == Task::Binary,
@@ -91,7 +106,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "a weighted sum of scaled columns with a ridge penalty (linear or softmax for other tasks)",
         fast: true,
         complexity: 2,
-        bags: false,
+        last: Last::Refit,
         needs_sequence: false,
         keeps_directions: true,
         does: |_| true,
@@ -109,7 +124,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "hundreds of small trees, each correcting those before; the strongest default on credit tables",
         fast: true,
         complexity: 3,
-        bags: true,
+        last: Last::FoldModels,
         needs_sequence: false,
         keeps_directions: true,
         does: |_| true,
@@ -127,7 +142,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "the network of the usual tutorials: dense layers of 64 and 32, Adam, batches of 32, 10 epochs",
         fast: false,
         complexity: 3,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: false,
         keeps_directions: false,
         does: |_| true,
@@ -142,7 +157,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "two dense layers on columns scaled by their quantiles",
         fast: false,
         complexity: 4,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: false,
         keeps_directions: false,
         does: |_| true,
@@ -160,7 +175,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "three dense layers with embeddings of numbers and a tuned way of training",
         fast: false,
         complexity: 5,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: false,
         keeps_directions: false,
         does: |_| true,
@@ -178,7 +193,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "32 neural networks in one that share all but their first scaling and their last layer",
         fast: false,
         complexity: 6,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: false,
         keeps_directions: false,
         does: |_| true,
@@ -196,7 +211,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "32 neural networks in one that share their weight matrices; often the most accurate, and the slowest to fit",
         fast: false,
         complexity: 7,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: false,
         keeps_directions: false,
         does: |_| true,
@@ -214,7 +229,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "convolutions over images and over the steps of declared sequences, beside the other columns; needs an [image.NAME] or a [sequence.NAME]",
         fast: false,
         complexity: 8,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: true,
         keeps_directions: false,
         does: |_| true,
@@ -232,7 +247,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "gated recurrent units that read declared sequences step by step beside the other columns; needs a [sequence.NAME]",
         fast: false,
         complexity: 9,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: true,
         keeps_directions: false,
         does: |_| true,
@@ -250,7 +265,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "long short-term memory that reads declared sequences step by step beside the other columns; needs a [sequence.NAME]",
         fast: false,
         complexity: 10,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: true,
         keeps_directions: false,
         does: |_| true,
@@ -268,7 +283,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "attention between columns, each a token; slow to fit",
         fast: false,
         complexity: 11,
-        bags: true,
+        last: Last::Seeds,
         needs_sequence: false,
         keeps_directions: false,
         does: |_| true,
@@ -286,7 +301,7 @@ pub const MODELS: &[ModelFamily] = &[
         about: "how badly a network rebuilds a row that it has squeezed: an anomaly score that never learns the target",
         fast: false,
         complexity: 12,
-        bags: true,
+        last: Last::FoldModels,
         needs_sequence: false,
         keeps_directions: false,
         does: autoencoder::does,

@@ -5,17 +5,22 @@ use crate::cross_fit::{self, Candidate, CrossFitted};
 use crate::decision::Deciding;
 use crate::ensemble;
 use crate::facts::{self, Facts, FitCurve};
+use crate::given::Given;
+use crate::groups::{self, Labels};
+use crate::judge;
 use crate::leaderboard::{self, Leaderboard};
-use crate::models::{self, Demands, SCORECARD};
+use crate::models::{self, Demands, Last, MANY_ROWS, SCORECARD};
 use crate::project::{Prefer, Settings};
 use crate::reference::{self, Reference};
+use crate::reject::Rejects;
 use crate::scorer::{Member, Schema, Scorer, share_preparers};
 use crate::search;
 use crate::training_set::{TrainingSet, take_rows};
+use crate::variant::{self, Fitting, Variant, Variants};
 use arrow_array::RecordBatch;
 use serde_json::json;
 use statera_core::split::{self, Keys, Sides};
-use statera_core::{Error, Form, Frame, Kind, Model, Result, Run};
+use statera_core::{Error, Form, Frame, Kind, Model, Result, Rng, Run, Task};
 use statera_data::Table;
 use statera_data::conform::InputColumn;
 use statera_data::infer::TextFormat;
@@ -53,21 +58,29 @@ pub struct Timing {
 /// `formats` tells how the table's text cells were written, so that text is read the same way when scoring.
 ///
 /// # Errors
-/// What [`TrainingSet::new`] and the learners refuse, and an interruption; nothing is written.
+/// What [`TrainingSet::new`], [`Given::check_settings`] and the learners refuse, and an interruption; nothing is written.
 pub fn train(
     table: Table,
     settings: &Settings,
     formats: &BTreeMap<String, TextFormat>,
-    bins: Option<&str>,
+    given: &Given,
     run: &Run,
 ) -> Result<Trained> {
     let started = Instant::now();
+    given.check_settings(settings)?;
+    let bins = given.bins.as_deref();
     let mut set = TrainingSet::new(table, settings)?;
+    given.check(&set, settings)?;
+    let labels = labels(&set, settings)?;
+    let schema = schema(&set, settings, formats)?;
+    let rejects = given.rejects.as_ref().map(|address| Rejects::read(address, &set, &schema, settings, formats, run));
+    let rejects = rejects.transpose()?;
     run.open_checkpoints(|| {
         json!({
             "software": SOFTWARE,
             "table": set.fingerprint,
             "bins.toml": bins,
+            "rejects": rejects.as_ref().map(|r| &r.fingerprint),
             "settings": settings,
         })
     })?;
@@ -83,16 +96,13 @@ pub fn train(
              --bins"
         )));
     }
-    if let Some(text) = bins {
-        let names: Vec<&str> = set.features.iter().map(|(name, _)| name.as_str()).collect();
-        models::check_bins(text, Some(&names))?;
-    }
     if settings.prefer == Prefer::Ensemble && families.len() < 2 {
         set.notes.push("an ensemble needs at least two candidates; the only one is used alone".into());
     }
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
     }
+    variant::check(&families, settings)?;
     let (train_rows, test_rows) = holdout(&set, settings).map_err(|e| named(e, &set, settings))?;
     let n_open = set.n_rows() - train_rows.len() - test_rows.len();
     if let (Some(delay), 1..) = (&settings.label_delay, n_open) {
@@ -102,7 +112,10 @@ pub fn train(
         ));
     }
     let train = set.take(&train_rows)?;
-    let schema = schema(&train, settings, formats)?;
+    let train_labels: Vec<Labels> = labels.iter().map(|l| l.take(&train_rows)).collect();
+    set.notes.extend(rejects.as_ref().map(Rejects::warning));
+    let groups = settings.mitigate.map(|_| groups::cells(&train_labels));
+    let variants = Variants { groups, rejects };
     let folds = split::folds(&keys(&train), settings.folds, settings.seed).map_err(|e| named(e, &set, settings))?;
     let mut candidates: Vec<Candidate> =
         families.iter().map(|f| Candidate::new(f, train.task, bins, settings.quick)).collect::<Result<_>>()?;
@@ -114,38 +127,103 @@ pub fn train(
         (Some((s.judging, s.facts, s.seconds)), settings)
     });
     let settings = &settings;
-    let mut cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, run)?;
+    variant::add(&mut candidates, settings);
+    let mut cross_fitted = cross_fit::cross_fit(&candidates, &train, settings, &folds, &variants, run)?;
     if let Some((judging, ..)) = &searched {
         cross_fitted.iter_mut().for_each(|fitted| fitted.keep(judging));
     }
 
     let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };
-    let training = Training { train: &train, schema: &schema, settings };
-    let mut timings = BTreeMap::new();
-    let mut contenders = Vec::new();
-    run.progress.start("Final models", candidates.len() as u64);
-    for (i, (candidate, fitted)) in candidates.iter().zip(cross_fitted).enumerate() {
-        let name = candidate.title_for(train.task);
-        let part = candidate.keeping(run.part(settings.seed, &name, i as u64), "final", settings);
-        let (contender, timing) = finish(candidate, fitted, training, &part)?;
-        timings.insert(contender.name.clone(), timing);
-        contenders.push(contender);
-        run.progress.update(i as u64 + 1, candidate.family.title);
-    }
-    run.progress.finish();
-    // What a search chose and other rows did not confirm has no part in the ensemble either.
-    let gains = leaderboard::gains_over_default(&contenders, &train, settings)?;
-    let standing: Vec<&Contender> =
-        contenders.iter().zip(&gains).filter(|(_, g)| leaderboard::proves_itself(g)).map(|(c, _)| c).collect();
-    if let Some((contender, timing)) = ensemble::build(&standing, &folds, training, run)? {
-        timings.insert(contender.name.clone(), timing);
-        contenders.push(contender);
-    }
+    let training = Training { train: &train, schema: &schema, settings, variants: &variants };
+    let (contenders, timings) = finalists(&candidates, cross_fitted, &folds, training, run)?;
     let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, run)?;
-    let mut facts = facts::gather(&set, &train, test.as_ref(), &contenders, leaderboard, settings, run)?;
+    let measured = facts::measured(&train, test.as_ref(), &contenders, &leaderboard, settings)?;
+    let sides = (&train, test.as_ref());
+    let mut facts = facts::gather(&set, sides, &measured, &contenders, leaderboard, settings, run)?;
     let search_seconds = searched.as_ref().map(|s| s.2);
     facts.search = searched.map(|s| s.1);
+    let scores = judge::scores(&contenders, &train, facts.baseline_falls_with_risk);
     let chosen = chosen(contenders, &facts.leaderboard);
+    let cross_fitted = chosen.rows.clone();
+    let measured_rows = if test.is_some() { test_rows } else { cross_fitted.iter().map(|&r| train_rows[r]).collect() };
+    let judging = judge::Training {
+        measured: &measured,
+        has_test: test.is_some(),
+        labels: labels.iter().map(|l| l.take(&measured_rows)).collect(),
+        folds: chosen.folds.clone(),
+        train: &train,
+        train_labels,
+        cross_fitted,
+        scores,
+    };
+    let mut bundle = given.decide(bundle(chosen, &set, training, &facts)?)?;
+    match judge::judge_training(&bundle, &judging, &facts, run) {
+        Ok(judgement) => bundle.deciding.judgement = judgement,
+        Err(e) if e.is_cancelled() => return Err(e),
+        // A finished training is not lost for groups that are too small in its test.
+        Err(e) => facts.notes.push(format!("what the policy comes to was not judged: {e}")),
+    }
+    bundle.facts = serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?;
+    bundle.run = json!({
+        "seconds": started.elapsed().as_secs_f64(),
+        "threads": run.threads,
+        "candidates": &timings,
+        "search_seconds": search_seconds,
+    });
+    Ok(Trained { bundle, facts, timings, test })
+}
+
+/// The final models of all candidates and their ensemble, and how fast they are.
+fn finalists(
+    candidates: &[Candidate],
+    cross_fitted: Vec<CrossFitted>,
+    folds: &[Sides],
+    training: Training<'_>,
+    run: &Run,
+) -> Result<(Vec<Contender>, BTreeMap<String, Timing>)> {
+    let settings = training.settings;
+    let mut timings = BTreeMap::new();
+    let mut contenders = Vec::new();
+    let n_fits = |c: &Candidate| n_refits(c.family.last, folds.len(), training).max(1) as u64;
+    run.progress.start("Final models", candidates.iter().map(n_fits).sum());
+    let mut done = 0;
+    for (candidate, fitted) in candidates.iter().zip(cross_fitted) {
+        let (contender, timing) = finish(candidate, fitted, training, done, run)?;
+        timings.insert(contender.name.clone(), timing);
+        contenders.push(contender);
+        done += n_fits(candidate);
+        run.progress.update(done, candidate.family.title);
+    }
+    run.progress.finish();
+    // What a search chose and other rows did not confirm has no part in the ensemble either, nor what is there to compare with.
+    let gains = leaderboard::gains_over_default(&contenders, training.train, settings)?;
+    let asked = Variant::asked(settings);
+    let standing: Vec<&Contender> = contenders
+        .iter()
+        .zip(&gains)
+        .filter(|(c, gains)| leaderboard::proves_itself(gains) && c.variant == asked)
+        .map(|(c, _)| c)
+        .collect();
+    if let Some((contender, timing)) = ensemble::build(&standing, folds, training, run)? {
+        timings.insert(contender.name.clone(), timing);
+        contenders.push(contender);
+    }
+    Ok((contenders, timings))
+}
+
+/// To which protected groups the rows belong; none where there is no event that could be decided by.
+fn labels(set: &TrainingSet, settings: &Settings) -> Result<Vec<Labels>> {
+    if set.task != Task::Binary {
+        return Ok(Vec::new());
+    }
+    let labels = groups::labels(&set.batch, &settings.protected).map_err(|e| e.at(&set.origin))?;
+    groups::groups(&labels).map_err(|e| e.at(&set.origin))?;
+    Ok(labels)
+}
+
+/// The bundle of the chosen contender, without a policy and without clocks.
+fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &Facts) -> Result<Bundle> {
+    let Training { train, schema, settings, .. } = training;
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
     let n_outputs = train.task.n_outputs();
     reference.margins = (0..n_outputs)
@@ -160,25 +238,20 @@ pub fn train(
         parents: Vec::new(),
         parts: BTreeMap::new(),
     };
-    let bundle = Bundle {
+    Ok(Bundle {
         manifest,
         scorer: chosen.scorer,
         reference,
-        facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?,
+        facts: serde_json::to_value(facts).map_err(|e| Error::io(e.to_string()))?,
         deciding: Deciding::default(),
-        run: json!({
-            "seconds": started.elapsed().as_secs_f64(),
-            "threads": run.threads,
-            "candidates": &timings,
-            "search_seconds": search_seconds,
-        }),
-    };
-    Ok(Trained { bundle, facts, timings, test })
+        run: serde_json::Value::Null,
+    })
 }
 
 /// A candidate ready to be compared: its final model, and what its fold models said of rows they had not seen.
 pub struct Contender {
-    /// Unique among the contenders: the family's name, that with an ending for settings from a search, or the ensemble's.
+    /// Unique among the contenders: the family's name, with an ending for settings from a search and one for its variant, or
+    /// the ensemble's.
     pub name: String,
     /// Family by name.
     pub family: &'static str,
@@ -192,6 +265,12 @@ pub struct Contender {
     pub learning_curves: Vec<FitCurve>,
     /// Of an ensemble the candidates in it by title, with their weights.
     pub(crate) parts: Vec<(String, u32)>,
+    /// True if a search chose its settings.
+    pub(crate) tuned: bool,
+    /// What it was fitted on.
+    pub(crate) variant: Variant,
+    /// What stands for its fit on each fold.
+    pub(crate) folds: Vec<Vec<Member>>,
 }
 
 /// What splits go by.
@@ -260,14 +339,14 @@ pub(crate) fn as_of(train: &TrainingSet, settings: &Settings) -> Option<String> 
     settings.time.clone().filter(|_| train.features.iter().any(|(_, kind)| *kind == Kind::Time))
 }
 
-/// The final model of a candidate: the average of the fold models, or one refit on all training rows.
+/// The final model of a candidate ([`Last`]), after `done` others' fits.
 fn finish(
     candidate: &Candidate,
     fitted: CrossFitted,
     training: Training<'_>,
+    done: u64,
     run: &Run,
 ) -> Result<(Contender, Timing)> {
-    let Training { train, settings, .. } = training;
     let started = Instant::now();
     let CrossFitted { members, rows, margins, seconds } = fitted;
     let curve = |model: &dyn Model, fold| {
@@ -276,32 +355,66 @@ fn finish(
     };
     let mut curves: Vec<FitCurve> =
         members.iter().enumerate().filter_map(|(fold, m)| curve(&*m.model, Some(fold + 1))).collect();
-    let mut members = if candidate.family.bags && settings.time.is_none() {
-        members
-    } else {
-        let models: Vec<&dyn Model> = members.iter().map(|m| &*m.model).collect();
-        let estimator = candidate.estimator.refit(&models);
-        let all: Vec<usize> = (0..train.n_rows()).collect();
-        let params = cross_fit::preparer_params(estimator.form(), train, settings)?;
-        let preparer = Preparer::fit(&params, &train.batch, &all, train.weight.as_deref())?;
-        let frame = cross_fit::frame(&preparer, train)?;
-        let empty = Frame { spec: frame.spec.clone(), ..Frame::default() };
-        let empty = if estimator.form() == Form::Dense {
-            Frame { dense: statera_core::Matrix { data: Vec::new(), n_cols: frame.dense.n_cols }, ..empty }
-        } else {
-            empty
-        };
-        let model = cross_fit::fit(&*estimator, candidate.family, &frame, &empty, run)?;
-        curves.extend(curve(&*model, None));
-        let (family, preparer) = (candidate.family.name, Arc::new(preparer));
-        vec![Member { family, weight: 1, preparer, model: Arc::from(model) }]
-    };
+    let folds: Vec<Vec<Member>> = members.iter().map(|m| vec![m.clone()]).collect();
+    let n_refits = n_refits(candidate.family.last, members.len(), training);
+    let mut members = members;
+    if n_refits > 0 {
+        members = refits(candidate, &members, (n_refits, done), training, run)?;
+        curves.extend(curve(&*members[0].model, None));
+    }
     share_preparers(&mut members);
     let seconds = seconds + started.elapsed().as_secs_f64();
     let (name, family) = (candidate.name(), candidate.family.name);
     let (mut contender, timing) = contender(name, family, members, rows, margins, seconds, training)?;
     contender.learning_curves = curves;
+    (contender.tuned, contender.variant, contender.folds) = (candidate.tuned, candidate.variant, folds);
     Ok((contender, timing))
+}
+
+/// How often a candidate is fitted once more on all rows; 0 if its fold models are the final one. With a time column fold
+/// models have not seen the latest rows, and are never that.
+fn n_refits(last: Last, n_folds: usize, Training { train, settings, .. }: Training<'_>) -> usize {
+    match last {
+        Last::Seeds if train.n_rows() <= MANY_ROWS => n_folds,
+        Last::FoldModels | Last::Seeds if settings.time.is_none() => 0,
+        _ => 1,
+    }
+}
+
+/// `n` fits on all rows, as the fold models tell to refit, with a seed each; `done` others' fits came before.
+fn refits(
+    candidate: &Candidate,
+    folds: &[Member],
+    (n, done): (usize, u64),
+    training: Training<'_>,
+    run: &Run,
+) -> Result<Vec<Member>> {
+    let Training { train, settings, variants, .. } = training;
+    let models: Vec<&dyn Model> = folds.iter().map(|m| &*m.model).collect();
+    let estimator = candidate.estimator.refit(&models);
+    let all: Vec<usize> = (0..train.n_rows()).collect();
+    let params = cross_fit::preparer_params(estimator.form(), train, settings)?;
+    let preparer = Arc::new(Preparer::fit(&params, &train.batch, &all, train.weight.as_deref())?);
+    let frame = cross_fit::frame(&preparer, train)?;
+    let frame = variants.weighed(candidate.variant, &frame, &all)?;
+    let empty = Frame { spec: frame.spec.clone(), ..Frame::default() };
+    let empty = if estimator.form() == Form::Dense {
+        Frame { dense: statera_core::Matrix { data: Vec::new(), n_cols: frame.dense.n_cols }, ..empty }
+    } else {
+        empty
+    };
+    let fitting = Fitting { train: &frame, valid: &empty, preparer: &preparer };
+    let title = candidate.title_for(train.task);
+    let refit = |i: usize| -> Result<Member> {
+        let (seed, fit) = match i {
+            0 => (settings.seed, "final".to_string()),
+            _ => (Rng::fork(settings.seed ^ 0x7365_6564, i as u64).next_u64(), format!("final{}", i + 1)),
+        };
+        let part = candidate.keeping(run.part(seed, &title, done + i as u64), &fit, settings);
+        let model = variants.fit(candidate, &*estimator, fitting, &part)?;
+        Ok(Member { family: candidate.family.name, weight: 1, preparer: preparer.clone(), model: Arc::from(model) })
+    };
+    (0..n).map(refit).collect()
 }
 
 /// What contenders are made with.
@@ -313,6 +426,8 @@ pub(crate) struct Training<'a> {
     pub schema: &'a Schema,
     /// What was asked for.
     pub settings: &'a Settings,
+    /// What variants of candidates are made of.
+    pub variants: &'a Variants,
 }
 
 /// Calibrates members by what was said of rows out of fold, and times them.
@@ -323,7 +438,7 @@ pub(crate) fn contender(
     rows: Vec<usize>,
     out_of_fold: Vec<f64>,
     seconds: f64,
-    Training { train, schema, settings }: Training<'_>,
+    Training { train, schema, settings, .. }: Training<'_>,
 ) -> Result<(Contender, Timing)> {
     let started = Instant::now();
     let target: Vec<f64> = rows.iter().map(|&r| train.target[r]).collect();
@@ -333,10 +448,19 @@ pub(crate) fn contender(
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
     let scorer = Scorer::new(schema.clone(), members, calibrator)?;
     let rows_per_second = scoring_speed(&scorer, &train.batch)?;
-    Ok((
-        Contender { name, family, scorer, rows, out_of_fold, learning_curves: Vec::new(), parts: Vec::new() },
-        Timing { fit_seconds, rows_per_second },
-    ))
+    let contender = Contender {
+        name,
+        family,
+        scorer,
+        rows,
+        out_of_fold,
+        learning_curves: Vec::new(),
+        parts: Vec::new(),
+        tuned: false,
+        variant: Variant::Plain,
+        folds: Vec::new(),
+    };
+    Ok((contender, Timing { fit_seconds, rows_per_second }))
 }
 
 /// Rows a second over the first rows of a batch; the best of three, because other work may disturb one.

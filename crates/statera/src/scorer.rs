@@ -208,13 +208,21 @@ impl Scorer {
         Ok(all)
     }
 
+    /// The columns that are read of raw rows, in the types of the training.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn inputs(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let origin = RowOrigin { zone: &self.zone, is_text: false, first_row: 0 };
+        Ok(conform::conform(batch, &self.schema.inputs, origin)?.batch)
+    }
+
     /// Raw rows as a member sees them.
     ///
     /// # Errors
     /// As [`Scorer::score`].
     pub fn frame(&self, member: &Member, batch: &RecordBatch) -> Result<Frame> {
-        let origin = RowOrigin { zone: &self.zone, is_text: false, first_row: 0 };
-        member.preparer.transform(&conform::conform(batch, &self.schema.inputs, origin)?.batch)
+        member.preparer.transform(&self.inputs(batch)?)
     }
 
     /// Names of the raw columns in the order of [`Attributions`].

@@ -296,7 +296,7 @@ pub(crate) fn complete_numbers(batch: &RecordBatch, name: &str, what: &str) -> R
     }
 }
 
-fn complete_times(batch: &RecordBatch, name: &str) -> Result<Vec<i64>> {
+pub(crate) fn complete_times(batch: &RecordBatch, name: &str) -> Result<Vec<i64>> {
     let cells = time_cells(name, column_of(batch, name)?)?;
     let complete = |(row, cell): (usize, Option<i64>)| {
         cell.ok_or_else(|| Error::data(format!("column «{name}», row {}: missing; every row needs a time", row + 1)))

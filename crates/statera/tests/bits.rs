@@ -3,6 +3,7 @@
 mod common;
 
 use common::{settings, table};
+use statera::given::Given;
 use statera::models::MODELS;
 use statera::pipeline;
 use statera::scorer::Scored;
@@ -17,7 +18,8 @@ fn a_row_has_the_same_bits_everywhere() {
     for family in MODELS.iter().filter(|m| (m.does)(Task::Binary)) {
         let run = Run::new(1, 2);
         let trained =
-            pipeline::train(table(1500, 20), &settings("bad", family.name), &BTreeMap::new(), None, &run).unwrap();
+            pipeline::train(table(1500, 20), &settings("bad", family.name), &BTreeMap::new(), &Given::default(), &run)
+                .unwrap();
         let scorer = trained.bundle.scorer;
         let score = |size: usize| {
             let mut all = Scored { n_outputs: 1, ..Scored::default() };

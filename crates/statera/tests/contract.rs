@@ -5,6 +5,7 @@ mod common;
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use common::{of_batch, settings, table, table_for};
 use statera::bundle::Bundle;
+use statera::given::Given;
 use statera::models::{MODELS, ModelFamily};
 use statera::pipeline::{self, Trained};
 use statera::project::Settings;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 fn train(table: Table, settings: &Settings) -> Result<Trained> {
-    pipeline::train(table, settings, &BTreeMap::new(), None, &Run::new(settings.seed, 2))
+    pipeline::train(table, settings, &BTreeMap::new(), &Given::default(), &Run::new(settings.seed, 2))
 }
 
 /// Every family with every task it can do, and the target that goes with it.
@@ -124,7 +125,7 @@ fn training_is_the_same_bytes_for_a_seed_and_any_threads() {
             pool.install(|| {
                 let run = Run::new(seed, threads);
                 let table = table_for(target, ROWS);
-                let mut trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &run).unwrap();
+                let mut trained = pipeline::train(table, &settings, &BTreeMap::new(), &Given::default(), &run).unwrap();
                 let dir = tempfile::tempdir().unwrap();
                 trained.bundle.write(&dir.path().join("a.statera"), false, &run).unwrap();
                 trained.bundle.digest().unwrap()

@@ -6,6 +6,7 @@ use common::{settings, table};
 use statera::bundle::Bundle;
 use statera::dial;
 use statera::facts::Facts;
+use statera::given::Given;
 use statera::pipeline;
 use statera::project::{Prefer, Settings};
 use statera_core::{Run, metric};
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 fn trained(models: &[&str]) -> Bundle {
     let models = models.iter().map(ToString::to_string).collect();
     let settings = Settings { models, prefer: Prefer::Ensemble, folds: 3, ..settings("bad", "tabm") };
-    pipeline::train(table(1500, 5), &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap().bundle
+    pipeline::train(table(1500, 5), &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2)).unwrap().bundle
 }
 
 /// As a command finds it: written, and read back.

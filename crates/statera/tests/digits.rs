@@ -2,6 +2,7 @@
 //!
 //! The table is written by an installed scikit-learn; without one the test says so and passes.
 
+use statera::given::Given;
 use statera::pipeline;
 use statera::project::{ImageColumns, Settings};
 use statera_core::{Kind, Run};
@@ -39,7 +40,7 @@ fn digits_are_read() {
         test_share: 0.25,
         ..Settings::default()
     };
-    let trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+    let trained = pipeline::train(table, &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2)).unwrap();
     let test = &trained.facts.leaderboard.entries[0].test;
     let accuracy = test.iter().find(|m| m.name == "accuracy").unwrap().interval.value;
     eprintln!("accuracy {accuracy:.4} on {} digits", trained.facts.n_test);

@@ -6,6 +6,7 @@ use common::{settings, table};
 use statera::batch::{self, BatchOptions};
 use statera::bundle::Bundle;
 use statera::checkpoint::{CheckpointFolder, Pace};
+use statera::given::Given;
 use statera::pipeline;
 use statera::project::Settings;
 use statera_core::{Progress, Run};
@@ -54,7 +55,8 @@ fn training_that_is_interrupted_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.statera");
         let (run, interrupter) = run_interrupted_at(at);
-        let trained = pipeline::train(table(600, 3), &settings("bad", "logistic"), &BTreeMap::new(), None, &run);
+        let trained =
+            pipeline::train(table(600, 3), &settings("bad", "logistic"), &BTreeMap::new(), &Given::default(), &run);
         let written = trained.and_then(|mut t| t.bundle.write(&path, false, &run));
         if interrupter.seen.load(Ordering::Relaxed) <= at {
             written.expect("a run that nobody interrupted ends");
@@ -73,7 +75,9 @@ fn training_that_is_interrupted_leaves_nothing() {
 fn scoring_that_is_interrupted_continues_to_the_same_file() {
     let dir = tempfile::tempdir().unwrap();
     let run = Run::new(1, 2);
-    let trained = pipeline::train(table(600, 3), &settings("bad", "logistic"), &BTreeMap::new(), None, &run).unwrap();
+    let trained =
+        pipeline::train(table(600, 3), &settings("bad", "logistic"), &BTreeMap::new(), &Given::default(), &run)
+            .unwrap();
     let bundle: Bundle = trained.bundle;
     let mut csv = String::from("income,debt,months,region,constant,opened\n");
     for i in 0..400_000 {
@@ -129,11 +133,12 @@ fn kept_training(dir: &Path, run: Run, is_resumed: bool) -> (statera_core::Resul
     let settings = Settings { folds: 3, models: vec!["boosting".into(), "mlp".into()], ..settings("bad", "mlp") };
     // With a time column networks are refitted, so that a final model is interrupted as well.
     let settings = Settings { time: Some("opened".into()), ..settings };
-    let digest = pipeline::train(table(600, 3), &settings, &BTreeMap::new(), None, &run).and_then(|mut trained| {
-        trained.bundle.write(&path, false, &run)?;
-        checkpoint.remove()?;
-        trained.bundle.digest()
-    });
+    let digest =
+        pipeline::train(table(600, 3), &settings, &BTreeMap::new(), &Given::default(), &run).and_then(|mut trained| {
+            trained.bundle.write(&path, false, &run)?;
+            checkpoint.remove()?;
+            trained.bundle.digest()
+        });
     (digest.map_err(|e| checkpoint.explain(e)), checkpoint)
 }
 

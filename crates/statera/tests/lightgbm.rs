@@ -3,6 +3,7 @@
 mod common;
 
 use common::{settings, table_for};
+use statera::given::Given;
 use statera::pipeline;
 use statera::project::Settings;
 use statera::scorer::{Member, Scorer};
@@ -49,7 +50,7 @@ fn has_lightgbm() -> bool {
 }
 
 fn scorer(table: Table, settings: &Settings) -> Scorer {
-    pipeline::train(table, settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap().bundle.scorer
+    pipeline::train(table, settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2)).unwrap().bundle.scorer
 }
 
 fn write(dir: &Path, name: &str, values: impl IntoIterator<Item = f64>) {

@@ -4,11 +4,13 @@ mod common;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use statera::bundle::Bundle;
+use statera::decision::Own;
 use statera::facts::Facts;
-use statera::judge::{self, Judgement};
+use statera::given::Given;
 use statera::pipeline;
+use statera::policy::Policy;
 use statera::project::Settings;
-use statera::reasons::Language;
+use statera::reasons::{Language, Reasons};
 use statera::report::{self, PACKS, Pack, Subject};
 use statera_core::fairness::Rules;
 use statera_core::{Kind, Rng, Run};
@@ -27,11 +29,11 @@ const REASONS: &str = "version = \"2026-1\"\n\
     ko = \"부채에 비해 소득이 낮습니다\"\nzh = \"收入相对债务偏低\"\n\
     [[reason]]\ncode = \"late\"\ncolumns = [\"months\"]\nactionable = true\nen = \"Payments were late\"\n\
     ko = \"납부가 늦었습니다\"\nzh = \"还款有延迟\"\n\
-    [[reason]]\ncode = \"place\"\ncolumns = [\"constant\", \"opened\", \"weight\"]\n\
+    [[reason]]\ncode = \"place\"\ncolumns = [\"constant\", \"opened\"]\n\
     en = \"The account is young\"\nko = \"계좌 개설 기간이 짧습니다\"\nzh = \"账户开立时间短\"\n";
 
-/// A bundle with everything that a report shows, and the judgement of its policy.
-static WHOLE: LazyLock<(Bundle, Judgement)> = LazyLock::new(|| {
+/// A bundle with everything that a report shows.
+static WHOLE: LazyLock<Bundle> = LazyLock::new(|| {
     let settings = Settings {
         models: vec!["scorecard".into(), "boosting".into()],
         protected: vec!["region".into()],
@@ -41,22 +43,18 @@ static WHOLE: LazyLock<(Bundle, Judgement)> = LazyLock::new(|| {
         sequences: BTreeMap::new(),
         ..common::settings("bad", "boosting")
     };
-    let trained = pipeline::train(common::table(1500, 5), &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
-    let reasons = REASONS.replace(", \"weight\"", "").replace(", \"opened\"", "");
-    let columns = trained.bundle.scorer.raw_columns().to_vec();
-    let reasons = if columns.iter().any(|c| c == "opened") {
-        reasons.replace("[\"constant\"]", "[\"constant\", \"opened\"]")
-    } else {
-        reasons
+    let rules = Rules { min_rows: 30, n_bootstrap: 40, ..Rules::default() };
+    let given = Given {
+        policy: Some(Own { text: POLICY.into(), read: Policy::parse(POLICY).unwrap() }),
+        reasons: Some(Own { text: REASONS.into(), read: Reasons::parse(REASONS).unwrap() }),
+        rules: Some(Own { text: String::new(), read: rules }),
+        ..Given::default()
     };
-    let bundle = trained.bundle.decided_by(Some(POLICY), Some(&reasons)).unwrap();
-    let rules = Rules { n_bootstrap: 40, ..Rules::default() };
-    let judgement = judge::judge(&bundle, &common::table(900, 6), &["region".into()], &rules).unwrap();
-    (bundle, judgement)
+    pipeline::train(common::table(1500, 5), &settings, &BTreeMap::new(), &given, &Run::new(1, 2)).unwrap().bundle
 });
 
 fn whole(language: Language) -> Subject<'static> {
-    Subject::of(&WHOLE.0, Some(&WHOLE.1), language).unwrap()
+    Subject::of(&WHOLE, report::judgement(&WHOLE), language).unwrap()
 }
 
 /// What a reader sees: without styles, markup, what is typed, and what is recorded in English.
@@ -133,10 +131,19 @@ fn every_section_is_there_with_its_figures() {
     assert_eq!(page.matches("<svg").count(), 8);
     assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\"><title>").count());
     assert!(page.contains("The income is low for the debt") && page.contains("region east"));
+    for what in [
+        "Proxies of the protected columns",
+        "all columns together",
+        "Less discriminatory alternatives",
+        "on the frontier",
+    ] {
+        assert!(page.contains(what), "{what}");
+    }
+    assert!(page.contains("Judged on the test rows") && page.contains("the first reason of"));
     let korean = report::html(&whole(Language::Ko)).unwrap();
     assert!(korean.contains("부채에 비해 소득이 낮습니다") && !korean.contains("The income is low"));
     // Money in won has no decimals.
-    let facts: Facts = serde_json::from_value(WHOLE.0.facts.clone()).unwrap();
+    let facts: Facts = serde_json::from_value(WHOLE.facts.clone()).unwrap();
     assert!(facts.dependence.iter().any(|d| d.column == "income"));
     let income = page.split("income = ").nth(1).unwrap().split('<').next().unwrap();
     assert!(!income.contains('.'), "{income}");
@@ -204,7 +211,9 @@ fn korean_and_chinese_pages_hold_no_english_but_names() {
 #[test]
 fn a_bundle_that_knows_little_says_so() {
     let settings = Settings { test_share: 0.0, ..common::settings("bad", "logistic") };
-    let trained = pipeline::train(common::table(600, 5), &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+    let trained =
+        pipeline::train(common::table(600, 5), &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2))
+            .unwrap();
     let document = report::json(&Subject::of(&trained.bundle, None, Language::En).unwrap()).unwrap();
     let gaps: Vec<&str> = document["gaps"].as_array().unwrap().iter().map(|g| g["section"].as_str().unwrap()).collect();
     assert_eq!(
@@ -261,7 +270,7 @@ fn hostile_names_are_escaped_and_the_size_is_bounded() {
     let settings =
         Settings { target: "bad".into(), quick: true, models: vec!["logistic".into()], ..Settings::default() };
     let table = hostile(240, 400);
-    let trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+    let trained = pipeline::train(table, &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2)).unwrap();
     let subject = Subject::of(&trained.bundle, None, Language::En).unwrap();
     let page = report::html(&subject).unwrap();
     for what in ["<script", "<img", "</td><img", "onerror=alert(1)>"] {
@@ -346,7 +355,7 @@ fn other_tasks_have_reports_too() {
     for target in ["loss", "region"] {
         let settings = Settings { models: vec!["boosting".into()], ..common::settings(target, "boosting") };
         let table = common::table_for(target, 900);
-        let trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+        let trained = pipeline::train(table, &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2)).unwrap();
         let subject = Subject::of(&trained.bundle, None, Language::Ko).unwrap();
         let page = report::html(&subject).unwrap();
         assert!(page.contains("한 사건을 예측하는 모형에만 있습니다"), "{target}");
@@ -359,7 +368,7 @@ fn other_tasks_have_reports_too() {
 
 #[test]
 fn facts_hold_what_the_pictures_need() {
-    let facts: Facts = serde_json::from_value(WHOLE.0.facts.clone()).unwrap();
+    let facts: Facts = serde_json::from_value(WHOLE.facts.clone()).unwrap();
     let bands = facts.bands.expect("a binary model has bands");
     assert!(bands.roc.iter().all(|b| 0.0 <= b.low && b.low <= b.high && b.high <= 1.0));
     let n: f64 = facts.score_distribution.iter().map(|b| b.n_events + b.n_others).sum();
@@ -385,7 +394,7 @@ fn additive_models_have_no_interactions_and_trees_do() {
     let interactions = |model: &str| {
         let settings = Settings { quick: false, ..common::settings("bad", model) };
         let table = common::table(900, 5);
-        let trained = pipeline::train(table, &settings, &BTreeMap::new(), None, &Run::new(1, 2)).unwrap();
+        let trained = pipeline::train(table, &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2)).unwrap();
         trained.facts.interactions.expect("measured")
     };
     assert_eq!(interactions("logistic"), []);

@@ -6,6 +6,7 @@ use crate::console::{Console, count};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use serde_json::json;
+use statera::given::Given;
 use statera::leaderboard::BASELINE;
 use statera::pipeline::{self, Trained};
 use statera::project::Settings;
@@ -43,7 +44,7 @@ pub fn run(args: &Demo, console: &Console, run: &Run) -> anyhow::Result<()> {
 
 fn train_on(files: &SampleFiles, bundle: &Path, seed: u64, run: &Run) -> Result<Trained> {
     let (table, facts) = reading::table(&path_text(&files.applications), &ReadOptions::default(), run)?;
-    let mut trained = pipeline::train(table, &settings(seed), &reading::formats(&facts), None, run)?;
+    let mut trained = pipeline::train(table, &settings(seed), &reading::formats(&facts), &Given::default(), run)?;
     trained.bundle.write(bundle, true, run)?;
     Ok(trained)
 }

@@ -5,6 +5,7 @@ use crate::args::Explain;
 use crate::console::{Console, figure};
 use statera::bundle::Bundle;
 use statera::explain;
+use statera::policy::Decision;
 use statera_core::{Run, Task};
 
 pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
@@ -38,6 +39,9 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     }
     rows.push(vec!["(sum: the margin)".into(), String::new(), figure(found.margin)]);
     console.table(&["Column", "Cell", "Adds"], rows);
+    if found.decision == Some(Decision::Approve) && !found.reasons.is_empty() {
+        console.line("What speaks for it:");
+    }
     for (i, reason) in found.reasons.iter().enumerate() {
         let about = if reason.actionable { "  (can be changed)" } else { "" };
         console.line(format!("{}. {}{about}", i + 1, reason.text));

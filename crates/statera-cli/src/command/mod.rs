@@ -7,6 +7,7 @@ mod dial;
 mod evaluate;
 mod explain;
 mod init;
+mod judgement;
 mod mask;
 mod policy;
 mod profile;

@@ -1,14 +1,12 @@
 //! `statera policy`.
 
-use super::reading;
+use super::{judgement, reading};
 use crate::args::Policy;
-use crate::console::{Console, count};
+use crate::console::Console;
 use serde_json::json;
 use statera::bundle::Bundle;
-use statera::judge::{self, Judgement};
-use statera::{policy, reasons};
-use statera_core::fairness::{GroupFigures, Judged, Rules, Verdict};
-use statera_core::metric::Interval;
+use statera::decision::Own;
+use statera::{judge, policy, reasons};
 use statera_core::{Error, Run};
 
 pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
@@ -21,142 +19,49 @@ pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
         )
         .into());
     }
-    let rules = args.rules.as_ref().map_or_else(|| Ok(Rules::default()), |path| judge::read_rules(path))?;
-    let policy = args.policy.as_ref().map(|path| policy::Policy::read(path)).transpose()?;
-    let reasons = args.reasons.as_ref().map(|path| reasons::Reasons::read(path)).transpose()?;
+    let rules = args.rules.as_ref().map(|path| Own::read(path, judge::parse_rules)).transpose()?;
+    let policy = args.policy.as_ref().map(|path| Own::read(path, policy::Policy::parse)).transpose()?;
+    let reasons = args.reasons.as_ref().map(|path| Own::read(path, reasons::Reasons::parse)).transpose()?;
     let bundle = Bundle::read(&args.bundle)?;
-    let is_changed = policy.is_some() || reasons.is_some();
-    let mut bundle =
-        bundle.decided_by(policy.as_ref().map(|p| p.1.as_str()), reasons.as_ref().map(|r| r.1.as_str()))?;
-    let judgement = match &args.data {
-        None => None,
-        Some(data) => {
-            let mut options = reading::options(&args.reading)?;
-            if options.tz.is_none() {
-                options.tz = Some(bundle.scorer.schema().tz.clone());
-            }
-            let (table, _) = reading::table(data, &options, run)?;
-            Some(judge::judge(&bundle, &table, &args.protected, &rules)?)
+    let before = bundle.deciding.clone();
+    let texts = (policy.as_ref().map(|p| p.text.as_str()), reasons.as_ref().map(|r| r.text.as_str()));
+    let mut bundle = bundle.decided_by(texts.0, texts.1)?;
+    if rules.is_some() {
+        bundle.deciding.rules = rules;
+    }
+    if let Some(data) = &args.data {
+        let mut options = reading::options(&args.reading)?;
+        if options.tz.is_none() {
+            options.tz = Some(bundle.scorer.schema().tz.clone());
         }
-    };
+        let (table, _) = reading::table(data, &options, run)?;
+        bundle.deciding.judgement = Some(judge::judge(&bundle, &table, &args.protected, run)?);
+    } else if before.judgement.is_some() && bundle.deciding.judgement.is_none() {
+        console.note("what the former policy came to is left out of the new bundle; --data judges the new one");
+    }
+    let is_changed = bundle.deciding != before;
     if let Some(out) = &args.out {
+        if !is_changed {
+            return Err(Error::request(format!(
+                "nothing was given that {} does not hold already; {} would be a copy of it",
+                args.bundle.display(),
+                out.display()
+            ))
+            .into());
+        }
         bundle.write(out, args.force, run)?;
-    } else if is_changed && judgement.is_none() {
+    } else if is_changed && args.data.is_none() {
         console.note("nothing was written: name the new bundle with --out");
     }
+    let deciding = &bundle.deciding;
     if console.json {
-        let cutoffs = bundle.deciding.policy.as_ref().map(|(_, fitted)| fitted.cutoffs);
+        let cutoffs = deciding.policy.as_ref().map(|(_, fitted)| fitted.cutoffs);
+        let judgement = deciding.judgement.as_ref().filter(|_| args.data.is_some());
         return console.print_json(&json!({ "bundle": args.out, "cutoffs": cutoffs, "judgement": judgement }));
     }
-    if let Some((own, fitted)) = &bundle.deciding.policy {
-        let cutoffs = fitted.cutoffs;
-        let review = if cutoffs.review_from < cutoffs.decline_from {
-            format!("reviewed from {:.4}, ", cutoffs.review_from)
-        } else {
-            String::new()
-        };
-        console.paragraph(format!(
-            "Policy {}: approved below a probability of {:.4}, {review}declined from {:.4}",
-            own.read.version, cutoffs.review_from, cutoffs.decline_from
-        ));
-    }
-    if let Some(judgement) = &judgement {
-        print(judgement, console);
-    }
+    judgement::print(deciding, console);
     if let Some(out) = &args.out {
         console.line(format!("The bundle is {}", out.display()));
     }
     Ok(())
-}
-
-fn print(judgement: &Judgement, console: &Console) {
-    if judgement.is_training_table {
-        console.note("this is the table the model was trained on; the figures flatter it");
-    }
-    let [approved, reviewed, declined] = judgement.shares.map(percent);
-    console.paragraph(format!(
-        "{} rows: {approved} approved, {reviewed} reviewed, {declined} declined",
-        count(judgement.n_rows as f64)
-    ));
-    if !judgement.grades.is_empty() {
-        let rows = judgement.grades.iter().map(|g| {
-            let share = |v: Option<f64>| v.map_or("–".into(), percent);
-            vec![g.grade.clone(), count(g.n_rows as f64), share(g.predicted), share(g.observed)]
-        });
-        console.table(&["Grade", "Rows", "Predicted", "Observed"], rows.collect());
-    }
-    what_if(judgement, console);
-    if judgement.fairness.is_empty() {
-        return;
-    }
-    console.paragraph(format!(
-        "Groups, judged by the rules {} (* fails, ? the rows cannot tell, – too small to be judged)",
-        judgement.rules.version
-    ));
-    console.table(
-        &["Group", "Rows", "Approved", "Of reference", "AUC", "Calibration", "Good declined", "Bad approved"],
-        judgement.fairness.iter().map(group).collect(),
-    );
-}
-
-fn what_if(judgement: &Judgement, console: &Console) {
-    let with_value = judgement.what_if.iter().any(|w| w.model.value.is_some());
-    let with_baseline = judgement.what_if.iter().any(|w| w.baseline.is_some());
-    let mut header = vec!["Cut-off", "Approved", "Bad rate"];
-    header.extend(with_value.then_some("Value a row"));
-    header.extend(with_baseline.then_some("Bad rate, present score"));
-    let rows = judgement.what_if.iter().enumerate().map(|(i, w)| {
-        let mark = if i == 0 { " (the policy's)" } else { "" };
-        let cutoff = if w.cutoff > 1.0 { "none".into() } else { format!("{:.4}", w.cutoff) };
-        let mut row = vec![format!("{cutoff}{mark}"), percent(w.model.approval_rate), percent(w.model.bad_rate)];
-        if with_value {
-            row.push(w.model.value.map_or("–".into(), |v| format!("{v:.4}")));
-        }
-        if with_baseline {
-            row.push(w.baseline.map_or("–".into(), |b| percent(b.bad_rate)));
-        }
-        row
-    });
-    console.table(&header, rows.collect());
-}
-
-fn group(figures: &GroupFigures) -> Vec<String> {
-    let judged = |judged: Option<Judged>, shown: &dyn Fn(f64) -> String| {
-        judged.map_or("–".into(), |j| {
-            let mark = match j.verdict {
-                Verdict::Fails => " *",
-                Verdict::Unclear => " ?",
-                Verdict::Holds | Verdict::NotJudged => "",
-            };
-            format!("{}{mark}", shown(j.figure.value))
-        })
-    };
-    let with_mark = |value: Option<Interval>, gap: Option<Judged>, shown: &dyn Fn(f64) -> String| {
-        let mark = match gap.map(|g| g.verdict) {
-            Some(Verdict::Fails) => " *",
-            Some(Verdict::Unclear) => " ?",
-            _ => "",
-        };
-        value.map_or("–".into(), |i| format!("{}{mark}", shown(i.value)))
-    };
-    let plain = |v: f64| format!("{v:.3}");
-    let name = match (figures.is_reference, figures.is_small) {
-        (true, _) => format!("{} (reference)", figures.group),
-        (_, true) => format!("{} –", figures.group),
-        _ => figures.group.clone(),
-    };
-    vec![
-        name,
-        count(figures.n_rows as f64),
-        percent(figures.approval_rate.value),
-        judged(figures.approval_ratio, &plain),
-        with_mark(figures.auc, figures.auc_gap, &plain),
-        judged(Some(figures.calibration_gap), &|v| format!("{v:+.3}")),
-        with_mark(figures.false_positive_rate, figures.false_positive_gap, &percent),
-        with_mark(figures.false_negative_rate, figures.false_negative_gap, &percent),
-    ]
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
 }

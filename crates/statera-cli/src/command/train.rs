@@ -1,18 +1,23 @@
 //! `statera train`.
 
-use super::{chart, reading, segment};
-use crate::args::{Prefer, Train, UseCase};
-use crate::console::{Console, count, figure, seconds};
+use super::{chart, judgement, reading, segment};
+use crate::args::{Mitigation, Prefer, RejectInference, Train, UseCase};
+use crate::console::{Console, count, counted, figure, seconds};
 use serde_json::json;
 use statera::bundle::Bundle;
 use statera::card::CardLine;
 use statera::checkpoint::CheckpointFolder;
+use statera::decision::Own;
 use statera::ensemble;
 use statera::facts::Facts;
+use statera::given::Given;
+use statera::judge;
 use statera::leaderboard::{BASELINE, Entry};
 use statera::models::{self, SCORECARD};
 use statera::pipeline::{self, Timing, Trained};
+use statera::policy::Policy;
 use statera::project::{self, Project, Settings};
+use statera::reasons::Reasons;
 use statera::search::{SearchFacts, TUNED};
 use statera::segment::parse_clusters;
 use statera_core::metric::{self, Interval, Measured};
@@ -20,21 +25,23 @@ use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
 use statera_data::infer::TextFormat;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     // Said before the work, not after it.
     Bundle::check_place(&args.out, args.force)?;
     let bins = args.bins.as_ref().map(|path| read_bins(path)).transpose()?;
-    let (table, settings, formats) =
+    let Input { table, settings, formats, given } =
         if args.data.ends_with(".toml") { from_project(args, console, run)? } else { from_table(args, run)? };
+    let given = Given { bins, ..given };
+    given.check_settings(&settings)?;
     let checkpoint = Arc::new(CheckpointFolder::beside(&args.out, args.resume, console.noting()));
     let run = run.clone().with_seed(settings.seed).with_checkpoints(checkpoint.clone());
     if settings.use_case == project::UseCase::Segment {
         return segment::run(table, &settings, &formats, args, console, &run);
     }
-    let trained = pipeline::train(table, &settings, &formats, bins.as_deref(), &run);
+    let trained = pipeline::train(table, &settings, &formats, &given, &run);
     let mut trained = trained.map_err(|e| checkpoint.explain(e))?;
     trained.bundle.write(&args.out, args.force, &run).map_err(|e| checkpoint.explain(e))?;
     checkpoint.remove()?;
@@ -43,10 +50,12 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
             "bundle": args.out,
             "digest": trained.bundle.digest()?,
             "facts": trained.facts,
+            "judgement": trained.bundle.deciding.judgement,
             "timings": trained.timings,
         }));
     }
     print(&trained, console);
+    judgement::print(&trained.bundle.deciding, console);
     console.line(format!("\nThe bundle is {}; next:", args.out.display()));
     console.line(format!("  statera score {} NEW.csv --out scores.csv", args.out.display()));
     Ok(())
@@ -63,9 +72,29 @@ fn read_bins(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-type Input = (Table, Settings, BTreeMap<String, TextFormat>);
+/// What a training is of.
+struct Input {
+    table: Table,
+    settings: Settings,
+    formats: BTreeMap<String, TextFormat>,
+    given: Given,
+}
+
+/// The bank's files at paths that flags or a project file name.
+fn read_files(paths: [Option<PathBuf>; 3], rejects: Option<String>) -> Result<Given> {
+    let [policy, reasons, rules] = paths;
+    Ok(Given {
+        bins: None,
+        policy: policy.map(|path| Own::read(&path, Policy::parse)).transpose()?,
+        reasons: reasons.map(|path| Own::read(&path, Reasons::parse)).transpose()?,
+        rules: rules.map(|path| Own::read(&path, judge::parse_rules)).transpose()?,
+        rejects,
+    })
+}
 
 fn from_table(args: &Train, run: &Run) -> Result<Input> {
+    let files = [&args.policy, &args.reasons, &args.rules].map(Clone::clone);
+    let given = read_files(files, args.rejects.clone())?;
     let mut settings = Settings::default();
     override_settings(&mut settings, args)?;
     if settings.target.is_empty() && settings.use_case != project::UseCase::Segment {
@@ -79,7 +108,7 @@ fn from_table(args: &Train, run: &Run) -> Result<Input> {
     settings.types = options.types.clone();
     let (table, facts) = reading::table(&args.data, &options, run)?;
     let formats = reading::formats(&facts);
-    Ok((table, settings, formats))
+    Ok(Input { table, settings, formats, given })
 }
 
 fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
@@ -91,7 +120,12 @@ fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
     }
     let path = Path::new(&args.data);
     let project = Project::parse(&read_text(path)?, &args.data)?;
-    let assembled = project.assemble(path.parent().unwrap_or(Path::new("")), run)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let files = &project.files;
+    let named = [(&args.policy, &files.policy), (&args.reasons, &files.reasons), (&args.rules, &files.rules)];
+    let files = named.map(|(flag, named)| flag.clone().or_else(|| named.as_ref().map(|name| base.join(name))));
+    let given = read_files(files, args.rejects.clone().or_else(|| project.rejects_address(base)))?;
+    let assembled = project.assemble(base, run)?;
     for join in &assembled.joins {
         console.note(format!("join of {}: {} of {} rows have a match", join.source, join.matched, join.rows));
     }
@@ -100,7 +134,7 @@ fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
     }
     let mut settings = assembled.settings;
     override_settings(&mut settings, args)?;
-    Ok((assembled.table, settings, assembled.formats))
+    Ok(Input { table: assembled.table, settings, formats: assembled.formats, given })
 }
 
 /// Flags that are given take the place of what the project file says.
@@ -152,6 +186,7 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
     if args.cutoff.is_some() || args.approval_rate.is_some() {
         (settings.cutoff, settings.approval_rate) = (args.cutoff, args.approval_rate);
     }
+    override_variants(settings, args);
     for flag in &args.missing {
         let (column, values) = flag
             .split_once('=')
@@ -173,6 +208,18 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
     Ok(())
 }
 
+/// The flags of candidates that are fitted on other weights or more rows.
+fn override_variants(settings: &mut Settings, args: &Train) {
+    settings.mitigate =
+        args.mitigate.map(|Mitigation::Reweighing| project::Mitigation::Reweighing).or(settings.mitigate);
+    let inference = args.reject_inference.map(|inference| match inference {
+        RejectInference::Parcelling => project::RejectInference::Parcelling,
+        RejectInference::Fuzzy => project::RejectInference::Fuzzy,
+    });
+    settings.reject_inference = inference.or(settings.reject_inference);
+    settings.reject_factor = args.reject_factor.or(settings.reject_factor);
+}
+
 /// What was found, on one screen.
 pub fn print(trained: &Trained, console: &Console) {
     let facts = &trained.facts;
@@ -186,7 +233,7 @@ pub fn print(trained: &Trained, console: &Console) {
     console.paragraph(format!("{} rows{rate}; split {}", count(facts.n_rows as f64), facts.split));
     print_board(trained, console);
     let board = &facts.leaderboard;
-    if [&board.best, &board.simplest, &board.chosen].iter().any(|name| *name == SCORECARD) {
+    if [&board.best, &board.simplest, &board.chosen].iter().any(|name| name.starts_with(SCORECARD)) {
         card(&facts.scorecard, console);
     }
     swap_set(facts, console);
@@ -263,17 +310,19 @@ pub fn print_board(trained: &Trained, console: &Console) {
 fn search_lines(search: &SearchFacts, facts: &Facts, console: &Console) {
     let metric = metric::primary(facts.task);
     let count = |n: usize| count(n as f64);
+    let title = |name: &str| models::family(name).map_or(name.to_string(), |f| f.title_for(facts.task).to_string());
     console.paragraph(format!(
-        "Search: {} trials, fitted on {} rows and judged on {} others; the leaderboard is of the remaining {}.",
-        search.trials.len(),
+        "Search: {}, fitted on {} rows and judged on {} others; the leaderboard is of the remaining {}.",
+        counted(search.trials.len(), "trial", "trials"),
         search.n_rows.iter().map(|n| count(*n)).collect::<Vec<_>>().join(", then "),
         count(search.n_judging),
         count(search.n_leaderboard),
     ));
     for family in &search.families {
-        let title = models::family(&family.family).map_or(family.family.as_str(), |f| f.title_for(facts.task));
+        let title = title(&family.family);
         let pruned = search.trials.iter().filter(|t| t.family == family.family && t.pruned).count();
-        let mut line = format!("  {title}: {} trials, {pruned} of them ended early.", family.n_trials);
+        let mut line =
+            format!("  {title}: {}, {pruned} of them ended early.", counted(family.n_trials, "trial", "trials"));
         let best = family.best_trial.and_then(|number| search.trials.iter().find(|t| t.number == number));
         if let (Some(best), Some(gain)) = (best, &family.gain) {
             line += &format!(
@@ -297,6 +346,13 @@ fn search_lines(search: &SearchFacts, facts: &Facts, console: &Console) {
             None => " The defaults stay.".to_string(),
         };
         console.paragraph(line);
+    }
+    if !search.untried.is_empty() {
+        let names: Vec<String> = search.untried.iter().map(|name| title(name)).collect();
+        console.paragraph(format!(
+            "  The search ended before the turn of {}, whose defaults stay; give more trials or time.",
+            names.join(", ")
+        ));
     }
 }
 

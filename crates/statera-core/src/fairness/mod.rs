@@ -5,13 +5,20 @@
 //! those that are large enough (the four-fifths rule of the US Uniform Guidelines, 29 CFR 1607.4 D). Intervals are of a
 //! bootstrap within groups. What the limits are is not said here: [`Rules`] are a file of their own.
 
+mod disparity;
+pub mod proxy;
+#[cfg(test)]
+mod proxy_tests;
+mod reweighing;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use disparity::{Disparity, disparity, pareto_optimal};
+pub use reweighing::reweighing;
 pub use rules::{RULES_VERSION, Rules};
 
-use crate::metric::{Interval, area, draw_weights, percentile_interval};
+use crate::metric::{Interval, Ranking, area_ranked, draw_weights, percentile_interval};
 use crate::{Error, Result, Rng};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +58,13 @@ pub enum Verdict {
     Fails,
     /// The group is too small to be judged, or is the one that the others are compared with.
     NotJudged,
+}
+
+impl Verdict {
+    /// What a limit that should not be exceeded says of a figure.
+    pub fn up_to(limit: f64, figure: Interval) -> Verdict {
+        Allowed::UpTo(limit).verdict(figure)
+    }
 }
 
 /// A figure of a group, and what the rules say of it.
@@ -160,7 +174,8 @@ fn check(decided: Decided<'_>) -> Result<()> {
 struct Part {
     name: String,
     target: Vec<f64>,
-    margins: Vec<f64>,
+    /// Of the margins.
+    ranking: Ranking,
     probabilities: Vec<f64>,
     approved: Vec<bool>,
     weight: Vec<f64>,
@@ -185,7 +200,7 @@ impl Part {
         Part {
             name: group.name.clone(),
             target: take(decided.target),
-            margins: take(decided.margins),
+            ranking: Ranking::new(rows.len(), |i| decided.margins[rows[i]]),
             probabilities: take(decided.probabilities),
             approved: rows.iter().map(|&i| decided.approved[i]).collect(),
             weight: rows.iter().map(|&i| weight_of(i)).collect(),
@@ -198,6 +213,12 @@ impl Part {
 
     fn n_events(&self) -> usize {
         self.target.iter().filter(|y| **y == 1.0).count()
+    }
+
+    /// Share approved where row i counts `weight[i]`.
+    fn approval_rate(&self, weight: &[f64]) -> f64 {
+        let approved: f64 = self.approved.iter().zip(weight).map(|(a, w)| if *a { *w } else { 0.0 }).sum();
+        approved / weight.iter().sum::<f64>()
     }
 
     /// The figures where row i counts `weight[i]`.
@@ -214,7 +235,7 @@ impl Part {
         Values {
             approval: (sums[0][1] + sums[1][1]) / total,
             event: bad / total,
-            auc: if good > 0.0 && bad > 0.0 { area(&self.margins, &self.target, weight) } else { f64::NAN },
+            auc: if good > 0.0 && bad > 0.0 { area_ranked(&self.ranking, &self.target, weight) } else { f64::NAN },
             calibration: (probability - bad) / total,
             false_positive: sums[0][0] / good,
             false_negative: sums[1][1] / bad,

@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Version of the rules that ship.
-pub const RULES_VERSION: &str = "2026-1";
+pub const RULES_VERSION: &str = "2026-2";
 
 /// When a group counts as treated worse than another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,8 +25,24 @@ pub struct Rules {
     pub calibration_gap: f64,
     /// Most by which an error rate may lie above the reference group's, 0 to 1.
     pub error_rate_gap: f64,
+    /// Area under the curve above which a column that tells a protected group is a proxy of it, 0.5 to 1. Default: 0.7.
+    #[serde(default = "proxy_auc")]
+    pub proxy_auc: f64,
+    /// Least area by which columns together must tell a group better than the best of them to be shown as a proxy, 0 to 0.5.
+    /// Default: 0.02.
+    #[serde(default = "proxy_gain")]
+    pub proxy_gain: f64,
     /// Bootstrap replicates of the intervals, 40 to 10,000.
     pub n_bootstrap: usize,
+}
+
+/// From where an area counts as acceptable discrimination (Hosmer & Lemeshow 2000, § 5.2.4).
+fn proxy_auc() -> f64 {
+    0.7
+}
+
+fn proxy_gain() -> f64 {
+    0.02
 }
 
 impl Rules {
@@ -52,6 +68,12 @@ impl Rules {
         if let Some((name, value)) = gaps.into_iter().find(|(_, v)| !(0.0..=1.0).contains(v)) {
             return refuse(name, value.to_string(), "0 to 1");
         }
+        if !(0.5..=1.0).contains(&self.proxy_auc) {
+            return refuse("proxy_auc", self.proxy_auc.to_string(), "0.5 to 1");
+        }
+        if !(0.0..=0.5).contains(&self.proxy_gain) {
+            return refuse("proxy_gain", self.proxy_gain.to_string(), "0 to 0.5");
+        }
         if !(40..=10_000).contains(&self.n_bootstrap) {
             return refuse("n_bootstrap", self.n_bootstrap.to_string(), "40 to 10000");
         }
@@ -65,7 +87,8 @@ impl Rules {
 }
 
 impl Default for Rules {
-    /// Four fifths; gaps of five points, of ten for error rates; at least 100 rows, 10 of them with the event.
+    /// Four fifths; gaps of five points, of ten for error rates; proxies from an area of 0.7; at least 100 rows, 10 of them
+    /// with the event.
     fn default() -> Self {
         Rules {
             version: RULES_VERSION.into(),
@@ -75,6 +98,8 @@ impl Default for Rules {
             auc_gap: 0.05,
             calibration_gap: 0.05,
             error_rate_gap: 0.1,
+            proxy_auc: proxy_auc(),
+            proxy_gain: proxy_gain(),
             n_bootstrap: 200,
         }
     }

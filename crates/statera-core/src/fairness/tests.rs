@@ -61,6 +61,8 @@ fn figures_equal_fairlearns() {
         }
         let ratios = found.iter().filter_map(|g| g.approval_ratio).map(|r| r.figure.value);
         near(ratios.fold(1.0, f64::min), case.parity_ratio);
+        let unequal = disparity(decided, &groups(&oracle.group), &rules, 1).expect("rows").expect("three groups");
+        near(unequal.approval_ratio.value, case.parity_ratio);
         let spread = |f: fn(&GroupFigures) -> Option<Interval>| {
             let all: Vec<f64> = found.iter().map(|g| value(f(g))).collect();
             all.iter().copied().fold(f64::MIN, f64::max) - all.iter().copied().fold(f64::MAX, f64::min)
@@ -178,11 +180,37 @@ fn refuses_what_cannot_be_compared() {
         ((|r: &mut Rules| r.min_rows = 0) as fn(&mut Rules), "min_rows is 0; allowed: 1 and above"),
         (|r| r.approval_ratio = 1.2, "approval_ratio is 1.2; allowed: above 0, at most 1"),
         (|r| r.auc_gap = f64::NAN, "auc_gap is NaN; allowed: 0 to 1"),
+        (|r| r.proxy_auc = 0.3, "proxy_auc is 0.3; allowed: 0.5 to 1"),
+        (|r| r.proxy_gain = 0.6, "proxy_gain is 0.6; allowed: 0 to 0.5"),
         (|r| r.n_bootstrap = 5, "n_bootstrap is 5; allowed: 40 to 10000"),
     ] {
         let mut rules = Rules::default();
         change(&mut rules);
         let refused = judged(200, [0.9, 0.5], &rules).expect_err("refused").to_string();
-        assert_eq!(refused, format!("fairness rules «2026-1»: {expected}"));
+        assert_eq!(refused, format!("fairness rules «2026-2»: {expected}"));
     }
+}
+
+#[test]
+fn disparity_is_of_the_least_and_the_greatest_approval_rate() {
+    let (target, margins, approved, mut groups) = simple(300, [0.9, 0.6]);
+    groups.push(Group { name: "few".into(), rows: (0..20).collect() });
+    let probabilities = vec![0.3; 600];
+    let of = |approved: &[bool], groups: &[Group]| {
+        let (target, margins, probabilities) = (&target[..], &margins[..], &probabilities[..]);
+        let decided = Decided { target, margins, probabilities, approved, weight: None };
+        disparity(decided, groups, &Rules::default(), 1).expect("rows")
+    };
+    let found = of(&approved, &groups).expect("two large groups");
+    assert!((found.approval_ratio.value - 2.0 / 3.0).abs() < 1e-12 && (found.approval_gap.value - 0.3).abs() < 1e-12);
+    assert!(found.approval_ratio.low < 0.66 && found.approval_ratio.high > 0.68 && found.approval_ratio.high < 0.8);
+    assert_eq!((found.least.as_str(), found.greatest.as_str()), ("b", "a"), "a small group is not judged");
+    assert!(of(&approved, &groups[1..]).is_none(), "one large group");
+    assert!(of(&[false; 600], &groups).is_none(), "nobody is approved");
+}
+
+#[test]
+fn what_nothing_beats_is_optimal() {
+    let figures = [(0.80, Some(0.70)), (0.78, Some(0.90)), (0.77, Some(0.85)), (0.80, Some(0.70)), (0.99, None)];
+    assert_eq!(pareto_optimal(&figures), [true, true, false, true, false]);
 }

@@ -36,8 +36,13 @@ pub(super) const AUC_MACRO: Metric = Metric {
 ///
 /// `target` is 0 or 1; one score a row, not NaN; one weight a row, non-negative.
 pub fn area(score: &[f64], target: &[f64], weight: &[f64]) -> f64 {
+    area_ranked(&Ranking::new(score.len(), |i| score[i]), target, weight)
+}
+
+/// The same of scores that have been ranked, so that many weights of the same rows need one sort.
+pub(crate) fn area_ranked(ranking: &Ranking, target: &[f64], weight: &[f64]) -> f64 {
     let mut area = Area::default();
-    Ranking::new(score.len(), |i| score[i]).sweep(weight, |i| target[i], |all, hit| area.add(all, hit));
+    ranking.sweep(weight, |i| target[i], |all, hit| area.add(all, hit));
     area.value()
 }
 

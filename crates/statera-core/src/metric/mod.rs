@@ -27,6 +27,7 @@ mod sample;
 mod stability;
 mod swap;
 
+pub(crate) use auc::area_ranked;
 pub use auc::{area, delong_variance};
 pub use band::{BandPoint, CurveBands, curve_bands};
 pub(crate) use bootstrap::{draw as draw_weights, percentile_interval};

@@ -8,6 +8,7 @@ mod folder;
 mod golden;
 
 use crate::decision::{self, Deciding};
+use crate::judge::RULES_FILE;
 use crate::models;
 use crate::policy::POLICY_FILE;
 use crate::reasons::REASONS_FILE;
@@ -244,7 +245,7 @@ fn family_files(manifest: &Manifest) -> Vec<String> {
     manifest
         .parts
         .keys()
-        .filter(|name| name.ends_with(".toml") && ![POLICY_FILE, REASONS_FILE].contains(&name.as_str()))
+        .filter(|name| name.ends_with(".toml") && ![POLICY_FILE, REASONS_FILE, RULES_FILE].contains(&name.as_str()))
         .cloned()
         .collect()
 }

@@ -13,7 +13,6 @@ pub use what_if::{Alternative, Outcomes, WhatIf, what_if};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use statera_data::toml_text;
-use std::path::Path;
 
 /// Name of the file in a bundle, and its place in messages.
 pub const POLICY_FILE: &str = "policy.toml";
@@ -179,16 +178,6 @@ impl Policy {
         let policy: Policy = toml_text::read(text, POLICY_FILE)?;
         policy.check().map_err(|e| e.at(POLICY_FILE))?;
         Ok(policy)
-    }
-
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// As [`Policy::parse`], and a file that cannot be read.
-    pub fn read(path: &Path) -> Result<(Policy, String)> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(format!("{}: {e}", path.display())))?;
-        let policy = Policy::parse(&text).map_err(|e| e.at(path.display()))?;
-        Ok((policy, text))
     }
 
     fn check(&self) -> Result<()> {

@@ -76,6 +76,12 @@ impl Project {
         Ok(Assembled { formats, ..self.assemble_tables(tables, run)? })
     }
 
+    /// Where the declined applications are, seen from the folder that the program runs in; `base_dir` as in
+    /// [`Project::assemble`].
+    pub fn rejects_address(&self, base_dir: &Path) -> Option<String> {
+        self.rejects.as_ref().map(|source| resolve(&self.sources[source], base_dir))
+    }
+
     /// [`Project::assemble`] of tables that were read already, by source name.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The project file as it is written: the structs of the edge. [`super::Project`] is what comes out when they are checked.
 
 use super::images::ImageColumns;
-use super::settings::{Prefer, Sensitivity};
+use super::settings::{Mitigation, Prefer, RejectInference, Sensitivity};
 use serde::Deserialize;
 use statera_core::Kind;
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ pub(super) struct ProjectFile {
     pub candidates: CandidatesFile,
     #[serde(default)]
     pub policy: PolicyFile,
+    pub rejects: Option<RejectsFile>,
 }
 
 fn credit() -> String {
@@ -148,6 +149,7 @@ pub(super) struct CandidatesFile {
     pub winsorize: Option<f64>,
     pub trials: Option<usize>,
     pub budget: Option<String>,
+    pub mitigate: Option<Mitigation>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -155,6 +157,17 @@ pub(super) struct CandidatesFile {
 pub(super) struct PolicyFile {
     pub cutoff: Option<f64>,
     pub approval_rate: Option<f64>,
+    pub file: Option<String>,
+    pub reasons: Option<String>,
+    pub rules: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RejectsFile {
+    pub source: String,
+    pub inference: RejectInference,
+    pub factor: Option<f64>,
 }
 
 /// A value written with or without quotes.

@@ -22,7 +22,7 @@ pub use definition::{Clause, Definition, Function, Value, Window};
 pub use file::NoRows;
 pub use images::{ImageColumns, Sequences};
 pub use rule::{Rule, Test};
-pub use settings::{Prefer, Sensitivity, Settings, UseCase};
+pub use settings::{MAX_REJECT_FACTOR, Mitigation, Prefer, RejectInference, Sensitivity, Settings, UseCase};
 pub use template::{TemplateColumn, guess_columns, template};
 pub use token::Comparison;
 
@@ -47,6 +47,21 @@ pub struct Project {
     pub exclusions: Vec<Exclusion>,
     /// Roles, columns, split, candidates, policy.
     pub settings: Settings,
+    /// The bank's own files that the bundle decides by.
+    pub files: Files,
+    /// The source of declined applications without outcome, with the columns of the assembled table.
+    pub rejects: Option<String>,
+}
+
+/// Paths of the bank's own files, relative to the project file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Cut-offs and grades.
+    pub policy: Option<String>,
+    /// What customers are told.
+    pub reasons: Option<String>,
+    /// Limits that groups are judged by.
+    pub rules: Option<String>,
 }
 
 /// The main table.
@@ -142,8 +157,19 @@ impl Project {
             let place = format!("exclude {} («{}»), rule", i + 1, e.name);
             exclusions.push(Exclusion { name: e.name, rule: Rule::parse(&e.rule).map_err(|e| e.at(place))? });
         }
-        let mut project =
-            Project { path: path.into(), sources: file.sources, main, joins, outcome, exclusions, settings };
+        let files = Files { policy: file.policy.file, reasons: file.policy.reasons, rules: file.policy.rules };
+        let rejects = file.rejects.map(|r| r.source);
+        let mut project = Project {
+            path: path.into(),
+            sources: file.sources,
+            main,
+            joins,
+            outcome,
+            exclusions,
+            settings,
+            files,
+            rejects,
+        };
         project.check_sources()?;
         project.check_dates()?;
         project.check_added_columns()?;
@@ -156,7 +182,8 @@ impl Project {
         let named = [("main.source", &self.main.source)]
             .into_iter()
             .chain(self.joins.iter().map(|j| ("join.source", &j.source)))
-            .chain(self.outcome.iter().map(|o| ("outcome.source", &o.source)));
+            .chain(self.outcome.iter().map(|o| ("outcome.source", &o.source)))
+            .chain(self.rejects.iter().map(|source| ("rejects.source", source)));
         for (key, source) in named {
             if !self.sources.contains_key(source) {
                 let known: Vec<&str> = self.sources.keys().map(String::as_str).collect();
@@ -366,6 +393,9 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         budget: file.candidates.budget.clone(),
         cutoff: file.policy.cutoff,
         approval_rate: file.policy.approval_rate,
+        mitigate: file.candidates.mitigate,
+        reject_inference: file.rejects.as_ref().map(|r| r.inference),
+        reject_factor: file.rejects.as_ref().and_then(|r| r.factor),
         purpose: file.purpose.clone(),
         ..standard
     };

@@ -36,6 +36,28 @@ pub enum Prefer {
     Ensemble,
 }
 
+/// How unequal treatment of protected groups is mitigated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mitigation {
+    /// Rows are weighed so that group and outcome are independent
+    /// ([`statera_core::fairness::reweighing`]).
+    Reweighing,
+}
+
+/// How the outcomes of declined applications are inferred (see [`crate::reject`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RejectInference {
+    /// In each band of the score as many are bad, drawn by the seed, as among the accepted, times the factor.
+    Parcelling,
+    /// Each enters twice, as bad with its probability times the factor as weight, as good with the rest.
+    Fuzzy,
+}
+
+/// Largest factor of [`Settings::reject_factor`].
+pub const MAX_REJECT_FACTOR: f64 = 20.0;
+
 /// What is to be found in a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -129,6 +151,17 @@ pub struct Settings {
     pub cutoff: Option<f64>,
     /// Share of the rows that is approved, above 0 and below 1; excludes `cutoff`.
     pub approval_rate: Option<f64>,
+    /// How unequal treatment of the groups of `protected` is mitigated; `None`: not at all. Each candidate then stands on the
+    /// leaderboard twice, and only the mitigated ones can be chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mitigate: Option<Mitigation>,
+    /// How the outcomes of declined applications are inferred; `None` where none are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reject_inference: Option<RejectInference>,
+    /// How many times as often as accepted rows of the same score declined ones are assumed bad, above 0 and at most
+    /// [`MAX_REJECT_FACTOR`]; `None`: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reject_factor: Option<f64>,
     /// What the model is for; columns whose purposes do not name it are refused as features.
     pub purpose: String,
 }
@@ -169,6 +202,9 @@ impl Default for Settings {
             winsorize: None,
             cutoff: None,
             approval_rate: None,
+            mitigate: None,
+            reject_inference: None,
+            reject_factor: None,
             purpose: "credit".into(),
         }
     }
@@ -249,6 +285,7 @@ impl Settings {
             within("approval_rate", rate, rate > 0.0 && rate < 1.0, "above 0 and below 1")?;
         }
         Limit::of(self)?;
+        self.check_variants()?;
         if self.cutoff.is_some() && self.approval_rate.is_some() {
             return Err(Error::request("cutoff and approval_rate are both given; only one can hold"));
         }
@@ -274,6 +311,25 @@ impl Settings {
         self.check_roles()
     }
 
+    /// Refuses mitigation and reject inference that contradict each other or have nothing to work on.
+    fn check_variants(&self) -> Result<()> {
+        if self.mitigate.is_some() && self.protected.is_empty() {
+            return Err(Error::request("mitigate: given without protected columns; name them with protected"));
+        }
+        if self.mitigate.is_some() && self.reject_inference.is_some() {
+            return Err(Error::request(
+                "mitigate and reject_inference are both given; only one can hold, because inferred outcomes would be \
+                 weighed as if they had been observed",
+            ));
+        }
+        let Some(factor) = self.reject_factor else { return Ok(()) };
+        if self.reject_inference.is_none() {
+            return Err(Error::request(format!("reject_factor: {factor} has no meaning without reject_inference")));
+        }
+        let holds = factor > 0.0 && factor <= MAX_REJECT_FACTOR;
+        within("reject_factor", factor, holds, &format!("above 0 and at most {MAX_REJECT_FACTOR}"))
+    }
+
     /// Refuses what has a meaning with an outcome only.
     fn check_segment(&self) -> Result<()> {
         if !self.target.is_empty() {
@@ -290,6 +346,8 @@ impl Settings {
             ("monotone", !self.monotone.is_empty()),
             ("cutoff", self.cutoff.is_some()),
             ("approval_rate", self.approval_rate.is_some()),
+            ("mitigate", self.mitigate.is_some()),
+            ("reject_inference", self.reject_inference.is_some()),
             ("trials", self.trials.is_some()),
             ("budget", self.budget.is_some()),
         ];
@@ -511,6 +569,26 @@ mod tests {
                 s.approval_rate = Some(0.9);
             },
             "cutoff and approval_rate are both given",
+        );
+        let mitigated = |s: &mut Settings| s.mitigate = Some(Mitigation::Reweighing);
+        check(
+            |s| {
+                mitigated(s);
+                s.protected.clear();
+            },
+            "mitigate: given without protected columns; name them with protected",
+        );
+        check(
+            |s| {
+                mitigated(s);
+                s.reject_inference = Some(RejectInference::Fuzzy);
+            },
+            "mitigate and reject_inference are both given; only one can hold",
+        );
+        check(|s| s.reject_factor = Some(2.0), "reject_factor: 2 has no meaning without reject_inference");
+        check(
+            |s| (s.reject_inference, s.reject_factor) = (Some(RejectInference::Parcelling), Some(21.0)),
+            "reject_factor: 21 is not allowed; allowed is above 0 and at most 20",
         );
         check(|s| s.tz = Some("Asia/Soul".into()), "tz: «Asia/Soul» is no time zone");
         check(|s| set(s.monotone.insert("income".into(), 2)), "monotone of column «income»: 2 is not allowed");

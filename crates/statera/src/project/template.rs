@@ -121,6 +121,7 @@ purpose = \"credit\"                 # columns whose purposes do not name it are
 const SOURCES: &str = "\
 # customers = \"customers.csv\"      # a path relative to this file, a pattern of paths, or postgres://…?query=…
 # performance = \"performance.csv\"
+# declined = \"declined.csv\"
 ";
 
 const JOINS: &str = "
@@ -176,8 +177,17 @@ prefer = \"best\"                     # or \"simple\" (the simplest within one s
 seed = 1
 # trials = 50                       # searches better settings of the candidates; or budget = \"10m\"
 # winsorize = 0.01                  # cuts numbers at this share from both ends
+# mitigate = \"reweighing\"           # rows are weighed so that protected groups and outcome are independent
 
 [policy]
 # approval_rate = 0.85              # share that is approved; or
 # cutoff = 0.12                     # probability from which a row is declined
+# file = \"policy.toml\"              # cut-offs and grades that the bundle decides by (docs/policy.md)
+# reasons = \"reasons.toml\"          # what customers are told
+# rules = \"fairness.toml\"           # limits that groups of people are judged by
+
+# [rejects]                         # declined applications without outcome, for scorecard and logistic
+# source = \"declined\"
+# inference = \"parcelling\"          # or \"fuzzy\"
+# factor = 1.0                      # how many times as often as accepted rows of their score they are assumed bad
 ";

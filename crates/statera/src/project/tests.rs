@@ -437,6 +437,7 @@ fn the_template_is_a_project_that_parses() {
                 && !l.contains("cutoff = ")
                 && !l.contains("# weight = ")
                 && !l.contains("# positive = ")
+                && !l.contains("# mitigate = ")
         })
         .map(|l| match l.strip_prefix("# ") {
             Some(rest)
@@ -444,6 +445,7 @@ fn the_template_is_a_project_that_parses() {
                     || rest.starts_with("[outcome]")
                     || rest.starts_with("[sequence")
                     || rest.starts_with("[image")
+                    || rest.starts_with("[rejects]")
                     || rest.contains(" = ") =>
             {
                 format!("{rest}\n")
@@ -454,6 +456,7 @@ fn the_template_is_a_project_that_parses() {
     let project = Project::parse(&full, "p.toml").unwrap_or_else(|e| panic!("{e}\n{full}"));
     assert!(project.outcome.is_some() && project.joins.len() == 1 && project.exclusions.len() == 1);
     assert_eq!((project.settings.sequences.len(), project.settings.images["scan"].height), (1, 28));
+    assert_eq!((project.rejects.as_deref(), project.settings.reject_factor), (Some("declined"), Some(1.0)));
 }
 
 #[test]
@@ -461,10 +464,22 @@ fn the_documented_example_parses_and_every_key_is_documented() {
     let guide = include_str!("../../../../docs/project-file.md");
     let example = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let project = Project::parse(example, "docs/project-file.md").unwrap();
-    assert_eq!(project.outcome.unwrap().indeterminate_weight, Some(0.5));
-    for place in
-        ["", "main.", "join.", "outcome.", "exclude.", "roles.", "columns.x.", "split.", "candidates.", "policy."]
-    {
+    assert_eq!(project.outcome.as_ref().unwrap().indeterminate_weight, Some(0.5));
+    assert_eq!(project.files.reasons.as_deref(), Some("reasons.toml"));
+    assert_eq!(project.settings.reject_inference, Some(RejectInference::Parcelling));
+    for place in [
+        "",
+        "main.",
+        "join.",
+        "outcome.",
+        "exclude.",
+        "roles.",
+        "columns.x.",
+        "split.",
+        "candidates.",
+        "policy.",
+        "rejects.",
+    ] {
         // The reader itself tells which keys there are.
         let wrong = match place {
             "join." | "exclude." => format!("{example}\n[[{}]]\nnonsense = 1\n", place.trim_end_matches('.')),

@@ -13,7 +13,6 @@ mod vague;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use statera_data::toml_text;
-use std::path::Path;
 
 /// Name of the file in a bundle, and its place in messages.
 pub const REASONS_FILE: &str = "reasons.toml";
@@ -116,16 +115,6 @@ impl Reasons {
         let reasons: Reasons = toml_text::read(text, REASONS_FILE)?;
         reasons.check().map_err(|e| e.at(REASONS_FILE))?;
         Ok(reasons)
-    }
-
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// As [`Reasons::parse`], and a file that cannot be read.
-    pub fn read(path: &Path) -> Result<(Reasons, String)> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(format!("{}: {e}", path.display())))?;
-        let reasons = Reasons::parse(&text).map_err(|e| e.at(path.display()))?;
-        Ok((reasons, text))
     }
 
     fn check(&self) -> Result<()> {

@@ -187,6 +187,8 @@ fn environment<'a>(words: &Words) -> std::result::Result<Environment<'a>, miniji
     env.add_filter("or_gap", move |v: Value| if is_nothing(&v) { gap(&own) } else { v.to_string() });
     env.add_filter("cell", |v: Value| escaped(&v.to_string()));
     let own = words.clone();
+    env.add_filter("model", move |v: String| own.model(&v, &v));
+    let own = words.clone();
     env.add_filter("word", move |v: Value, section: String| {
         own.known(&format!("{section}.{v}")).unwrap_or_else(|| escaped(&v.to_string()))
     });

@@ -54,11 +54,8 @@ pub struct Example {
 }
 
 /// What the bundle's policy was found to do with known outcomes. The one place that reports take it from.
-///
-/// No bundle holds a judgement yet; where one does, it is given from here.
 pub fn judgement(bundle: &Bundle) -> Option<&Judgement> {
-    let _ = bundle;
-    None
+    bundle.deciding.judgement.as_ref()
 }
 
 impl<'a> Subject<'a> {

@@ -100,6 +100,7 @@ impl Table {
     /// A table whose columns are called by these words; a `<` before the key says that a column holds words itself.
     pub fn of(words: &Words, keys: &[&str]) -> Table {
         let name = |key: &&str| match key.strip_prefix('<') {
+            Some("") => "<".to_string(),
             Some(key) => format!("<{}", words.get(key)),
             None => words.get(key),
         };

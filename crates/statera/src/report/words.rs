@@ -2,6 +2,7 @@
 
 use crate::reasons::Language;
 use crate::search::TUNED;
+use crate::variant::Variant;
 use statera_core::Result;
 use statera_core::metric::Interval;
 use statera_data::profile::figure;
@@ -12,6 +13,9 @@ use std::collections::BTreeMap;
 const WITHOUT_DECIMALS: [&str; 4] = ["KRW", "JPY", "VND", "IDR"];
 /// Units of money with two decimals.
 const WITH_DECIMALS: [&str; 12] = ["USD", "EUR", "GBP", "CNY", "CHF", "CAD", "AUD", "HKD", "SGD", "TWD", "DM", "INR"];
+/// What the names of candidates end with that were fitted on other weights, or on more rows.
+const REWEIGHED: &str = Variant::Reweighed.ending();
+const REJECTS: &str = Variant::WithRejects.ending();
 /// Characters of a name, and of a text, that are shown: a bank's words are not bounded, a page is.
 const NAME_CHARS: usize = 60;
 const TEXT_CHARS: usize = 600;
@@ -85,9 +89,16 @@ impl Words {
 
     /// The title of a candidate by its name, in words where there are some, else as the program has it.
     pub fn model(&self, name: &str, title: &str) -> String {
-        let family = name.strip_suffix(TUNED);
-        let Some(words) = self.known(&format!("model.{}", family.unwrap_or(name))) else { return cut(title) };
-        if family.is_some() { self.fill("model.with_search", &[("model", &words)]) } else { words }
+        let mut family = name;
+        let mut endings = Vec::new();
+        let known =
+            [(TUNED, "model.with_search"), (REWEIGHED, "model.with_reweighing"), (REJECTS, "model.with_rejects")];
+        while let Some((ending, key)) = known.iter().find(|(ending, _)| family.ends_with(ending)) {
+            family = &family[..family.len() - ending.len()];
+            endings.push(key);
+        }
+        let Some(words) = self.known(&format!("model.{family}")) else { return cut(title) };
+        endings.iter().rev().fold(words, |model, key| self.fill(key, &[("model", &model)]))
     }
 
     /// A count.

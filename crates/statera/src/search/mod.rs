@@ -130,7 +130,7 @@ pub(crate) fn search(
         study.conclude(&arena)?;
         if let Some(winner) = study.winner.as_ref().filter(|w| w.stands) {
             let estimator = make(study.family, study.tuning, &study.trials[winner.trial].point)?;
-            tuned.push(Candidate { family: study.family, estimator, tuned: true });
+            tuned.push(Candidate::of(study.family, estimator, true));
         }
     }
     let judging = judging_rows(folds, at, settings);

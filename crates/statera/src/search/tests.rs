@@ -1,6 +1,7 @@
 //! The search through the pipeline, on a small invented table.
 
 use super::*;
+use crate::given::Given;
 use crate::leaderboard::Leaderboard;
 use crate::pipeline::{self, Trained};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
@@ -43,7 +44,7 @@ fn settings(models: &[&str], trials: usize) -> Settings {
 }
 
 fn train(table: Table, settings: &Settings, run: &Run) -> Result<Trained> {
-    pipeline::train(table, settings, &BTreeMap::new(), None, run)
+    pipeline::train(table, settings, &BTreeMap::new(), &Given::default(), run)
 }
 
 fn digest(trained: &mut Trained) -> String {
@@ -179,4 +180,13 @@ fn rows_of_one_fold_alone_make_no_ensemble() {
     let trained = train(table(900, 1.0), &by_time, &Run::new(1, 2)).unwrap();
     let margins = &trained.bundle.reference.margins[0];
     assert!(!margins.is_empty() && margins.iter().all(|m| m.is_finite()));
+}
+
+#[test]
+fn families_whose_turn_did_not_come_are_named() {
+    let facts = train(table(400, 1.0), &settings(&["scorecard", "logistic"], 1), &Run::new(1, 2)).unwrap().facts;
+    let search = facts.search.expect("a search");
+    assert_eq!(search.families.len(), 1);
+    assert_eq!(search.untried.len(), 1);
+    assert_ne!(search.families[0].family, search.untried[0]);
 }

@@ -1,12 +1,14 @@
 //! How groups of people fare under the policy.
 
 use super::{Section, first};
-use crate::judge::Judgement;
+use crate::judge::{Frontier, Judgement};
+use crate::leaderboard::BASELINE;
+use crate::proxy::Proxy;
 use crate::report::subject::Subject;
 use crate::report::view::{Bar, Block, Cell, Panel, Table};
 use crate::report::words::{Words, cut, cut_text};
 use statera_core::Result;
-use statera_core::fairness::{GroupFigures, Judged, Verdict};
+use statera_core::fairness::{Disparity, GroupFigures, Judged, Verdict};
 use statera_core::metric::Interval;
 
 pub(in super::super) const FAIRNESS: Section = Section { name: "fairness", view };
@@ -46,6 +48,13 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     blocks.push(Block::Panels { panels: vec![approvals(words, judgement)] });
     blocks.push(rates(words, judgement));
     blocks.push(errors(words, judgement));
+    blocks.push(Block::heading(words.get("fairness.proxies_title")));
+    blocks.extend(proxies(words, judgement));
+    blocks.push(Block::heading(words.get("fairness.frontier_title")));
+    blocks.push(match &judgement.frontier {
+        Some(frontier) => alternatives(words, frontier),
+        None => Block::gap(words.get("fairness.gap_frontier"), "statera train … --protected A,B"),
+    });
     Ok(blocks)
 }
 
@@ -171,5 +180,83 @@ fn errors(words: &Words, judgement: &Judgement) -> Block {
     }
     let legend = words.get("fairness.marks");
     table.note = Some(hidden.map_or(legend.clone(), |hidden| format!("{legend} {hidden}")));
+    Block::Table(table)
+}
+
+/// Most columns and groups of columns shown of a search for proxies.
+const MAX_PROXIES: usize = 10;
+
+/// What tells the groups of each protected column.
+fn proxies(words: &Words, judgement: &Judgement) -> Vec<Block> {
+    if judgement.proxies.is_empty() {
+        return vec![Block::gap(
+            words.get("fairness.gap_proxies"),
+            "statera policy BUNDLE --data DATA --protected A,B --out NEW",
+        )];
+    }
+    let mut blocks = Vec::new();
+    for search in &judgement.proxies {
+        let keys = ["<fairness.columns", "<fairness.group", "metric.auc", "fairness.information", "fairness.moves"];
+        let mut table = Table::of(words, &keys);
+        let row = |proxy: &Proxy, name: String| {
+            let share = |v: Option<f64>| Cell::toned(v.map_or("–".into(), |v| words.percent(v)), "soft");
+            let auc = judged(words, Some(proxy.auc), &|v| words.fixed(v));
+            vec![
+                Cell::of(name),
+                Cell::of(cut(&proxy.group)),
+                auc,
+                share(proxy.information),
+                share(proxy.importance_share),
+            ]
+        };
+        let named = |proxy: &Proxy| cut_text(&proxy.columns.join(" + "));
+        table.rows.extend(search.all.iter().map(|p| row(p, words.get("fairness.all_columns"))));
+        table.rows.extend(search.columns.iter().take(MAX_PROXIES).map(|p| row(p, named(p))));
+        table.rows.extend(search.together.iter().take(MAX_PROXIES).map(|p| row(p, named(p))));
+        let values = [("column", cut(&search.protected)), ("rows", words.count(search.n_rows))];
+        let values: Vec<(&str, &str)> = values.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        blocks.push(Block::text(words.fill("fairness.proxies", &values)));
+        blocks.push(Block::Table(table));
+    }
+    blocks.push(Block::remark(words.get("fairness.proxies_note")));
+    blocks
+}
+
+/// Every candidate's accuracy beside its disparity.
+fn alternatives(words: &Words, frontier: &Frontier) -> Block {
+    let keys = [
+        "<leaderboard.candidate",
+        "<",
+        "metric.auc",
+        "fairness.least_ratio",
+        "fairness.largest_gap",
+        "<fairness.between",
+    ];
+    let mut table = Table::of(words, &keys);
+    for line in &frontier.candidates {
+        let mark = match (line.is_chosen, line.is_optimal) {
+            (true, _) => Cell::badge(words.get("leaderboard.chosen"), "accent"),
+            (_, true) => Cell::badge(words.get("fairness.optimal"), ""),
+            _ => Cell::of(""),
+        };
+        let name = match line.model.as_str() {
+            BASELINE => words.get("leaderboard.present_score"),
+            model => words.model(model, &line.title),
+        };
+        let figure = |of: &dyn Fn(&Disparity) -> Interval, shown: &dyn Fn(f64) -> String| {
+            Cell::of(line.disparity.as_ref().map_or("–".into(), |d| words.interval(of(d), shown)))
+        };
+        let between = line.disparity.as_ref().map(|d| format!("{} – {}", cut(&d.least), cut(&d.greatest)));
+        table.rows.push(vec![
+            Cell::of(name),
+            mark,
+            Cell::of(words.interval(line.auc, &|v| words.fixed(v))),
+            figure(&|d| d.approval_ratio, &|v| words.fixed(v)),
+            figure(&|d| d.approval_gap, &|v| words.percent(v)),
+            Cell::toned(between.unwrap_or_else(|| "–".into()), "soft"),
+        ]);
+    }
+    let (rows, rate) = (words.count(frontier.n_rows), words.percent(frontier.approval_rate));
+    table.note = Some(words.fill("fairness.frontier_note", &[("rows", &rows), ("rate", &rate)]));
     Block::Table(table)
 }

@@ -40,5 +40,20 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
         ]);
     }
     table.note = hidden;
-    Ok(vec![Block::text(lead), Block::Table(table)])
+    let stability = match subject.judgement.and_then(|j| j.stability) {
+        Some(stability) => Block::text(words.fill(
+            "reasons.stability",
+            &[
+                ("rows", &words.count(stability.n_rows)),
+                ("fits", &words.count(stability.n_fits)),
+                ("first", &words.percent(stability.first_stays)),
+                ("overlap", &words.percent(stability.overlap)),
+            ],
+        )),
+        None => Block::gap(
+            words.get("reasons.gap_stability"),
+            "statera train … --policy policy.toml --reasons reasons.toml",
+        ),
+    };
+    Ok(vec![Block::text(lead), Block::Table(table), stability])
 }
