@@ -1,12 +1,14 @@
-//! Decisions: a bundle's policy and reasons, and what they say of scored rows.
+//! Decisions: a bundle's policy and reasons, and what they say of scored rows; and the changes that a recourse may make.
 //!
-//! Both files are the bank's own and are copied into the bundle as they are. A change of either makes a new bundle whose
+//! The files are the bank's own and are copied into the bundle as they are. A change of one makes a new bundle whose
 //! parent is the old one; the model and its scores stay the same to the bit.
 
-use crate::bundle::{Bundle, Manifest};
+use crate::background::BACKGROUND_FILE;
+use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::pipeline::SOFTWARE;
 use crate::policy::{Cutoffs, Decision, POLICY_FILE, Policy};
 use crate::reasons::{Given, REASONS_FILE, Reasons};
+use crate::recourse::{RECOURSE_FILE, Recourse};
 use crate::scorer::{RowSource, Scored, Scorer};
 use crate::training_set::take_rows;
 use arrow_array::RecordBatch;
@@ -48,6 +50,8 @@ pub struct Deciding {
     pub policy: Option<(Own<Policy>, Fitted)>,
     /// The reasons.
     pub reasons: Option<Own<Reasons>>,
+    /// Which changes may turn a decision.
+    pub recourse: Option<Own<Recourse>>,
 }
 
 /// What is decided of a row.
@@ -107,11 +111,12 @@ impl Deciding {
 }
 
 impl Bundle {
-    /// The same model under a policy and reasons, given as the texts of their files; what is not given is kept.
+    /// The same model under a policy, reasons and a recourse, given as the texts of their files; what is not given is kept.
     ///
     /// # Errors
-    /// A model of no two classes; files that cannot be what they are; reasons of other columns than the model's.
-    pub fn decided_by(self, policy: Option<&str>, reasons: Option<&str>) -> Result<Bundle> {
+    /// A model of no two classes; files that cannot be what they are; reasons or changes of other columns than the model's; a
+    /// recourse without a policy or without background rows.
+    pub fn decided_by(self, policy: Option<&str>, reasons: Option<&str>, recourse: Option<&str>) -> Result<Bundle> {
         let parent = if self.manifest.parts.is_empty() { None } else { Some(self.digest()?) };
         let task = self.scorer.schema().task;
         if task != Task::Binary {
@@ -133,9 +138,16 @@ impl Bundle {
             read.check_columns(self.scorer.raw_columns())?;
             deciding.reasons = Some(Own { text: text.into(), read });
         }
+        if let Some(text) = recourse {
+            let read = Recourse::parse(text)?;
+            read.check_bundle(&self.scorer, deciding.policy.is_some(), self.background.is_some())?;
+            deciding.recourse = Some(Own { text: text.into(), read });
+        }
         let mut parents = self.manifest.parents.clone();
         parents.extend(parent);
-        let manifest = Manifest { software: SOFTWARE.into(), parents, ..self.manifest.clone() };
+        let software = SOFTWARE.into();
+        // What is written is of the format that this program writes, whatever was read.
+        let manifest = Manifest { format_version: FORMAT_VERSION, software, parents, ..self.manifest.clone() };
         Ok(Bundle { manifest, deciding, ..self })
     }
 
@@ -173,12 +185,16 @@ impl Bundle {
         if let Some(reasons) = &self.deciding.reasons {
             parts.push((REASONS_FILE, reasons.text.clone().into_bytes()));
         }
+        if let Some(recourse) = &self.deciding.recourse {
+            parts.push((RECOURSE_FILE, recourse.text.clone().into_bytes()));
+        }
         Ok(parts)
     }
 }
 
 /// Loads what decides from a bundle's parts, by name.
-pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, columns: &[String]) -> Result<Deciding> {
+pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, scorer: &Scorer) -> Result<Deciding> {
+    let columns = scorer.raw_columns();
     let text = |name: &str| -> Result<Option<String>> {
         let text = part(name).map(|bytes| String::from_utf8(bytes.to_vec()));
         text.transpose().map_err(|_| Error::damaged(format!("{name} is not UTF-8")))
@@ -202,6 +218,11 @@ pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, columns: &[Strin
         let read = Reasons::parse(&text).map_err(damaged)?;
         read.check_columns(columns).map_err(damaged)?;
         deciding.reasons = Some(Own { text, read });
+    }
+    if let Some(text) = text(RECOURSE_FILE)? {
+        let read = Recourse::parse(&text).map_err(damaged)?;
+        read.check_bundle(scorer, deciding.policy.is_some(), part(BACKGROUND_FILE).is_some()).map_err(damaged)?;
+        deciding.recourse = Some(Own { text, read });
     }
     Ok(deciding)
 }

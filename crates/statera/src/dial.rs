@@ -147,7 +147,7 @@ pub fn cut(bundle: Bundle, dialled: &Dialled, k: usize) -> Result<Bundle> {
     };
     let scorer = cut_scorer(&bundle.scorer, &dialled.orders, k)?;
     let run = serde_json::json!({ "rows_per_second": dialled.rows_per_second });
-    Ok(Bundle { manifest, scorer, reference: bundle.reference, facts, deciding: bundle.deciding, run })
+    Ok(Bundle { manifest, scorer, facts, run, ..bundle })
 }
 
 /// The network of a member, if it has members of its own.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod background;
 pub mod batch;
 pub mod bundle;
 pub mod card;
@@ -27,7 +28,9 @@ pub mod pipeline;
 pub mod policy;
 pub mod project;
 pub mod reasons;
+pub mod recourse;
 pub mod reference;
+mod resolution;
 mod rows;
 pub mod sample;
 pub mod scorer;

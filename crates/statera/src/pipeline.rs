@@ -1,5 +1,6 @@
 //! From a table to a chosen, measured, calibrated model: the way of the data, top-down.
 
+use crate::background;
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::{self, Candidate, CrossFitted};
 use crate::decision::Deciding;
@@ -151,6 +152,7 @@ pub fn train(
     reference.margins = (0..n_outputs)
         .map(|o| reference::quantiles(chosen.out_of_fold.iter().skip(o).step_by(n_outputs).copied().collect()))
         .collect();
+    let background = background::make(&train, &schema, &reference, settings, run)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         software: SOFTWARE.into(),
@@ -164,6 +166,7 @@ pub fn train(
         manifest,
         scorer: chosen.scorer,
         reference,
+        background,
         facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?,
         deciding: Deciding::default(),
         run: json!({
