@@ -161,7 +161,7 @@ fn files_that_cannot_decide_are_refused() {
     );
     fs::write(dir.join("other.toml"), REASONS.replace("columns = [\"late\"]", "columns = [\"LATE\"]")).unwrap();
     with("--reasons=other.toml", 2, &["reason «late»: the model has no column «LATE»; its columns are income, late"]);
-    refused(dir, &["policy", "m.statera"], 2, &["nothing to do: give --policy or --reasons, or --data"]);
+    refused(dir, &["policy", "m.statera"], 2, &["nothing to do: give --policy, --reasons or --recourse, or --data"]);
     refused(dir, &["policy", "m.statera", "--data=loans.csv"], 2, &["the bundle has no policy"]);
     let judged = |column: &str, code, words: &[&str]| {
         let protected = format!("--protected={column}");

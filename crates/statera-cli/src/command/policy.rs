@@ -6,7 +6,7 @@ use crate::console::{Console, count};
 use serde_json::json;
 use statera::bundle::Bundle;
 use statera::judge::{self, Judgement};
-use statera::{policy, reasons};
+use statera::{policy, reasons, recourse};
 use statera_core::fairness::{GroupFigures, Judged, Rules, Verdict};
 use statera_core::metric::Interval;
 use statera_core::{Error, Run};
@@ -15,19 +15,28 @@ pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
         Bundle::check_place(out, args.force)?;
     }
-    if args.policy.is_none() && args.reasons.is_none() && args.data.is_none() {
+    let is_changed = args.policy.is_some() || args.reasons.is_some() || args.recourse.is_some();
+    if !is_changed && args.data.is_none() {
         return Err(Error::request(
-            "nothing to do: give --policy or --reasons, or --data to judge the bundle's policy",
+            "nothing to do: give --policy, --reasons or --recourse, or --data to judge the bundle's policy",
         )
         .into());
     }
     let rules = args.rules.as_ref().map_or_else(|| Ok(Rules::default()), |path| judge::read_rules(path))?;
     let policy = args.policy.as_ref().map(|path| policy::Policy::read(path)).transpose()?;
     let reasons = args.reasons.as_ref().map(|path| reasons::Reasons::read(path)).transpose()?;
+    let recourse = args.recourse.as_ref().map(|path| recourse::Recourse::read(path)).transpose()?;
     let bundle = Bundle::read(&args.bundle)?;
-    let is_changed = policy.is_some() || reasons.is_some();
-    let mut bundle =
-        bundle.decided_by(policy.as_ref().map(|p| p.1.as_str()), reasons.as_ref().map(|r| r.1.as_str()))?;
+    let mut bundle = bundle.decided_by(
+        policy.as_ref().map(|p| p.1.as_str()),
+        reasons.as_ref().map(|r| r.1.as_str()),
+        recourse.as_ref().map(|r| r.1.as_str()),
+    )?;
+    let notes = match (&bundle.deciding.recourse, &bundle.deciding.reasons) {
+        (Some(recourse), Some(reasons)) if is_changed => recourse.read.disagreements(&reasons.read),
+        _ => Vec::new(),
+    };
+    notes.iter().for_each(|note| console.note(note));
     let judgement = match &args.data {
         None => None,
         Some(data) => {
@@ -46,7 +55,8 @@ pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
     }
     if console.json {
         let cutoffs = bundle.deciding.policy.as_ref().map(|(_, fitted)| fitted.cutoffs);
-        return console.print_json(&json!({ "bundle": args.out, "cutoffs": cutoffs, "judgement": judgement }));
+        return console
+            .print_json(&json!({ "bundle": args.out, "cutoffs": cutoffs, "judgement": judgement, "notes": notes }));
     }
     if let Some((own, fitted)) = &bundle.deciding.policy {
         let cutoffs = fitted.cutoffs;

@@ -62,9 +62,7 @@ impl Scale {
     pub fn size(&self, a: Cell<'_>, b: Cell<'_>) -> f64 {
         match (a, b) {
             _ if a == b => 0.0,
-            (Cell::Number(x), Cell::Number(y))
-                if self.spread > 0.0 && !self.is_nothing(a) && !self.is_nothing(b) =>
-            {
+            (Cell::Number(x), Cell::Number(y)) if self.spread > 0.0 && !self.is_nothing(a) && !self.is_nothing(b) => {
                 (x - y).abs() / self.spread
             }
             _ => 1.0,
@@ -80,9 +78,10 @@ impl Distance {
     pub fn new(schema: &Schema, reference: &Reference) -> Result<Distance> {
         let compared = schema.inputs.iter().filter(|input| schema.time.as_ref() != Some(&input.name));
         let scale = |input: &InputColumn| {
-            let distribution = reference.columns.get(&input.name).ok_or_else(|| {
-                Error::damaged(format!("reference.json: no distribution of column «{}»", input.name))
-            })?;
+            let distribution = reference
+                .columns
+                .get(&input.name)
+                .ok_or_else(|| Error::damaged(format!("reference.json: no distribution of column «{}»", input.name)))?;
             let spread = match distribution {
                 Distribution::Quantiles { values, .. } => spread(values),
                 Distribution::Levels { .. } => 0.0,

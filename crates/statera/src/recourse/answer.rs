@@ -19,7 +19,7 @@ pub struct Found {
     pub changeable: Vec<String>,
     /// The other columns of the model, which stay as they are.
     pub history: Vec<String>,
-    /// Changes that were scored; the same for the same row unless time ran out.
+    /// Plausible changes within the rules that were scored; the same for the same row unless time ran out.
     pub n_scored: usize,
     /// Longest search.
     pub time_limit_ms: u64,

@@ -167,7 +167,9 @@ impl Recourse {
             let value = self.time_limit_ms;
             return Err(Error::request(format!("time_limit_ms is {value}; allowed: 1 to {MAX_TIME_MS}")));
         }
-        for (what, n, least, most) in [("change", self.change.len(), 1, MAX_COLUMNS), ("rule", self.rule.len(), 0, MAX_RULES)] {
+        for (what, n, least, most) in
+            [("change", self.change.len(), 1, MAX_COLUMNS), ("rule", self.rule.len(), 0, MAX_RULES)]
+        {
             if !(least..=most).contains(&n) {
                 return Err(Error::request(format!("{n} entries of [[{what}]]; allowed: {least} to {most}")));
             }
@@ -196,7 +198,9 @@ impl Recourse {
 
     fn check_columns(&self, scorer: &Scorer, has_policy: bool, has_background: bool) -> Result<()> {
         if !has_policy {
-            return Err(Error::request("the bundle has no policy whose decision could be turned; give one with --policy"));
+            return Err(Error::request(
+                "the bundle has no policy whose decision could be turned; give one with --policy",
+            ));
         }
         if !has_background {
             return Err(Error::request(
@@ -239,7 +243,9 @@ impl Recourse {
             ))),
             Some(_) => Ok(()),
             // A value that the column's kind does not have is told now, not at the first row.
-            None => rule.passes(&arrow_array::new_empty_array(&input.data_type), input.kind, &jiff::tz::TimeZone::UTC).map(drop),
+            None => rule
+                .passes(&arrow_array::new_empty_array(&input.data_type), input.kind, &jiff::tz::TimeZone::UTC)
+                .map(drop),
         }
     }
 
@@ -301,7 +307,9 @@ impl Changeable {
         };
         let times = step / unit;
         if (times - times.round()).abs() > 1e-9 * times.abs() || times.round() < 1.0 {
-            return Err(Error::request(format!("step is {step}; allowed: multiples of {unit}, as the column is written")));
+            return Err(Error::request(format!(
+                "step is {step}; allowed: multiples of {unit}, as the column is written"
+            )));
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ pub(super) struct Row<'a> {
     piece: usize,
     started: Instant,
     limit: Duration,
-    /// Changes that were scored.
+    /// Plausible changes within the rules that were scored.
     pub n_scored: usize,
 }
 
@@ -99,16 +99,8 @@ impl<'a> Row<'a> {
             columns.extend(Column::new(source, searcher.reference)?);
         }
         let repeated = take_rows(inputs, &[0; MOST_PIECE])?;
-        let mut row = Row {
-            searcher,
-            columns,
-            repeated,
-            near: Vec::new(),
-            piece: LEAST_PIECE,
-            started,
-            limit,
-            n_scored: 0,
-        };
+        let mut row =
+            Row { searcher, columns, repeated, near: Vec::new(), piece: LEAST_PIECE, started, limit, n_scored: 0 };
         row.near = searcher.approved.iter().filter_map(|&prototype| row.near(prototype, cells)).collect();
         Ok(row)
     }
@@ -144,7 +136,9 @@ impl<'a> Row<'a> {
     }
 
     /// What moving a column adds to the sum of differences to each background row that can be come near to.
-    pub fn shifts(&self, (column, place): (usize, i64)) -> Vec<f64> {
+    /// `None` moves nothing.
+    pub fn shifts(&self, change: Option<(usize, i64)>) -> Vec<f64> {
+        let Some((column, place)) = change else { return vec![0.0; self.near.len()] };
         let column = &self.columns[column];
         let (cell, cells) = (column.cell(place), &self.searcher.cells[column.at]);
         let shift = |near: &Near| {
@@ -154,23 +148,24 @@ impl<'a> Row<'a> {
         self.near.iter().map(shift).collect()
     }
 
-    /// True if some background row is within reach after shifts that are summed up by background row.
-    pub fn is_within_reach(&self, shifts: &[f64]) -> bool {
-        self.near.iter().zip(shifts).any(|(near, shift)| near.start + shift <= near.reach)
+    /// True if some background row is within reach after two shifts of each.
+    pub fn is_within_reach(&self, shifts: &[f64], more: &[f64]) -> bool {
+        self.near.iter().zip(shifts.iter().zip(more)).any(|(near, (a, b))| near.start + a + b <= near.reach)
     }
 
     /// The distance to, and the reach of, the background row that changes come nearest to, as a share of its reach.
     pub fn nearest(&self, moves: &Moves) -> Option<(f64, f64)> {
         let n = self.searcher.distance.scales.len().max(1) as f64;
         let sums = self.sums(moves);
-        let ends = self.near.iter().zip(sums).map(|(near, sum)| (sum.max(0.0) / n, self.searcher.reach[near.prototype]));
+        let ends =
+            self.near.iter().zip(sums).map(|(near, sum)| (sum.max(0.0) / n, self.searcher.reach[near.prototype]));
         ends.min_by(|a, b| (a.0 / a.1.max(ROUNDING)).total_cmp(&(b.0 / b.1.max(ROUNDING))))
     }
 
     fn sums(&self, moves: &Moves) -> Vec<f64> {
         let mut sums: Vec<f64> = self.near.iter().map(|near| near.start).collect();
         for &change in moves {
-            sums.iter_mut().zip(self.shifts(change)).for_each(|(sum, shift)| *sum += shift);
+            sums.iter_mut().zip(self.shifts(Some(change))).for_each(|(sum, shift)| *sum += shift);
         }
         sums
     }
@@ -213,7 +208,7 @@ impl<'a> Row<'a> {
             for ((&i, &margin), &probability) in kept.iter().zip(&scored.margins).zip(&scored.probabilities) {
                 out[i] = Some(Tried { margin, is_approved: self.searcher.approves(probability) });
             }
-            self.n_scored += kept.len();
+            self.n_scored += if with_rules { kept.len() } else { 0 };
         }
         if tried.len() >= self.piece && begun.elapsed() < self.limit / PIECE_SHARE {
             self.piece = (2 * self.piece).min(MOST_PIECE);

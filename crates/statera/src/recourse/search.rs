@@ -57,6 +57,13 @@ struct Sweep {
     gain: f64,
 }
 
+/// A column at a place.
+struct Place {
+    change: (usize, i64),
+    /// What that adds to the sum of differences to each background row that can be come near to.
+    shifts: Vec<f64>,
+}
+
 /// What a search came to.
 struct Ended {
     outcome: Outcome,
@@ -201,7 +208,9 @@ impl<'a> Searcher<'a> {
         let one = row.batch(std::slice::from_ref(moves))?;
         let score = self.scorer.score(&one)?.probabilities[0];
         let Some((distance, reach)) = row.nearest(moves).filter(|_| self.approves(score)) else {
-            return Err(Error::damaged(format!("a change that turned the decision has the score {score} when scored again")));
+            return Err(Error::damaged(format!(
+                "a change that turned the decision has the score {score} when scored again"
+            )));
         };
         let before = row.batch(&[Vec::new()])?;
         let text = |batch: &RecordBatch, input: usize| texts_of(batch.column(input)).into_iter().next().flatten();
@@ -226,28 +235,36 @@ fn changes(row: &Row<'_>, sweeps: &[Sweep], n_columns: usize) -> (Vec<Moves>, bo
     let gain = |set: &Vec<usize>| set.iter().map(|&s| sweeps[s].gain).sum::<f64>();
     sets.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
     sets.truncate((BUDGET / n_places.pow(n_columns as u32)).max(1));
-    let places: Vec<Vec<(i64, Vec<f64>)>> = sweeps.iter().map(|sweep| kept_places(row, sweep, n_places)).collect();
+    let places: Vec<Vec<Place>> = sweeps.iter().map(|sweep| kept_places(row, sweep, n_places)).collect();
     let mut found: Vec<(f64, Moves)> = Vec::new();
     for set in &sets {
-        let mut open: Vec<(Moves, Vec<f64>)> = vec![(Vec::new(), Vec::new())];
-        for &s in set {
-            let mut next = Vec::with_capacity(open.len() * places[s].len());
-            for (moves, shifts) in &open {
-                for (place, more) in &places[s] {
-                    let mut moves = moves.clone();
-                    moves.push((sweeps[s].column, *place));
-                    let zero = std::iter::repeat(&0.0);
-                    next.push((moves, more.iter().zip(shifts.iter().chain(zero)).map(|(a, b)| a + b).collect()));
-                }
-            }
-            open = next;
-        }
-        let within = open.into_iter().filter(|(_, shifts)| row.is_within_reach(shifts));
-        found.extend(within.map(|(moves, _)| (row.cost(&moves), moves)));
+        let columns: Vec<&[Place]> = set.iter().map(|&s| places[s].as_slice()).collect();
+        let within = combined(row, &columns);
+        found.extend(within.into_iter().map(|moves| (row.cost(&moves), moves)));
     }
     // Of equal costs the order of the sets and places decides: sorting keeps it.
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     (found.into_iter().map(|(_, moves)| moves).collect(), sets.len() == n_sets)
+}
+
+/// Every combination of one place of each column that ends within reach; the first column's places change last.
+fn combined(row: &Row<'_>, columns: &[&[Place]]) -> Vec<Moves> {
+    let mut found = Vec::new();
+    let Some((last, first)) = columns.split_last() else { return found };
+    let mut open: Vec<(Moves, Vec<f64>)> = vec![(Vec::new(), row.shifts(None))];
+    let add = |shifts: &[f64], more: &[f64]| shifts.iter().zip(more).map(|(a, b)| a + b).collect::<Vec<f64>>();
+    let with = |moves: &Moves, place: &Place| moves.iter().copied().chain([place.change]).collect::<Moves>();
+    for places in first {
+        let longer = |(moves, shifts): &(Moves, Vec<f64>)| {
+            let one = |place: &Place| (with(moves, place), add(shifts, &place.shifts));
+            places.iter().map(one).collect::<Vec<_>>()
+        };
+        open = open.iter().flat_map(longer).collect();
+    }
+    for (moves, shifts) in &open {
+        found.extend(last.iter().filter(|p| row.is_within_reach(shifts, &p.shifts)).map(|place| with(moves, place)));
+    }
+    found
 }
 
 /// Sets of `size` of the numbers below `n`, each ascending.
@@ -265,7 +282,7 @@ fn sets_of(n: usize, size: usize) -> Vec<Vec<usize>> {
 
 /// At most about `n` places of a column, by cost, with what each adds to the sums of differences: half of them lower the margin
 /// more than any nearer one, the others are spread evenly.
-fn kept_places(row: &Row<'_>, sweep: &Sweep, n: usize) -> Vec<(i64, Vec<f64>)> {
+fn kept_places(row: &Row<'_>, sweep: &Sweep, n: usize) -> Vec<Place> {
     let mut kept: Vec<usize> = (0..sweep.places.len()).collect();
     if kept.len() > n {
         let mut least = f64::INFINITY;
@@ -282,7 +299,11 @@ fn kept_places(row: &Row<'_>, sweep: &Sweep, n: usize) -> Vec<(i64, Vec<f64>)> {
         chosen.dedup();
         kept = chosen;
     }
-    kept.into_iter().map(|i| sweep.places[i].0).map(|place| (place, row.shifts((sweep.column, place)))).collect()
+    let place = |i: usize| {
+        let change = (sweep.column, sweep.places[i].0);
+        Place { change, shifts: row.shifts(Some(change)) }
+    };
+    kept.into_iter().map(place).collect()
 }
 
 /// The first changes, in their order, that turn the decision within the rules, at most [`MAX_ANSWERS`] and each of other columns;

@@ -59,7 +59,8 @@ fn shrink_column(row: &mut Row<'_>, moves: &Moves, column: usize) -> Result<Opti
     while high > low + 1 {
         let between = high - low - 1;
         let n = between.min(POINTS);
-        let sizes: Vec<u64> = (1..=n).map(|i| low + (u128::from(between + 1) * u128::from(i) / u128::from(n + 1)) as u64);
+        let sizes: Vec<u64> =
+            (1..=n).map(|i| low + (u128::from(between + 1) * u128::from(i) / u128::from(n + 1)) as u64).collect();
         let with = |size: &u64| {
             let mut moves = best.clone();
             moves[at].1 = sign * *size as i64;
