@@ -21,7 +21,8 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
         Language::Zh => reasons::Language::Zh,
     };
     let asked = explain::Asked { language, against_background: args.background, with_recourse: true };
-    if args.background && bundle.scorer.members().iter().all(|m| m.family != models::BOOSTING) {
+    let has_two_ways = bundle.scorer.members().iter().any(|m| m.family == models::BOOSTING);
+    if args.background && !has_two_ways {
         console.note("--background changes nothing: only boosting has two ways of telling what a column adds");
     }
     let found = explain::explain_row(&bundle, &args.data, &options, &args.row, asked, run)?;
@@ -35,7 +36,7 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     let grade = found.grade.as_ref().map_or(String::new(), |g| format!(", grade {g}"));
     let decision = found.decision.map_or(String::new(), |d| format!(": {}", d.name()));
     console.paragraph(format!("Row {}: {what} {:.4}{grade}{decision}", found.row, found.score));
-    let base = if args.background { "(the average background row)" } else { "(the average row)" };
+    let base = if args.background && has_two_ways { "(the average background row)" } else { "(the average row)" };
     let mut rows = vec![vec![base.into(), String::new(), figure(found.base)]];
     rows.extend(
         found

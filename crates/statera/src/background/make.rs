@@ -185,26 +185,29 @@ fn rounding(input: &InputColumn, values: &[Cell<'_>]) -> impl Fn(f64) -> f64 + u
 
 /// The mean of the amounts; nothing or a sentinel where that is more frequent than amounts.
 fn mean<'a>(values: impl Iterator<Item = Cell<'a>>, sentinels: &[f64]) -> Option<f64> {
-    let (mut n, mut sum, mut n_missing) = (0usize, 0.0, 0usize);
+    let (mut amounts, mut n_missing) = (Vec::new(), 0usize);
     let mut n_sentinels = vec![0usize; sentinels.len()];
     for value in values {
         match value {
             Cell::Number(v) => match sentinels.iter().position(|s| *s == v) {
                 Some(at) => n_sentinels[at] += 1,
-                None => (n, sum) = (n + 1, sum + v),
+                None => amounts.push(v),
             },
             _ => n_missing += 1,
         }
     }
+    let n = amounts.len();
     let most = n.max(n_missing).max(n_sentinels.iter().copied().max().unwrap_or(0));
     if n == most && n > 0 {
-        return Some(sum / n as f64);
+        let mean = amounts.iter().sum::<f64>() / n as f64;
+        // A sum of numbers near the largest there are overflows.
+        return Some(if mean.is_finite() { mean } else { amounts.iter().map(|v| v / n as f64).sum() });
     }
     n_sentinels.iter().position(|&n| n == most).map(|at| sentinels[at])
 }
 
 /// The most frequent level among those that are frequent in the whole training, or nothing if that is more frequent; of
-/// equals the first by name.
+/// equals nothing, then the first by name.
 fn mode<'a>(values: impl Iterator<Item = Cell<'a>>, known: &HashSet<&str>) -> Option<&'a str> {
     let mut counts: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for value in values {
