@@ -3,7 +3,6 @@
 //! The files are the bank's own and are copied into the bundle as they are. A change of one makes a new bundle whose
 //! parent is the old one; the model and its scores stay the same to the bit.
 
-use crate::background::BACKGROUND_FILE;
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::pipeline::SOFTWARE;
 use crate::policy::{Cutoffs, Decision, POLICY_FILE, Policy};
@@ -193,7 +192,11 @@ impl Bundle {
 }
 
 /// Loads what decides from a bundle's parts, by name.
-pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, scorer: &Scorer) -> Result<Deciding> {
+pub(crate) fn load<'a>(
+    part: impl Fn(&str) -> Option<&'a [u8]>,
+    scorer: &Scorer,
+    has_background: bool,
+) -> Result<Deciding> {
     let columns = scorer.raw_columns();
     let text = |name: &str| -> Result<Option<String>> {
         let text = part(name).map(|bytes| String::from_utf8(bytes.to_vec()));
@@ -221,7 +224,7 @@ pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, scorer: &Scorer)
     }
     if let Some(text) = text(RECOURSE_FILE)? {
         let read = Recourse::parse(&text).map_err(damaged)?;
-        read.check_bundle(scorer, deciding.policy.is_some(), part(BACKGROUND_FILE).is_some()).map_err(damaged)?;
+        read.check_bundle(scorer, deciding.policy.is_some(), has_background).map_err(damaged)?;
         deciding.recourse = Some(Own { text, read });
     }
     Ok(deciding)

@@ -18,12 +18,7 @@ fn table(columns: Vec<(&str, Kind, ArrayRef)>) -> Table {
 }
 
 fn settings() -> Settings {
-    Settings {
-        target: "bad".into(),
-        missing: [("months".to_string(), vec!["999".to_string()])].into(),
-        quick: true,
-        ..Settings::default()
-    }
+    Settings { target: "bad".into(), quick: true, ..Settings::default() }
 }
 
 fn made(table: Table, settings: &Settings, threads: usize) -> Option<BackgroundRows> {
@@ -40,6 +35,8 @@ fn bad(n: usize) -> (&'static str, Kind, ArrayRef) {
 #[test]
 fn a_cell_is_its_mean_numbers_and_most_frequent_levels() {
     // 20 rows are one cell.
+    let sentinels = [("months".to_string(), vec!["999".to_string()])].into();
+    let settings = Settings { missing: sentinels, ..settings() };
     let n = 20;
     let day = 86_400_000_000i64;
     let rows = made(
@@ -65,7 +62,7 @@ fn a_cell_is_its_mean_numbers_and_most_frequent_levels() {
             ),
             bad(n),
         ]),
-        &settings(),
+        &settings,
         2,
     )
     .unwrap();

@@ -214,7 +214,7 @@ impl Bundle {
         golden::replay(part("golden.parquet")?, &scorer)?;
         let background = parts.get(BACKGROUND_FILE).map(|bytes| BackgroundRows::read(bytes, &scorer));
         let background = background.transpose()?.flatten();
-        let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), &scorer)?;
+        let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), &scorer, background.is_some())?;
         Ok(Bundle {
             deciding,
             background,

@@ -240,7 +240,8 @@ fn steps(value: f64, step: f64, low: f64, high: f64) -> (i64, i64) {
     if low > high || down > up { (0, 0) } else { (down as i64, up as i64) }
 }
 
-/// The step of a number whose bank names none: the last digit that the training rows are written with, else a power of ten of
+/// The step of a number whose bank names none: the last digit that the percentiles of the training rows are written
+/// with, else a power of ten of
 /// about a thousandth of their spread.
 fn fineness(distribution: Option<&Distribution>, scale: &Scale) -> f64 {
     let values = match distribution {

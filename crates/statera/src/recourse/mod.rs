@@ -87,7 +87,7 @@ pub struct Changeable {
     /// Highest number that is asked for. Default: the 99th percentile of the training rows.
     pub max: Option<f64>,
     /// A number changes by a multiple of it, above 0. Default: 1 of a whole number, the last digit of a decimal, as finely as the
-    /// training rows are written of another number.
+    /// percentiles of the training rows are written of another number.
     pub step: Option<f64>,
     /// Levels that a category may take; none of a number.
     #[serde(default)]

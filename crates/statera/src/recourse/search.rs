@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// Most answers for a row, each of other columns.
 const MAX_ANSWERS: usize = 3;
 /// Changes of a number of columns that are looked at, about.
-const BUDGET: usize = 16_384;
+const BUDGET: usize = 8_192;
 /// Least and most places of a column among several.
 const LEAST_PLACES: usize = 4;
 const MOST_PLACES: usize = 40;

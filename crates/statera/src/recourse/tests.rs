@@ -165,17 +165,17 @@ const INCOME: &str = "[[change]]\ncolumn = \"income\"\ndirection = \"increase\"\
 
 #[test]
 fn the_smallest_change_is_found_to_the_last_unit() {
-    // Margin 1: a debt of 2,000 leaves 0, which is declined; 1,999 is approved. An income of 1,500 leaves 0; incomes are written
-    // to a tenth (502.5), so that 1,500.1 is the least that is approved. Both alone, the cheaper by spread first: 1,001 of 9,000 against
-    // 500.1 of 2,250.
+    // Margin 1: a debt of 2,000 leaves 0, which is declined; 1,999 is approved. An income of 1,500 leaves 0; the percentiles of
+    // incomes are whole numbers, so that 1,501 is the least that is approved. Both alone, the cheaper by spread first: 1,001 of
+    // 9,000 against 501 of 2,250.
     let one = find(&format!("{DEBT}{INCOME}"), DECLINED);
     assert_eq!(one.outcome, Outcome::Found);
-    assert_eq!(told(&one), ["debt: 3000 → 1999", "income: 1000 → 1500.1"]);
+    assert_eq!(told(&one), ["debt: 3000 → 1999", "income: 1000 → 1501"]);
     assert!((one.answers[0].cost - 1001.0 / 9000.0).abs() < 1e-12, "{}", one.answers[0].cost);
-    assert!((one.answers[1].cost - 500.1 / 2250.0).abs() < 1e-12, "{}", one.answers[1].cost);
-    // Scored again: the sigmoid of −0.001 and of −0.0002.
+    assert!((one.answers[1].cost - 501.0 / 2250.0).abs() < 1e-12, "{}", one.answers[1].cost);
+    // Scored again: the sigmoid of −0.001 and of −0.002.
     assert!((one.answers[0].score - 1.0 / (1.0 + 0.001f64.exp())).abs() < 1e-12);
-    assert!((one.answers[1].score - 1.0 / (1.0 + 0.0002f64.exp())).abs() < 1e-9);
+    assert!((one.answers[1].score - 1.0 / (1.0 + 0.002f64.exp())).abs() < 1e-9);
     assert!(one.is_shortest && one.answers.iter().all(|a| a.score < 0.5 && a.distance <= a.reach));
     assert_eq!((one.changeable.join(","), one.history.join(",")), ("debt,income".into(), "housing,age,months".into()));
     // The same again: nothing depends on anything but the row.
@@ -232,16 +232,16 @@ fn levels_are_changed_to_those_that_are_allowed() {
 #[test]
 fn rules_between_columns_hold() {
     let rule = |text: &str| format!("{DEBT}{INCOME}[[rule]]\nkeep = \"{text}\"\n");
-    // Debt must stay at least the income's number: 1,999 keeps that, and an income of 1,500.1 too.
+    // Debt must stay at least the income's number: 1,999 keeps that, and an income of 1,501 too.
     assert_eq!(find(&rule("debt >= income"), DECLINED).answers.len(), 2);
     // Debt at most the income: 1,000 breaks nothing, 1,999 does; an income of 3,000 is beyond the training's 2,975.
     let below = find(&rule("debt <= income"), DECLINED);
     assert_eq!(told(&below), ["debt: 3000 → 1000"]);
     // A rule about a level of history keeps the debt from changing, not the income, of which it does not speak.
-    assert_eq!(told(&find(&rule("debt >= 2500"), DECLINED)), ["income: 1000 → 1500.1"]);
+    assert_eq!(told(&find(&rule("debt >= 2500"), DECLINED)), ["income: 1000 → 1501"]);
     // What the row itself breaks is no matter of a change elsewhere.
     let broken = Row { debt: Some(2400), ..DECLINED };
-    assert_eq!(told(&find(&rule("debt >= 2500"), broken)), ["income: 1000 → 1200.1"]);
+    assert_eq!(told(&find(&rule("debt >= 2500"), broken)), ["income: 1000 → 1201"]);
 }
 
 #[test]
