@@ -249,7 +249,9 @@ fn a_recourse_that_cannot_be_is_refused() {
     let dir = folder.path();
     fs::write(dir.join("recourse.toml"), RECOURSE).unwrap();
     fs::write(dir.join("other.toml"), RECOURSE.replace("income", "salary")).unwrap();
-    let with = |more: &[&str]| [&["policy", "m.statera", "--out=d.statera"], more].concat();
+    fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["policy", "m.statera", "--out=d.statera"], more].concat()
+    }
     refused(dir, &with(&["--recourse=recourse.toml"]), 2, &["recourse.toml: the bundle has no policy whose decision"]);
     refused(
         dir,

@@ -2,6 +2,7 @@
 
 use crate::reasons::Language;
 use serde::{Deserialize, Serialize};
+use statera_core::text::count;
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,7 +97,7 @@ impl Found {
         let (changeable, history) = (self.changeable.join(", "), self.history.join(", "));
         out.push(match language {
             Language::En => {
-                format!("Looked at as changeable: {changeable}. History, which stays as it is: {history}.")
+                format!("May change: {changeable}. History, which stays as it is: {history}.")
             }
             Language::Ko => format!("변경할 수 있는 항목: {changeable}. 이력이므로 그대로 두는 항목: {history}."),
             Language::Zh => format!("可以改变的项目：{changeable}。属于历史、保持不变的项目：{history}。"),
@@ -105,7 +106,7 @@ impl Found {
     }
 
     fn nothing(&self, outcome: Outcome, language: Language) -> String {
-        let n = self.n_scored;
+        let n = count(self.n_scored as f64);
         let seconds = self.time_limit_ms as f64 / 1_000.0;
         let [en, ko, zh] = match outcome {
             Outcome::TimeRanOut | Outcome::Found => [
@@ -138,14 +139,20 @@ impl Found {
                 "没有可获批准的合理改动：无论怎样改变允许的项目，仍与获批客户相差过大。".into(),
             ],
             Outcome::NoneTurns { is_complete: true } => [
-                format!("No allowed and plausible change leads to approval: {n} were scored."),
-                format!("허용되고 타당한 변경 중 승인으로 이어지는 것이 없습니다. {n}건을 채점했습니다."),
-                format!("没有既允许又合理、可获批准的改动：已评分{n}项。"),
+                format!("None of the {n} allowed and plausible changes that were tried leads to approval."),
+                format!("시도한 {n}건의 허용되고 타당한 변경 중 승인으로 이어지는 것이 없습니다."),
+                format!("所尝试的{n}项既允许又合理的改动均不能获得批准。"),
             ],
             Outcome::NoneTurns { is_complete: false } => [
-                format!("No change that leads to approval was found: {n} were scored, those of the columns that move the score most."),
-                format!("승인으로 이어지는 변경을 찾지 못했습니다. 점수에 가장 큰 영향을 주는 항목의 변경 {n}건을 채점했습니다."),
-                format!("未找到可获批准的改动：已对影响评分最大的项目的{n}项改动评分。"),
+                format!(
+                    "None of the {n} allowed and plausible changes that were tried leads to approval; of the sets of columns only \
+                     those that move the score most were tried."
+                ),
+                format!(
+                    "시도한 {n}건의 허용되고 타당한 변경 중 승인으로 이어지는 것이 없습니다. 항목의 조합은 점수에 가장 큰 영향을 주는 \
+                     것만 시도했습니다."
+                ),
+                format!("所尝试的{n}项既允许又合理的改动均不能获得批准；只尝试了对评分影响最大的项目组合。"),
             ],
         };
         match language {

@@ -290,10 +290,7 @@ fn time_that_ran_out_is_told_from_a_search_that_ended() {
     assert_eq!((found.outcome, found.answers.len(), found.n_scored), (Outcome::TimeRanOut, 0, 0));
     let said = found.paragraphs(Language::En);
     assert_eq!(said[0], "No change that leads to approval was found within 0 seconds; there may be one.");
-    assert!(
-        said[1].starts_with("Looked at as changeable: debt. History, which stays as it is: income, housing"),
-        "{said:?}"
-    );
+    assert!(said[1].starts_with("May change: debt. History, which stays as it is: income, housing"), "{said:?}");
     // An approved row needs none.
     assert_eq!(searcher.find(&batch(&[APPROVED]), RowSource::default(), Duration::from_secs(9)).unwrap(), None);
 }
@@ -318,7 +315,7 @@ fn people_read_it_in_three_languages() {
     let en = one.paragraphs(Language::En);
     assert_eq!(en[0], "With one of these changes, each scored again, the decision would be approve:");
     assert_eq!(en[1], "1. debt: 3000 → 1999  (score then 0.4998)");
-    assert_eq!(en[2], "Looked at as changeable: debt. History, which stays as it is: income, housing, age, months.");
+    assert_eq!(en[2], "May change: debt. History, which stays as it is: income, housing, age, months.");
     for (language, words) in [(Language::Ko, ["승인", "이력"]), (Language::Zh, ["批准", "历史"])] {
         let text = one.paragraphs(language).join("\n");
         assert!(words.iter().all(|w| text.contains(w)) && text.contains("debt: 3000 → 1999"), "{text}");
