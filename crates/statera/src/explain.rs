@@ -105,7 +105,7 @@ pub fn explain(
     let parts = scorer.attribute_rows(one, source)?;
     let columns = scorer.raw_columns();
     let reasons = bundle.deciding.reasons_of(parts.of(0, 0), columns);
-    let parts = if asked.against_background { against_background(bundle, one, source)? } else { parts.clone() };
+    let parts = if asked.against_background { against_background(bundle, one, source)? } else { parts };
     let cell = |column: &String| {
         let array = one.column_by_name(column)?;
         texts_of(array).into_iter().next().flatten()
