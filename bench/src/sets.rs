@@ -5,8 +5,14 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use statera_core::{Column, FIRST_LEVEL, FeatureSpec, Frame, FrameSpec};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The folder of the public data: `STATERA_DATA`, else `../shared/data` beside the repository. `--data` overrides both.
+pub fn folder() -> PathBuf {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
+    std::env::var_os("STATERA_DATA").map_or_else(|| beside.into(), PathBuf::from)
+}
 
 /// The frame of a set: numbers as numbers, the others as levels, in the folder `data`.
 pub fn load(name: &str, data: &Path) -> Result<Frame> {
@@ -77,7 +83,7 @@ impl Csv {
         let mut columns = Vec::new();
         for (raw, (name, cells)) in self.names.into_iter().zip(self.columns).enumerate() {
             let numbers: Option<Vec<f64>> = cells.iter().map(|c| c.parse().ok()).collect();
-            let mut feature = FeatureSpec { name, raw, levels: None, sentinels: Vec::new(), monotone: 0 };
+            let mut known = None;
             columns.push(match numbers {
                 Some(numbers) => Column::Number(numbers),
                 None => {
@@ -86,14 +92,18 @@ impl Csv {
                     levels.dedup();
                     let code = |c: &String| levels.binary_search(c).map_or(0, |i| FIRST_LEVEL + i as u32);
                     let codes = cells.iter().map(code).collect();
-                    feature.levels = Some(levels);
+                    known = Some(levels);
                     Column::Codes(codes)
                 }
             });
-            spec.features.push(feature);
+            spec.features.push(feature(raw, name, known));
         }
         frame_of(spec, columns, self.target)
     }
+}
+
+fn feature(raw: usize, name: String, levels: Option<Vec<String>>) -> FeatureSpec {
+    FeatureSpec { name, raw, levels, sentinels: Vec::new(), monotone: 0 }
 }
 
 fn frame_of(spec: FrameSpec, columns: Vec<Column>, target: Vec<f64>) -> Frame {
@@ -120,14 +130,7 @@ fn fraud_week(data: &Path) -> Result<Frame> {
         target.push(number(cells[label])?);
     }
     let raw_columns: Vec<String> = wanted.iter().map(|&i| names[i].clone()).collect();
-    let feature = |(raw, name): (usize, &String)| FeatureSpec {
-        name: name.clone(),
-        raw,
-        levels: None,
-        sentinels: Vec::new(),
-        monotone: 0,
-    };
-    let features = raw_columns.iter().enumerate().map(feature).collect();
+    let features = raw_columns.iter().enumerate().map(|(raw, name)| feature(raw, name.clone(), None)).collect();
     let columns = columns.into_iter().map(Column::Number).collect();
     Ok(frame_of(FrameSpec { features, raw_columns, ..FrameSpec::default() }, columns, target))
 }

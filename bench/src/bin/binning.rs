@@ -3,13 +3,12 @@
 //! `cargo run --release -p statera-bench --bin binning -- [--data DIR] [--repeats N] [--threads N]`
 
 use anyhow::{Context, Result, bail};
-use statera_bench::sets::load;
+use statera_bench::sets::{folder, load};
 use statera_learn::scorecard::{Binning, ScorecardParams, Trend};
-use std::path::PathBuf;
 use std::time::Instant;
 
 fn main() -> Result<()> {
-    let mut data = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));
+    let mut data = folder();
     let (mut repeats, mut threads) = (3, 2);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {

@@ -50,7 +50,7 @@ fn main() -> Result<()> {
 fn options() -> Result<Options> {
     let mut options = Options {
         works: Vec::new(),
-        data: concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").into(),
+        data: statera_bench::sets::folder(),
         sets: PEERS.iter().map(|p| p.0.to_owned()).collect(),
         threads: 2,
         repeats: 3,

@@ -4,7 +4,8 @@
 //!
 //! Steps are those of `../shared/bench/nn_steps.py`; folds those of `../shared/bench/peers.py` (row i is in fold i mod 5).
 
-use statera_core::{Column, Estimator, FeatureSpec, Frame, FrameSpec, Model, Rng, Run, Task, metric};
+use statera_bench::sets;
+use statera_core::{Estimator, Frame, Model, Rng, Run, Task, metric};
 use statera_nn::activation::Activation;
 use statera_nn::layer::{Dense, Layer, Math, Sequential};
 use statera_nn::loss::Loss;
@@ -27,11 +28,11 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let mut works: Vec<String> = Vec::new();
-    let mut data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").to_owned();
+    let mut data = sets::folder();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--data" => data = words.next().ok_or("--data needs a value")?,
+            "--data" => data = words.next().ok_or("--data needs a value")?.into(),
             _ => works.push(word),
         }
     }
@@ -42,9 +43,9 @@ fn main() -> Outcome<()> {
         match work.as_str() {
             "peak" => peak(),
             "steps" => rayon::scope(|_| steps()),
-            "tutorial" => tutorial(&taiwan(&data)?)?,
-            "score" => score(&taiwan(&data)?)?,
-            other => fit(other, &taiwan(&data)?)?,
+            "tutorial" => tutorial(&sets::load("taiwan", &data)?)?,
+            "score" => score(&sets::load("taiwan", &data)?)?,
+            other => fit(other, &sets::load("taiwan", &data)?)?,
         }
     }
     Ok(())
@@ -120,37 +121,6 @@ fn steps() {
             println!("dense 23-{a}-{b}-1 batch {batch}: {:.1} us, {rate:.0} GFLOP/s (loss {loss:.3})", best * 1e6);
         }
     }
-}
-
-/// The table of default of credit card clients.
-fn taiwan(data: &str) -> Outcome<Frame> {
-    let path = format!("{data}/taiwan_credit_default/default_of_credit_card_clients.csv.gz");
-    let file = std::fs::File::open(&path).map_err(|e| format!("{path}: {e}"))?;
-    let mut reader = csv::Reader::from_reader(flate2::read::GzDecoder::new(file));
-    let names: Vec<String> = reader.headers()?.iter().skip(1).take(N_COLUMNS).map(str::to_owned).collect();
-    let (mut columns, mut target) = (vec![Vec::new(); N_COLUMNS], Vec::new());
-    for record in reader.records() {
-        let record = record?;
-        for (j, column) in columns.iter_mut().enumerate() {
-            column.push(record[j + 1].parse::<f64>()?);
-        }
-        target.push(record[N_COLUMNS + 1].parse::<f64>()?);
-    }
-    let feature = |(raw, name): (usize, &String)| FeatureSpec {
-        name: name.clone(),
-        raw,
-        levels: None,
-        sentinels: Vec::new(),
-        monotone: 0,
-    };
-    let features = names.iter().enumerate().map(feature).collect();
-    Ok(Frame {
-        spec: FrameSpec { features, raw_columns: names, ..FrameSpec::default() }.into(),
-        n_rows: target.len(),
-        columns: columns.into_iter().map(Column::Number).collect(),
-        target,
-        ..Frame::default()
-    })
 }
 
 /// The rows outside and inside fold 0.

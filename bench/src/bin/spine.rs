@@ -182,7 +182,7 @@ fn rows_of(table: &Table, keep: impl Fn(usize) -> bool) -> Result<Table> {
 
 fn options() -> Result<Options> {
     let mut options = Options {
-        data: concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").into(),
+        data: statera_bench::sets::folder(),
         sets: SETS.iter().map(|s| s.0.to_string()).collect(),
         models: vec!["best".into()],
         folds: (0..5).collect(),

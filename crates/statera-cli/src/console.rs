@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, Tab
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use statera_core::Progress;
 use statera_core::metric::Interval;
-pub use statera_core::text::count;
+pub use statera_core::text::{count, counted};
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

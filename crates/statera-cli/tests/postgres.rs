@@ -75,3 +75,38 @@ fn passwords_are_never_shown_or_kept() {
     let project = fs::read_to_string(dir.path().join("project.toml")).unwrap();
     assert!(project.contains("postgres://bank@127.0.0.1") && !has_password(project.as_bytes()), "{project}");
 }
+
+#[test]
+fn a_mask_goes_into_the_database_and_comes_back() {
+    let Some(server) = server::Server::start() else { return };
+    server.sql(
+        "CREATE TABLE people AS SELECT g AS customer, 'Name ' || g AS name, 4000000000 + g * 7919 AS card, \
+         CASE WHEN g % 5 = 0 THEN NULL ELSE g * 13 END AS income FROM generate_series(1, 500) g",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let made = statera(dir.path(), &["mask", "--new-key", "bank.key", "--json"]);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let policy = format!(
+        "key_check = {}\n[columns]\ncustomer = \"keep\"\nname = \"redact\"\n\
+         card = {{ method = \"token\", type = \"integer\" }}\nincome = {{ method = \"encrypt\", type = \"integer\" }}\n",
+        made["key_check"]
+    );
+    fs::write(dir.path().join("mask.toml"), policy).unwrap();
+    let mask = |from: &str, to: &str, more: &[&str]| {
+        let args = ["mask", from, "--policy=mask.toml", "--key-file=bank.key", "--out", to];
+        statera(dir.path(), &[&args[..], more].concat())
+    };
+    let (people, masked, again) = (server.table("people"), server.table("masked"), server.table("again"));
+    check_said(&mask(&people, &masked, &[]), 0, &["500 rows masked"]);
+    let kept = "SELECT count(*), count(income), count(*) FILTER (WHERE name = '[REDACTED]') FROM masked";
+    assert_eq!(server.sql(kept).trim(), "500|400|500");
+    let same = "SELECT count(*) FROM masked JOIN people USING (customer) WHERE masked.card::text = people.card::text \
+                OR masked.income::text = people.income::text";
+    assert_eq!(server.sql(same).trim(), "0");
+    check_said(&mask(&people, &masked, &[]), 2, &["masked"]);
+    assert_eq!(server.sql("SELECT count(*) FROM masked").trim(), "500", "a table that holds rows is left alone");
+    check_said(&mask(&masked, &again, &["--inverse"]), 0, &["500 rows"]);
+    let back = "SELECT count(*) FROM again JOIN people USING (customer, card) \
+                WHERE again.income IS NOT DISTINCT FROM people.income";
+    assert_eq!(server.sql(back).trim(), "500");
+}

@@ -13,6 +13,11 @@ pub fn count(value: f64) -> String {
     if value < 0.0 && digits != "0" { format!("−{out}") } else { out }
 }
 
+/// `n` things, in the singular where there is one.
+pub fn counted(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{} {many}", count(n as f64)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,6 +27,13 @@ mod tests {
         let cases = [(0.0, "0"), (999.0, "999"), (1000.0, "1,000"), (-1234567.4, "−1,234,567"), (-0.2, "0")];
         for (value, text) in cases {
             assert_eq!(count(value), text);
+        }
+    }
+
+    #[test]
+    fn one_thing_is_singular() {
+        for (n, text) in [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1000, "1,000 rows")] {
+            assert_eq!(counted(n, "row", "rows"), text);
         }
     }
 }

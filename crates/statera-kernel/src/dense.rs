@@ -117,6 +117,18 @@ pub fn product_at(level: Level, left: View, right: View, start: Start, out: &mut
         }
         return;
     }
+    if n == 1 && m > 1 && left.row_stride == 1 && out_stride == 1 {
+        // One column of a transposed matrix: as a row its numbers lie side by side in a vector. The chains are the same.
+        let out = &mut out[..m];
+        let start = match start {
+            Start::Bias(bias) => {
+                out.fill(bias[0]);
+                Start::Out
+            }
+            other => other,
+        };
+        return product_at(level, right.transposed(), left.transposed(), start, out, m);
+    }
     by_level!(level, panels(left: View<'_>, right: View<'_>, start: Start<'_>, out: &mut [f32], out_stride: usize));
 }
 
@@ -371,21 +383,32 @@ mod tests {
 
     #[test]
     fn every_element_is_one_chain_at_every_level() {
-        let sizes =
-            [(1, 1, 1), (1, 64, 23), (5, 17, 3), (30, 70, 200), (37, 31, 97), (25, 48, 8), (13, 130, 100), (2, 3, 0)];
+        let sizes = [
+            (1, 1, 1),
+            (200, 1, 37),
+            (1, 64, 23),
+            (5, 17, 3),
+            (30, 70, 200),
+            (37, 31, 97),
+            (25, 48, 8),
+            (13, 130, 100),
+            (2, 3, 0),
+        ];
         for (m, n, k) in sizes {
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
             let lefts = [View::strided(&a, m, k, k), View::strided(&a, k, m, m).transposed()];
             let rights = [View::strided(&b, k, n, n), View::strided(&b, n, k, k).transposed()];
             for (left, right) in lefts.iter().flat_map(|l| rights.iter().map(move |r| (*l, *r))) {
                 for start in [Start::Zero, Start::Bias(&bias), Start::Out] {
-                    let before = numbers(m * (n + 3), 4);
-                    let right_result = expected(left, right, start, &before, n + 3);
-                    for level in Level::available() {
-                        let mut out = before.clone();
-                        product_at(level, left, right, start, &mut out, n + 3);
-                        let same = out.iter().zip(&right_result).all(|(o, e)| o.to_bits() == e.to_bits());
-                        assert!(same, "{m} × {k} × {n}, {start:?}, {level:?}");
+                    for stride in [n, n + 3] {
+                        let before = numbers(m * stride, 4);
+                        let right_result = expected(left, right, start, &before, stride);
+                        for level in Level::available() {
+                            let mut out = before.clone();
+                            product_at(level, left, right, start, &mut out, stride);
+                            let same = out.iter().zip(&right_result).all(|(o, e)| o.to_bits() == e.to_bits());
+                            assert!(same, "{m} × {k} × {n}, {start:?}, {level:?}");
+                        }
                     }
                 }
             }

@@ -3,6 +3,7 @@
 //! Every operation is rounded on its own: the bits are the same at every [`Level`].
 
 use crate::dispatch::{Instructions, Level, by_level};
+use crate::lanes::{self, LANES};
 
 /// Sets the gradient to 0 where the output of the rectifier is not above 0.
 ///
@@ -51,6 +52,52 @@ pub fn add_rows(rows: &[f32], sum: &mut [f32]) {
     assert!(rows.len().checked_rem(sum.len()).unwrap_or(rows.len()) == 0, "whole rows");
     if !sum.is_empty() {
         by_level!(Level::active(), body(rows: &[f32], sum: &mut [f32]));
+    }
+}
+
+/// Adds to each number of `out` the sum of products of a row of `rows` (`out.len()` × `vector.len()`) and `vector`: lane l
+/// of sixteen takes the columns l, l + 16, …; the lanes are then summed in pairs.
+///
+/// # Panics
+/// If the lengths do not fit together.
+pub fn add_row_products(rows: &[f32], vector: &[f32], out: &mut [f32]) {
+    #[inline(always)]
+    fn some<const N: usize>(rows: &[f32], vector: &[f32], out: &mut [f32]) {
+        let n = vector.len();
+        let (whole, rest) = vector.as_chunks::<LANES>();
+        let mut lanes = [[0.0f32; LANES]; N];
+        for (chunk, v) in whole.iter().enumerate() {
+            for r in 0..N {
+                let x = &rows[r * n + chunk * LANES..][..LANES];
+                for l in 0..LANES {
+                    lanes[r][l] += x[l] * v[l];
+                }
+            }
+        }
+        for r in 0..N {
+            for (l, v) in rest.iter().enumerate() {
+                lanes[r][l] += rows[r * n + whole.len() * LANES + l] * v;
+            }
+            out[r] += lanes::sum(lanes[r]);
+        }
+    }
+    #[inline(always)]
+    fn body<I: Instructions>(rows: &[f32], vector: &[f32], out: &mut [f32]) {
+        // Four rows at once hide that a sum waits for the one before it.
+        const ROWS: usize = 4;
+        let n = vector.len();
+        let (many, few) = rows.split_at(out.len() / ROWS * ROWS * n);
+        let (out_many, out_few) = out.split_at_mut(out.len() / ROWS * ROWS);
+        for (rows, out) in many.chunks_exact(ROWS * n).zip(out_many.chunks_exact_mut(ROWS)) {
+            some::<ROWS>(rows, vector, out);
+        }
+        for (row, out) in few.chunks_exact(n).zip(out_few.chunks_exact_mut(1)) {
+            some::<1>(row, vector, out);
+        }
+    }
+    assert_eq!(rows.len(), vector.len() * out.len(), "one row of the vector's length per number");
+    if !vector.is_empty() {
+        by_level!(Level::active(), body(rows: &[f32], vector: &[f32], out: &mut [f32]));
     }
 }
 

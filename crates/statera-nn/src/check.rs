@@ -106,7 +106,8 @@ fn slopes(v: f32, mut loss: impl FnMut(f32) -> f64) -> [f64; 2] {
 
 /// Checks a layer against the case `name` of `tests/torch/<file>.json`: output (both arithmetics), input gradient and
 /// gradients of the parameters, to 1e-5 of each number or of the root mean square of its array. The case's arrays
-/// are in this crate's layout; parameters are found by the part of their name after the first dot.
+/// are in this crate's layout; parameters are found by their names (of whole networks) or by the part after the first
+/// dot.
 pub fn torch_case(layer: &dyn Layer, params: &Params, file: &str, name: &str) {
     let path = format!("{}/tests/torch/{file}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect("the stored cases are there");
@@ -115,9 +116,13 @@ pub fn torch_case(layer: &dyn Layer, params: &Params, file: &str, name: &str) {
     assert!(case.is_object(), "{path} has no case {name}");
     let mut params = params.clone();
     let names: Vec<String> = params.slots.iter().map(|s| s.name.clone()).collect();
+    let key_of = |slot: &str| {
+        let rest = slot.split_once('.').map_or(slot, |(_, rest)| rest);
+        if case["params"].get(slot).is_some() { slot.to_owned() } else { rest.to_owned() }
+    };
     for slot in &names {
-        let key = slot.split_once('.').map_or(slot.as_str(), |(_, rest)| rest);
-        params.set(slot, &floats(&case["params"][key])).expect("the case has this layer's parameters");
+        let key = key_of(slot);
+        params.set(slot, &floats(&case["params"][&key])).expect("the case has this layer's parameters");
     }
     let mode = if case["mode"] == "evaluate" { Mode::Evaluate } else { TRAIN };
     let x = floats(&case["x"]);
@@ -140,9 +145,9 @@ pub fn torch_case(layer: &dyn Layer, params: &Params, file: &str, name: &str) {
         near(&ours, &doubles(&case["dx"]), 1e-5, &format!("{name}: input gradient"));
     }
     for slot in params.slots.iter().filter(|s| matches!(s.role, Role::Trained { .. })) {
-        let key = slot.name.split_once('.').map_or(slot.name.as_str(), |(_, rest)| rest);
+        let key = key_of(&slot.name);
         let ours: Vec<f64> = work.grads[slot.range.clone()].iter().map(|&g| f64::from(g)).collect();
-        near(&ours, &doubles(&case["grads"][key]), 1e-5, &format!("{name}: gradient of {key}"));
+        near(&ours, &doubles(&case["grads"][&key]), 1e-5, &format!("{name}: gradient of {key}"));
     }
 }
 

@@ -23,6 +23,9 @@ pub mod sequence;
 pub mod tabm;
 pub mod transformer;
 
+#[cfg(test)]
+mod torch_tests;
+
 use attribution::Head;
 pub use autoencoder::{AutoencoderModel, AutoencoderParams};
 use average::Average;

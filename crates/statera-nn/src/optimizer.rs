@@ -75,6 +75,8 @@ struct Span {
 
 /// Numbers of the arena that one task changes; a multiple of a cache line.
 const PART: usize = 1 << 15;
+/// Numbers of it that are summed over the shards and changed in one go.
+const BLOCK: usize = 1 << 11;
 
 /// What a step does, wherever in the arena.
 #[derive(Debug, Clone, Copy)]
@@ -203,12 +205,11 @@ impl Optimizer {
                 part.1.push(from);
             }
         }
-        let gather = |grads: &mut [f32], others: &mut [&mut [f32]]| {
-            others.iter_mut().for_each(|from| elementwise::add_and_clear(grads, from));
-        };
         let mut gradient_scale = 1.0;
         if let Some(clip) = rates.clip {
-            parts.par_iter_mut().for_each(|(grads, others)| gather(grads, others));
+            parts.par_iter_mut().for_each(|(grads, others)| {
+                others.iter_mut().for_each(|from| elementwise::add_and_clear(grads, from));
+            });
             gradient_scale = self.clipping(grads, clip);
             parts = grads.chunks_mut(PART).map(|g| (g, Vec::new())).collect();
         }
@@ -219,10 +220,17 @@ impl Optimizer {
         let memory = self.first.par_chunks_mut(PART).zip(second);
         parts.par_iter_mut().zip(values.par_chunks_mut(PART)).zip(memory).enumerate().for_each(
             |(i, (((grads, others), values), (first, second)))| {
-                if no_clip {
-                    gather(grads, others);
+                // A block's gradients are still in the first-level cache when the step needs them.
+                for at in (0..values.len()).step_by(BLOCK) {
+                    let block = at..(at + BLOCK).min(values.len());
+                    if no_clip {
+                        let grads = &mut grads[block.clone()];
+                        others.iter_mut().for_each(|f| elementwise::add_and_clear(grads, &mut f[block.clone()]));
+                    }
+                    let second = second.get_mut(block.clone()).unwrap_or_default();
+                    let (values, grads) = (&mut values[block.clone()], &mut grads[block.clone()]);
+                    stage.step(i * PART + at, values, grads, &mut first[block], second);
                 }
-                stage.step(i * PART, values, grads, first, second);
             },
         );
     }

@@ -18,6 +18,13 @@ const LARGE: usize = 1 << 23;
 /// If the sizes do not fit together.
 pub fn product(math: Math, left: View, right: View, add: bool, out: &mut [f32], out_stride: usize) {
     let (m, n, k) = (left.n_rows, right.n_cols, left.n_cols);
+    if math == Math::Train && is_of_rows_and_vector(left, right, out_stride) {
+        let out = &mut out[..m];
+        if !add {
+            out.fill(0.0);
+        }
+        return elementwise::add_row_products(&left.data[..m * k], &right.data[..k], out);
+    }
     // Measured on 2 cores with AVX-512: gemm gains where a matrix outgrows the caches or the left one is transposed, and
     // loses where few rows meet a transposed right matrix.
     let few = m <= 256 && left.col_stride == 1;
@@ -54,6 +61,13 @@ pub fn product(math: Math, left: View, right: View, add: bool, out: &mut [f32], 
     }
 }
 
+/// True if the product is one of rows without gaps and one column without gaps, long enough for sums across a vector.
+fn is_of_rows_and_vector(left: View, right: View, out_stride: usize) -> bool {
+    let k = left.n_cols;
+    let dense = left.col_stride == 1 && left.row_stride == k && right.row_stride == 1 && out_stride == 1;
+    dense && right.n_cols == 1 && k >= 16 && left.n_rows > 0 && k == right.n_rows
+}
+
 /// `y = x W + b` for x of n × `n_in`, W of `n_in` × m, b of m (0 where absent), y of n × m. In [`Math::Score`] each
 /// output is one chain of fused multiply-adds over ascending k that starts at the bias.
 ///
@@ -70,7 +84,10 @@ pub fn affine(math: Math, x: &[f32], n_in: usize, w: &[f32], bias: Option<&[f32]
 /// If the sizes do not fit together.
 pub fn affine_view(math: Math, x: View, w: View, bias: Option<&[f32]>, y: &mut [f32], y_stride: usize) {
     match bias {
-        Some(bias) if math == Math::Train && x.n_rows * x.n_cols * w.n_cols >= LARGE => {
+        Some(bias)
+            if math == Math::Train
+                && (x.n_rows * x.n_cols * w.n_cols >= LARGE || is_of_rows_and_vector(x, w, y_stride)) =>
+        {
             y.chunks_mut(y_stride).take(x.n_rows).for_each(|row| row[..w.n_cols].copy_from_slice(bias));
             product(math, x, w, true, y, y_stride);
         }

@@ -155,6 +155,32 @@ impl CheckpointFolder {
         }
     }
 
+    /// Refuses damaged files at once, not after hours at the fit that needs them.
+    fn check_files(&self) -> Result<()> {
+        let entries = fs::read_dir(&self.path).map_err(|e| self.failed(&e))?;
+        for entry in entries {
+            let path = entry.map_err(|e| self.failed(&e))?.path();
+            if path.extension().is_some_and(|e| e == "safetensors") {
+                self.read(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a file keeps; `None` if there is none.
+    fn read(&self, path: &Path) -> Result<Option<Kept>> {
+        let bytes = match fs::metadata(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(self.failed(&e)),
+            Ok(meta) if meta.len() > MAX_BYTES => {
+                return Err(Error::damaged(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
+            }
+            Ok(_) => fs::read(path).map_err(|e| self.failed(&e))?,
+        };
+        let again = "begin anew without --resume";
+        of_bytes(&bytes).map(Some).map_err(|e| Error::damaged(format!("{}: {e}; {again}", path.display())))
+    }
+
     /// Makes the folder this training's own.
     fn begin(&self, inside: &mut Inside) -> Result<()> {
         file::remove(&self.path).and_then(|()| fs::create_dir(&self.path)).map_err(|e| self.failed(&e))?;
@@ -184,6 +210,7 @@ impl Checkpoints for CheckpointFolder {
             }
             None => Stand::Foreign,
             Some(found) if found.blake3 == digest(of)? && self.is_resumed => {
+                self.check_files()?;
                 file::keep(&self.path);
                 Stand::Own
             }
@@ -213,17 +240,7 @@ impl Checkpoints for CheckpointFolder {
         if self.inside().stand != Stand::Own {
             return Ok(None);
         }
-        let path = self.file(key);
-        let bytes = match fs::metadata(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(self.failed(&e)),
-            Ok(meta) if meta.len() > MAX_BYTES => {
-                return Err(Error::damaged(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
-            }
-            Ok(_) => fs::read(&path).map_err(|e| self.failed(&e))?,
-        };
-        let again = "begin anew without --resume";
-        of_bytes(&bytes).map(Some).map_err(|e| Error::damaged(format!("{}: {e}; {again}", path.display())))
+        self.read(&self.file(key))
     }
 
     fn is_due(&self, is_finished: bool) -> bool {
@@ -387,8 +404,7 @@ mod tests {
         for length in [0, 7, bytes.len() / 2, bytes.len() - 1] {
             fs::write(&path, &bytes[..length]).unwrap();
             let (again, _) = folder(dir.path(), true);
-            again.open(&of("mlp")).unwrap();
-            let error = again.load("mlp-fold1").expect_err("damaged").to_string();
+            let error = again.open(&of("mlp")).expect_err("damaged").to_string();
             assert!(
                 error.contains("mlp-fold1.safetensors: ") && error.ends_with("begin anew without --resume"),
                 "{error}"

@@ -2,7 +2,7 @@
 
 use super::reading;
 use crate::args::Score;
-use crate::console::{Console, count};
+use crate::console::{Console, count, counted};
 use statera::batch::{self, BatchOptions};
 use statera::bundle::Bundle;
 use statera_core::Run;
@@ -27,15 +27,16 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
         return console.print_json(&summary);
     }
     if !summary.ignored_columns.is_empty() {
-        console.note(format!(
-            "{} columns that the model does not read were ignored: {}",
-            summary.ignored_columns.len(),
-            summary.ignored_columns.join(", ")
-        ));
+        let what = match summary.ignored_columns.len() {
+            1 => "1 column that the model does not read was ignored".into(),
+            n => format!("{n} columns that the model does not read were ignored"),
+        };
+        console.note(format!("{what}: {}", summary.ignored_columns.join(", ")));
     }
     if summary.n_without_id > 0 {
         let id = bundle.scorer.schema().id.as_deref().unwrap_or_default();
-        console.note(format!("{} rows have no «{id}»", count(summary.n_without_id as f64)));
+        let verb = if summary.n_without_id == 1 { "has" } else { "have" };
+        console.note(format!("{} {verb} no «{id}»", counted(summary.n_without_id as usize, "row", "rows")));
     }
     if summary.n_done_before == summary.n_rows {
         console.note(format!(

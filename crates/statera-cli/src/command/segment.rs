@@ -1,7 +1,7 @@
 //! `statera train --use-case segment`.
 
 use crate::args::Train;
-use crate::console::{Console, count, figure};
+use crate::console::{Console, count, counted, figure};
 use serde_json::json;
 use statera::project::Settings;
 use statera::segment::{self, Segment, SegmentFacts};
@@ -34,7 +34,11 @@ fn print(facts: &SegmentFacts, console: &Console) {
     for note in &facts.notes {
         console.note(note);
     }
-    console.paragraph(format!("{} rows by {} columns", count(facts.n_rows as f64), facts.columns.len()));
+    console.paragraph(format!(
+        "{} by {}",
+        counted(facts.n_rows, "row", "rows"),
+        counted(facts.columns.len(), "column", "columns")
+    ));
     let rows = facts.candidates.iter().map(|c| {
         let used = if c.model == facts.chosen { " (used)" } else { "" };
         let value = c.tried.iter().find(|(k, _)| *k == c.k).map_or("–".into(), |(_, v)| figure(*v));
@@ -42,7 +46,8 @@ fn print(facts: &SegmentFacts, console: &Console) {
             format!("{}{used}", c.title),
             c.k.to_string(),
             format!("{} {value}", c.criterion),
-            figure(c.jaccard),
+            // All rows are one segment whichever are drawn.
+            if c.k > 1 { figure(c.jaccard) } else { "–".into() },
             figure(c.adjusted_rand),
         ]
     });

@@ -2,7 +2,7 @@
 
 use super::{chart, reading, segment};
 use crate::args::{Prefer, Train, UseCase};
-use crate::console::{Console, count, figure, seconds};
+use crate::console::{Console, count, counted, figure, seconds};
 use serde_json::json;
 use statera::bundle::Bundle;
 use statera::card::CardLine;
@@ -263,17 +263,19 @@ pub fn print_board(trained: &Trained, console: &Console) {
 fn search_lines(search: &SearchFacts, facts: &Facts, console: &Console) {
     let metric = metric::primary(facts.task);
     let count = |n: usize| count(n as f64);
+    let title = |name: &str| models::family(name).map_or(name.to_string(), |f| f.title_for(facts.task).to_string());
     console.paragraph(format!(
-        "Search: {} trials, fitted on {} rows and judged on {} others; the leaderboard is of the remaining {}.",
-        search.trials.len(),
+        "Search: {}, fitted on {} rows and judged on {} others; the leaderboard is of the remaining {}.",
+        counted(search.trials.len(), "trial", "trials"),
         search.n_rows.iter().map(|n| count(*n)).collect::<Vec<_>>().join(", then "),
         count(search.n_judging),
         count(search.n_leaderboard),
     ));
     for family in &search.families {
-        let title = models::family(&family.family).map_or(family.family.as_str(), |f| f.title_for(facts.task));
+        let title = title(&family.family);
         let pruned = search.trials.iter().filter(|t| t.family == family.family && t.pruned).count();
-        let mut line = format!("  {title}: {} trials, {pruned} of them ended early.", family.n_trials);
+        let mut line =
+            format!("  {title}: {}, {pruned} of them ended early.", counted(family.n_trials, "trial", "trials"));
         let best = family.best_trial.and_then(|number| search.trials.iter().find(|t| t.number == number));
         if let (Some(best), Some(gain)) = (best, &family.gain) {
             line += &format!(
@@ -297,6 +299,13 @@ fn search_lines(search: &SearchFacts, facts: &Facts, console: &Console) {
             None => " The defaults stay.".to_string(),
         };
         console.paragraph(line);
+    }
+    if !search.untried.is_empty() {
+        let names: Vec<String> = search.untried.iter().map(|name| title(name)).collect();
+        console.paragraph(format!(
+            "  The search ended before the turn of {}, whose defaults stay; give more trials or time.",
+            names.join(", ")
+        ));
     }
 }
 

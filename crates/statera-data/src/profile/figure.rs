@@ -45,11 +45,6 @@ pub(super) fn auc(value: f64) -> String {
     text.strip_prefix('0').map_or(text.clone(), str::to_owned)
 }
 
-/// `n` things, in the singular where there is one.
-pub(super) fn of(n: usize, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{} {many}", count(n)) }
-}
-
 /// At most `max` characters, the last an ellipsis where something is cut.
 pub(super) fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {

@@ -6,11 +6,12 @@ use super::figure::{auc, count, cut, number, percent};
 use super::loan::BUCKETS;
 use super::number::{Histogram, NumberSummary};
 use super::target::TargetKind;
-use super::{DRIFT_PSI, LEAK_AUC, Profile, figure, period, share, terminal};
+use super::{DRIFT_PSI, LEAK_AUC, Profile, period, share, terminal};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
+use statera_core::text::counted;
 use statera_core::{Error, Kind, Result};
 
 /// Size of a column's picture, in units of its own.
@@ -342,7 +343,7 @@ fn level_rows(s: &super::LevelSummary, n_cells: usize) -> Vec<LevelView> {
     };
     let mut rows: Vec<LevelView> = s.top.iter().map(named).collect();
     if s.n_other_levels > 0 {
-        rows.push(row(figure::of(s.n_other_levels, "other level", "other levels"), s.n_other, None, true));
+        rows.push(row(counted(s.n_other_levels, "other level", "other levels"), s.n_other, None, true));
     }
     rows
 }
@@ -363,7 +364,7 @@ fn drift_view(drift: &super::Drift) -> DriftView {
     };
     let without = match drift.n_without_time {
         0 => String::new(),
-        n => format!(" {} without a time left aside.", figure::of(n, "row", "rows")),
+        n => format!(" {} without a time left aside.", counted(n, "row", "rows")),
     };
     DriftView {
         lead: format!(
@@ -439,12 +440,12 @@ fn loan_view(loans: &super::LoanPerformance) -> LoanView {
     };
     let skipped = match loans.n_skipped {
         0 => String::new(),
-        n => format!(" {} without loan, month or days left aside.", figure::of(n, "row", "rows")),
+        n => format!(" {} without loan, month or days left aside.", counted(n, "row", "rows")),
     };
     LoanView {
         lead: format!(
             "{} by origination: the share that was ever {} days or more past due, by months on book.{skipped}",
-            figure::of(loans.n_loans, "loan", "loans"),
+            counted(loans.n_loans, "loan", "loans"),
             loans.bad_days
         ),
         chart: (n_months > 1 && !lines.is_empty()).then(|| {

@@ -6,6 +6,7 @@ use super::figure::{auc, count, number, percent};
 use super::loan::BUCKETS;
 use super::target::{TargetKind, TargetProfile};
 use super::{Profile, figure, share};
+use statera_core::text::counted;
 
 /// Narrower terminals get lines of this width.
 const WIDTH_MIN: usize = 60;
@@ -16,8 +17,8 @@ pub(super) fn render(profile: &Profile, width: usize) -> String {
     let mut lines = vec![fit(&profile.origin, width)];
     lines.push(format!(
         "{} × {}, {} of cells missing",
-        figure::of(profile.n_rows, "row", "rows"),
-        figure::of(profile.columns.len(), "column", "columns"),
+        counted(profile.n_rows, "row", "rows"),
+        counted(profile.columns.len(), "column", "columns"),
         percent(profile.missing_share())
     ));
     lines.extend(profile.target.as_ref().map(target_line));
@@ -48,7 +49,7 @@ pub(super) fn target_line(target: &TargetProfile) -> String {
         _ => format!(
             "target {}, {} in {} rows",
             target.column,
-            figure::of(target.n_classes, "class", "classes"),
+            counted(target.n_classes, "class", "classes"),
             count(target.n_known)
         ),
     }
@@ -59,7 +60,7 @@ fn warnings(profile: &Profile, width: usize, lines: &mut Vec<String>) {
         lines.extend(["Nothing to warn of".into(), String::new()]);
         return;
     }
-    lines.push(figure::of(profile.warnings.len(), "thing to look at", "things to look at"));
+    lines.push(counted(profile.warnings.len(), "thing to look at", "things to look at"));
     for warning in &profile.warnings {
         let place = warning.column.as_ref().map_or(String::new(), |c| format!("{}: ", fit(c, 32)));
         let advice = warning.advice.as_ref().map_or(String::new(), |a| format!("  {a}"));

@@ -5,6 +5,7 @@ use super::target::TargetKind;
 use super::{DRIFT_PSI, LEAK_AUC, Profile, figure};
 use serde::{Deserialize, Serialize};
 use statera_core::Kind;
+use statera_core::text::counted;
 
 /// What a warning is about, gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -109,7 +110,7 @@ fn of_column(profile: &Profile, column: &ColumnProfile, out: &mut Vec<Warning>) 
         let text = match (column.n_distinct, column.n_nothing()) {
             (0, _) => "no cell has a value".into(),
             (_, 0) => "one value in every row".into(),
-            (_, n) => format!("one value in every row, besides {}", figure::of(n, "missing cell", "missing cells")),
+            (_, n) => format!("one value in every row, besides {}", counted(n, "missing cell", "missing cells")),
         };
         push(WarningKind::Constant, text, None);
     }
@@ -132,7 +133,7 @@ fn of_column(profile: &Profile, column: &ColumnProfile, out: &mut Vec<Warning>) 
     }
     if column.n_infinite > 0 {
         let text =
-            format!("{}, left out of every figure", figure::of(column.n_infinite, "infinite cell", "infinite cells"));
+            format!("{}, left out of every figure", counted(column.n_infinite, "infinite cell", "infinite cells"));
         push(WarningKind::Infinite, text, None);
     }
 }

@@ -71,13 +71,13 @@ impl GmmParams {
     /// Settings outside their ranges, fewer distinct rows than components, cells that are not finite, an interruption.
     pub fn fit(&self, points: &Points<'_>, run: &Run) -> Result<Gmm> {
         if !(self.ridge > 0.0 && self.ridge.is_finite()) {
-            return Err(Error::request(format!("mixture: ridge is {}; allowed: above 0", self.ridge)));
+            return Err(Error::request(format!("ridge is {}; allowed: above 0", self.ridge)));
         }
         if self.max_iterations == 0 {
-            return Err(Error::request("mixture: max_iterations is 0; allowed: 1 and above"));
+            return Err(Error::request("max_iterations is 0; allowed: 1 and above"));
         }
         let start = KMeansParams { k: self.k, starts: self.starts, ..KMeansParams::default() };
-        let clusters = start.fit(points, run).map_err(|e| e.at("mixture"))?;
+        let clusters = start.fit(points, run)?;
         let nearest = |cells: &[f32]| {
             let mut shares = vec![0.0; cells.len() / points.n_cols * self.k];
             let places = clusters.assign(cells);

@@ -45,10 +45,10 @@ impl KMeansParams {
     pub fn fit(&self, points: &Points<'_>, run: &Run) -> Result<KMeans> {
         for (name, value) in [("starts", self.starts), ("max_iterations", self.max_iterations)] {
             if value == 0 {
-                return Err(Error::request(format!("k-means: {name} is 0; allowed: 1 and above")));
+                return Err(Error::request(format!("{name} is 0; allowed: 1 and above")));
             }
         }
-        points.check(self.k).map_err(|e| e.at("k-means"))?;
+        points.check(self.k)?;
         let least_move = self.tolerance * mean_variance(points);
         let mut best: Option<KMeans> = None;
         for start in 0..self.starts {
@@ -58,7 +58,7 @@ impl KMeansParams {
                 best = Some(found);
             }
         }
-        best.ok_or_else(|| Error::request("k-means: no start"))
+        best.ok_or_else(|| Error::request("no start"))
     }
 
     fn lloyd(&self, points: &Points<'_>, centres: Vec<f64>, least_move: f64, run: &Run) -> Result<KMeans> {

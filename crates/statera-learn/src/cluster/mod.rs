@@ -86,7 +86,8 @@ impl<'a> Points<'a> {
                 return Ok(());
             }
         }
-        Err(Error::data(format!("{} distinct rows; {k} clusters need at least {k}", distinct.len())))
+        let n = statera_core::text::counted(distinct.len(), "distinct row", "distinct rows");
+        Err(Error::data(format!("{n}; {k} clusters need at least {k}")))
     }
 
     /// What `f` makes of each block of rows, in their order; `f` gets the first row and the rows' cells.

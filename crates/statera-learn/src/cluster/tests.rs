@@ -178,13 +178,13 @@ fn a_weight_of_two_is_the_row_twice() {
 fn extremes_have_a_value_or_a_clear_error() {
     let run = Run::new(1, 2);
     let refused = |data: &[f32], d: usize, k: usize| kmeans(k).fit(&points(data, d), &run).unwrap_err().to_string();
-    assert_eq!(refused(&[1.0, 1.0, 2.0, 2.0], 1, 3), "k-means: 2 distinct rows; 3 clusters need at least 3");
-    assert_eq!(refused(&[0.0, -0.0], 1, 2), "k-means: 1 distinct rows; 2 clusters need at least 2");
-    assert_eq!(refused(&[1.0, 2.0, f32::NAN, 4.0], 2, 1), "k-means: row 2, column 0: NaN; allowed: finite numbers");
-    assert_eq!(refused(&[1.0], 1, 0), "k-means: 0 clusters; allowed: 1 and above");
-    assert_eq!(refused(&[], 3, 1), "k-means: 0 rows of 3 columns; at least one of each is needed");
+    assert_eq!(refused(&[1.0, 1.0, 2.0, 2.0], 1, 3), "2 distinct rows; 3 clusters need at least 3");
+    assert_eq!(refused(&[0.0, -0.0], 1, 2), "1 distinct row; 2 clusters need at least 2");
+    assert_eq!(refused(&[1.0, 2.0, f32::NAN, 4.0], 2, 1), "row 2, column 0: NaN; allowed: finite numbers");
+    assert_eq!(refused(&[1.0], 1, 0), "0 clusters; allowed: 1 and above");
+    assert_eq!(refused(&[], 3, 1), "0 rows of 3 columns; at least one of each is needed");
     let bad = GmmParams { ridge: 0.0, ..gmm(1, Covariance::Full) }.fit(&points(&[1.0], 1), &run).unwrap_err();
-    assert_eq!(bad.to_string(), "mixture: ridge is 0; allowed: above 0");
+    assert_eq!(bad.to_string(), "ridge is 0; allowed: above 0");
     // One row, one cluster; constant columns; as many clusters as rows.
     let one = kmeans(1).fit(&points(&[3.0, 4.0], 2), &run).unwrap();
     assert_eq!((one.centres, one.inertia), (vec![3.0, 4.0], 0.0));

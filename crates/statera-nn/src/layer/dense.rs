@@ -90,8 +90,12 @@ mod tests {
     use crate::check;
 
     fn layer(activation: Activation) -> (Dense, Params) {
+        sized(5, 19, activation)
+    }
+
+    fn sized(n_in: usize, n_out: usize, activation: Activation) -> (Dense, Params) {
         let mut params = Params::default();
-        let layer = Dense::new(&mut params, &mut Rng::new(1), "dense", 5, 19, activation);
+        let layer = Dense::new(&mut params, &mut Rng::new(1), "dense", n_in, n_out, activation);
         (layer, params)
     }
 
@@ -105,9 +109,11 @@ mod tests {
 
     #[test]
     fn equals_pytorch() {
-        for activation in Activation::ALL {
-            let (layer, params) = layer(activation);
-            check::torch_case(&layer, &params, "dense", &format!("dense_{}", activation.name()));
+        for (suffix, n_in, n_out) in [("", 5, 19), ("_least", 1, 1), ("_wide", 37, 16)] {
+            for activation in Activation::ALL {
+                let (layer, params) = sized(n_in, n_out, activation);
+                check::torch_case(&layer, &params, "dense", &format!("dense_{}{suffix}", activation.name()));
+            }
         }
     }
 

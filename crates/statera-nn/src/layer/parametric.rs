@@ -154,11 +154,16 @@ mod tests {
     #[test]
     fn layers_equal_pytorch_and_finite_differences() {
         let mut rng = Rng::new(1);
-        let mut params = Params::default();
-        check_all(&ColumnScale::new(&mut params, &mut rng, "a", 5, Role::BIAS), &params, "scale");
-        let mut params = Params::default();
-        check_all(&ColumnBias::new(&mut params, &mut rng, "a", 5, 0.5, Role::BIAS), &params, "bias");
-        let mut params = Params::default();
-        check_all(&ParametricSelu::new(&mut params, &mut rng, "a", 5, Role::BIAS), &params, "selu");
+        for (suffix, n) in [("", 5), ("_least", 1), ("_wide", 37)] {
+            let mut params = Params::default();
+            let layer = ColumnScale::new(&mut params, &mut rng, "a", n, Role::BIAS);
+            check_all(&layer, &params, &format!("scale{suffix}"));
+            let mut params = Params::default();
+            let layer = ColumnBias::new(&mut params, &mut rng, "a", n, 0.5, Role::BIAS);
+            check_all(&layer, &params, &format!("bias{suffix}"));
+            let mut params = Params::default();
+            let layer = ParametricSelu::new(&mut params, &mut rng, "a", n, Role::BIAS);
+            check_all(&layer, &params, &format!("selu{suffix}"));
+        }
     }
 }

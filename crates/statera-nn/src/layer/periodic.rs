@@ -132,12 +132,14 @@ mod tests {
 
     #[test]
     fn equals_pytorch_and_finite_differences() {
-        let (mut params, mut rng) = (Params::default(), Rng::new(1));
-        let shape = PeriodicShape { n: 3, n_frequencies: 5, d: 4, deviation: 0.3, lr_factor: 0.1 };
-        let layer = PeriodicEmbedding::new(&mut params, &mut rng, "periodic", &shape);
-        check::finite_differences(&layer, &params, 6);
-        check::torch_case(&layer, &params, "realmlp", "periodic");
-        let x: Vec<f32> = (0..30 * 3).map(|_| rng.normal() as f32 * 3.0).collect();
-        check::same_bits_everywhere(&layer, &params, &x);
+        for (suffix, n) in [("", 5), ("_least", 1), ("_wide", 37)] {
+            let (mut params, mut rng) = (Params::default(), Rng::new(1));
+            let shape = PeriodicShape { n, n_frequencies: 5, d: 4, deviation: 0.3, lr_factor: 0.1 };
+            let layer = PeriodicEmbedding::new(&mut params, &mut rng, "periodic", &shape);
+            check::finite_differences(&layer, &params, 6);
+            check::torch_case(&layer, &params, "realmlp", &format!("periodic{suffix}"));
+            let x: Vec<f32> = (0..30 * n).map(|_| rng.normal() as f32 * 3.0).collect();
+            check::same_bits_everywhere(&layer, &params, &x);
+        }
     }
 }

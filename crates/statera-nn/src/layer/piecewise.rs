@@ -180,6 +180,10 @@ mod tests {
     fn equals_pytorch() {
         let (layer, params) = layer();
         check::torch_case(&layer, &params, "tabm", "piecewise");
+        let mut params = Params::default();
+        let edges = [vec![-1.0, -0.25, 0.5, 1.0]];
+        let layer = PiecewiseEmbedding::new(&mut params, &mut Rng::new(1), "embedding", &edges, 17);
+        check::torch_case(&layer, &params, "tabm", "piecewise_one_row");
     }
 
     #[test]

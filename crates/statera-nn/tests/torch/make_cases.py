@@ -19,8 +19,9 @@ def flat(tensor):
     return [float(f"{v:.9g}") for v in tensor.detach().reshape(-1).tolist()]
 
 
-def case(forward, x, params, mode="train"):
-    """The case of y = forward(x, params), with y's gradient drawn at random; x is rows, params a dictionary."""
+def case(forward, x, params, mode="train", has_dx=True):
+    """The case of y = forward(x, params), with y's gradient drawn at random; x is rows, params a dictionary.
+    Without has_dx the gradient of x, which the forward pass then cuts somewhere, is left out."""
     x = x.clone().requires_grad_(True)
     params = {k: v.clone().requires_grad_(v.is_floating_point()) for k, v in params.items()}
     y = forward(x, params)
@@ -29,7 +30,7 @@ def case(forward, x, params, mode="train"):
     zero = lambda v: torch.zeros_like(v) if v.grad is None else v.grad
     return {
         "mode": mode, "x": flat(x), "params": {k: flat(v) for k, v in params.items()}, "y": flat(y), "dy": flat(dy),
-        "dx": flat(zero(x)), "grads": {k: flat(zero(v)) for k, v in params.items()},
+        "dx": flat(zero(x)) if has_dx else None, "grads": {k: flat(zero(v)) for k, v in params.items()},
     }
 
 
@@ -39,11 +40,15 @@ ACTIVATIONS = {
 }
 
 
+# Name, rows, inputs and outputs: odd ones, the least, and whole vectors of 16 with a rest.
+SHAPES = ("", 7, 5, 19), ("_least", 1, 1, 1), ("_wide", 3, 37, 16)
+
+
 def dense():
     return {
-        f"dense_{name}": case(lambda x, p: f(x @ p["weight"] + p["bias"]), single(7, 5),
-                              {"weight": single(5, 19, scale=0.5), "bias": single(19)})
-        for name, f in ACTIVATIONS.items()
+        f"dense_{name}{suffix}": case(lambda x, p: f(x @ p["weight"] + p["bias"]), single(n_rows, n_in),
+                              {"weight": single(n_in, n_out, scale=0.5), "bias": single(n_out)})
+        for suffix, n_rows, n_in, n_out in SHAPES for name, f in ACTIVATIONS.items()
     }
 
 
@@ -118,34 +123,45 @@ def optimizer():
 
 
 def tabm():
-    k, n_in, n_out = 4, 3, 5
+    return {**members(4, 3, 5, 7, ""), **members(1, 1, 1, 1, "_least"), **members(3, 17, 33, 5, "_wide"), **piecewise_embedding()}
 
+
+def members(k, n_in, n_out, n_rows, suffix):
     def ensemble(x, p):
         member = x.reshape(-1, 1 if x.shape[1] == n_in else k, n_in)
         return F.relu((member * p["r"]) @ p["weight"] * p["s"] + p["bias"]).reshape(len(x), -1)
 
-    edges = [[-1.0, -0.25, 0.5, 1.0], [-0.5, 0.75], [-2.0, 0.0, 0.125]]
-
-    def piecewise(x, p):
-        out, first = [], 0
-        for j, e in enumerate(edges):
-            e = torch.tensor(e).double()
-            c = (x[:, j, None] - e[:-1]) / (e[1:] - e[:-1])
-            n = c.shape[1]
-            if n > 1:
-                c = torch.cat([c[:, :1].clamp(max=1)] + [c[:, i:i + 1].clamp(0, 1) for i in range(1, n - 1)] + [c[:, -1:].clamp(min=0)], 1)
-            out.append(x[:, j, None] * p["slope"][j] + p["bias"][j] + c @ p["weight"][first:first + n])
-            first += n
-        return torch.cat(out, 1)
-
     params = {"r": single(k, n_in), "weight": single(n_in, n_out), "s": single(k, n_out), "bias": single(k, n_out)}
     return {
-        "ensemble_first": case(ensemble, single(7, n_in), params),
-        "ensemble": case(ensemble, single(7, k * n_in), params),
-        "heads": case(lambda x, p: (torch.einsum("nki,kio->nko", x.reshape(-1, k, n_in), p["weight"]) + p["bias"]).reshape(len(x), -1),
-                      single(7, k * n_in), {"weight": single(k, n_in, 2), "bias": single(k, 2)}),
-        "member_scale": case(lambda x, p: (x[:, None] * p["r"]).reshape(len(x), -1), single(7, n_in), {"r": single(k, n_in)}),
-        "piecewise": case(piecewise, single(40, 3), {"slope": single(3, 4), "bias": single(3, 4), "weight": single(6, 4)}),
+        f"ensemble_first{suffix}": case(ensemble, single(n_rows, n_in), params),
+        f"ensemble{suffix}": case(ensemble, single(n_rows, k * n_in), params),
+        f"heads{suffix}": case(lambda x, p: (torch.einsum("nki,kio->nko", x.reshape(-1, k, n_in), p["weight"]) + p["bias"]).reshape(len(x), -1),
+                               single(n_rows, k * n_in), {"weight": single(k, n_in, 2), "bias": single(k, 2)}),
+        f"member_scale{suffix}": case(lambda x, p: (x[:, None] * p["r"]).reshape(len(x), -1), single(n_rows, n_in), {"r": single(k, n_in)}),
+    }
+
+
+def piecewise_embedding():
+    def layer(edges):
+        def piecewise(x, p):
+            out, first = [], 0
+            for j, e in enumerate(edges):
+                e = torch.tensor(e).double()
+                c = (x[:, j, None] - e[:-1]) / (e[1:] - e[:-1])
+                n = c.shape[1]
+                if n > 1:
+                    c = torch.cat([c[:, :1].clamp(max=1)] + [c[:, i:i + 1].clamp(0, 1) for i in range(1, n - 1)] + [c[:, -1:].clamp(min=0)], 1)
+                out.append(x[:, j, None] * p["slope"][j] + p["bias"][j] + c @ p["weight"][first:first + n])
+                first += n
+            return torch.cat(out, 1)
+        return piecewise
+
+    def of(edges, n_rows, d):
+        n, bins = len(edges), sum(len(e) - 1 for e in edges)
+        return case(layer(edges), single(n_rows, n), {"slope": single(n, d), "bias": single(n, d), "weight": single(bins, d)})
+    return {
+        "piecewise": of([[-1.0, -0.25, 0.5, 1.0], [-0.5, 0.75], [-2.0, 0.0, 0.125]], 40, 4),
+        "piecewise_one_row": of([[-1.0, -0.25, 0.5, 1.0]], 1, 17),
     }
 
 
@@ -155,13 +171,16 @@ def realmlp():
         y = torch.einsum("njf,jfd->njd", c, p["weight"]) + p["bias"]
         return torch.cat([y, x[..., None]], 2).reshape(len(x), -1)
 
-    return {
-        "periodic": case(periodic, single(7, 3), {"frequency": single(3, 5, scale=0.3), "phase": single(3, 5),
-                                                 "weight": single(3, 5, 3), "bias": single(3, 3)}),
-        "scale": case(lambda x, p: x * p["scale"], single(7, 5), {"scale": single(5)}),
-        "bias": case(lambda x, p: 0.5 * x + p["bias"], single(7, 5), {"bias": single(5)}),
-        "selu": case(lambda x, p: x + p["alpha"] * (F.selu(x) - x), single(7, 5), {"alpha": single(5)}),
-    }
+    cases = {}
+    for suffix, n_rows, n, _ in SHAPES:
+        cases |= {
+            f"periodic{suffix}": case(periodic, single(n_rows, n), {
+                "frequency": single(n, 5, scale=0.3), "phase": single(n, 5), "weight": single(n, 5, 3), "bias": single(n, 3)}),
+            f"scale{suffix}": case(lambda x, p: x * p["scale"], single(n_rows, n), {"scale": single(n)}),
+            f"bias{suffix}": case(lambda x, p: 0.5 * x + p["bias"], single(n_rows, n), {"bias": single(n)}),
+            f"selu{suffix}": case(lambda x, p: x + p["alpha"] * (F.selu(x) - x), single(n_rows, n), {"alpha": single(n)}),
+        }
+    return cases
 
 
 def embedding():
@@ -403,9 +422,75 @@ def transformer():
             for name, has_lengths in (("transformer", False), ("transformer_lengths", True))}
 
 
+def network():
+    """Whole networks, their parameters under the crate's full names; TabM's are computed by its authors' package."""
+    import rtdl_num_embeddings
+    import tabm as authors
+
+    def tutorial(x, p):
+        for i in range(2):
+            x = F.relu(x @ p[f"hidden{i}.weight"] + p[f"hidden{i}.bias"])
+        return x @ p["output.weight"] + p["output.bias"]
+
+    def realmlp(x, p):
+        cosines = torch.cos(2 * torch.pi * p["number.frequency"] * x[:, :3, None] + p["number.phase"])
+        h = torch.einsum("njf,jfd->njd", cosines, p["number.weight"]) + p["number.bias"]
+        h = torch.cat([torch.cat([h, x[:, :3, None]], 2).flatten(1), x[:, 3:]], 1) * p["scale.scale"]
+        for name in ("hidden0", "hidden1", "output"):
+            weight = p[f"{name}.weight"]
+            h = h @ weight / len(weight) ** 0.5 + p[f"{name}.bias"]
+            if name != "output":
+                h = h + p[f"{name}.alpha"] * (F.selu(h) - h)
+        return h
+
+    edges, k, width, d = torch.tensor([-1.0, -0.25, 0.5, 1.0]), 4, 7, 4
+
+    def with_embeddings(x, p):
+        embed = rtdl_num_embeddings.PiecewiseLinearEmbeddings([edges] * 3, d, activation=False, version="B")
+        model = authors.TabM.make(n_num_features=3, cat_cardinalities=[3], d_out=1, k=k, n_blocks=2, d_block=width, dropout=0.0, num_embeddings=embed)
+        values = {"num_module.linear0.weight": p["embedding.slope"], "num_module.linear0.bias": p["embedding.bias"],
+                  "num_module.linear.weight": p["embedding.weight"].reshape(3, 3, d),
+                  "output.weight": p["heads.weight"], "output.bias": p["heads.bias"]}
+        for i in range(2):
+            values |= {f"backbone.blocks.{i}.0.{part}": p[f"block{i}.{part}"] for part in ("r", "s", "bias")}
+            values[f"backbone.blocks.{i}.0.weight"] = p[f"block{i}.weight"].T
+        return members_of(model, values, x)
+
+    def mini(x, p):
+        model = authors.TabM.make(arch_type="tabm-mini", n_num_features=3, cat_cardinalities=[3], d_out=1, k=k, n_blocks=2, d_block=width, dropout=0.0)
+        values = {"backbone.affine.weight": p["first.r"], "output.weight": p["heads.weight"], "output.bias": p["heads.bias"]}
+        for i in range(2):
+            values |= {f"backbone.blocks.{i}.0.weight": p[f"block{i}.weight"].T, f"backbone.blocks.{i}.0.bias": p[f"block{i}.bias"]}
+        return members_of(model, values, x)
+
+    def members_of(model, values, x):
+        y = torch.func.functional_call(model.double(), values, (x[:, :3], x[:, 3:].detach().argmax(1)[:, None]))
+        return y.reshape(len(x), -1)
+
+    def rows(n):
+        return torch.cat([single(n, 3), F.one_hot(torch.arange(n) % 3, 3).double()], 1)
+
+    def dense(name, n_in, n_out):
+        return {f"{name}.weight": single(n_in, n_out, scale=n_in ** -0.5), f"{name}.bias": single(n_out)}
+
+    def block(name, n_in):
+        return {f"{name}.r": single(k, n_in), f"{name}.weight": single(n_in, width, scale=0.4), f"{name}.s": single(k, width), f"{name}.bias": single(k, width)}
+
+    heads = {"heads.weight": single(k, width, 1), "heads.bias": single(k, 1)}
+    embedding = {"embedding.slope": single(3, d), "embedding.bias": single(3, d), "embedding.weight": single(9, d)}
+    periodic = {"number.frequency": single(3, 16, scale=0.3), "number.phase": single(3, 16), "number.weight": single(3, 16, 3, scale=0.3), "number.bias": single(3, 3)}
+    alphas = {"scale.scale": single(15), "hidden0.alpha": single(8), "hidden1.alpha": single(8)}
+    return {
+        "tutorial": case(tutorial, rows(9), dense("hidden0", 6, 64) | dense("hidden1", 64, 32) | dense("output", 32, 1)),
+        "tabm": case(with_embeddings, rows(9), embedding | block("block0", 15) | block("block1", width) | heads, has_dx=False),
+        "tabm_mini": case(mini, rows(9), {"first.r": single(k, 6)} | dense("block0", 6, width) | dense("block1", width, width) | heads, has_dx=False),
+        "realmlp": case(realmlp, rows(9), periodic | alphas | dense("hidden0", 15, 8) | dense("hidden1", 8, 8) | dense("output", 8, 1)),
+    }
+
+
 FILES = [dense, loss, optimizer, tabm, realmlp,
          embedding, layer_norm, lstm, gru, rnn, conv1d, pool,
-         batch_norm, residual, attention, conv2d, transformer]
+         batch_norm, residual, attention, conv2d, transformer, network]
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent

@@ -21,6 +21,9 @@ pub struct SearchFacts {
     pub n_leaderboard: usize,
     /// By family, the simplest first.
     pub families: Vec<FamilySearch>,
+    /// Families whose turn did not come before the end of the search.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untried: Vec<String>,
     /// In the order in which they were made.
     pub trials: Vec<Trial>,
 }
@@ -93,8 +96,8 @@ pub(super) fn gather(studies: &[Study], arena: &Arena, task: Task, judging: &[us
         n_rows: arena.n_rows.clone(),
         n_judging: arena.n_judging,
         n_leaderboard: judging.len(),
-        // A family whose turn did not come before the end has nothing to tell.
         families: studies.iter().filter(|s| !s.trials.is_empty()).map(family).collect(),
+        untried: studies.iter().filter(|s| s.trials.is_empty()).map(|s| s.family.name.into()).collect(),
         trials,
     }
 }

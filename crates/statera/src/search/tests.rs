@@ -180,3 +180,12 @@ fn rows_of_one_fold_alone_make_no_ensemble() {
     let margins = &trained.bundle.reference.margins[0];
     assert!(!margins.is_empty() && margins.iter().all(|m| m.is_finite()));
 }
+
+#[test]
+fn families_whose_turn_did_not_come_are_named() {
+    let facts = train(table(400, 1.0), &settings(&["scorecard", "logistic"], 1), &Run::new(1, 2)).unwrap().facts;
+    let search = facts.search.expect("a search");
+    assert_eq!(search.families.len(), 1);
+    assert_eq!(search.untried.len(), 1);
+    assert_ne!(search.families[0].family, search.untried[0]);
+}

@@ -115,7 +115,7 @@ fn bad_requests_get_a_clear_error() {
                 drop: vec!["income".into(), "age".into(), "channel".into()],
                 ..settings(&["kmeans"], Some([3, 3]))
             },
-            "1 distinct rows; 3 clusters need at least 3",
+            "1 distinct row; 3 clusters need at least 3",
         ),
     ];
     for (settings, expected) in cases {
