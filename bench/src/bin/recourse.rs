@@ -8,13 +8,14 @@
 //! names, through `Scorer::score`, decided by the policy.
 
 use anyhow::{Context, Result, bail, ensure};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use statera::bundle::Bundle;
 use statera::pipeline;
 use statera::policy::Decision;
 use statera::project::Settings;
 use statera::recourse::{Answer, Outcome, Searcher};
 use statera::scorer::RowSource;
+use statera_bench::sets::{folder, rows_of};
 use statera_core::{Run, Task};
 use statera_data::Table;
 use statera_data::source::{self, ReadOptions};
@@ -125,21 +126,8 @@ fn verify(bundle: &Bundle, one: &RecordBatch, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-/// The rows that `keep` wants, as a table of one batch.
-fn rows_of(table: &Table, keep: impl Fn(usize) -> bool) -> Result<Table> {
-    let all = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)?;
-    let rows = UInt64Array::from_iter_values((0..all.num_rows()).filter(|&r| keep(r)).map(|r| r as u64));
-    let batch = arrow_select::take::take_record_batch(&all, &rows)?;
-    Ok(Table { columns: table.columns.clone(), batches: vec![batch], origin: table.origin.clone() })
-}
-
 fn options() -> Result<Options> {
-    let mut options = Options {
-        data: concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").into(),
-        model: "boosting".into(),
-        rows: usize::MAX,
-        threads: 2,
-    };
+    let mut options = Options { data: folder(), model: "boosting".into(), rows: usize::MAX, threads: 2 };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
