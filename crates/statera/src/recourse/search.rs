@@ -310,17 +310,16 @@ fn kept_places(row: &Row<'_>, sweep: &Sweep, n: usize) -> Vec<Place> {
 /// and whether time ran out before the end.
 fn turning(row: &mut Row<'_>, changes: &[Moves]) -> Result<(Vec<Moves>, bool)> {
     let mut found: Vec<Moves> = Vec::new();
-    let columns = |moves: &Moves| moves.iter().map(|(column, _)| *column).collect::<Vec<_>>();
     let mut rest = changes.iter();
     loop {
-        let is_new = |moves: &&Moves| !found.iter().any(|f| columns(f) == columns(moves));
+        let is_new = |moves: &&Moves| !found.iter().any(|f| columns(f).eq(columns(moves)));
         let piece: Vec<Moves> = rest.by_ref().filter(is_new).take(row.piece()).cloned().collect();
         if piece.is_empty() {
             return Ok((found, false));
         }
         let Some(tried) = row.try_piece(&piece, true)? else { return Ok((found, true)) };
         for (moves, tried) in piece.iter().zip(tried) {
-            let is_new = !found.iter().any(|f| columns(f) == columns(moves));
+            let is_new = !found.iter().any(|f| columns(f).eq(columns(moves)));
             if is_new && tried.is_some_and(|tried| tried.is_approved) {
                 found.push(moves.clone());
             }
@@ -331,16 +330,26 @@ fn turning(row: &mut Row<'_>, changes: &[Moves]) -> Result<(Vec<Moves>, bool)> {
     }
 }
 
+/// The columns that changes are of.
+fn columns(moves: &Moves) -> impl Iterator<Item = usize> {
+    moves.iter().map(|(column, _)| *column)
+}
+
 /// Found changes made smaller, the least first.
 fn shortened(row: &mut Row<'_>, found: Vec<Moves>) -> Result<Ended> {
     let (mut answers, mut is_shortest): (Vec<Moves>, bool) = (Vec::new(), true);
     for moves in found {
         let (moves, is_whole) = shrink(row, moves)?;
         is_shortest &= is_whole;
-        if !answers.contains(&moves) {
+        answers.push(moves);
+    }
+    answers.sort_by(|a, b| a.len().cmp(&b.len()).then(row.cost(a).total_cmp(&row.cost(b))));
+    // Two sets of columns may have come down to one; the cheaper answer stays.
+    let all = std::mem::take(&mut answers);
+    for moves in all {
+        if !answers.iter().any(|a| columns(a).eq(columns(&moves))) {
             answers.push(moves);
         }
     }
-    answers.sort_by(|a, b| a.len().cmp(&b.len()).then(row.cost(a).total_cmp(&row.cost(b))));
     Ok(Ended { outcome: Outcome::Found, answers, is_shortest })
 }
