@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod background;
 pub mod batch;
 pub mod bundle;
 pub mod card;
@@ -29,8 +30,10 @@ pub mod policy;
 pub mod project;
 pub mod proxy;
 pub mod reasons;
+pub mod recourse;
 pub mod reference;
 pub mod reject;
+mod resolution;
 mod rows;
 pub mod sample;
 pub mod scorer;
