@@ -31,7 +31,8 @@ fn decided(model: &str) -> Bundle {
 
 /// A row with the cells of an answer.
 fn changed(one: &RecordBatch, changes: &[statera::recourse::Change]) -> RecordBatch {
-    let columns = one.schema().fields().iter().zip(one.columns()).map(|(field, array)| {
+    let schema = one.schema();
+    let columns = schema.fields().iter().zip(one.columns()).map(|(field, array)| {
         let array: ArrayRef = match changes.iter().find(|c| c.column == *field.name()) {
             None => array.clone(),
             Some(change) if change.column == "region" => Arc::new(StringArray::from(vec![change.to.clone()])),
