@@ -24,21 +24,17 @@ const RECOURSE: &str = "version = \"r\"\n[[change]]\ncolumn = \"income\"\ndirect
     [[rule]]\nkeep = \"debt >= -0.75\"\n";
 
 fn decided(model: &str) -> Bundle {
-    let settings = Settings { folds: 3, ..settings("bad", model) };
-    let trained = pipeline::train(
-        table(1500, 5),
-        &settings,
-        &BTreeMap::new(),
-        &statera::given::Given::default(),
-        &Run::new(1, 2),
-    )
-    .unwrap();
+    // Sequences have no background rows.
+    let settings = Settings { folds: 3, sequences: BTreeMap::new(), ..settings("bad", model) };
+    let given = statera::given::Given::default();
+    let trained = pipeline::train(table(1500, 5), &settings, &BTreeMap::new(), &given, &Run::new(1, 2)).unwrap();
     trained.bundle.decided_by(Some(POLICY), None, Some(RECOURSE)).unwrap()
 }
 
 /// A row with the cells of an answer.
 fn changed(one: &RecordBatch, changes: &[statera::recourse::Change]) -> RecordBatch {
-    let columns = one.schema().fields().iter().zip(one.columns()).map(|(field, array)| {
+    let schema = one.schema();
+    let columns = schema.fields().iter().zip(one.columns()).map(|(field, array)| {
         let array: ArrayRef = match changes.iter().find(|c| c.column == *field.name()) {
             None => array.clone(),
             Some(change) if change.column == "region" => Arc::new(StringArray::from(vec![change.to.clone()])),
