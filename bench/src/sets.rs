@@ -1,9 +1,11 @@
 //! The public sets of `../shared/bench/peers.py`, as learners see them.
 
 use anyhow::{Context, Result, bail};
+use arrow_array::UInt64Array;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use statera_core::{Column, FIRST_LEVEL, FeatureSpec, Frame, FrameSpec};
+use statera_data::Table;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,14 @@ use std::sync::Arc;
 pub fn folder() -> PathBuf {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
     std::env::var_os("STATERA_DATA").map_or_else(|| beside.into(), PathBuf::from)
+}
+
+/// The rows that `keep` wants, as a table of one batch.
+pub fn rows_of(table: &Table, keep: impl Fn(usize) -> bool) -> Result<Table> {
+    let all = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)?;
+    let rows = UInt64Array::from_iter_values((0..all.num_rows()).filter(|&r| keep(r)).map(|r| r as u64));
+    let batch = arrow_select::take::take_record_batch(&all, &rows)?;
+    Ok(Table { columns: table.columns.clone(), batches: vec![batch], origin: table.origin.clone() })
 }
 
 /// The frame of a set: numbers as numbers, the others as levels, in the folder `data`.

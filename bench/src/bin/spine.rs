@@ -9,11 +9,11 @@
 //! fits once more on all rows, for as many epochs as were best.
 
 use anyhow::{Context, Result, bail};
-use arrow_array::UInt64Array;
 use statera::given::Given;
 use statera::project::{Prefer, Settings};
 use statera::training_set::TrainingSet;
 use statera::{models, pipeline};
+use statera_bench::sets::{folder, rows_of};
 use statera_core::metric::{self, Predicted};
 use statera_core::split::{self, Keys};
 use statera_core::{Frame, Run};
@@ -174,17 +174,9 @@ fn measure_once(
     Ok(())
 }
 
-/// The rows that `keep` wants, as a table of one batch.
-fn rows_of(table: &Table, keep: impl Fn(usize) -> bool) -> Result<Table> {
-    let all = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)?;
-    let rows = UInt64Array::from_iter_values((0..all.num_rows()).filter(|&r| keep(r)).map(|r| r as u64));
-    let batch = arrow_select::take::take_record_batch(&all, &rows)?;
-    Ok(Table { columns: table.columns.clone(), batches: vec![batch], origin: table.origin.clone() })
-}
-
 fn options() -> Result<Options> {
     let mut options = Options {
-        data: statera_bench::sets::folder(),
+        data: folder(),
         sets: SETS.iter().map(|s| s.0.to_string()).collect(),
         models: vec!["best".into()],
         folds: (0..5).collect(),

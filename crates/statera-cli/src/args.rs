@@ -57,10 +57,10 @@ pub enum Command {
     /// Score a table of any length, every row exactly once
     #[command(after_help = SCORE_EXAMPLES)]
     Score(Score),
-    /// Give a bundle a policy and reasons, and judge them on rows whose outcomes are known
+    /// Give a bundle a policy, reasons and a recourse, and judge them on rows whose outcomes are known
     #[command(after_help = POLICY_EXAMPLES)]
     Policy(Policy),
-    /// Explain one decision: what each column adds, the reasons, what is left unexplained
+    /// Explain one decision: what each column adds, the reasons, what is left unexplained, what would turn it
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
     /// Write the report of a bundle: one page that fetches nothing, or a document of a supervisor's form
@@ -79,12 +79,14 @@ pub enum Command {
 
 const POLICY_EXAMPLES: &str = "Examples:
   statera policy model.statera --policy policy.toml --reasons reasons.toml --out decided.statera
+  statera policy decided.statera --recourse recourse.toml --out advising.statera
   statera policy decided.statera --data loans-2026.csv --protected sex,age
   statera policy decided.statera --data loans-2026.csv --protected sex,age --out judged.statera";
 
 const EXPLAIN_EXAMPLES: &str = "Examples:
   statera explain decided.statera applications.csv --row 4711
-  statera explain decided.statera applications.csv --row 4711 --lang ko --json";
+  statera explain decided.statera applications.csv --row 4711 --lang ko --json
+  statera explain decided.statera applications.csv --row 4711 --background";
 
 const TRAIN_EXAMPLES: &str = "Examples:
   statera train loans.csv --target default --id loan_id --out model.statera
@@ -449,6 +451,9 @@ pub struct Policy {
     /// What customers are told, by column (docs/policy.md)
     #[arg(long, value_name = "FILE")]
     pub reasons: Option<PathBuf>,
+    /// What a customer can change so that the decision turns (docs/policy.md)
+    #[arg(long, value_name = "FILE")]
+    pub recourse: Option<PathBuf>,
     /// Rows whose outcomes are known: shows what the policy does with them
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
@@ -477,9 +482,13 @@ pub struct Explain {
     /// The row: its id, or its number from 1 where the bundle knows no id
     #[arg(long, value_name = "ID")]
     pub row: String,
-    /// Language of the reasons
+    /// Language of the reasons and of what would turn the decision
     #[arg(long, value_enum, default_value = "en")]
     pub lang: Language,
+    /// Measure what boosting's columns add from the bundle's background rows (interventional Shapley values) instead of from
+    /// the training rows along the trees' paths; reasons stay those of the decision
+    #[arg(long)]
+    pub background: bool,
     #[command(flatten)]
     pub reading: Reading,
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{check, done};
+use common::{check, done, statera};
 use serde_json::Value;
 use std::fs;
 
@@ -326,7 +326,7 @@ fn files_that_cannot_decide_are_refused() {
     );
     fs::write(dir.join("other.toml"), REASONS.replace("columns = [\"late\"]", "columns = [\"LATE\"]")).unwrap();
     with("--reasons=other.toml", 2, &["reason «late»: the model has no column «LATE»; its columns are income, late"]);
-    check(dir, &["policy", "m.statera"], 2, &["nothing to do: give --policy or --reasons, or --data"]);
+    check(dir, &["policy", "m.statera"], 2, &["nothing to do: give --policy, --reasons or --recourse, or --data"]);
     check(dir, &["policy", "m.statera", "--data=loans.csv"], 2, &["the bundle has no policy"]);
     let judged = |column: &str, code, words: &[&str]| {
         let protected = format!("--protected={column}");
@@ -343,4 +343,93 @@ fn files_that_cannot_decide_are_refused() {
     let rules =
         ["policy", "m.statera", "--policy=policy.toml", "--data=loans.csv", "--protected=sex", "--rules=rules.toml"];
     check(dir, &rules, 2, &["rules.toml", "min_events"]);
+}
+
+const RECOURSE: &str =
+    "version = \"r-1\"\n[[change]]\ncolumn = \"income\"\ndirection = \"increase\"\nstep = 50\nmax = 5000\n";
+
+#[test]
+fn declined_rows_are_told_what_would_turn_the_decision() {
+    let folder = folder();
+    let dir = folder.path();
+    fs::write(dir.join("recourse.toml"), RECOURSE).unwrap();
+    let policy = ["policy", "m.statera", "--policy=policy.toml", "--reasons=reasons.toml", "--recourse=recourse.toml"];
+    let output = statera(dir, &[&policy[..], &["--out=d.statera"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("recourse.toml lets «income» change, but its reason «income» is not actionable"), "{said}");
+    assert!(said.contains("reason «late» is actionable, but recourse.toml lets none of its columns change"), "{said}");
+    assert_eq!(fs::read_to_string(dir.join("d.statera/recourse.toml")).unwrap(), RECOURSE);
+    done(dir, &["score", "d.statera", "loans.csv", "--out=scores.csv", "--encoding=utf-8"]);
+    let scores = fs::read_to_string(dir.join("scores.csv")).unwrap();
+    let loans = fs::read_to_string(dir.join("loans.csv")).unwrap();
+    let explain = |id: &str| -> Value {
+        serde_json::from_str(&done(dir, &["explain", "d.statera", "loans.csv", "--row", id, "--json"])).unwrap()
+    };
+    let ids = |decision: &str| -> Vec<String> {
+        let of = scores.lines().filter(|l| l.contains(&format!(",{decision},")));
+        of.map(|l| l.split(',').next().unwrap().to_string()).take(4).collect()
+    };
+    assert!(explain(&ids("approve")[0])["recourse"].is_null(), "who is approved needs none");
+    let mut answered = None;
+    for id in [ids("decline"), ids("review")].concat() {
+        let recourse = &explain(&id)["recourse"];
+        assert_eq!((&recourse["version"], &recourse["history"][0]), (&"r-1".into(), &"late".into()));
+        assert_eq!(recourse["outcome"]["is"] == "found", !recourse["answers"].as_array().unwrap().is_empty());
+        let Some(change) = recourse["answers"][0]["changes"][0].as_object() else { continue };
+        // The same loan with the income of the answer, scored as any other: it is approved.
+        let (from, to) = (change["from"].as_str().unwrap(), change["to"].as_str().unwrap());
+        let line = loans.lines().find(|l| l.starts_with(&id)).unwrap();
+        assert_eq!(change["column"], "income");
+        assert!(line.contains(&format!(",{from},")), "{line}");
+        let (old, new): (i64, i64) = (from.parse().unwrap(), to.parse().unwrap());
+        assert!(new > old && (new - old) % 50 == 0 && new <= 5000, "{old} {new}");
+        let changed =
+            format!("loan,income,late,sex,bad\n{}\n", line.replacen(&format!(",{from},"), &format!(",{to},"), 1));
+        fs::write(dir.join("changed.csv"), changed).unwrap();
+        done(dir, &["score", "d.statera", "changed.csv", "--out=changed-scores.csv", "--encoding=utf-8", "--force"]);
+        let again = fs::read_to_string(dir.join("changed-scores.csv")).unwrap();
+        assert!(again.contains(",approve,"), "{again}");
+        answered = Some(id);
+    }
+    let id = answered.expect("some of the eight have an answer");
+    for (lang, words) in [
+        ("en", ["the decision would be approve", "1. income: ", "History, which stays as it is: late."]),
+        ("ko", ["결정이 승인이 됩니다", "1. income: ", "이력이므로 그대로 두는 항목: late."]),
+        ("zh", ["决定将变为批准", "1. income: ", "属于历史、保持不变的项目：late。"]),
+    ] {
+        let shown = done(dir, &["explain", "d.statera", "loans.csv", "--row", &id, "--lang", lang]);
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.iter().all(|word| shown.contains(word)), "{shown}");
+    }
+    // A logistic regression has one way of attributing; it says so and does what it is asked.
+    let output = statera(dir, &["explain", "d.statera", "loans.csv", "--row", &id, "--background"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--background changes nothing"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("(the average row)"));
+}
+
+#[test]
+fn a_recourse_that_cannot_be_is_refused() {
+    let folder = folder();
+    let dir = folder.path();
+    fs::write(dir.join("recourse.toml"), RECOURSE).unwrap();
+    fs::write(dir.join("other.toml"), RECOURSE.replace("income", "salary")).unwrap();
+    fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["policy", "m.statera", "--out=d.statera"], more].concat()
+    }
+    check(dir, &with(&["--recourse=recourse.toml"]), 2, &["recourse.toml: the bundle has no policy whose decision"]);
+    check(
+        dir,
+        &with(&["--policy=policy.toml", "--recourse=other.toml"]),
+        2,
+        &["recourse.toml: change «salary»: the model has no such column; its columns are income, late"],
+    );
+    fs::write(dir.join("other.toml"), RECOURSE.replace("step = 50", "step = -1")).unwrap();
+    check(
+        dir,
+        &with(&["--policy=policy.toml", "--recourse=other.toml"]),
+        2,
+        &["other.toml: recourse.toml: change 1 («income»): step is -1; allowed: finite numbers above 0"],
+    );
+    assert!(!dir.join("d.statera").exists());
 }

@@ -1,13 +1,14 @@
-//! Decisions: a bundle's policy and reasons, and what they say of scored rows.
+//! Decisions: a bundle's policy and reasons, and what they say of scored rows; and the changes that a recourse may make.
 //!
-//! Both files are the bank's own and are copied into the bundle as they are. A change of either makes a new bundle whose
+//! The files are the bank's own and are copied into the bundle as they are. A change of one makes a new bundle whose
 //! parent is the old one; the model and its scores stay the same to the bit.
 
-use crate::bundle::{Bundle, Manifest};
+use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::judge::{self, JUDGEMENT_FILE, Judgement, RULES_FILE};
 use crate::pipeline::SOFTWARE;
 use crate::policy::{Cutoffs, Decision, POLICY_FILE, Policy};
 use crate::reasons::{Given, REASONS_FILE, Reasons};
+use crate::recourse::{RECOURSE_FILE, Recourse};
 use crate::reference::Reference;
 use crate::scorer::{RowSource, Scored, Scorer};
 use crate::training_set::take_rows;
@@ -17,6 +18,8 @@ use statera_core::fairness::Rules;
 use statera_core::{Error, Result, Task};
 use std::path::Path;
 
+/// Files of the bank that decide.
+pub(crate) const OWN_FILES: [&str; 4] = [POLICY_FILE, REASONS_FILE, RECOURSE_FILE, RULES_FILE];
 /// Name in a bundle of what the policy comes to for its model.
 pub(crate) const FITTED_FILE: &str = "policy.json";
 /// Synthetic rows among which approved ones are looked for, and most of those that reasons are measured from: the
@@ -64,6 +67,8 @@ pub struct Deciding {
     pub policy: Option<(Own<Policy>, Fitted)>,
     /// The reasons.
     pub reasons: Option<Own<Reasons>>,
+    /// Which changes may turn a decision.
+    pub recourse: Option<Own<Recourse>>,
     /// Limits that groups are judged by, where the bank has given its own.
     pub rules: Option<Own<Rules>>,
     /// What the policy came to on rows whose outcomes are known: those held back in training, or those it was last judged on.
@@ -138,11 +143,12 @@ impl Deciding {
 }
 
 impl Bundle {
-    /// The same model under a policy and reasons, given as the texts of their files; what is not given is kept.
+    /// The same model under a policy, reasons and a recourse, given as the texts of their files; what is not given is kept.
     ///
     /// # Errors
-    /// A model of no two classes; files that cannot be what they are; reasons of other columns than the model's.
-    pub fn decided_by(self, policy: Option<&str>, reasons: Option<&str>) -> Result<Bundle> {
+    /// A model of no two classes; files that cannot be what they are; reasons or changes of other columns than the model's; a
+    /// recourse without a policy or without background rows.
+    pub fn decided_by(self, policy: Option<&str>, reasons: Option<&str>, recourse: Option<&str>) -> Result<Bundle> {
         let parent = if self.manifest.parts.is_empty() { None } else { Some(self.digest()?) };
         let task = self.scorer.schema().task;
         if task != Task::Binary {
@@ -164,13 +170,20 @@ impl Bundle {
             read.check_columns(self.scorer.raw_columns())?;
             deciding.reasons = Some(Own { text: text.into(), read });
         }
+        if let Some(text) = recourse {
+            let read = Recourse::parse(text)?;
+            read.check_bundle(&self.scorer, deciding.policy.is_some(), self.background.is_some())?;
+            deciding.recourse = Some(Own { text: text.into(), read });
+        }
         if (&deciding.policy, &deciding.reasons) != (&self.deciding.policy, &self.deciding.reasons) {
             // What was found of the former policy and reasons is not true of these.
             deciding.judgement = None;
         }
         let mut parents = self.manifest.parents.clone();
         parents.extend(parent);
-        let manifest = Manifest { software: SOFTWARE.into(), parents, ..self.manifest.clone() };
+        let software = SOFTWARE.into();
+        // What is written is of the format that this program writes, whatever was read.
+        let manifest = Manifest { format_version: FORMAT_VERSION, software, parents, ..self.manifest.clone() };
         Ok(Bundle { manifest, deciding, ..self })
     }
 
@@ -189,6 +202,9 @@ impl Bundle {
         }
         if let Some(reasons) = &self.deciding.reasons {
             parts.push((REASONS_FILE, reasons.text.clone().into_bytes()));
+        }
+        if let Some(recourse) = &self.deciding.recourse {
+            parts.push((RECOURSE_FILE, recourse.text.clone().into_bytes()));
         }
         if let Some(rules) = &self.deciding.rules {
             parts.push((RULES_FILE, rules.text.clone().into_bytes()));
@@ -219,7 +235,12 @@ pub(crate) fn neutral(scorer: &Scorer, reference: &Reference, cutoffs: Cutoffs, 
 }
 
 /// Loads what decides from a bundle's parts, by name.
-pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, columns: &[String]) -> Result<Deciding> {
+pub(crate) fn load<'a>(
+    part: impl Fn(&str) -> Option<&'a [u8]>,
+    scorer: &Scorer,
+    has_background: bool,
+) -> Result<Deciding> {
+    let columns = scorer.raw_columns();
     let text = |name: &str| -> Result<Option<String>> {
         let text = part(name).map(|bytes| String::from_utf8(bytes.to_vec()));
         text.transpose().map_err(|_| Error::damaged(format!("{name} is not UTF-8")))
@@ -243,6 +264,11 @@ pub(crate) fn load<'a>(part: impl Fn(&str) -> Option<&'a [u8]>, columns: &[Strin
         let read = Reasons::parse(&text).map_err(damaged)?;
         read.check_columns(columns).map_err(damaged)?;
         deciding.reasons = Some(Own { text, read });
+    }
+    if let Some(text) = text(RECOURSE_FILE)? {
+        let read = Recourse::parse(&text).map_err(damaged)?;
+        read.check_bundle(scorer, deciding.policy.is_some(), has_background).map_err(damaged)?;
+        deciding.recourse = Some(Own { text, read });
     }
     if let Some(text) = text(RULES_FILE)? {
         let read = judge::parse_rules(&text).map_err(damaged)?;

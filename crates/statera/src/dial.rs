@@ -150,7 +150,7 @@ pub fn cut(bundle: Bundle, dialled: &Dialled, k: usize) -> Result<Bundle> {
     let run = serde_json::json!({ "rows_per_second": dialled.rows_per_second });
     // What the policy came to was found with the whole model.
     let deciding = Deciding { judgement: None, ..bundle.deciding };
-    Ok(Bundle { manifest, scorer, reference: bundle.reference, facts, deciding, run })
+    Ok(Bundle { manifest, scorer, facts, deciding, run, ..bundle })
 }
 
 /// The network of a member, if it has members of its own.

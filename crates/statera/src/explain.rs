@@ -1,13 +1,14 @@
-//! One decision explained: what each column adds to the score, the reasons, and what is left unexplained.
+//! One decision explained: what each column adds to the score, the reasons, what is left unexplained, and what would turn it.
 
 use crate::bundle::Bundle;
 use crate::policy::Decision;
 use crate::reasons::Language;
+use crate::recourse::{Found, Searcher};
 use crate::scorer::RowSource;
 use crate::training_set::texts_of;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Result, Run, Task};
+use statera_core::{Attributions, Error, Result, Run, Task};
 use statera_data::source::{self, ReadOptions};
 
 /// Why a row has its score.
@@ -32,6 +33,27 @@ pub struct Explanation {
     pub grade: Option<String>,
     /// Why not approve, or of an approved row why to; the strongest first, where the bundle has reasons.
     pub reasons: Vec<Reason>,
+    /// What would turn the decision into approve, where it was asked for, the bundle has a recourse and the row is not approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recourse: Option<Found>,
+}
+
+/// What an explanation holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Language of the reasons.
+    pub language: Language,
+    /// True if contributions are measured against the bundle's background rows ([`crate::scorer::Scorer::attribute_against`]). The
+    /// reasons are those of the decision either way.
+    pub against_background: bool,
+    /// True if recourse is searched for. It ends at a time limit, so that it has no place in what must have the same bytes.
+    pub with_recourse: bool,
+}
+
+impl From<Language> for Asked {
+    fn from(language: Language) -> Asked {
+        Asked { language, ..Asked::default() }
+    }
 }
 
 /// What a column adds.
@@ -63,15 +85,17 @@ pub struct Reason {
 /// Explains the row of a batch of one.
 ///
 /// # Errors
-/// A model of several classes or of segments; as [`crate::scorer::Scorer::attribute`].
+/// A model of several classes or of segments; background rows that the bundle does not have; as
+/// [`crate::scorer::Scorer::attribute`].
 pub fn explain(
     bundle: &Bundle,
     one: &RecordBatch,
     source: RowSource,
     name: &str,
-    language: Language,
+    asked: impl Into<Asked>,
 ) -> Result<Explanation> {
     let scorer = &bundle.scorer;
+    let asked = asked.into();
     if matches!(scorer.schema().task, Task::Classes(_)) {
         return Err(Error::request(
             "the bundle predicts several classes or segments; so far explanations are of one probability or value",
@@ -80,6 +104,13 @@ pub fn explain(
     let scored = scorer.score_rows(one, source.is_text, source.first_row)?;
     let parts = scorer.attribute_rows(one, source)?;
     let columns = scorer.raw_columns();
+    let decided = bundle.deciding.decide(scorer, one, &scored, source)?;
+    let decided = decided.and_then(|d| d.into_iter().next());
+    let reasons = match decided.as_ref().map(|d| d.decision) {
+        Some(Decision::Approve) => bundle.deciding.reasons_for(parts.of(0, 0), columns),
+        _ => bundle.deciding.reasons_of(parts.of(0, 0), columns),
+    };
+    let parts = if asked.against_background { against_background(bundle, one, source)? } else { parts };
     let cell = |column: &String| {
         let array = one.column_by_name(column)?;
         texts_of(array).into_iter().next().flatten()
@@ -88,18 +119,14 @@ pub fn explain(
         |(column, &value): (&String, &f64)| Contribution { column: column.clone(), cell: cell(column), value };
     let mut contributions: Vec<Contribution> = columns.iter().zip(parts.of(0, 0)).map(contribution).collect();
     contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then_with(|| a.column.cmp(&b.column)));
-    let decided = bundle.deciding.decide(scorer, one, &scored, source)?;
-    let decided = decided.and_then(|d| d.into_iter().next());
-    let reasons = match decided.as_ref().map(|d| d.decision) {
-        Some(Decision::Approve) => bundle.deciding.reasons_for(parts.of(0, 0), columns),
-        _ => bundle.deciding.reasons_of(parts.of(0, 0), columns),
-    };
     let reason = |given: crate::reasons::Given<'_>| Reason {
         code: given.reason.code.clone(),
-        text: given.reason.text(language).into(),
+        text: given.reason.text(asked.language).into(),
         actionable: given.reason.actionable,
         contribution: given.contribution,
     };
+    let searcher = if asked.with_recourse { Searcher::new(bundle)? } else { None };
+    let recourse = searcher.map(|s| s.find(one, source, s.time_limit())).transpose()?.flatten();
     Ok(Explanation {
         row: name.into(),
         score: scored.probabilities[0],
@@ -110,7 +137,19 @@ pub fn explain(
         decision: decided.as_ref().map(|d| d.decision),
         grade: decided.and_then(|d| d.grade),
         reasons: reasons.into_iter().map(reason).collect(),
+        recourse,
     })
+}
+
+/// What each column adds, measured against the bundle's background rows.
+fn against_background(bundle: &Bundle, one: &RecordBatch, source: RowSource) -> Result<Attributions> {
+    let background = bundle.background.as_ref().ok_or_else(|| {
+        Error::request(
+            "the bundle has no background rows to measure from: it was trained on sequences or by an earlier version; train it \
+             again",
+        )
+    })?;
+    bundle.scorer.attribute_against(one, source, Some(&background.in_proportion()?))
 }
 
 /// Explains the row of a table that a name means: the one whose id is that, or the number of a row from 1 where the bundle
@@ -123,7 +162,7 @@ pub fn explain_row(
     address: &str,
     read: &ReadOptions,
     name: &str,
-    language: Language,
+    asked: Asked,
     run: &Run,
 ) -> Result<Explanation> {
     let place = source::label(address);
@@ -153,7 +192,7 @@ pub fn explain_row(
         })
     })?;
     let source = RowSource { is_text: reader.is_text(), first_row };
-    explain(bundle, &one, source, name, language).map_err(|e| e.at(place))
+    explain(bundle, &one, source, name, asked).map_err(|e| e.at(place))
 }
 
 /// The rows of a batch, of which `before` come before it, that a name means.

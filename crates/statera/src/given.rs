@@ -83,7 +83,7 @@ impl Given {
         let policy = self.policy.as_ref().map(|own| own.text.as_str());
         let reasons = self.reasons.as_ref().map(|own| own.text.as_str());
         let is_decided = policy.is_some() || reasons.is_some();
-        let mut bundle = if is_decided { bundle.decided_by(policy, reasons)? } else { bundle };
+        let mut bundle = if is_decided { bundle.decided_by(policy, reasons, None)? } else { bundle };
         bundle.deciding.rules.clone_from(&self.rules);
         Ok(bundle)
     }

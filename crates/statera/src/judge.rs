@@ -295,7 +295,7 @@ mod tests {
         let quantiles = [0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3, 0.4, 0.5];
         assert_eq!(nearest(&quantiles, 0.25), 0.2, "two of ten, not seven");
         assert_eq!(nearest(&quantiles, 0.6), 0.3, "seven of ten, not two");
-        assert_eq!(nearest(&quantiles, 0.9), 0.4, "eight of ten, or nine: the ninth value is the cut-off");
+        assert_eq!(nearest(&quantiles, 0.9), 0.5, "nine of ten lie below");
         assert_eq!(nearest(&[0.2; 5], 0.8), 1.0, "all of them");
         assert_eq!(nearest(&[], 0.8), 1.0);
     }

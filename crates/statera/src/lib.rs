@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod background;
 pub mod batch;
 pub mod bins;
 pub mod bundle;
@@ -32,9 +33,11 @@ pub mod policy;
 pub mod project;
 pub mod proxy;
 pub mod reasons;
+pub mod recourse;
 pub mod reference;
 pub mod reject;
 pub mod report;
+mod resolution;
 mod rows;
 pub mod sample;
 pub mod scorer;

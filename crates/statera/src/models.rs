@@ -73,6 +73,8 @@ pub struct ModelFamily {
 
 /// The scorecard's name among [`MODELS`].
 pub const SCORECARD: &str = scorecard::NAME;
+/// Boosting's.
+pub const BOOSTING: &str = gbdt::NAME;
 
 /// Every family, the simplest first.
 pub const MODELS: &[ModelFamily] = &[

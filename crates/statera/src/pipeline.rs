@@ -1,5 +1,6 @@
 //! From a table to a chosen, measured, calibrated model: the way of the data, top-down.
 
+use crate::background;
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::{self, Candidate, CrossFitted};
 use crate::decision::Deciding;
@@ -156,7 +157,7 @@ pub fn train(
         cross_fitted,
         scores,
     };
-    let mut bundle = given.decide(bundle(chosen, &set, training, &facts)?)?;
+    let mut bundle = given.decide(bundle(chosen, &set, training, &facts, run)?)?;
     match judge::judge_training(&bundle, &judging, &facts, run) {
         Ok(judgement) => bundle.deciding.judgement = judgement,
         Err(e) if e.is_cancelled() => return Err(e),
@@ -222,13 +223,14 @@ fn labels(set: &TrainingSet, settings: &Settings) -> Result<Vec<Labels>> {
 }
 
 /// The bundle of the chosen contender, without a policy and without clocks.
-fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &Facts) -> Result<Bundle> {
+fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &Facts, run: &Run) -> Result<Bundle> {
     let Training { train, schema, settings, .. } = training;
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
     let n_outputs = train.task.n_outputs();
     reference.margins = (0..n_outputs)
         .map(|o| reference::quantiles(chosen.out_of_fold.iter().skip(o).step_by(n_outputs).copied().collect()))
         .collect();
+    let background = background::make(train, schema, &reference, settings, run)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         software: SOFTWARE.into(),
@@ -242,6 +244,7 @@ fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &
         manifest,
         scorer: chosen.scorer,
         reference,
+        background,
         facts: serde_json::to_value(facts).map_err(|e| Error::io(e.to_string()))?,
         deciding: Deciding::default(),
         run: serde_json::Value::Null,

@@ -6,7 +6,7 @@
 //! much it moves the score. What counts as a proxy is said by the rules.
 
 use crate::groups::Labels;
-use crate::scorer::{Schema, Scorer};
+use crate::scorer::{RowSource, Schema, Scorer};
 use arrow_array::{Array, RecordBatch};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ pub fn search(
         return Ok(Vec::new());
     }
     let drawn = drawn(batch.num_rows(), MAX_ROWS, run.seed);
-    let inputs = scorer.inputs(&crate::training_set::take_rows(batch, &drawn)?)?;
+    let inputs = scorer.inputs(&crate::training_set::take_rows(batch, &drawn)?, RowSource::default())?;
     let frame = features(scorer.schema(), &inputs)?;
     let of = |labels: &Labels| -> Result<ProxySearch> {
         run.check()?;

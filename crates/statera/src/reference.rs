@@ -168,7 +168,8 @@ fn draw_level(rng: &mut Rng, missing: f64, levels: &[(String, f64)]) -> Option<S
     levels.first().map(|l| l.0.clone())
 }
 
-fn number_array(cells: Vec<Option<f64>>, data_type: &DataType) -> Result<ArrayRef> {
+/// Numbers, or times in microseconds UTC, as an array of a raw column's type.
+pub(crate) fn number_array(cells: Vec<Option<f64>>, data_type: &DataType) -> Result<ArrayRef> {
     Ok(match data_type {
         DataType::Int64 => Arc::new(cells.into_iter().map(|v| v.map(|v| v.round() as i64)).collect::<Int64Array>()),
         DataType::Float64 => Arc::new(cells.into_iter().collect::<Float64Array>()),

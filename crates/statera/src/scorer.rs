@@ -135,8 +135,7 @@ impl Scorer {
     /// # Errors
     /// As [`Scorer::score`].
     pub fn score_rows(&self, batch: &RecordBatch, is_text: bool, first_row: usize) -> Result<Scored> {
-        let origin = RowOrigin { zone: &self.zone, is_text, first_row };
-        let inputs = conform::conform(batch, &self.schema.inputs, origin)?.batch;
+        let inputs = self.inputs(batch, RowSource { is_text, first_row })?;
         let margins = self.blocks(&inputs, |block| self.margins(block))?.concat();
         let n_outputs = self.schema.task.n_outputs();
         if let Some(at) = margins.iter().position(|m| !m.is_finite()) {
@@ -176,8 +175,7 @@ impl Scorer {
     /// As [`Scorer::score`] and [`Scorer::encoder`].
     pub fn codes(&self, batch: &RecordBatch, is_text: bool, first_row: usize) -> Result<Vec<f32>> {
         let (member, encoder) = self.encoder()?;
-        let origin = RowOrigin { zone: &self.zone, is_text, first_row };
-        encoder.encode(&member.preparer.transform(&conform::conform(batch, &self.schema.inputs, origin)?.batch)?)
+        encoder.encode(&member.preparer.transform(&self.inputs(batch, RowSource { is_text, first_row })?)?)
     }
 
     /// What each raw column adds to the margins, averaged over the members as the margins are. The sum of every row is
@@ -194,10 +192,29 @@ impl Scorer {
     /// # Errors
     /// As [`Scorer::attribute`].
     pub fn attribute_rows(&self, batch: &RecordBatch, source: RowSource) -> Result<Attributions> {
-        let RowSource { is_text, first_row } = source;
-        let origin = RowOrigin { zone: &self.zone, is_text, first_row };
-        let inputs = conform::conform(batch, &self.schema.inputs, origin)?.batch;
-        let blocks = self.blocks(&inputs, |block| self.attribute_block(block))?;
+        self.attribute_against(batch, source, None)
+    }
+
+    /// As [`Scorer::attribute_rows`], measured against background rows where they are given: boosting then has interventional
+    /// Shapley values, whose base is the mean margin of these rows; the other models have one way of attributing.
+    ///
+    /// # Errors
+    /// As [`Scorer::attribute`]; background rows that are no rows of this scorer, or none.
+    pub fn attribute_against(
+        &self,
+        batch: &RecordBatch,
+        source: RowSource,
+        background: Option<&RecordBatch>,
+    ) -> Result<Attributions> {
+        let inputs = self.inputs(batch, source)?;
+        let background = match background {
+            None => vec![Background::default(); self.members.len()],
+            Some(rows) => {
+                let of = |member| self.frame(member, rows).map(|frame| Background { frame: Some(frame) });
+                self.members.iter().map(of).collect::<Result<_>>()?
+            }
+        };
+        let blocks = self.blocks(&inputs, |block| self.attribute_block(block, &background))?;
         let mut all = Attributions::default();
         for block in blocks {
             let (values, remainder) = (std::mem::take(&mut all.values), std::mem::take(&mut all.remainder));
@@ -208,12 +225,13 @@ impl Scorer {
         Ok(all)
     }
 
-    /// The columns that are read of raw rows, in the types of the training.
+    /// Raw rows in the columns, their order and their types of the training.
     ///
     /// # Errors
     /// As [`Scorer::score`].
-    pub fn inputs(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let origin = RowOrigin { zone: &self.zone, is_text: false, first_row: 0 };
+    pub fn inputs(&self, batch: &RecordBatch, source: RowSource) -> Result<RecordBatch> {
+        let RowSource { is_text, first_row } = source;
+        let origin = RowOrigin { zone: &self.zone, is_text, first_row };
         Ok(conform::conform(batch, &self.schema.inputs, origin)?.batch)
     }
 
@@ -222,7 +240,7 @@ impl Scorer {
     /// # Errors
     /// As [`Scorer::score`].
     pub fn frame(&self, member: &Member, batch: &RecordBatch) -> Result<Frame> {
-        member.preparer.transform(&self.inputs(batch)?)
+        member.preparer.transform(&self.inputs(batch, RowSource::default())?)
     }
 
     /// Names of the raw columns in the order of [`Attributions`].
@@ -258,12 +276,12 @@ impl Scorer {
         Ok(sum)
     }
 
-    fn attribute_block(&self, block: &RecordBatch) -> Result<Attributions> {
+    fn attribute_block(&self, block: &RecordBatch, background: &[Background]) -> Result<Attributions> {
         let total = self.total_weight();
         let mut prepared = Prepared::default();
         let mut all: Option<Attributions> = None;
-        for member in &self.members {
-            let mut one = member.model.attribute(prepared.frame(&member.preparer, block)?, &Background::default())?;
+        for (member, background) in self.members.iter().zip(background) {
+            let mut one = member.model.attribute(prepared.frame(&member.preparer, block)?, background)?;
             let weight = f64::from(member.weight);
             one.base.iter_mut().chain(&mut one.values).chain(&mut one.remainder).for_each(|v| *v *= weight);
             match &mut all {

@@ -4,8 +4,8 @@ use super::reading;
 use crate::args::Explain;
 use crate::console::{Console, figure};
 use statera::bundle::Bundle;
-use statera::explain;
 use statera::policy::Decision;
+use statera::{explain, models};
 use statera_core::{Run, Task};
 
 pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
@@ -15,8 +15,12 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     if options.tz.is_none() {
         options.tz = Some(schema.tz.clone());
     }
-    let language = args.lang.into();
-    let found = explain::explain_row(&bundle, &args.data, &options, &args.row, language, run)?;
+    let asked = explain::Asked { language: args.lang.into(), against_background: args.background, with_recourse: true };
+    let has_two_ways = bundle.scorer.members().iter().any(|m| m.family == models::BOOSTING);
+    if args.background && !has_two_ways {
+        console.note("--background changes nothing: only boosting has two ways of telling what a column adds");
+    }
+    let found = explain::explain_row(&bundle, &args.data, &options, &args.row, asked, run)?;
     if console.json {
         return console.print_json(&found);
     }
@@ -27,7 +31,8 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     let grade = found.grade.as_ref().map_or(String::new(), |g| format!(", grade {g}"));
     let decision = found.decision.map_or(String::new(), |d| format!(": {}", d.name()));
     console.paragraph(format!("Row {}: {what} {:.4}{grade}{decision}", found.row, found.score));
-    let mut rows = vec![vec!["(the average row)".into(), String::new(), figure(found.base)]];
+    let base = if args.background && has_two_ways { "(the average background row)" } else { "(the average row)" };
+    let mut rows = vec![vec![base.into(), String::new(), figure(found.base)]];
     rows.extend(
         found
             .contributions
@@ -45,6 +50,10 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     for (i, reason) in found.reasons.iter().enumerate() {
         let about = if reason.actionable { "  (can be changed)" } else { "" };
         console.line(format!("{}. {}{about}", i + 1, reason.text));
+    }
+    if let Some(recourse) = &found.recourse {
+        console.line("");
+        recourse.paragraphs(language).iter().for_each(|text| console.paragraph(text));
     }
     Ok(())
 }

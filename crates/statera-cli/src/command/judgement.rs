@@ -198,7 +198,7 @@ fn proxies(search: &ProxySearch, judgement: &Judgement, console: &Console) {
 
 fn frontier(found: &Frontier, console: &Console) {
     console.paragraph(format!(
-        "Accuracy against disparity in folds, {} rows, each candidate approving {} (* none is as good in both and better in one)",
+        "Accuracy against disparity in the training's folds, {} rows, each candidate approving {} (* none is as good in both and better in one)",
         count(found.n_rows as f64),
         percent(found.approval_rate)
     ));

@@ -6,26 +6,36 @@ use crate::console::Console;
 use serde_json::json;
 use statera::bundle::Bundle;
 use statera::decision::Own;
-use statera::{judge, policy, reasons};
+use statera::{judge, policy, reasons, recourse};
 use statera_core::{Error, Run};
 
 pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
         Bundle::check_place(out, args.force)?;
     }
-    if args.policy.is_none() && args.reasons.is_none() && args.data.is_none() {
+    let is_changed = args.policy.is_some() || args.reasons.is_some() || args.recourse.is_some();
+    if !is_changed && args.data.is_none() {
         return Err(Error::request(
-            "nothing to do: give --policy or --reasons, or --data to judge the bundle's policy",
+            "nothing to do: give --policy, --reasons or --recourse, or --data to judge the bundle's policy",
         )
         .into());
     }
     let rules = args.rules.as_ref().map(|path| Own::read(path, judge::parse_rules)).transpose()?;
     let policy = args.policy.as_ref().map(|path| Own::read(path, policy::Policy::parse)).transpose()?;
     let reasons = args.reasons.as_ref().map(|path| Own::read(path, reasons::Reasons::parse)).transpose()?;
+    let recourse = args.recourse.as_ref().map(|path| Own::read(path, recourse::Recourse::parse)).transpose()?;
     let bundle = Bundle::read(&args.bundle)?;
     let before = bundle.deciding.clone();
-    let texts = (policy.as_ref().map(|p| p.text.as_str()), reasons.as_ref().map(|r| r.text.as_str()));
-    let mut bundle = bundle.decided_by(texts.0, texts.1)?;
+    let mut bundle = bundle.decided_by(
+        policy.as_ref().map(|p| p.text.as_str()),
+        reasons.as_ref().map(|r| r.text.as_str()),
+        recourse.as_ref().map(|r| r.text.as_str()),
+    )?;
+    let notes = match (&bundle.deciding.recourse, &bundle.deciding.reasons) {
+        (Some(recourse), Some(reasons)) if bundle.deciding != before => recourse.read.disagreements(&reasons.read),
+        _ => Vec::new(),
+    };
+    notes.iter().for_each(|note| console.note(note));
     if rules.is_some() {
         bundle.deciding.rules = rules;
     }
@@ -57,7 +67,8 @@ pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
     if console.json {
         let cutoffs = deciding.policy.as_ref().map(|(_, fitted)| fitted.cutoffs);
         let judgement = deciding.judgement.as_ref().filter(|_| args.data.is_some());
-        return console.print_json(&json!({ "bundle": args.out, "cutoffs": cutoffs, "judgement": judgement }));
+        return console
+            .print_json(&json!({ "bundle": args.out, "cutoffs": cutoffs, "judgement": judgement, "notes": notes }));
     }
     judgement::print(deciding, console);
     if let Some(out) = &args.out {

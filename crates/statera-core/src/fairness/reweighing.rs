@@ -1,6 +1,6 @@
 //! Reweighing: weights under which group and outcome are independent, so that a learner finds nothing of one in the other
-//! (Kamiran & Calders 2012, «Data preprocessing techniques for classification without discrimination», § 5.2). Rows stay as
-//! they are; what changes is how much each counts.
+//! (Kamiran & Calders 2012, «Data preprocessing techniques for classification without discrimination»). Rows stay as they are;
+//! what changes is how much each counts.
 
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_the_papers_example() {
-        // Kamiran & Calders 2012, table 1 and § 5.2: of ten applicants five are men, four of them accepted; two of the five
+        // Kamiran & Calders 2012, the example of reweighing: of ten applicants five are men, four of them accepted; two of the five
         // women are. Weights: men accepted .75, men rejected 2, women accepted 1.5, women rejected .67.
         let sex = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1];
         let accepted = [1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0];

@@ -7,11 +7,9 @@ pub(crate) mod codec;
 mod folder;
 mod golden;
 
+use crate::background::{BACKGROUND_FILE, BackgroundRows};
 use crate::decision::{self, Deciding};
-use crate::judge::RULES_FILE;
 use crate::models;
-use crate::policy::POLICY_FILE;
-use crate::reasons::REASONS_FILE;
 use crate::reference::Reference;
 use crate::scorer::{Member, Schema, Scorer};
 use serde::{Deserialize, Serialize};
@@ -30,8 +28,6 @@ use std::sync::Arc;
 pub const FORMAT_VERSION: u32 = 3;
 /// Golden rows in a bundle.
 pub const N_GOLDEN: usize = 64;
-/// Background rows in a bundle.
-pub const N_BACKGROUND: usize = 100;
 
 /// `manifest.json`: what the bundle is and the digest of each part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,9 +89,11 @@ pub struct Bundle {
     pub scorer: Scorer,
     /// Distributions of the training rows.
     pub reference: Reference,
+    /// Synthetic rows that stand for the training rows; bundles of segments, of sequences and of formats up to 3 have none.
+    pub background: Option<BackgroundRows>,
     /// Every figure that reports show.
     pub facts: Value,
-    /// The policy and the reasons, where it has them.
+    /// The policy, the reasons and the changes of a recourse, where it has them.
     pub deciding: Deciding,
     /// Clocks and timings; not part of the digest.
     pub run: Value,
@@ -173,8 +171,9 @@ impl Bundle {
         let inputs = &scorer.schema().inputs;
         let golden = self.reference.draw(inputs, N_GOLDEN, self.manifest.seed ^ 0x601d)?;
         parts.insert("golden.parquet".into(), golden::write(&golden, scorer)?);
-        let background = self.reference.draw(inputs, N_BACKGROUND, self.manifest.seed ^ 0xbac6)?;
-        parts.insert("background.parquet".into(), codec::parquet(&background)?);
+        if let Some(background) = &self.background {
+            parts.insert(BACKGROUND_FILE.into(), background.parquet()?);
+        }
         parts.extend(self.deciding_parts()?.into_iter().map(|(name, bytes)| (name.into(), bytes)));
         Ok(parts)
     }
@@ -210,9 +209,12 @@ impl Bundle {
         let calibrator = Calibrator::load(&codec::parse("calibration.json", part("calibration.json")?)?)?;
         let scorer = Scorer::new(schema, members, calibrator).map_err(|e| e.at("schema.json"))?;
         golden::replay(part("golden.parquet")?, &scorer)?;
-        let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), scorer.raw_columns())?;
+        let background = parts.get(BACKGROUND_FILE).map(|bytes| BackgroundRows::read(bytes, &scorer));
+        let background = background.transpose()?.flatten();
+        let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), &scorer, background.is_some())?;
         Ok(Bundle {
             deciding,
+            background,
             reference: codec::parse("reference.json", part("reference.json")?)?,
             facts: codec::parse("facts.json", part("facts.json")?)?,
             manifest,
@@ -245,7 +247,7 @@ fn family_files(manifest: &Manifest) -> Vec<String> {
     manifest
         .parts
         .keys()
-        .filter(|name| name.ends_with(".toml") && ![POLICY_FILE, REASONS_FILE, RULES_FILE].contains(&name.as_str()))
+        .filter(|name| name.ends_with(".toml") && !decision::OWN_FILES.contains(&name.as_str()))
         .cloned()
         .collect()
 }

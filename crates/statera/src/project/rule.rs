@@ -85,11 +85,41 @@ impl Rule {
         }
     }
 
+    /// Which rows pass where the value is the name of another column: `cells` and `others` hold the two columns, both of `kind`.
+    /// A missing cell never passes.
+    ///
+    /// # Errors
+    /// A rule that is no comparison; cells that are not of that kind.
+    pub fn passes_between(&self, cells: &ArrayRef, others: &ArrayRef, kind: Kind) -> Result<Vec<bool>> {
+        let Test::Compare(comparison, other) = &self.test else {
+            return Err(Error::request(format!(
+                "column «{}» can be compared with another one by = != < <= > >= only",
+                self.column
+            )));
+        };
+        Ok(match kind {
+            Kind::Number => {
+                let pairs = numbers(cells, &self.column)?.into_iter().zip(numbers(others, other)?);
+                pairs.map(|(a, b)| comparison.holds(&a, &b)).collect()
+            }
+            Kind::Time => both(times(cells, &self.column)?, times(others, other)?, *comparison),
+            Kind::Category | Kind::Text | Kind::Identifier => {
+                both(texts(cells, &self.column)?, texts(others, other)?, *comparison)
+            }
+        })
+    }
+
     fn read<T>(&self, values: &[String], allowed: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
         let refused =
             |v| Error::request(format!("column «{}» cannot be compared with «{v}»; allowed is {allowed}", self.column));
         values.iter().map(|v| parse(v).ok_or_else(|| refused(v))).collect()
     }
+}
+
+/// Where a comparison holds between cells that are both there.
+fn both<T: PartialOrd>(left: Vec<Option<T>>, right: Vec<Option<T>>, comparison: Comparison) -> Vec<bool> {
+    let holds = |(a, b): (Option<T>, Option<T>)| a.zip(b).is_some_and(|(a, b)| comparison.holds(&a, &b));
+    left.into_iter().zip(right).map(holds).collect()
 }
 
 fn values(tokens: &mut Tokens) -> Result<Vec<String>> {
@@ -169,6 +199,20 @@ mod tests {
         let days: ArrayRef =
             Arc::new(TimestampMicrosecondArray::from(vec![day("2024-01-30"), day("2024-01-31"), None]));
         check("opened >= 2024-01-31", days, Kind::Time, &[false, true, false]);
+    }
+
+    #[test]
+    fn rules_hold_between_columns() {
+        let balance: ArrayRef = Arc::new(Int64Array::from(vec![Some(5), Some(7), None, Some(7)]));
+        let limit: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![Some(7.0), Some(7.0), Some(1.0), None]));
+        let rule = Rule::parse("balance < limit").unwrap();
+        assert_eq!(rule.passes_between(&balance, &limit, Kind::Number).unwrap(), [true, false, false, false]);
+        let (a, b): (ArrayRef, ArrayRef) =
+            (Arc::new(StringArray::from(vec![Some("x"), None])), Arc::new(StringArray::from(vec!["x", "x"])));
+        let rule = Rule::parse("a = b").unwrap();
+        assert_eq!(rule.passes_between(&a, &b, Kind::Category).unwrap(), [true, false]);
+        let error = Rule::parse("a in (b, c)").unwrap().passes_between(&a, &b, Kind::Category).unwrap_err();
+        assert_eq!(error.to_string(), "column «a» can be compared with another one by = != < <= > >= only");
     }
 
     fn refused(rule: &str, message: &str) {

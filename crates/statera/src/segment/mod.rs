@@ -341,7 +341,7 @@ fn bundle(
         parts: BTreeMap::new(),
     };
     let (facts, run) = (serde_json::Value::Null, serde_json::Value::Null);
-    Ok(Bundle { manifest, scorer, reference, facts, deciding: Deciding::default(), run })
+    Ok(Bundle { manifest, scorer, reference, background: None, facts, deciding: Deciding::default(), run })
 }
 
 /// A number of clusters, or a range of them: `5` or `2..8`.
