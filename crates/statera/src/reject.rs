@@ -119,8 +119,8 @@ impl Rejects {
         format!(
             "the outcomes of {} declined applications (fingerprint {}) were never observed; they are assumed ({how}, times \
              {factor}). No figure can tell whether that is true: it extends what the accepted rows show to applications \
-             unlike them. Folds, test and every figure hold accepted rows only; compare the lines with and without \
-             rejects. Standard errors of the card count assumed outcomes as if they had been seen",
+             unlike them. Folds, test, calibration and every figure are of accepted rows only; compare the lines with and \
+             without rejects. Standard errors of the card count assumed outcomes as if they had been seen",
             self.batch.num_rows(),
             &self.fingerprint[..self.fingerprint.len().min(12)],
         )
