@@ -17,7 +17,6 @@ use statera::recourse::{Answer, Outcome, Searcher};
 use statera::scorer::RowSource;
 use statera_bench::sets::{folder, rows_of};
 use statera_core::{Run, Task};
-use statera_data::Table;
 use statera_data::source::{self, ReadOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
