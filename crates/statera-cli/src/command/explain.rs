@@ -53,7 +53,7 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     }
     if let Some(recourse) = &found.recourse {
         console.line("");
-        recourse.paragraphs(language).iter().for_each(|text| console.paragraph(text));
+        recourse.paragraphs(args.lang.into()).iter().for_each(|text| console.paragraph(text));
     }
     Ok(())
 }
