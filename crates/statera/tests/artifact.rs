@@ -18,6 +18,9 @@
 //! `tests/artifact/format-3` has a multilayer perceptron too, and a policy: each bundle went through
 //! `statera policy $model.zip --policy policy.toml`, whose text is in the bundle.
 //!
+//! `tests/artifact/format-4` was trained with `--policy policy.toml --protected sex` and went through `statera policy $model.zip
+//! --recourse recourse.toml`: it has background rows and a judgement.
+//!
 //! `rows.csv` was written by hand. A new format gets a folder of its own; the old ones are never changed.
 
 use statera::bundle::{Bundle, FORMAT_VERSION};
