@@ -44,9 +44,9 @@ pub struct Leaderboard {
     pub metric: String,
     /// The baseline first, then candidates from simple to complex.
     pub entries: Vec<Entry>,
-    /// The candidate with the best cross-fitted metric, of those of the variant that was asked for; the ensemble only if it is better by more than one standard error
-    /// of the paired difference to the best single candidate, and settings from a search only if they are so against
-    /// their family's defaults.
+    /// The candidate with the best cross-fitted metric, of those of the variant that was asked for; the ensemble only if it
+    /// is better by more than one standard error of the paired difference to the best single candidate, and settings from
+    /// a search only if they are so against their family's defaults.
     pub best: String,
     /// The simplest candidate within one standard error of the paired difference to the best.
     pub simplest: String,

@@ -23,8 +23,9 @@ use std::sync::Arc;
 
 /// Version of the bundle's format that is written. Readers accept it and the ones before it.
 ///
-/// 4 may hold `background.parquet`, `recourse.toml`, `rules.toml` and `judgement.json`; 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each member in `model.json`; in 1
-/// all are of the manifest's family and weigh the same.
+/// 4 may hold `background.parquet`, `recourse.toml`, `rules.toml` and `judgement.json`; 3 may hold `policy.toml`,
+/// `policy.json` and `reasons.toml`; 2 names the family and weight of each member in `model.json`; in 1 all are of the
+/// manifest's family and weigh the same.
 pub const FORMAT_VERSION: u32 = 4;
 /// Golden rows in a bundle.
 pub const N_GOLDEN: usize = 64;
