@@ -304,8 +304,9 @@ fn a_damaged_bundle_is_refused() {
         refused("removed", &[&name, "missing"]);
     }
     let manifest = fs::read_to_string(bundle.join("manifest.json")).unwrap();
-    fs::write(bundle.join("manifest.json"), manifest.replace("\"format_version\": 3", "\"format_version\": 99"))
-        .unwrap();
+    let version = format!("\"format_version\": {}", statera::bundle::FORMAT_VERSION);
+    assert!(manifest.contains(&version));
+    fs::write(bundle.join("manifest.json"), manifest.replace(&version, "\"format_version\": 99")).unwrap();
     refused("newer", &["format 99", "install"]);
     fs::write(bundle.join("surprise.bin"), b"x").unwrap();
     let output = statera(dir.path(), &["score", "m.statera", "loans.csv", "--out", "s.csv"]);

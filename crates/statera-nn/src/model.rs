@@ -284,7 +284,14 @@ impl Model for NetworkModel {
     fn attribution_work(&self) -> f64 {
         // A forward pass and two backward ones for each gradient, of which an output's line has about a hundred.
         let gradients = 100.0 * self.header.task.n_outputs() as f64;
-        3.0 * gradients * (self.network.n_members * self.network.params.n_trained()) as f64
+        // Layers over steps, points of an image and tokens use their parameters once for each.
+        let input = &self.header.input;
+        let uses = match self.header.architecture {
+            Architecture::Sequence(_) => input.sequences().iter().map(|s| s.n_steps).max().unwrap_or(1),
+            Architecture::Transformer(_) => input.n_columns(),
+            _ => 1,
+        };
+        3.0 * gradients * (self.network.n_members * self.network.params.n_trained() * uses) as f64
     }
 
     fn save(&self) -> Parts {
