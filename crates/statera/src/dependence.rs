@@ -2,7 +2,7 @@
 
 use crate::bins::{self, BinLabel, Bins, MIN_ROWS};
 use crate::scorer::Scorer;
-use crate::training_set::take_rows;
+use crate::training_set::{at_even_steps, take_rows};
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::{Attributions, Error, Kind, Result};
@@ -111,13 +111,13 @@ pub(crate) fn interactions(
     batch: &RecordBatch,
     importance: &[(String, f64)],
 ) -> Result<Vec<Interaction>> {
-    let n = batch.num_rows().min(INTERACTION_ROWS);
+    let own = at_even_steps(batch, INTERACTION_ROWS)?;
+    let n = own.num_rows();
     if n < 2 || scorer.schema().task.n_outputs() != 1 {
         return Ok(Vec::new());
     }
     let columns: Vec<&String> =
         importance.iter().filter(|(_, size)| *size > 0.0).take(N_INTERACTING).map(|(c, _)| c).collect();
-    let own = batch.slice(0, n);
     let other = take_rows(&own, &(0..n).map(|row| (row + n / 2) % n).collect::<Vec<_>>())?;
     let margins = |swapped: &[&String]| -> Result<Vec<f64>> {
         let schema = own.schema();

@@ -9,7 +9,7 @@ use crate::leaderboard::{Leaderboard, baseline_risk};
 use crate::pipeline::Contender;
 use crate::project::Settings;
 use crate::search::SearchFacts;
-use crate::training_set::TrainingSet;
+use crate::training_set::{TrainingSet, at_even_steps};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statera_core::metric::{
@@ -286,7 +286,8 @@ fn explain(chosen: &Contender, rows: &TrainingSet, facts: &mut Facts) -> Result<
     let work: f64 = scorer.members().iter().map(|m| m.model.attribution_work()).sum();
     let affordable = (IMPORTANCE_WORK / work.max(1.0)) as usize;
     let n = rows.n_rows().min(affordable.clamp(LEAST_IMPORTANCE_ROWS, IMPORTANCE_ROWS));
-    let batch = rows.batch.slice(0, n);
+    let batch = at_even_steps(&rows.batch, n)?;
+    let n = batch.num_rows();
     let attributions = scorer.attribute(&batch)?;
     let importance = importance(scorer.raw_columns(), &attributions, n);
     facts.dependence = dependence::dependence(scorer, &batch, &attributions, &importance)?;

@@ -212,6 +212,15 @@ fn without_repeats(
     Ok(batch)
 }
 
+/// At most `n` rows of a batch, at least 1, at even steps: the first ones of a sorted table are not like the others.
+pub(crate) fn at_even_steps(batch: &RecordBatch, n: usize) -> Result<RecordBatch> {
+    let every = batch.num_rows().div_ceil(n.max(1)).max(1);
+    if every == 1 {
+        return Ok(batch.clone());
+    }
+    take_rows(batch, &(0..batch.num_rows()).step_by(every).collect::<Vec<_>>())
+}
+
 /// The rows at `rows`, in that order.
 pub(crate) fn take_rows(batch: &RecordBatch, rows: &[usize]) -> Result<RecordBatch> {
     let index = UInt64Array::from_iter_values(rows.iter().map(|&r| r as u64));

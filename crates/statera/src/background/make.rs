@@ -7,7 +7,7 @@ use crate::project::Settings;
 use crate::reference::{Distribution, Reference, number_array};
 use crate::resolution;
 use crate::scorer::Schema;
-use crate::training_set::{TrainingSet, take_rows};
+use crate::training_set::{TrainingSet, at_even_steps};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use statera_core::{Error, Form, Kind, Result, Run};
@@ -74,15 +74,6 @@ pub(crate) fn make(
         n_rows: cells.iter().map(|members| members.len() as u64).collect(),
         rows,
     }))
-}
-
-/// At most `n` rows of a batch.
-fn at_even_steps(batch: &RecordBatch, n: usize) -> Result<RecordBatch> {
-    let every = batch.num_rows().div_ceil(n).max(1);
-    if every == 1 {
-        return Ok(batch.clone());
-    }
-    take_rows(batch, &(0..batch.num_rows()).step_by(every).collect::<Vec<_>>())
 }
 
 /// The rows of each cell, ascending; the cell of most rows first. No cell is empty.
@@ -157,7 +148,8 @@ fn rows(batch: &RecordBatch, cells: &[Vec<usize>], schema: &Schema, reference: &
             Kind::Number | Kind::Time => {
                 let sentinels = distance::sentinels(schema, &input.name);
                 let round = rounding(input, &values);
-                let of = |rows: &Vec<usize>| mean(rows.iter().map(|&i| values[i]), &sentinels).map(&round);
+                let ends = ends(reference, &input.name);
+                let of = |rows: &Vec<usize>| mean(rows.iter().map(|&i| values[i]), &sentinels, ends).map(&round);
                 number_array(cells.iter().map(of).collect(), &input.data_type)?
             }
             _ => {
@@ -183,22 +175,32 @@ fn rounding(input: &InputColumn, values: &[Cell<'_>]) -> impl Fn(f64) -> f64 + u
     }
 }
 
-/// The mean of the amounts; nothing or a sentinel where that is more frequent than amounts.
-fn mean<'a>(values: impl Iterator<Item = Cell<'a>>, sentinels: &[f64]) -> Option<f64> {
+/// Between what amounts are taken: one amount far beyond the others could be read from its cell's mean.
+fn ends(reference: &Reference, column: &str) -> (f64, f64) {
+    let ends = match reference.columns.get(column) {
+        Some(Distribution::Quantiles { values, .. }) => values.first().copied().zip(values.last().copied()),
+        _ => None,
+    };
+    ends.filter(|(low, high)| low <= high).unwrap_or((f64::NEG_INFINITY, f64::INFINITY))
+}
+
+/// The mean of the amounts, each taken between the ends; nothing or a sentinel where that is more frequent than amounts, or
+/// where amounts are too few to stand for more than their own rows.
+fn mean<'a>(values: impl Iterator<Item = Cell<'a>>, sentinels: &[f64], (low, high): (f64, f64)) -> Option<f64> {
     let (mut amounts, mut n_missing) = (Vec::new(), 0usize);
     let mut n_sentinels = vec![0usize; sentinels.len()];
     for value in values {
         match value {
             Cell::Number(v) => match sentinels.iter().position(|s| *s == v) {
                 Some(at) => n_sentinels[at] += 1,
-                None => amounts.push(v),
+                None => amounts.push(v.clamp(low, high)),
             },
             _ => n_missing += 1,
         }
     }
     let n = amounts.len();
-    let most = n.max(n_missing).max(n_sentinels.iter().copied().max().unwrap_or(0));
-    if n == most && n > 0 {
+    let most = n_missing.max(n_sentinels.iter().copied().max().unwrap_or(0));
+    if n >= most && (n >= MIN_CELL_ROWS as usize || most == 0) && n > 0 {
         let mean = amounts.iter().sum::<f64>() / n as f64;
         // A sum of numbers near the largest there are overflows.
         return Some(if mean.is_finite() { mean } else { amounts.iter().map(|v| v / n as f64).sum() });

@@ -53,7 +53,8 @@ fn figures(subject: &Subject<'_>) -> Result<Vec<Figure>> {
     if !facts.precision_recall.is_empty() {
         let bands = facts.bands.as_ref().map(|b| b.precision_recall.as_slice());
         let points: Vec<(f64, f64)> = facts.precision_recall.iter().map(|p| (p.x, p.y)).collect();
-        let rate = facts.event_rate.unwrap_or(0.0);
+        // At a recall of 1 every row is taken: the share of the event among the rows that are measured.
+        let rate = points.last().map_or(0.0, |p| p.1);
         figures.push(curve(subject, "precision_recall", points, bands, Some(vec![(0.0, rate), (1.0, rate)]))?);
     }
     if !facts.ks.is_empty() {
