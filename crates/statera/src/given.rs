@@ -26,7 +26,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// The part of [`Given::check`] that needs no table.
+    /// The part of `Given::check` that needs no table.
     ///
     /// # Errors
     /// Files that would not be used.

@@ -1,6 +1,6 @@
 //! Background rows: `background.parquet`, synthetic rows that stand for the training rows without being any of them.
 //!
-//! The training rows are divided into cells of similar rows (k-means on scaled columns, [`make`](make::make)), at most
+//! The training rows are divided into cells of similar rows (k-means on scaled columns, `make`), at most
 //! [`MAX_CELLS`] and each of at least [`MIN_CELL_ROWS`] rows. A cell is stored as one row of the raw columns, its mean numbers and
 //! its most frequent levels, with the number of its rows and with its *reach*: the [`distance`] to it within which
 //! 95 % of its own rows lie. Interventional attributions are measured against these rows, and recourse is plausible only

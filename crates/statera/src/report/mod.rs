@@ -6,7 +6,7 @@
 //! stands in `text`, in each language. Deliberately absent: PDF (browsers print the page), customers' rows (the examples are
 //! synthetic).
 //!
-//! A section is one file in `section`, with its line in [`SECTIONS`].
+//! A section is one file in `section`, with its line in `SECTIONS`.
 
 pub mod chart;
 mod gap;
