@@ -5,6 +5,7 @@ use crate::scorer::Scorer;
 use crate::training_set::{at_even_steps, take_rows};
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
+use statera_core::metric::Z_95;
 use statera_core::{Attributions, Error, Kind, Result};
 
 /// Columns whose dependence is kept.
@@ -15,8 +16,6 @@ const ROWS_A_BIN: usize = 20;
 /// Columns whose pairs are tried, and the rows that are.
 const N_INTERACTING: usize = 6;
 const INTERACTION_ROWS: usize = 300;
-/// Two-sided 95 % quantile of the standard normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
 
 /// What a column adds to the margin, by its own value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -351,7 +351,7 @@ fn finish(
     run: &Run,
 ) -> Result<(Contender, Timing)> {
     let started = Instant::now();
-    let CrossFitted { members, rows, margins, seconds } = fitted;
+    let CrossFitted { mut members, rows, margins, seconds } = fitted;
     let curve = |model: &dyn Model, fold| {
         let curve = model.learning_curve()?;
         Some(FitCurve { model: candidate.name(), fold, curve })
@@ -360,7 +360,6 @@ fn finish(
         members.iter().enumerate().filter_map(|(fold, m)| curve(&*m.model, Some(fold + 1))).collect();
     let folds: Vec<Vec<Member>> = members.iter().map(|m| vec![m.clone()]).collect();
     let n_refits = n_refits(candidate.family.last, members.len(), training);
-    let mut members = members;
     if n_refits > 0 {
         members = refits(candidate, &members, (n_refits, done), training, run)?;
         curves.extend(curve(&*members[0].model, None));

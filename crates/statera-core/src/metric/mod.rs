@@ -46,7 +46,7 @@ use crate::{Error, Result, Task};
 use serde::{Deserialize, Serialize};
 
 /// Two-sided 95 % quantile of the standard normal distribution.
-pub(crate) const Z_95: f64 = 1.959_963_984_540_054;
+pub const Z_95: f64 = 1.959_963_984_540_054;
 
 /// Bootstrap replicates where the caller has no wish of its own.
 pub const DEFAULT_BOOTSTRAP: usize = 200;
