@@ -20,6 +20,14 @@ pub enum ErrorKind {
     Newer,
     /// The work was interrupted by the user.
     Cancelled,
+    /// What is asked for does not exist.
+    NotFound,
+    /// What is asked for contradicts what is there: a request id with another body, a proposal that is closed.
+    Conflict,
+    /// Who asks may not.
+    Denied,
+    /// There is too much to do, or what is needed does not answer for now; the same request may succeed later.
+    Busy,
 }
 
 /// An error whose message names the place, the value and what is allowed; without a final full stop.
@@ -57,6 +65,22 @@ impl Error {
     /// The user interrupted the work, and some of it is kept.
     pub fn interrupted(message: impl Into<String>) -> Self {
         Error { kind: ErrorKind::Cancelled, message: message.into() }
+    }
+    /// What is asked for does not exist.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::NotFound, message: message.into() }
+    }
+    /// The request contradicts what is there.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::Conflict, message: message.into() }
+    }
+    /// Who asks may not.
+    pub fn denied(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::Denied, message: message.into() }
+    }
+    /// Too much to do, or something does not answer for now.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Error { kind: ErrorKind::Busy, message: message.into() }
     }
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {

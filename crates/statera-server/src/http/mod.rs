@@ -1,0 +1,3 @@
+//! Routes: one file a noun, each with its requests, responses, handlers and `routes()`.
+
+pub mod failure;
