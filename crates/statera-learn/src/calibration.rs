@@ -102,6 +102,22 @@ impl Calibrator {
         }
     }
 
+    /// This calibrator for margins that tell more than those it was fitted on: one at a distance d from `centre` is read as
+    /// one at d / `ratio` was, 0 < `ratio` ≤ 1. A temperature and the identity stay as they are.
+    #[must_use]
+    pub fn stretched(&self, centre: f64, ratio: f64) -> Calibrator {
+        match self {
+            _ if ratio == 1.0 => self.clone(),
+            Calibrator::Platt { a, b } => Calibrator::Platt { a: a / ratio, b: b + a * centre * (1.0 - 1.0 / ratio) },
+            Calibrator::Isotonic { x, y } => {
+                let x: Vec<f64> = x.iter().map(|x| centre + (x - centre) * ratio).collect();
+                // Knots so close that they would fall together stay as they were.
+                if x.windows(2).all(|p| p[0] < p[1]) { Calibrator::Isotonic { x, y: y.clone() } } else { self.clone() }
+            }
+            Calibrator::Identity {} | Calibrator::Temperature { .. } => self.clone(),
+        }
+    }
+
     /// The calibrator as JSON; its numbers come back exactly.
     pub fn save(&self) -> Value {
         serde_json::to_value(self).expect("its numbers are finite")
@@ -561,6 +577,34 @@ mod tests {
             let mean = c.probabilities(Task::Binary, &margins).iter().sum::<f64>() / 20_000.0;
             assert!((mean - share).abs() < 0.002, "{} {mean} {share}", c.name());
         }
+    }
+
+    #[test]
+    fn a_stretched_calibrator_is_right_for_averages() {
+        // Rows of log-odds f; five fits see f + noise of a ninth of its variance each, and a calibrator is fitted on one.
+        let (mut rng, n) = (Rng::new(12), 200_000);
+        let f: Vec<f64> = (0..n).map(|_| 1.5 * rng.normal() - 1.0).collect();
+        let target: Vec<f64> = f.iter().map(|&f| f64::from(u8::from(rng.uniform() < sigmoid(f)))).collect();
+        let sd = 0.5;
+        let single: Vec<f64> = f.iter().map(|f| f + sd * rng.normal()).collect();
+        let average: Vec<f64> = f.iter().map(|f| f + sd / 5f64.sqrt() * rng.normal()).collect();
+        let ratio = (1.0 + 1.0 / 45.0) / (1.0 + 1.0 / 9.0);
+        for fitted in [fit_platt(&single, &target, None).unwrap(), fit_isotonic(&single, &target, None).unwrap()] {
+            let slope = |c: &Calibrator| {
+                let odds: Vec<f64> = average.iter().map(|&m| ln(c.probability(m) / (1.0 - c.probability(m)))).collect();
+                let Ok(Calibrator::Platt { a, .. }) = fit_platt(&odds, &target, None) else { panic!("not Platt") };
+                a
+            };
+            let (left, stretched) = (slope(&fitted), slope(&fitted.stretched(-1.0, ratio)));
+            // The rest is of second order: noise also flattens the curve beyond what it takes from the slope.
+            assert!(
+                left > 1.1 && (stretched - 1.0).abs() < (left - 1.0) / 3.0,
+                "{}: {left} {stretched}",
+                fitted.name()
+            );
+        }
+        let temperature = Calibrator::Temperature { t: 0.7 };
+        assert_eq!(temperature.stretched(1.0, 0.8), temperature);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn probabilities(contender: &Contender, train: &TrainingSet, folds: &[Vec<us
     let fold_of: Vec<Option<usize>> = rows.iter().map(|&row| fold_of[row]).collect();
     let margins =
         Margins { task: train.task, values: &contender.out_of_fold, target: &target, weight: weight.as_deref() };
-    margins.calibrated(contender.scorer.calibrator(), &fold_of, folds.len())
+    margins.calibrated(&contender.calibrator, &fold_of, folds.len())
 }
 
 struct Margins<'a> {

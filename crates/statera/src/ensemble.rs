@@ -63,11 +63,11 @@ pub(crate) fn build(
     share_preparers(&mut members);
     let seconds = started.elapsed().as_secs_f64();
     let rows = judge.rows.to_vec();
-    let (mut ensemble, timing) = contender(NAME.into(), NAME, members, rows, margins, seconds, training)?;
+    let on_folds = (0..folds.len()).map(|fold| fold_members(contenders, &counts, fold)).collect();
+    let (mut ensemble, timing) = contender(NAME.into(), NAME, (members, on_folds), (rows, margins), seconds, training)?;
     let parts = contenders.iter().zip(&counts).filter(|(_, n)| **n > 0);
     ensemble.parts = parts.map(|(c, n)| (c.title(training.train.task), *n)).collect();
     ensemble.variant = contenders[0].variant;
-    ensemble.folds = (0..folds.len()).map(|fold| fold_members(contenders, &counts, fold)).collect();
     Ok(Some((ensemble, timing)))
 }
 

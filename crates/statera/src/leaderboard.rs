@@ -212,7 +212,7 @@ impl Contender {
 
     /// Calibrated probabilities of the out-of-fold margins.
     pub fn probabilities(&self) -> Vec<f64> {
-        self.scorer.calibrator().probabilities(self.scorer.schema().task, &self.out_of_fold)
+        self.calibrator.probabilities(self.scorer.schema().task, &self.out_of_fold)
     }
 
     /// A few figures of the final model; of an ensemble the share of each candidate.

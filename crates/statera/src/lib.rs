@@ -43,5 +43,6 @@ pub mod sample;
 pub mod scorer;
 pub mod search;
 pub mod segment;
+mod spread;
 pub mod training_set;
 mod variant;

@@ -16,6 +16,7 @@ use crate::reference::{self, Reference};
 use crate::reject::Rejects;
 use crate::scorer::{Member, Schema, Scorer, share_preparers};
 use crate::search;
+use crate::spread::Spread;
 use crate::training_set::{TrainingSet, take_rows};
 use crate::variant::{self, Fitting, Variant, Variants};
 use arrow_array::RecordBatch;
@@ -26,6 +27,7 @@ use statera_data::Table;
 use statera_data::conform::InputColumn;
 use statera_data::infer::TextFormat;
 use statera_data::preparer::Preparer;
+use statera_learn::calibration::{self, Calibrator};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -228,7 +230,10 @@ fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
     let n_outputs = train.task.n_outputs();
     reference.margins = (0..n_outputs)
-        .map(|o| reference::quantiles(chosen.out_of_fold.iter().skip(o).step_by(n_outputs).copied().collect()))
+        .map(|o| {
+            let single = chosen.out_of_fold.iter().skip(o).step_by(n_outputs);
+            reference::quantiles(single.map(|&margin| chosen.spread.margin(margin)).collect())
+        })
         .collect();
     let background = background::make(train, schema, &reference, settings, run)?;
     let manifest = Manifest {
@@ -264,6 +269,10 @@ pub struct Contender {
     pub rows: Vec<usize>,
     /// Their margins, row-major.
     pub out_of_fold: Vec<f64>,
+    /// From these margins, which are of single fits, to probabilities; the scorer has its own for its averages.
+    pub(crate) calibrator: Calibrator,
+    /// How much less the scorer's margins spread.
+    pub(crate) spread: Spread,
     /// How its fits went: those of the folds, then a refit; empty for an ensemble, whose parts have them.
     pub learning_curves: Vec<FitCurve>,
     /// Of an ensemble the candidates in it by title, with their weights.
@@ -367,9 +376,9 @@ fn finish(
     share_preparers(&mut members);
     let seconds = seconds + started.elapsed().as_secs_f64();
     let (name, family) = (candidate.name(), candidate.family.name);
-    let (mut contender, timing) = contender(name, family, members, rows, margins, seconds, training)?;
+    let (mut contender, timing) = contender(name, family, (members, folds), (rows, margins), seconds, training)?;
     contender.learning_curves = curves;
-    (contender.tuned, contender.variant, contender.folds) = (candidate.tuned, candidate.variant, folds);
+    (contender.tuned, contender.variant) = (candidate.tuned, candidate.variant);
     Ok((contender, timing))
 }
 
@@ -432,13 +441,12 @@ pub(crate) struct Training<'a> {
     pub variants: &'a Variants,
 }
 
-/// Calibrates members by what was said of rows out of fold, and times them.
+/// Calibrates members by what was said of rows out of fold, where `folds` stood for them, and times them.
 pub(crate) fn contender(
     name: String,
     family: &'static str,
-    members: Vec<Member>,
-    rows: Vec<usize>,
-    out_of_fold: Vec<f64>,
+    (members, folds): (Vec<Member>, Vec<Vec<Member>>),
+    (rows, out_of_fold): (Vec<usize>, Vec<f64>),
     seconds: f64,
     Training { train, schema, settings, .. }: Training<'_>,
 ) -> Result<(Contender, Timing)> {
@@ -446,9 +454,10 @@ pub(crate) fn contender(
     let target: Vec<f64> = rows.iter().map(|&r| train.target[r]).collect();
     let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| rows.iter().map(|&r| w[r]).collect());
     let weight = weight.as_deref();
-    let calibrator = statera_learn::calibration::fit(train.task, &out_of_fold, &target, weight, settings.seed)?;
+    let calibrator = calibration::fit(train.task, &out_of_fold, &target, weight, settings.seed)?;
+    let spread = Spread::of(&members, &folds, schema, train)?;
     let fit_seconds = seconds + started.elapsed().as_secs_f64();
-    let scorer = Scorer::new(schema.clone(), members, calibrator)?;
+    let scorer = Scorer::new(schema.clone(), members, spread.calibrator(&calibrator))?;
     let rows_per_second = scoring_speed(&scorer, &train.batch)?;
     let contender = Contender {
         name,
@@ -456,11 +465,13 @@ pub(crate) fn contender(
         scorer,
         rows,
         out_of_fold,
+        calibrator,
+        spread,
         learning_curves: Vec::new(),
         parts: Vec::new(),
         tuned: false,
         variant: Variant::Plain,
-        folds: Vec::new(),
+        folds,
     };
     Ok((contender, Timing { fit_seconds, rows_per_second }))
 }

@@ -52,7 +52,8 @@ pub struct Reference {
     pub n_rows: usize,
     /// By raw column.
     pub columns: BTreeMap<String, Distribution>,
-    /// Quantiles 0, 1 %, … 100 % of the out-of-fold margins, one list per output.
+    /// Quantiles 0, 1 %, … 100 % of the out-of-fold margins, drawn together as the final model's average is, one list per
+    /// output.
     pub margins: Vec<Vec<f64>>,
 }
 
