@@ -15,4 +15,5 @@ pub mod math32;
 pub mod members;
 pub mod normalise;
 pub mod recurrent;
+pub mod shapley;
 pub mod tree;

@@ -8,9 +8,10 @@
 //! φ_i = (o_i - z_i) · ∫₀¹ Π_{j≠i} (z_j + (o_j - z_j)·t) dt
 //!
 //! The integrand is a polynomial of degree D - 1, so ⌈D/2⌉ Gauss-Legendre nodes give it exactly; all factors are
-//! positive, so unlike the usual extend-and-unwind recursion nothing cancels.
+//! positive, so unlike the usual extend-and-unwind recursion nothing cancels. `statera-kernel` plays the games.
 
 use super::{Element, Game};
+use statera_kernel::shapley::{self, ProductScratch};
 
 /// Most quadrature nodes: exact up to 128 different features on a path, and to rounding beyond.
 const MAX_NODES: usize = 64;
@@ -26,17 +27,26 @@ impl Quadrature {
     }
 }
 
+impl Quadrature {
+    /// The rule for a path of `n` elements.
+    pub(super) fn rule(&self, n: usize) -> &[(f64, f64)] {
+        &self.0[n.div_ceil(2).clamp(1, MAX_NODES) - 1]
+    }
+}
+
 /// The game with its workspace.
 #[derive(Clone)]
 pub(super) struct PathDependent<'a> {
     quadrature: &'a Quadrature,
-    /// Per element: z, o - z, and the integral.
-    factors: Vec<[f64; 3]>,
+    /// Of each element, z and o - z.
+    shares: Vec<f64>,
+    surplus: Vec<f64>,
+    scratch: ProductScratch,
 }
 
 impl<'a> PathDependent<'a> {
     pub(super) fn new(quadrature: &'a Quadrature) -> Self {
-        PathDependent { quadrature, factors: Vec::new() }
+        PathDependent { quadrature, shares: Vec::new(), surplus: Vec::new(), scratch: ProductScratch::default() }
     }
 }
 
@@ -44,17 +54,13 @@ impl Game for PathDependent<'_> {
     fn enter(&mut self, _tree: usize) {}
 
     fn play(&mut self, elements: &[Element], passes: &[bool], values: &mut [f64]) {
-        self.factors.clear();
-        self.factors.extend(
-            elements.iter().zip(passes).map(|(e, &passes)| [e.share, f64::from(u8::from(passes)) - e.share, 0.0]),
-        );
-        for &(t, weight) in &self.quadrature.0[elements.len().div_ceil(2).clamp(1, MAX_NODES) - 1] {
-            let product: f64 = self.factors.iter().map(|[z, d, _]| z + d * t).product();
-            for [z, d, integral] in &mut self.factors {
-                *integral += weight * product / (*z + *d * t);
-            }
-        }
-        values.iter_mut().zip(&self.factors).for_each(|(value, [_, d, integral])| *value = d * integral);
+        let outcomes = passes.iter().map(|&passes| f64::from(u8::from(passes)));
+        self.shares.clear();
+        self.shares.extend(elements.iter().map(|e| e.share));
+        self.surplus.clear();
+        self.surplus.extend(outcomes.zip(&self.shares).map(|(o, z)| o - z));
+        let rule = self.quadrature.rule(elements.len());
+        shapley::product_game(rule, &self.shares, &self.surplus, values, &mut self.scratch);
     }
 }
 

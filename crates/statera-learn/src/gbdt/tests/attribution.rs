@@ -211,3 +211,15 @@ fn attributions_sum_to_the_margin_of_every_class() {
         }
     }
 }
+
+#[test]
+fn a_row_has_the_same_bits_alone_and_in_a_table() {
+    // 40 rows are looked up in tables of patterns; one is played by itself.
+    let model = fit(&GbdtParams { max_trees: 12, ..quick() }, &sample(1_200, 52));
+    let test = sample(40, 53);
+    let together = model.attribute(&test, &Background::default()).expect("same features");
+    for row in 0..40 {
+        let alone = model.attribute(&test.take(&[row]), &Background::default()).expect("same features");
+        assert_eq!(alone.of(0, 0), together.of(row, 0), "row {row}");
+    }
+}
