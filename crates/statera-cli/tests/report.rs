@@ -69,6 +69,7 @@ fn a_bundle_becomes_pages_a_document_for_machines_and_packs() {
             "judgement",
             "policy",
             "reasons",
+            "recourse",
             "reference",
             "schema"
         ]

@@ -408,6 +408,12 @@ mod tests {
         check(decimals(vec![Some(1500)], 38, 3), decimals(vec![Some(15)], 2, 1));
         check(texts(&[Some("1.5"), Some(""), None, Some(" 2 ")]), floats(&[Some(1.5), None, None, Some(2.0)]));
         check(texts(&[Some("12")]), ints(&[Some(12)]));
+        // A whole number is one however it is written.
+        check(
+            texts(&[Some("1.00E+05"), Some("-1.5e3"), Some("7.00"), Some("2e-0")]),
+            ints(&[Some(100_000), Some(-1500), Some(7), Some(2)]),
+        );
+        check(texts(&[Some("1.25E+2"), Some("5e-1")]), decimals(vec![Some(12_500), Some(50)], 9, 2));
         // Nothing at all has every type.
         check(texts(&[None, None]), TimestampMicrosecondArray::from(vec![None, None]).with_timezone("UTC"));
         check(floats(&[None]), texts(&[None]));
@@ -430,6 +436,11 @@ mod tests {
             texts(&[Some("1.5")]),
             DataType::Int64,
             &format!("column «x», row 11: «1.5» is not a whole number of 64 bits; {number}"),
+        );
+        check_error(
+            texts(&[Some("1.00E+05"), Some("1.5e0")]),
+            DataType::Int64,
+            &format!("column «x», row 12: «1.5e0» is not a whole number of 64 bits; {number}"),
         );
         check_error(
             decimals(vec![Some(-5)], 9, 2),

@@ -145,15 +145,21 @@ impl Cells {
     }
 }
 
+/// Share of the numbers that must recur for them to be told by value.
+const RECURRING: f64 = 0.9;
+
 /// Single values where there are few, else parts that end at quantiles.
 fn number_labels(values: Vec<f64>, max_bins: usize) -> Vec<BinLabel> {
     let mut sorted: Vec<f64> = values.into_iter().filter(|v| !v.is_nan()).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let runs: Vec<(f64, usize)> = sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).collect();
-    let frequent: Vec<f64> = runs.iter().filter(|r| r.1 >= MIN_ROWS).map(|r| r.0).collect();
-    // A number of few values is one whose values nearly all recur; the few that do not are the others.
-    if runs.len() <= 2 * max_bins && !frequent.is_empty() && frequent.len() <= max_bins {
-        return frequent.into_iter().map(BinLabel::Value).collect();
+    let frequent: Vec<(f64, usize)> = runs.iter().filter(|r| r.1 >= MIN_ROWS).copied().collect();
+    // A number of few values is one whose values nearly all recur; the few that do not are the others. In a small table most
+    // values of a count may be rare: then it is cut into parts as any number is.
+    let n_frequent: usize = frequent.iter().map(|r| r.1).sum();
+    let is_covered = !sorted.is_empty() && n_frequent as f64 >= RECURRING * sorted.len() as f64;
+    if runs.len() <= 2 * max_bins && frequent.len() <= max_bins && is_covered {
+        return frequent.into_iter().map(|r| BinLabel::Value(r.0)).collect();
     }
     if sorted.is_empty() {
         return Vec::new();
@@ -201,6 +207,19 @@ mod tests {
         let (labels, n) = counts("city", Kind::Category, 4);
         assert_eq!((&labels[0], &labels[1]), (&BinLabel::Level("B".into()), &BinLabel::Level("A".into())));
         assert_eq!(n, [49.0, 25.0, 1.0, 25.0], "a level of one row is among the others");
+    }
+
+    #[test]
+    fn counts_of_many_rare_values_fall_into_parts() {
+        // Of 100 rows 0 has 12, 1 has 11 and each of 2 … 12 has seven: told by value, 77 rows would be the others.
+        let open = [vec![0.0; 12], vec![1.0; 11], (0..77).map(|i| f64::from(2 + i / 7)).collect()].concat();
+        let batch = RecordBatch::try_from_iter([("open", Arc::new(Float64Array::from(open)) as ArrayRef)]).unwrap();
+        let bins = Bins::of(&batch, "open", Kind::Number, 10, &[]).unwrap();
+        let counts = bins.counts(&batch).unwrap();
+        let n = bins.labels().len() - 2;
+        assert!(bins.labels()[..n].iter().all(|l| matches!(l, BinLabel::Range { .. })), "{:?}", bins.labels());
+        assert_eq!((&counts[n..], counts[..n].iter().sum::<f64>()), (&[0.0, 0.0][..], 100.0));
+        assert!(n >= 8 && counts[..n].iter().all(|c| (7.0..=23.0).contains(c)), "{counts:?}");
     }
 
     #[test]

@@ -261,7 +261,7 @@ pub(crate) fn load<'a>(
         deciding.policy = Some((Own { text, read }, fitted));
     }
     if let Some(text) = text(REASONS_FILE)? {
-        let read = Reasons::parse(&text).map_err(damaged)?;
+        let read = Reasons::stored(&text).map_err(damaged)?;
         read.check_columns(columns).map_err(damaged)?;
         deciding.reasons = Some(Own { text, read });
     }

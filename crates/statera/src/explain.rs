@@ -3,7 +3,7 @@
 use crate::bundle::Bundle;
 use crate::policy::Decision;
 use crate::reasons::Language;
-use crate::recourse::{Found, Searcher};
+use crate::recourse::{Found, LimitBy, Searcher};
 use crate::scorer::RowSource;
 use crate::training_set::texts_of;
 use arrow_array::RecordBatch;
@@ -17,9 +17,16 @@ use statera_data::source::{self, ReadOptions};
 pub struct Explanation {
     /// The row's id, or its number from 1.
     pub row: String,
-    /// The probability of the event, or the predicted value.
+    /// Of several classes the likeliest one, which is explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The next likeliest class, against which it is explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
+    /// The probability of the event or of the class, or the predicted value.
     pub score: f64,
-    /// The margin that contributions add up to: log-odds before calibration, or the predicted value.
+    /// The margin that contributions add up to: log-odds before calibration, or the predicted value. Of several classes those of
+    /// the likeliest against the next, the difference of their margins.
     pub margin: f64,
     /// The margin of the average row.
     pub base: f64,
@@ -46,8 +53,8 @@ pub struct Asked {
     /// True if contributions are measured against the bundle's background rows ([`crate::scorer::Scorer::attribute_against`]). The
     /// reasons are those of the decision either way.
     pub against_background: bool,
-    /// True if recourse is searched for. It ends at a time limit, so that it has no place in what must have the same bytes.
-    pub with_recourse: bool,
+    /// What limits the search for recourse; `None` if none is asked for.
+    pub recourse: Option<LimitBy>,
 }
 
 impl From<Language> for Asked {
@@ -85,7 +92,7 @@ pub struct Reason {
 /// Explains the row of a batch of one.
 ///
 /// # Errors
-/// A model of several classes or of segments; background rows that the bundle does not have; as
+/// A model of segments; background rows that the bundle does not have; as
 /// [`crate::scorer::Scorer::attribute`].
 pub fn explain(
     bundle: &Bundle,
@@ -96,12 +103,13 @@ pub fn explain(
 ) -> Result<Explanation> {
     let scorer = &bundle.scorer;
     let asked = asked.into();
-    if matches!(scorer.schema().task, Task::Classes(_)) {
+    if scorer.schema().target.is_empty() {
         return Err(Error::request(
-            "the bundle predicts several classes or segments; so far explanations are of one probability or value",
+            "the bundle assigns segments; explanations are of probabilities and predicted values",
         ));
     }
     let scored = scorer.score_rows(one, source.is_text, source.first_row)?;
+    let outputs = Outputs::of(scorer.schema().task, &scored.probabilities);
     let parts = scorer.attribute_rows(one, source)?;
     let columns = scorer.raw_columns();
     let decided = bundle.deciding.decide(scorer, one, &scored, source)?;
@@ -115,9 +123,11 @@ pub fn explain(
         let array = one.column_by_name(column)?;
         texts_of(array).into_iter().next().flatten()
     };
-    let contribution =
-        |(column, &value): (&String, &f64)| Contribution { column: column.clone(), cell: cell(column), value };
-    let mut contributions: Vec<Contribution> = columns.iter().zip(parts.of(0, 0)).map(contribution).collect();
+    let contribution = |(place, column): (usize, &String)| {
+        let value = outputs.difference(|output| parts.of(0, output)[place]);
+        Contribution { column: column.clone(), cell: cell(column), value }
+    };
+    let mut contributions: Vec<Contribution> = columns.iter().enumerate().map(contribution).collect();
     contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then_with(|| a.column.cmp(&b.column)));
     let reason = |given: crate::reasons::Given<'_>| Reason {
         code: given.reason.code.clone(),
@@ -125,20 +135,56 @@ pub fn explain(
         actionable: given.reason.actionable,
         contribution: given.contribution,
     };
-    let searcher = if asked.with_recourse { Searcher::new(bundle)? } else { None };
-    let recourse = searcher.map(|s| s.find(one, source, s.time_limit())).transpose()?.flatten();
+    let class = |output: usize| outputs.against.and(scorer.schema().classes.get(output).cloned());
     Ok(Explanation {
         row: name.into(),
-        score: scored.probabilities[0],
-        margin: scored.margins[0],
-        base: parts.base[0],
+        class: class(outputs.own),
+        against: outputs.against.and_then(class),
+        score: scored.probabilities[outputs.own],
+        margin: outputs.difference(|output| scored.margins[output]),
+        base: outputs.difference(|output| parts.base[output]),
         contributions,
-        remainder: parts.remainder_of(0, 0),
+        remainder: outputs.difference(|output| parts.remainder_of(0, output)),
         decision: decided.as_ref().map(|d| d.decision),
         grade: decided.and_then(|d| d.grade),
         reasons: reasons.into_iter().map(reason).collect(),
-        recourse,
+        recourse: recourse(bundle, one, source, asked.recourse)?,
     })
+}
+
+/// The outputs of a model that an explanation is of.
+#[derive(Debug, Clone, Copy)]
+struct Outputs {
+    own: usize,
+    /// Of several classes the one that it is compared with.
+    against: Option<usize>,
+}
+
+impl Outputs {
+    /// The only output, or of several classes the likeliest against the next likeliest; of equals the first.
+    fn of(task: Task, probabilities: &[f64]) -> Outputs {
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+        match (task, order.as_slice()) {
+            (Task::Classes(_), [own, against, ..]) => Outputs { own: *own, against: Some(*against) },
+            _ => Outputs { own: 0, against: None },
+        }
+    }
+
+    /// A figure of the output, less that of the one that it is compared with. The margins of classes have a meaning only beside
+    /// each other: the difference of two is the log-odds of one class against the other, whatever the rest.
+    fn difference(self, of: impl Fn(usize) -> f64) -> f64 {
+        of(self.own) - self.against.map_or(0.0, of)
+    }
+}
+
+/// What would turn the decision, if that is asked for.
+fn recourse(bundle: &Bundle, one: &RecordBatch, source: RowSource, by: Option<LimitBy>) -> Result<Option<Found>> {
+    let Some(by) = by else { return Ok(None) };
+    match Searcher::new(bundle)? {
+        Some(searcher) => searcher.find(one, source, searcher.limit(by)),
+        None => Ok(None),
+    }
 }
 
 /// What each column adds, measured against the bundle's background rows.

@@ -1,11 +1,13 @@
 //! Every figure that the report and the documents show: `facts.json`. No clock, no machine, no timing.
 
+use crate::background::BackgroundFacts;
 use crate::card::{self, CardLine};
 use crate::cross_calibration;
 use crate::dependence::{self, Dependence, Interaction};
 use crate::dial::Cut;
 use crate::drift::{self, Stability};
 use crate::leaderboard::{Leaderboard, baseline_risk};
+use crate::note::Note;
 use crate::pipeline::Contender;
 use crate::project::Settings;
 use crate::search::SearchFacts;
@@ -47,8 +49,11 @@ pub struct Facts {
     pub split: String,
     /// Share of the event among all rows; binary only.
     pub event_rate: Option<f64>,
-    /// What the user should know.
+    /// What the user should know, in English.
     pub notes: Vec<String>,
+    /// The same by code, in the same order, for reports in other languages; empty in bundles of former versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coded_notes: Vec<Note>,
     /// Candidates side by side.
     pub leaderboard: Leaderboard,
     /// The search for better settings; `None` without one.
@@ -92,6 +97,9 @@ pub struct Facts {
     /// The test rows beside the training rows; `None` without a test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stability: Option<Stability>,
+    /// How much the background rows tell of the training rows; `None` without any, and in bundles of former versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundFacts>,
     /// The scorecard's characteristics, where one is a candidate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scorecard: Vec<CardLine>,
@@ -118,6 +126,12 @@ pub struct FitCurve {
 }
 
 impl Facts {
+    /// Adds what the user should know.
+    pub(crate) fn note(&mut self, note: Note) {
+        self.notes.push(note.english());
+        self.coded_notes.push(note);
+    }
+
     /// Reads the facts of a bundle, of this format or of one before.
     ///
     /// # Errors
@@ -194,7 +208,8 @@ pub(crate) fn gather(
         n_test: test.map_or(0, TrainingSet::n_rows),
         split: split_in_words(settings),
         event_rate: (set.task == Task::Binary).then(|| set.target.iter().sum::<f64>() / set.n_rows() as f64),
-        notes: notes(set, train)?,
+        notes: Vec::new(),
+        coded_notes: Vec::new(),
         leaderboard,
         search: None,
         calibration: chosen.scorer.calibrator().name().into(),
@@ -213,16 +228,18 @@ pub(crate) fn gather(
         dependence: Vec::new(),
         interactions: None,
         stability: test.map(|test| drift::stability(chosen, train, test)).transpose()?,
+        background: None,
         scorecard: card::lines(contenders),
         cut: None,
         learning_curves: contenders.iter().flat_map(|c| c.learning_curves.clone()).collect(),
         settings: settings.clone(),
     };
+    notes(set, train)?.into_iter().for_each(|note| facts.note(note));
     match explain(chosen, rows, &mut facts) {
         Ok(()) => {}
         Err(e) if e.is_cancelled() => return Err(e),
         // A finished training is not lost for a row that cannot be explained.
-        Err(e) => facts.notes.push(format!("no column's importance is known: {e}")),
+        Err(e) => facts.note(Note::new("importance_unknown", &[("why", &e)])),
     }
     run.check()?;
     if set.task == Task::Binary {
@@ -250,7 +267,7 @@ fn rank(facts: &mut Facts, rows: &TrainingSet, margins: &[f64], probabilities: &
 }
 
 /// What the training set told, and the columns that alone are too good to be true.
-fn notes(set: &TrainingSet, train: &TrainingSet) -> Result<Vec<String>> {
+fn notes(set: &TrainingSet, train: &TrainingSet) -> Result<Vec<Note>> {
     let mut notes = set.notes.clone();
     if set.task != Task::Binary {
         return Ok(notes);
@@ -258,10 +275,7 @@ fn notes(set: &TrainingSet, train: &TrainingSet) -> Result<Vec<String>> {
     let features: Vec<ColumnInfo> =
         train.features.iter().map(|(name, kind)| ColumnInfo { name: name.clone(), kind: *kind }).collect();
     for (name, auc) in profile::leak_suspects(&train.batch, &features, &train.target)? {
-        notes.push(format!(
-            "column «{name}» alone reaches an AUC of {auc:.3}; if it is known only after the outcome, leave it out with \
-             --drop {name}"
-        ));
+        notes.push(Note::new("leak", &[("column", &name), ("auc", &format!("{auc:.3}"))]));
     }
     Ok(notes)
 }

@@ -29,7 +29,7 @@ impl Given {
     /// The part of `Given::check` that needs no table.
     ///
     /// # Errors
-    /// Files that would not be used.
+    /// Files or settings that would not be used.
     pub fn check_settings(&self, settings: &Settings) -> Result<()> {
         if self.rules.is_some() && settings.protected.is_empty() {
             return Err(Error::request("rules: given without protected columns, whose groups they judge"));
@@ -37,6 +37,12 @@ impl Given {
         let given = [("policy", self.policy.is_some()), ("reasons", self.reasons.is_some())];
         if let Some((what, _)) = given.into_iter().find(|(_, is)| *is && settings.use_case == UseCase::Segment) {
             return Err(Error::request(format!("{what}: segments have no outcome to decide by; leave it out")));
+        }
+        let own = [("cutoff", settings.cutoff), ("approval_rate", settings.approval_rate)];
+        if let (Some(_), Some((what, value))) = (&self.policy, own.into_iter().find_map(|(w, v)| Some((w, v?)))) {
+            return Err(Error::request(format!(
+                "policy: given beside {what} {value}; a policy says itself where approval ends, so that only one can hold"
+            )));
         }
         match (&self.rejects, settings.reject_inference) {
             (Some(_), None) => Err(Error::request(

@@ -1,8 +1,10 @@
 //! Groups of people by protected columns, and the cells where two or more of them meet.
 
+use crate::bins::BinLabel;
 use crate::training_set::texts_of;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
+use serde::{Deserialize, Serialize};
 use statera_core::fairness::{Group, proxy};
 use statera_core::{Error, Result};
 use statera_data::preparer::number_cells;
@@ -18,12 +20,24 @@ const MAX_LEVELS: usize = 50;
 const MAX_CELLS: usize = 500;
 
 /// To which group of a protected column each row belongs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Labels {
     /// The protected column.
     pub column: String,
     /// The group of each row, such as `female` or `30 to below 40`; `None` where the cell is missing.
     pub of_rows: Vec<Option<String>>,
+    /// What the cells of each group have in common.
+    pub meaning: BTreeMap<String, BinLabel>,
+}
+
+/// What a group has in common in one of the protected columns: with it a report names the group in its own language.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupPart {
+    /// The protected column.
+    pub column: String,
+    /// Its cells.
+    pub label: BinLabel,
 }
 
 impl Labels {
@@ -31,7 +45,7 @@ impl Labels {
     #[must_use]
     pub fn take(&self, rows: &[usize]) -> Labels {
         let of_rows = rows.iter().map(|&row| self.of_rows[row].clone()).collect();
-        Labels { column: self.column.clone(), of_rows }
+        Labels { column: self.column.clone(), of_rows, meaning: self.meaning.clone() }
     }
 
     /// The groups by name in their order, and the number of each row's among them; `None` where the cell is missing.
@@ -51,8 +65,7 @@ impl Labels {
 /// A column that does not exist, has one level or too many.
 pub fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> {
     let of = |column: &String| -> Result<Labels> {
-        let of_rows = labels_of(batch, column).map_err(|e| e.at(format!("protected column «{column}»")))?;
-        Ok(Labels { column: column.clone(), of_rows })
+        labels_of(batch, column).map_err(|e| e.at(format!("protected column «{column}»")))
     };
     protected.iter().map(of).collect()
 }
@@ -63,7 +76,7 @@ pub fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> 
 /// # Errors
 /// More cells where the columns meet than can be looked at.
 pub fn families(labels: &[Labels]) -> Result<Vec<Vec<Group>>> {
-    let of_column = |Labels { column, of_rows }: &Labels| {
+    let of_column = |Labels { column, of_rows, .. }: &Labels| {
         collected(of_rows.iter().map(|l| l.as_ref().map(|l| format!("{column} {l}"))))
     };
     let mut all: Vec<Vec<Group>> = labels.iter().map(of_column).collect();
@@ -84,6 +97,24 @@ pub fn families(labels: &[Labels]) -> Result<Vec<Vec<Group>>> {
         all.push(cells);
     }
     Ok(all)
+}
+
+/// What the groups of [`families`] have in common, by name.
+pub fn parts(labels: &[Labels], families: &[Vec<Group>]) -> BTreeMap<String, Vec<GroupPart>> {
+    let mut parts = BTreeMap::new();
+    for (at, family) in families.iter().enumerate() {
+        // A family a column, then that of the cells where all of them meet.
+        let columns = labels.get(at..=at).unwrap_or(labels);
+        for group in family {
+            let Some(&row) = group.rows.first() else { continue };
+            let part = |own: &Labels| {
+                let label = own.meaning.get(own.of_rows[row].as_ref()?)?.clone();
+                Some(GroupPart { column: own.column.clone(), label })
+            };
+            parts.extend(columns.iter().map(part).collect::<Option<Vec<_>>>().map(|p| (group.name.clone(), p)));
+        }
+    }
+    parts
 }
 
 /// The groups of all [`families`].
@@ -116,48 +147,65 @@ fn collected(labels: impl Iterator<Item = Option<String>>) -> Vec<Group> {
     rows.into_iter().map(|(name, rows)| Group { name, rows }).collect()
 }
 
-/// The label of each row; `None` where the cell is missing.
-fn labels_of(batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
+/// The group of each row.
+fn labels_of(batch: &RecordBatch, column: &str) -> Result<Labels> {
     let array = batch.column_by_name(column).ok_or_else(|| {
         let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
         Error::request(format!("the table has no such column; there are {}", names.join(", ")))
     })?;
-    let labels = match array.data_type() {
+    let labels: Vec<Option<BinLabel>> = match array.data_type() {
         DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => of_numbers(number_cells(column, array)?),
-        _ => texts_of(array),
+        _ => texts_of(array).into_iter().map(|text| text.map(BinLabel::Level)).collect(),
     };
-    let mut distinct: Vec<&String> = labels.iter().flatten().collect();
-    distinct.sort();
-    distinct.dedup();
-    match distinct.len() {
+    let mut meaning = BTreeMap::new();
+    let mut of_rows = Vec::with_capacity(labels.len());
+    for label in labels {
+        let group = label.as_ref().map(name);
+        meaning.extend(group.clone().zip(label));
+        of_rows.push(group);
+    }
+    match meaning.len() {
         0 => Err(Error::data("every cell is missing")),
-        1 => Err(Error::data(format!("«{}» is its only level; at least two are needed to compare", distinct[0]))),
+        1 => {
+            let only = meaning.keys().next().map_or("", String::as_str);
+            Err(Error::data(format!("«{only}» is its only level; at least two are needed to compare")))
+        }
         n if n > MAX_LEVELS => Err(Error::data(format!("{n} levels; allowed: at most {MAX_LEVELS}"))),
-        _ => Ok(labels),
+        _ => Ok(Labels { column: column.into(), of_rows, meaning }),
     }
 }
 
-fn of_numbers(cells: Vec<f64>) -> Vec<Option<String>> {
+/// The name of a group, in English as bundles and terminals have it.
+fn name(label: &BinLabel) -> String {
+    match label {
+        BinLabel::Range { from: Some(from), to: Some(to) } => format!("{from} to below {to}"),
+        BinLabel::Range { from: Some(from), to: None } => format!("from {from}"),
+        BinLabel::Range { from: None, to: Some(to) } => format!("below {to}"),
+        BinLabel::Range { from: None, to: None } => "all values".into(),
+        BinLabel::Value(value) => value.to_string(),
+        BinLabel::Level(level) => level.clone(),
+        BinLabel::Others => "others".into(),
+        BinLabel::Missing => "missing".into(),
+    }
+}
+
+/// Single values where there are few, else parts of about as many rows; `None` where the cell is missing.
+fn of_numbers(cells: Vec<f64>) -> Vec<Option<BinLabel>> {
     let mut sorted: Vec<f64> = cells.iter().copied().filter(|v| !v.is_nan()).collect();
     sorted.sort_by(f64::total_cmp);
     let mut values = sorted.clone();
     values.dedup();
     if values.len() <= MAX_VALUES {
-        return cells.iter().map(|v| (!v.is_nan()).then(|| v.to_string())).collect();
+        return cells.iter().map(|v| (!v.is_nan()).then_some(BinLabel::Value(*v))).collect();
     }
     // Equal values stay together, so that parts may differ in size.
     let mut edges: Vec<f64> = (1..N_PARTS).map(|i| sorted[i * sorted.len() / N_PARTS]).collect();
     edges.dedup();
-    let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
+    let low = sorted[0];
     edges.retain(|e| *e > low);
     let label = |v: f64| {
         let part = edges.partition_point(|e| *e <= v);
-        match (part.checked_sub(1).map(|i| edges[i]), edges.get(part)) {
-            (None, Some(end)) => format!("below {end}"),
-            (Some(begin), Some(end)) => format!("{begin} to below {end}"),
-            (Some(begin), None) => format!("from {begin}"),
-            (None, None) => format!("{low} to {high}"),
-        }
+        BinLabel::Range { from: part.checked_sub(1).map(|i| edges[i]), to: edges.get(part).copied() }
     };
     cells.iter().map(|&v| (!v.is_nan()).then(|| label(v))).collect()
 }
@@ -195,8 +243,20 @@ mod tests {
         assert_eq!(both.len(), 2 + 3 + 6);
         assert_eq!(both[5].name, "sex f, children 0");
         assert_eq!(both[5..].iter().map(|g| g.rows.len()).sum::<usize>(), 36, "rows without a label are in no cell");
+        let columns = ["sex", "age"].map(String::from);
+        let labels = labels(&batch(), &columns).unwrap();
+        let parts = parts(&labels, &families(&labels).unwrap());
+        let range = |from: Option<f64>, to: Option<f64>| BinLabel::Range { from, to };
+        let part = |column: &str, label: BinLabel| GroupPart { column: column.into(), label };
+        assert_eq!(parts["age below 30"], [part("age", range(None, Some(30.0)))]);
+        assert_eq!(
+            parts["sex m, age 30 to below 40"],
+            [part("sex", BinLabel::Level("m".into())), part("age", range(Some(30.0), Some(40.0)))]
+        );
+        assert_eq!(parts.len(), 2 + 4 + 8);
         let columns = ["sex".to_string(), "children".to_string()];
-        let cells = cells(&labels(&batch(), &columns).unwrap());
+        let labels = super::labels(&batch(), &columns).unwrap();
+        let cells = cells(&labels);
         assert_eq!((cells.len(), cells.iter().max()), (40, Some(&8)), "a missing sex is a level of its own");
     }
 

@@ -14,7 +14,7 @@ use crate::bundle::Bundle;
 use crate::decision::Deciding;
 use crate::evaluate::{self, Outcomes};
 use crate::facts::DEFAULT_APPROVAL_RATE;
-use crate::groups::{self, Labels};
+use crate::groups::{self, GroupPart, Labels};
 use crate::policy::{self, Cutoffs, Decision, DecisionRule, Policy, WhatIf, what_if};
 use crate::proxy::{self, ProxySearch};
 use crate::reasons::Stability;
@@ -24,6 +24,7 @@ use statera_core::fairness::{self, Group, GroupFigures, Rules};
 use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
 use statera_data::toml_text;
+use std::collections::BTreeMap;
 
 /// Name in a bundle, and in messages, of the limits that groups are judged by.
 pub const RULES_FILE: &str = "rules.toml";
@@ -53,6 +54,9 @@ pub struct Judgement {
     pub grades: Vec<GradeLine>,
     /// Protected groups, in the order of the shares in `what_if` and of `fairness`.
     pub groups: Vec<String>,
+    /// What groups have in common, by the name that they have here; empty in bundles of former versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_parts: BTreeMap<String, Vec<GroupPart>>,
     /// The rule's own cut-off first, then those of round approval rates.
     pub what_if: Vec<WhatIf>,
     /// Rules that groups were judged by.
@@ -168,6 +172,8 @@ fn judged(bundle: &Bundle, table: &Table, protected: &[String], run: &Run) -> Re
         // What only the training knew of this policy stays true of it.
         judgement.stability = former.stability;
         judgement.frontier.clone_from(&former.frontier);
+        let parts = former.group_parts.iter().map(|(name, parts)| (name.clone(), parts.clone()));
+        judgement.group_parts.extend(parts);
     }
     let importance = bundle.facts.get("importance").cloned().unwrap_or_default();
     let importance: Vec<(String, f64)> = serde_json::from_value(importance).unwrap_or_default();
@@ -222,8 +228,10 @@ impl Rule<'_> {
     fn judge(&self, rows: Rows<'_>, rules: &Rules, seed: u64) -> Result<Judgement> {
         let Rows { target, margins, probabilities, baseline, weight, labels } = rows;
         rules.check()?;
+        let families = groups::families(labels)?;
+        let group_parts = groups::parts(labels, &families);
         // A family of which these rows hold one group only has nothing to compare.
-        let families: Vec<Vec<Group>> = groups::families(labels)?.into_iter().filter(|f| f.len() > 1).collect();
+        let families: Vec<Vec<Group>> = families.into_iter().filter(|f| f.len() > 1).collect();
         let groups = families.concat();
         let mut tried = vec![self.rule.cutoff()];
         tried.extend(RATES.iter().map(|rate| at_rate(probabilities, *rate).min(2.0)));
@@ -245,6 +253,7 @@ impl Rule<'_> {
             grades: self.policy.map_or_else(Vec::new, |policy| grades(policy, target, probabilities)),
             what_if: what_if(outcomes, &groups, &self.rule, &tried)?,
             groups: groups.into_iter().map(|g| g.name).collect(),
+            group_parts,
             rules: rules.clone(),
             fairness,
             proxies: Vec::new(),

@@ -28,6 +28,7 @@ pub mod judge;
 pub mod leaderboard;
 pub mod mask;
 pub mod models;
+pub mod note;
 pub mod pipeline;
 pub mod policy;
 pub mod project;

@@ -11,6 +11,7 @@ use crate::groups::{self, Labels};
 use crate::judge;
 use crate::leaderboard::{self, Leaderboard};
 use crate::models::{self, Demands, Last, MANY_ROWS, SCORECARD};
+use crate::note::Note;
 use crate::project::{Prefer, Settings};
 use crate::reference::{self, Reference};
 use crate::reject::Rejects;
@@ -100,7 +101,7 @@ pub fn train(
         )));
     }
     if settings.prefer == Prefer::Ensemble && families.len() < 2 {
-        set.notes.push("an ensemble needs at least two candidates; the only one is used alone".into());
+        set.notes.push(Note::new("ensemble_alone", &[]));
     }
     if families.is_empty() {
         return Err(Error::request("no model can predict this target; name one with --models"));
@@ -109,10 +110,7 @@ pub fn train(
     let (train_rows, test_rows) = holdout(&set, settings).map_err(|e| named(e, &set, settings))?;
     let n_open = set.n_rows() - train_rows.len() - test_rows.len();
     if let (Some(delay), 1..) = (&settings.label_delay, n_open) {
-        set.notes.push(format!(
-            "{n_open} rows before the test are on neither side: their outcome was not known {delay} before it, or their \
-             group occurs in it"
-        ));
+        set.notes.push(Note::new("rows_open", &[("n", &n_open), ("delay", delay)]));
     }
     let train = set.take(&train_rows)?;
     let train_labels: Vec<Labels> = labels.iter().map(|l| l.take(&train_rows)).collect();
@@ -160,11 +158,13 @@ pub fn train(
         scores,
     };
     let mut bundle = given.decide(bundle(chosen, &set, training, &facts, run)?)?;
+    let background = bundle.background.as_ref().map(|rows| rows.facts(&train.batch, &bundle.scorer));
+    facts.background = background.transpose()?;
     match judge::judge_training(&bundle, &judging, &facts, run) {
         Ok(judgement) => bundle.deciding.judgement = judgement,
         Err(e) if e.is_cancelled() => return Err(e),
         // A finished training is not lost for groups that are too small in its test.
-        Err(e) => facts.notes.push(format!("what the policy comes to was not judged: {e}")),
+        Err(e) => facts.note(Note::new("not_judged", &[("why", &e)])),
     }
     bundle.facts = serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?;
     bundle.run = json!({

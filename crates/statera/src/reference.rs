@@ -1,4 +1,4 @@
-//! How the training rows were distributed: kept for monitoring, and for drawing synthetic rows that resemble no customer.
+//! How the training rows were distributed: kept for monitoring, and for drawing synthetic rows that are taken from no customer.
 
 use arrow_array::{
     Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -77,8 +77,8 @@ impl Reference {
         Ok(Reference { n_rows: batch.num_rows(), columns, margins: Vec::new() })
     }
 
-    /// `n` synthetic rows: every column is drawn by itself from its distribution, so that a row describes nobody; some
-    /// cells are missing and some levels unknown, whatever the training rows had.
+    /// `n` synthetic rows: every column is drawn by itself from its distribution, so that a row equals a training row
+    /// by chance only; some cells are missing and some levels unknown, whatever the training rows had.
     pub fn draw(&self, inputs: &[InputColumn], n: usize, seed: u64) -> Result<RecordBatch> {
         let mut fields = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::new();

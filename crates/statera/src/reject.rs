@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::note::Note;
 use crate::project::{RejectInference, Settings};
 use crate::rows;
 use crate::scorer::Schema;
@@ -110,20 +111,14 @@ impl Rejects {
     }
 
     /// What must be known of a model that was fitted with them.
-    pub fn warning(&self) -> String {
+    pub fn warning(&self) -> Note {
         let Method { inference, factor, .. } = self.method;
-        let how = match inference {
-            RejectInference::Parcelling => "parcelling: of each band of the score the bad rate of the accepted",
-            RejectInference::Fuzzy => "fuzzy augmentation: each as bad with its probability by the accepted",
+        let code = match inference {
+            RejectInference::Parcelling => "rejects_parcelling",
+            RejectInference::Fuzzy => "rejects_fuzzy",
         };
-        format!(
-            "the outcomes of {} declined applications (fingerprint {}) were never observed; they are assumed ({how}, times \
-             {factor}). No figure can tell whether that is true: it extends what the accepted rows show to applications \
-             unlike them. Folds, test, calibration and every figure are of accepted rows only; compare the lines with and \
-             without rejects. Standard errors of the card count assumed outcomes as if they had been seen",
-            self.batch.num_rows(),
-            &self.fingerprint[..self.fingerprint.len().min(12)],
-        )
+        let fingerprint = &self.fingerprint[..self.fingerprint.len().min(12)];
+        Note::new(code, &[("n", &self.batch.num_rows()), ("fingerprint", &fingerprint), ("factor", &factor)])
     }
 
     /// The rows that a model of accepted rows was fitted on, and beside them the declined ones with the outcomes that it lets

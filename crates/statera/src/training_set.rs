@@ -1,6 +1,7 @@
 //! From a table and the settings to what candidates are fitted on: one batch, the columns that are features, the target
 //! as numbers, and what splits and figures need.
 
+use crate::note::Note;
 use crate::project::{Settings, UseCase, Window};
 use crate::rows;
 use arrow_array::cast::AsArray;
@@ -11,6 +12,7 @@ use statera_data::preparer::{number_cells, time_cells};
 pub use statera_data::texts_of;
 use statera_data::{ColumnInfo, Table, personal};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Display;
 
 /// More classes than this are taken for a mistake.
 pub const MAX_CLASSES: usize = 100;
@@ -51,7 +53,7 @@ pub struct TrainingSet {
     /// Fingerprint of the table as it was read.
     pub fingerprint: String,
     /// What the user should know: rows dropped, columns left out.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl TrainingSet {
@@ -68,7 +70,7 @@ impl TrainingSet {
         TrainingSet::of(table, settings, notes).map_err(|e| e.at(origin))
     }
 
-    fn of(table: Table, settings: &Settings, mut notes: Vec<String>) -> Result<TrainingSet> {
+    fn of(table: Table, settings: &Settings, mut notes: Vec<Note>) -> Result<TrainingSet> {
         let Table { columns, batches, origin } = table;
         let batch = arrow_select::concat::concat_batches(&batches[0].schema(), &batches)
             .map_err(|e| Error::data(e.to_string()))?;
@@ -155,20 +157,17 @@ fn known(time: Option<&[i64]>, settings: &Settings) -> Result<Option<Vec<i64>>> 
 }
 
 /// Keys and free text without a role are no features: they are left out, and the user is told.
-fn leave_out_keys_and_text(table: &Table, settings: &Settings, notes: &mut Vec<String>) -> Settings {
+fn leave_out_keys_and_text(table: &Table, settings: &Settings, notes: &mut Vec<Note>) -> Settings {
     let mut settings = settings.clone();
     for column in &table.columns {
         let untold = settings.role(&column.name) == Role::Feature && !settings.types.contains_key(&column.name);
-        let what = match column.kind {
-            Kind::Identifier => "a key",
-            Kind::Text => "free text",
+        let code = match column.kind {
+            Kind::Identifier => "key_left_out",
+            Kind::Text => "text_left_out",
             _ => continue,
         };
         if untold {
-            let name = &column.name;
-            notes.push(format!(
-                "column «{name}» is {what} and was left out (--types {name}=number or =category keeps it)"
-            ));
+            notes.push(Note::new(code, &[("column", &column.name)]));
             settings.drop.push(column.name.clone());
         } else if column.kind == Kind::Text && settings.role(&column.name) == Role::Feature {
             settings.drop.push(column.name.clone());
@@ -182,20 +181,18 @@ fn without_repeats(
     batch: RecordBatch,
     digests: &[[u8; 16]],
     settings: &Settings,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Result<RecordBatch> {
     let distinct = rows::distinct_rows(digests);
     let repeats = batch.num_rows() - distinct.len();
     let Some(id) = &settings.id else {
         if repeats > 0 {
-            notes.push(format!(
-                "{repeats} rows repeat another one exactly; they stay, because no --id tells rows apart"
-            ));
+            notes.push(Note::new("repeats_stay", &[("n", &repeats)]));
         }
         return Ok(batch);
     };
     let batch = if repeats > 0 {
-        notes.push(format!("{repeats} rows that repeat another one exactly were dropped"));
+        notes.push(Note::new("repeats_dropped", &[("n", &repeats)]));
         take_rows(&batch, &distinct)?
     } else {
         batch
@@ -204,10 +201,7 @@ fn without_repeats(
     let mut seen = HashSet::new();
     let n_again = ids.iter().flatten().filter(|id| !seen.insert(id.as_str())).count();
     if n_again > 0 && settings.group.is_none() {
-        notes.push(format!(
-            "{n_again} rows have the «{id}» of another row and other cells; if they are of one customer or loan, keep them \
-             on one side of every split with --group"
-        ));
+        notes.push(Note::new("ids_again", &[("n", &n_again), ("id", id)]));
     }
     Ok(batch)
 }
@@ -251,17 +245,16 @@ fn refuse_empty(batch: &RecordBatch, features: &[(String, Kind)]) -> Result<()> 
 }
 
 /// A column that surely or probably identifies persons is refused; a faint likeness is told.
-fn refuse_personal_data(batch: &RecordBatch, features: &[(String, Kind)], notes: &mut Vec<String>) -> Result<()> {
+fn refuse_personal_data(batch: &RecordBatch, features: &[(String, Kind)], notes: &mut Vec<Note>) -> Result<()> {
     let mut refused = Vec::new();
     for (name, _) in features {
         let Some(column) = batch.column_by_name(name) else { continue };
         if let Some(found) = personal::detect_array(name, std::slice::from_ref(column)) {
             if found.confidence == personal::Confidence::Low {
-                let share = found.share * 100.0;
-                notes.push(format!(
-                    "column «{name}» looks a little like {} ({share:.0} % of its cells)",
-                    found.detector
-                ));
+                let share = format!("{:.0}", found.share * 100.0);
+                let values: [(&str, &dyn Display); 3] =
+                    [("column", name), ("what", &found.detector), ("share", &share)];
+                notes.push(Note::new("faint_likeness", &values));
                 continue;
             }
             refused.push((name.as_str(), format!("{} ({:.0} % of its cells)", found.detector, found.share * 100.0)));
@@ -314,7 +307,7 @@ pub(crate) fn complete_times(batch: &RecordBatch, name: &str) -> Result<Vec<i64>
 }
 
 /// A row of weight 0 is no row: it takes no part in splits, preparing or figures.
-fn without_weightless(batch: RecordBatch, settings: &Settings, notes: &mut Vec<String>) -> Result<RecordBatch> {
+fn without_weightless(batch: RecordBatch, settings: &Settings, notes: &mut Vec<Note>) -> Result<RecordBatch> {
     let Some(name) = &settings.weight else { return Ok(batch) };
     let weight = complete_numbers(&batch, name, "a weight")?;
     if let Some(row) = weight.iter().position(|&w| w < 0.0) {
@@ -331,7 +324,7 @@ fn without_weightless(batch: RecordBatch, settings: &Settings, notes: &mut Vec<S
     if kept.len() == weight.len() {
         return Ok(batch);
     }
-    notes.push(format!("{} rows of weight 0 were left out", weight.len() - kept.len()));
+    notes.push(Note::new("weightless", &[("n", &(weight.len() - kept.len()))]));
     take_rows(&batch, &kept)
 }
 

@@ -5,10 +5,13 @@ mod common;
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use common::{of_batch, settings, table, table_for};
 use statera::bundle::Bundle;
+use statera::explain;
 use statera::given::Given;
 use statera::models::{MODELS, ModelFamily};
 use statera::pipeline::{self, Trained};
 use statera::project::Settings;
+use statera::reasons::Language;
+use statera::scorer::RowSource;
 use statera_core::{Result, Run, Task};
 use statera_data::Table;
 use std::collections::BTreeMap;
@@ -135,6 +138,30 @@ fn training_is_the_same_bytes_for_a_seed_and_any_threads() {
         assert_eq!(one, digest(2, 3), "{} for {target}: two threads", family.name);
         assert_eq!(one, digest(3, 3), "{} for {target}: three threads", family.name);
         assert_ne!(one, digest(1, 4), "{} for {target}: another seed", family.name);
+    }
+}
+
+#[test]
+fn a_class_is_explained_against_the_next_likeliest() {
+    let batch = table_for("region", ROWS).batches[0].clone();
+    for Fitted { family, bundle, .. } in FITTED.iter().filter(|f| f.target == "region") {
+        let (name, bundle) = (family.name, bundle.lock().unwrap());
+        let classes = &bundle.scorer.schema().classes;
+        for row in (0..batch.num_rows()).step_by(100) {
+            let one = batch.slice(row, 1);
+            let scored = bundle.scorer.score(&one).unwrap();
+            let found = explain::explain(&bundle, &one, RowSource::default(), "1", Language::En).unwrap();
+            let place = |name: &Option<String>| classes.iter().position(|c| Some(c) == name.as_ref()).expect("a class");
+            let (own, next) = (place(&found.class), place(&found.against));
+            let mut order: Vec<usize> = (0..classes.len()).collect();
+            order.sort_by(|&a, &b| scored.probabilities[b].total_cmp(&scored.probabilities[a]).then(a.cmp(&b)));
+            assert_eq!([own, next], order[..2], "{name}");
+            assert_eq!(found.score, scored.probabilities[own]);
+            // What the columns add is the log-odds of one class against the other, which calibration only stretches.
+            let sum: f64 = found.base + found.remainder + found.contributions.iter().map(|c| c.value).sum::<f64>();
+            let margin = scored.margins[own] - scored.margins[next];
+            assert!((sum - margin).abs() < 1e-9 && found.margin == margin && margin > -1e-9, "{name}: {sum} {margin}");
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use statera::decision::Own;
 use statera::facts::Facts;
 use statera::given::Given;
 use statera::pipeline;
-use statera::policy::Policy;
-use statera::project::Settings;
+use statera::policy::{Decision, Policy};
+use statera::project::{Prefer, Settings};
 use statera::reasons::{Language, Reasons};
+use statera::recourse::Outcome;
 use statera::report::{self, PACKS, Pack, Subject};
 use statera_core::fairness::Rules;
 use statera_core::{Kind, Rng, Run};
@@ -36,8 +37,8 @@ const REASONS: &str = "version = \"2026-1\"\n\
 static WHOLE: LazyLock<Bundle> = LazyLock::new(|| {
     let settings = Settings {
         models: vec!["scorecard".into(), "boosting".into()],
-        protected: vec!["region".into()],
-        drop: vec!["loss".into()],
+        protected: vec!["region".into(), "loss".into()],
+        drop: Vec::new(),
         baseline: Some("weight".into()),
         units: [("income".to_string(), "KRW".to_string())].into(),
         sequences: BTreeMap::new(),
@@ -50,8 +51,17 @@ static WHOLE: LazyLock<Bundle> = LazyLock::new(|| {
         rules: Some(Own { text: String::new(), read: rules }),
         ..Given::default()
     };
-    pipeline::train(common::table(1500, 5), &settings, &BTreeMap::new(), &given, &Run::new(1, 2)).unwrap().bundle
+    let mut trained =
+        pipeline::train(common::table(1500, 5), &settings, &BTreeMap::new(), &given, &Run::new(1, 2)).unwrap();
+    // As `statera policy --recourse` does, which keeps the policy and its judgement.
+    trained.bundle = trained.bundle.decided_by(None, None, Some(RECOURSE)).unwrap();
+    assert!(trained.bundle.deciding.judgement.is_some());
+    trained.bundle
 });
+
+const RECOURSE: &str = "version = \"r-7\"\n[[change]]\ncolumn = \"income\"\ndirection = \"increase\"\nstep = 100\n\
+    max = 6000\n[[change]]\ncolumn = \"debt\"\ndirection = \"decrease\"\nmin = -3\nstep = 0.1\n[[change]]\n\
+    column = \"months\"\ndirection = \"decrease\"\nmin = 0\n";
 
 fn whole(language: Language) -> Subject<'static> {
     Subject::of(&WHOLE, report::judgement(&WHOLE), language).unwrap()
@@ -127,6 +137,13 @@ fn every_section_is_there_with_its_figures() {
     ] {
         assert!(page.contains(&format!("<section id=\"{name}\"")), "{name}");
     }
+    // Both lines of the KS picture have a band, and so have the other curves.
+    let ks = page.split("<figcaption>KS</figcaption>").nth(1).unwrap().split("</figure>").next().unwrap();
+    assert_eq!(ks.matches("<polygon").count(), 2);
+    assert!(ks.contains("with the event, 95 % band") && ks.contains("without the event, 95 % band"));
+    let scores = page.split("<figcaption>Distribution of scores</figcaption>").nth(1).unwrap();
+    let scores = scores.split("</figure>").next().unwrap();
+    assert!(scores.contains("with the event, 95 % intervals") && scores.contains("without the event, 95 % intervals"));
     // Six pictures of performance, one of learning, one of the what-if.
     assert_eq!(page.matches("<svg").count(), 8);
     assert_eq!(page.matches("<svg").count(), page.matches("role=\"img\"><title>").count());
@@ -147,6 +164,76 @@ fn every_section_is_there_with_its_figures() {
     assert!(facts.dependence.iter().any(|d| d.column == "income"));
     let income = page.split("income = ").nth(1).unwrap().split('<').next().unwrap();
     assert!(!income.contains('.'), "{income}");
+}
+
+#[test]
+fn declined_examples_say_what_would_turn_them() {
+    let subject = whole(Language::En);
+    let asked: Vec<_> = subject.examples.iter().filter_map(|e| e.explanation.recourse.as_ref()).collect();
+    assert!(!asked.is_empty() && asked.len() < subject.examples.len(), "some example is approved and some is not");
+    for example in &subject.examples {
+        let decision = example.explanation.decision.unwrap();
+        assert_eq!(example.explanation.recourse.is_none(), decision == Decision::Approve);
+    }
+    let found = asked.iter().find(|f| f.outcome == Outcome::Found).expect("the changes go far enough");
+    // No clock limits the search, so that the report has the same bytes everywhere.
+    assert!(asked.iter().all(|f| f.time_limit_ms.is_none() && f.outcome != Outcome::TimeRanOut));
+    let change = &found.answers[0].changes[0];
+    let page = report::html(&subject).unwrap();
+    assert!(page.contains("Recourse r-7. With one of these changes, each scored again"));
+    assert!(page.contains(&format!("1. {}: ", change.column)) && page.contains("(probability then "), "{change:?}");
+    let document = report::json(&subject).unwrap();
+    assert_eq!(document["recourse"]["version"], "r-7");
+    let in_json: Vec<_> =
+        document["examples"].as_array().unwrap().iter().map(|e| &e["explanation"]["recourse"]).collect();
+    assert_eq!(in_json.iter().filter(|r| !r.is_null()).count(), asked.len());
+    for (language, words) in [(Language::Ko, "변경 안내 r-7."), (Language::Zh, "改善建议 r-7。")] {
+        assert!(report::html(&whole(language)).unwrap().contains(words));
+    }
+}
+
+#[test]
+fn groups_and_notes_are_in_the_language_of_the_page() {
+    // Parts of the protected number, by value: below the first quarter, between, from the last one.
+    let names = |language| {
+        let subject = whole(language);
+        let page = report::html(&subject).unwrap();
+        let card = report::document(&subject, Pack::find("model-card").unwrap(), None).unwrap();
+        assert!(card.contains("region east, loss "), "{card}");
+        (page, card)
+    };
+    let judgement = WHOLE.deciding.judgement.as_ref().unwrap();
+    let recorded: Vec<&String> = judgement.groups.iter().filter(|g| g.starts_with("loss below ")).collect();
+    assert_eq!(recorded.len(), 1, "{:?}", judgement.groups);
+    let (page, card) = names(Language::En);
+    assert!(page.contains("loss below") && card.contains("loss below"));
+    for (language, below) in [(Language::Ko, "미만"), (Language::Zh, "低于")] {
+        let (page, card) = names(language);
+        for text in [&page, &card] {
+            assert!(!text.contains("loss below") && text.contains(below), "{language:?}");
+        }
+    }
+    // A bundle of a former version has its names in English only: they stay.
+    let mut former = judgement.clone();
+    former.group_parts.clear();
+    let subject = Subject::of(&WHOLE, Some(&former), Language::Ko).unwrap();
+    assert!(report::html(&subject).unwrap().contains(recorded[0].as_str()));
+
+    let mut settings = common::settings("bad", "logistic");
+    settings.models = vec!["scorecard".into()];
+    settings.prefer = Prefer::Ensemble;
+    let trained =
+        pipeline::train(common::table(600, 5), &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2))
+            .unwrap();
+    let english = "an ensemble needs at least two candidates; the only one is used alone";
+    assert!(trained.facts.notes.iter().any(|n| n == english), "machines and terminals read English");
+    let page = |bundle: &Bundle, language| report::html(&Subject::of(bundle, None, language).unwrap()).unwrap();
+    assert!(page(&trained.bundle, Language::En).contains(english));
+    let korean = page(&trained.bundle, Language::Ko);
+    assert!(!korean.contains(english) && korean.contains("앙상블에는 후보가 둘 이상 필요합니다"));
+    let mut bundle = trained.bundle;
+    bundle.facts.as_object_mut().unwrap().remove("coded_notes");
+    assert!(page(&bundle, Language::Ko).contains(english), "what was recorded in English only stays");
 }
 
 #[test]
@@ -389,6 +476,8 @@ fn facts_hold_what_the_pictures_need() {
     assert_eq!((stability.n_train, stability.n_test), (facts.n_train, facts.n_test));
     assert!(stability.columns.iter().all(|s| s.psi >= 0.0 && s.bound > 0.0) && stability.columns.len() > 2);
     assert!(stability.columns.iter().all(|s| s.column != "opened"), "times are left out");
+    let background = facts.background.expect("a table has background rows");
+    assert!(background.n_rows == WHOLE.background.as_ref().unwrap().rows.num_rows() && background.n_alike == 0);
 }
 
 #[test]

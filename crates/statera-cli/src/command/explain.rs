@@ -5,6 +5,7 @@ use crate::args::Explain;
 use crate::console::{Console, figure};
 use statera::bundle::Bundle;
 use statera::policy::Decision;
+use statera::recourse::LimitBy;
 use statera::{explain, models};
 use statera_core::{Run, Task};
 
@@ -15,7 +16,8 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     if options.tz.is_none() {
         options.tz = Some(schema.tz.clone());
     }
-    let asked = explain::Asked { language: args.lang.into(), against_background: args.background, with_recourse: true };
+    let recourse = Some(LimitBy::Time);
+    let asked = explain::Asked { language: args.lang.into(), against_background: args.background, recourse };
     let has_two_ways = bundle.scorer.members().iter().any(|m| m.family == models::BOOSTING);
     if args.background && !has_two_ways {
         console.note("--background changes nothing: only boosting has two ways of telling what a column adds");
@@ -24,9 +26,11 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     if console.json {
         return console.print_json(&found);
     }
+    let event = found.class.as_deref().or(schema.classes.last().map(String::as_str)).unwrap_or_default();
     let what = match schema.task {
         Task::Regression => "prediction".to_string(),
-        _ => format!("probability of {} = {}", schema.target, schema.classes.last().map_or("", String::as_str)),
+        Task::Binary => format!("probability of {} = {event}", schema.target),
+        Task::Classes(_) => format!("likeliest is {} = {event}, with a probability of", schema.target),
     };
     let grade = found.grade.as_ref().map_or(String::new(), |g| format!(", grade {g}"));
     let decision = found.decision.map_or(String::new(), |d| format!(": {}", d.name()));
@@ -42,7 +46,11 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     if found.remainder != 0.0 {
         rows.push(vec!["(not attributed)".into(), String::new(), format!("{:+.4}", found.remainder)]);
     }
-    rows.push(vec!["(sum: the margin)".into(), String::new(), figure(found.margin)]);
+    let sum = match &found.against {
+        Some(against) => format!("(sum: log-odds of {} against {})", short(Some(event)), short(Some(against))),
+        None => "(sum: the margin)".into(),
+    };
+    rows.push(vec![sum, String::new(), figure(found.margin)]);
     console.table(&["Column", "Cell", "Adds"], rows);
     if found.decision == Some(Decision::Approve) && !found.reasons.is_empty() {
         console.line("What speaks for it:");

@@ -29,6 +29,10 @@ pub struct CurveBands {
     pub precision_recall: Vec<BandPoint>,
     /// Share of the positive rows taken, at a share of all rows.
     pub gain: Vec<BandPoint>,
+    /// Share of the negative rows taken, at a share of all rows: with `gain` the two distributions of the KS picture; empty in
+    /// bundles of former versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub negatives: Vec<BandPoint>,
     /// Replicates that they are quantiles of.
     pub n_bootstrap: usize,
 }
@@ -50,22 +54,23 @@ pub fn curve_bands(
     }
     let mut sample = Sample::new(Task::Binary, target, Predicted { margins, probabilities: &[] }, weight, 0.5)?;
     let own = curves(&sample);
-    let mut drawn: [Vec<[f64; N_STEPS + 1]>; 3] = Default::default();
+    let mut drawn: [Vec<[f64; N_STEPS + 1]>; 4] = Default::default();
     bootstrap::resample(&mut sample, n_bootstrap, seed, |sample| {
         for (curves, curve) in drawn.iter_mut().zip(curves(sample)) {
             curves.push(curve);
         }
     });
-    let [roc, precision_recall, gain] = [0, 1, 2].map(|i| band(&own[i], &drawn[i]));
-    Ok(CurveBands { roc, precision_recall, gain, n_bootstrap })
+    let [roc, precision_recall, gain, negatives] = [0, 1, 2, 3].map(|i| band(&own[i], &drawn[i]));
+    Ok(CurveBands { roc, precision_recall, gain, negatives, n_bootstrap })
 }
 
-/// Receiver operating characteristic, precision by recall and gain of a draw, at the steps.
-fn curves(sample: &Sample) -> [[f64; N_STEPS + 1]; 3] {
+/// Receiver operating characteristic, precision by recall, gain, and negatives by rows taken, of a draw at the steps.
+fn curves(sample: &Sample) -> [[f64; N_STEPS + 1]; 4] {
     let (total, positive) = sample.totals();
     let negative = total - positive;
     let mut roc = Along::new();
     let mut gain = Along::new();
+    let mut negatives = Along::new();
     let mut precision = [0.0; N_STEPS + 1];
     let (mut next, mut above, mut hit_above) = (0, 0.0, 0.0);
     sample.sweep(|all, hit, _| {
@@ -73,13 +78,14 @@ fn curves(sample: &Sample) -> [[f64; N_STEPS + 1]; 3] {
         hit_above += hit;
         roc.to((above - hit_above) / negative, hit_above / positive);
         gain.to(above / total, hit_above / positive);
+        negatives.to(above / total, (above - hit_above) / negative);
         // The precision at a recall is that of the first cut-off that reaches it; rounding must not hide the last step.
         while all > 0.0 && next <= N_STEPS && hit_above / positive >= step(next) - 1e-12 {
             precision[next] = hit_above / above;
             next += 1;
         }
     });
-    [roc.at, precision, gain.at]
+    [roc.at, precision, gain.at, negatives.at]
 }
 
 fn step(i: usize) -> f64 {
@@ -133,10 +139,15 @@ mod tests {
         // By descending margin: bad, good, bad, good: ROC (0, .5) (.5, .5) (.5, 1) (1, 1); gain (.25, .5) (.5, .5) (.75, 1) (1, 1).
         let predicted = Predicted { margins: &[0.9, 0.8, 0.7, 0.6], probabilities: &[] };
         let sample = Sample::new(Task::Binary, &[1.0, 0.0, 1.0, 0.0], predicted, None, 0.5).unwrap();
-        let [roc, precision, gain] = curves(&sample);
+        let [roc, precision, gain, negatives] = curves(&sample);
         assert_eq!((roc[0], roc[10], roc[20], roc[40]), (0.5, 0.5, 1.0, 1.0));
         assert_eq!((precision[0], precision[20], precision[21], precision[40]), (1.0, 1.0, 2.0 / 3.0, 2.0 / 3.0));
         assert_eq!((gain[0], gain[5], gain[10], gain[15], gain[25], gain[40]), (0.0, 0.25, 0.5, 0.5, 0.75, 1.0));
+        // Of two good rows the second and the fourth: none at .25, half at .5 and .75, all at 1.
+        assert_eq!(
+            (negatives[5], negatives[10], negatives[15], negatives[20], negatives[30]),
+            (0.0, 0.0, 0.25, 0.5, 0.5)
+        );
     }
 
     #[test]

@@ -100,8 +100,8 @@ pub fn reliability(target: &[f64], probabilities: &[f64], weight: Option<&[f64]>
     Ok(filled.collect())
 }
 
-/// Wilson's 95 % score interval of a share seen in `n` rows.
-fn wilson(share: f64, n: f64) -> (f64, f64) {
+/// Wilson's 95 % score interval of a share seen in `n` rows, widened to the share.
+pub(super) fn wilson(share: f64, n: f64) -> (f64, f64) {
     let z2 = Z_95 * Z_95;
     let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z_95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();

@@ -42,7 +42,8 @@ impl Misfit {
 /// The cells of `text` as `to`: `Int64`, `Float64`, `Decimal128`, `Timestamp(Microsecond, "UTC")` or `Utf8`.
 ///
 /// Missing tokens become null, blanks around a cell are dropped, numbers and times are read by `format`, times without an
-/// offset in `zone`. `Int64` takes `5.00` but not `5.01`; `Decimal128` takes no more digits after the mark than its scale.
+/// offset in `zone`. `Int64` takes `5.00` and `1.5e3` but not `5.01`; `Decimal128` takes no more digits after the mark than its
+/// scale, whatever the exponent.
 ///
 /// # Errors
 /// The first cell that does not fit.

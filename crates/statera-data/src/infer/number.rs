@@ -210,13 +210,9 @@ pub(super) fn f64_holds_integer(value: i64) -> bool {
     value as f64 as i64 == value
 }
 
-/// The integer that `plain` is; a fraction of zeros is allowed.
+/// The integer that `plain` is, however it is written: `5`, `5.00`, `1.5e3`; `None` if it is not whole or not of 64 bits.
 pub(super) fn parse_i64(plain: &str) -> Option<i64> {
-    match plain.split_once('.') {
-        None => plain.parse().ok(),
-        Some((whole, fraction)) if !whole.is_empty() && fraction.bytes().all(|b| b == b'0') => whole.parse().ok(),
-        Some(_) => None,
-    }
+    plain.parse().ok().or_else(|| parse_decimal(plain, 0)?.try_into().ok())
 }
 
 /// The number nearest to `plain`; infinite where it is too large.
@@ -252,23 +248,42 @@ fn fast_f64(plain: &[u8]) -> Option<f64> {
     Some(if digits.len() < plain.len() { -value } else { value })
 }
 
-/// The digits of `plain` times `10^scale`; `None` if it has an exponent, more digits after the point, or more than 38 in all.
+/// The digits of `plain` times `10^scale`, exactly: an exponent moves the point. `None` if digits are left after it, or more
+/// than 38 in all.
 pub(super) fn parse_decimal(plain: &str, scale: u32) -> Option<i128> {
-    let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let padding = (scale as usize).checked_sub(fraction.len())?;
-    let negative = whole.starts_with('-');
-    let digits =
-        whole.trim_start_matches('-').bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', padding));
+    let (mantissa, exponent) = plain.split_once('e').unwrap_or((plain, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (negative, whole) = whole.strip_prefix('-').map_or((false, whole), |whole| (true, whole));
     let mut value: i128 = 0;
-    for b in digits {
+    // Zeros wait until a digit follows: those at the end are a power of ten, which the exponent may take back.
+    let mut zeros: i64 = 0;
+    for b in whole.bytes().chain(fraction.bytes()) {
         if !b.is_ascii_digit() {
             return None;
         }
-        value = value.checked_mul(10)?.checked_add(i128::from(b - b'0'))?;
+        if b == b'0' {
+            zeros += i64::from(value != 0);
+            continue;
+        }
+        value = times_ten(value, zeros + 1)?.checked_add(i128::from(b - b'0'))?;
+        zeros = 0;
     }
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    // The exponent of `plain` has at most four digits.
+    let moved = exponent.parse::<i64>().ok()? + i64::from(scale) - i64::try_from(fraction.len()).ok()? + zeros;
+    let value = if value == 0 { 0 } else { times_ten(value, moved)? };
     let fits = value < 10i128.pow(38);
     fits.then_some(if negative { -value } else { value })
+}
+
+/// `value · 10^power`; `None` if that is no whole number or has more than 38 digits.
+fn times_ten(value: i128, power: i64) -> Option<i128> {
+    if power == 1 {
+        return value.checked_mul(10);
+    }
+    value.checked_mul(10i128.checked_pow(u32::try_from(power).ok()?)?)
 }
 
 #[cfg(test)]
@@ -374,11 +389,35 @@ mod tests {
         assert_eq!(parse_decimal("12345678901234567.89", 2), Some(1_234_567_890_123_456_789));
         assert_eq!(parse_decimal("-1.50", 3), Some(-1500));
         assert_eq!(parse_decimal("1.234", 2), None);
-        assert_eq!(parse_decimal("1e5", 2), None);
+        assert_eq!(parse_decimal("1e5", 2), Some(10_000_000));
+        assert_eq!(parse_decimal("1.234e1", 2), Some(1234));
+        assert_eq!(parse_decimal("1.234e1", 1), None);
+        assert_eq!(parse_decimal("1e38", 0), None);
+        assert_eq!(parse_decimal("0e9999", 0), Some(0));
+        assert_eq!(parse_decimal("-0.000", 2), Some(0));
+        assert_eq!(parse_decimal(".", 0), None);
+        assert_eq!(parse_decimal("inf", 0), None);
         assert_eq!(parse_decimal(&"9".repeat(38), 0), Some(10i128.pow(38) - 1));
         assert_eq!(parse_decimal(&"9".repeat(39), 0), None);
         assert_eq!(parse_i64("5.00"), Some(5));
         assert_eq!(parse_i64("5.01"), None);
         assert_eq!(parse_i64("9223372036854775808"), None);
+        for (plain, expected) in [
+            ("1.00e05", Some(100_000)),
+            ("1.5e3", Some(1500)),
+            ("-1500e-2", Some(-15)),
+            ("5.", Some(5)),
+            (".50e1", Some(5)),
+            ("0001", Some(1)),
+            ("9.223372036854775807e18", Some(i64::MAX)),
+            ("-9.223372036854775808e18", Some(i64::MIN)),
+            ("1.5e0", None),
+            ("15e-1", None),
+            ("1e19", None),
+            ("1e9999", None),
+            ("1e-9999", None),
+        ] {
+            assert_eq!(parse_i64(plain), expected, "{plain}");
+        }
     }
 }

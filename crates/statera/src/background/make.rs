@@ -1,5 +1,6 @@
 //! Cells of the training rows, each as one synthetic row.
 
+use super::apart::{Apart, Seen};
 use super::distance::{self, Cell, Distance};
 use super::{BackgroundRows, MAX_CELLS, MIN_CELL_ROWS};
 use crate::cross_fit::{preparer_params, sequences};
@@ -61,8 +62,10 @@ pub(crate) fn make(
     let points = preparer.transform(&batch)?.dense.data;
     let cells = divide(&Points { data: &points, n_cols, weight: None }, &run.silent(settings.seed ^ 0xbac6))?;
 
-    let rows = rows(&batch, &cells, schema, reference)?;
     let distance = Distance::new(schema, reference)?;
+    let seen = Seen::new(&train.batch, &schema.inputs)?;
+    let apart = Apart { seen: &seen, schema, reference, distance: &distance };
+    let rows = apart.altered(rows(&batch, &cells, schema, reference)?)?;
     let (own, centres) = (distance.cells(&schema.inputs, &batch)?, distance.cells(&schema.inputs, &rows)?);
     let reach = cells.iter().enumerate().map(|(cell, members)| {
         let mut distances: Vec<f64> = members.iter().map(|&i| distance.between((&own, i), (&centres, cell))).collect();

@@ -1,4 +1,4 @@
-//! Background rows: `background.parquet`, synthetic rows that stand for the training rows without being any of them.
+//! Background rows: `background.parquet`, synthetic rows that stand for the training rows; none is taken from them.
 //!
 //! The training rows are divided into cells of similar rows (k-means on scaled columns, `make`), at most
 //! [`MAX_CELLS`] and each of at least [`MIN_CELL_ROWS`] rows. A cell is stored as one row of the raw columns, its mean numbers and
@@ -6,9 +6,14 @@
 //! 95 % of its own rows lie. Interventional attributions are measured against these rows, and recourse is plausible only
 //! where it ends within the reach of one that is approved.
 //!
+//! A mean may happen to equal a training row, above all in tables of few columns and values. One that equals a row of fewer
+//! than [`MIN_CELL_ROWS`] customers is altered (`apart`); where every other cell that is tried gives such a row too, it stays, and
+//! the bundle's facts count it.
+//!
 //! Deliberately absent: background rows of sequences and images, whose mean is no sequence and no image, and of segments,
 //! which are cells themselves.
 
+mod apart;
 pub mod distance;
 mod make;
 #[cfg(test)]
@@ -23,6 +28,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
+use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use std::sync::Arc;
 
@@ -39,6 +45,16 @@ const N_ATTRIBUTION: u64 = 128;
 const CELL_ROWS: &str = "rows of the cell";
 const CELL_REACH: &str = "reach of the cell";
 
+/// How much the background rows tell of the training rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackgroundFacts {
+    /// Background rows.
+    pub n_rows: usize,
+    /// Those that equal a training row which fewer than [`MIN_CELL_ROWS`] rows share.
+    pub n_alike: usize,
+}
+
 /// Background rows of a bundle, the cell of most rows first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackgroundRows {
@@ -51,6 +67,15 @@ pub struct BackgroundRows {
 }
 
 impl BackgroundRows {
+    /// What they tell of the rows that were trained on.
+    ///
+    /// # Errors
+    /// Training rows without a column of theirs.
+    pub(crate) fn facts(&self, train: &RecordBatch, scorer: &Scorer) -> Result<BackgroundFacts> {
+        let n_alike = apart::Seen::new(train, &scorer.schema().inputs)?.alike(&self.rows)?.len();
+        Ok(BackgroundFacts { n_rows: self.rows.num_rows(), n_alike })
+    }
+
     /// The part's bytes: equal rows give equal bytes.
     pub(crate) fn parquet(&self) -> Result<Vec<u8>> {
         let mut fields: Vec<Arc<Field>> = self.rows.schema().fields().iter().cloned().collect();

@@ -79,6 +79,48 @@ fn a_cell_is_its_mean_numbers_and_most_frequent_levels() {
     assert_eq!(text("opened").as_deref(), Some("1970-01-11"), "9.5 days, as a date");
 }
 
+/// One cell of twenty customers: `x` is 0 … 19, `y` what the customers of a test have.
+fn twenty(y: impl Fn(i64) -> i64) -> (RecordBatch, Option<BackgroundRows>) {
+    let columns = || -> Vec<(&str, Kind, ArrayRef)> {
+        vec![
+            ("x", Kind::Number, Arc::new(Int64Array::from_iter_values(0..20))),
+            ("y", Kind::Number, Arc::new(Int64Array::from_iter_values((0..20).map(&y)))),
+            bad(20),
+        ]
+    };
+    (table(columns()).batches.remove(0), made(table(columns()), &settings(), 1))
+}
+
+#[test]
+fn a_mean_that_is_a_customer_is_altered() {
+    let cells = |rows: &RecordBatch| -> Vec<[i64; 2]> {
+        let column = |name: &str| rows.column_by_name(name).unwrap().as_primitive::<Int64Type>().values().to_vec();
+        column("x").into_iter().zip(column("y")).map(|(x, y)| [x, y]).collect()
+    };
+    // The means are 9.5 and 109.5, as whole numbers 10 and 110: the customer of x = 10 has y = 100 + 70 mod 20 = 110.
+    let (customers, rows) = twenty(|x| 100 + 7 * x % 20);
+    let rows = rows.unwrap();
+    assert!(cells(&customers).contains(&[10, 110]));
+    assert_eq!(cells(&rows.rows), [[9, 110]], "the first number is moved by one");
+    // Where all ten neighbours are customers too the row stays, and is counted.
+    let inputs = |names: &[&str]| -> Vec<statera_data::conform::InputColumn> {
+        let input = |name: &&str| statera_data::conform::InputColumn {
+            name: (*name).into(),
+            kind: Kind::Number,
+            data_type: DataType::Int64,
+            text: None,
+        };
+        names.iter().map(input).collect()
+    };
+    let seen = |names: &[&str]| apart::Seen::new(&customers, &inputs(names)).unwrap();
+    assert_eq!(seen(&["x", "y"]).alike(&rows.rows).unwrap(), Vec::<usize>::new());
+    assert_eq!(seen(&["x"]).alike(&rows.rows).unwrap(), [0], "of x alone every number is a customer's");
+    // What ten customers share tells of nobody: x is 10 for half of them.
+    let same: ArrayRef = Arc::new(Int64Array::from_iter_values((0..20).map(|i| if i < 10 { 9 } else { 10 })));
+    let rows = made(table(vec![("x", Kind::Number, same), bad(20)]), &settings(), 1).unwrap();
+    assert!(rows.rows.column(0).as_primitive::<Int64Type>().values().iter().all(|x| [9, 10].contains(x)));
+}
+
 #[test]
 fn the_reach_holds_95_of_100_rows() {
     let x: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20));

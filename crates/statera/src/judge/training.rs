@@ -88,6 +88,8 @@ pub(crate) fn judge_training(
         run.check()?;
         let importance = &facts.importance;
         let (train, labels) = (&training.train.batch, &training.train_labels);
+        // The training rows may hold groups that the others lack.
+        judgement.group_parts.extend(groups::parts(labels, &groups::families(labels)?));
         judgement.proxies = proxy::search(&bundle.scorer, train, labels, importance, &rules, run)?;
     }
     run.progress.finish();

@@ -157,6 +157,7 @@ impl Project {
             let place = format!("exclude {} («{}»), rule", i + 1, e.name);
             exclusions.push(Exclusion { name: e.name, rule: Rule::parse(&e.rule).map_err(|e| e.at(place))? });
         }
+        check_policy(&file.policy)?;
         let files = Files { policy: file.policy.file, reasons: file.policy.reasons, rules: file.policy.rules };
         let rejects = file.rejects.map(|r| r.source);
         let mut project = Project {
@@ -363,6 +364,19 @@ fn check_outcome(file: OutcomeFile, zone: &jiff::tz::TimeZone) -> Result<Outcome
         indeterminate,
         performance_months,
     })
+}
+
+/// Refuses a cut-off or a rate beside a file that says where approval ends.
+fn check_policy(policy: &file::PolicyFile) -> Result<()> {
+    let Some(name) = &policy.file else { return Ok(()) };
+    let own = [("cutoff", policy.cutoff), ("approval_rate", policy.approval_rate)];
+    match own.into_iter().find_map(|(key, value)| Some((key, value?))) {
+        Some((key, value)) => Err(Error::request(format!(
+            "policy.{key}: {value} is given beside policy.file «{name}», which says itself where approval ends; only one can \
+             hold"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The settings that the file states outright.

@@ -94,6 +94,15 @@ fn errors_name_file_key_value_and_what_is_allowed() {
         "unknown variant `fast`, expected one of `best`, `simple`, `ensemble`",
     );
     refused(&file(BAD, "[roles]\ntarget = \"worse\""), "roles.target: «worse» and outcome.target «bad» are different");
+    for (key, value) in [("cutoff", 0.12), ("approval_rate", 0.85)] {
+        refused(
+            &file(BAD, &format!("[policy]\nfile = \"policy.toml\"\n{key} = {value}")),
+            &format!(
+                "p.toml: policy.{key}: {value} is given beside policy.file «policy.toml», which says itself where approval ends; \
+                 only one can hold"
+            ),
+        );
+    }
     refused(&file(BAD, "[roles]\npositive = 0"), "roles.positive: with [outcome] it is always 1");
     refused(&file(BAD, "[roles]\ndrop = [\"loan\"]"), "column «loan» has two roles, id and drop");
     refused(&file("bad = \"max(late) > \"", ""), "outcome.bad: «max(late) > », at the end: something is missing");
@@ -435,6 +444,7 @@ fn the_template_is_a_project_that_parses() {
         .filter(|l| {
             !l.starts_with("target = ")
                 && !l.contains("cutoff = ")
+                && !l.contains("# approval_rate = ")
                 && !l.contains("# weight = ")
                 && !l.contains("# positive = ")
                 && !l.contains("# mitigate = ")

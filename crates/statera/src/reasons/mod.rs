@@ -2,7 +2,8 @@
 //!
 //! A reason is a column or a group of columns with a text in English, Korean and Chinese. The reasons of a row are the groups
 //! whose attributions together raise its risk most above that of the average approved row (without a policy, of the average of
-//! all rows); their order is that of the sums. Texts
+//! all rows); their order is that of the sums. Every column belongs to one reason that speaks against approval: what a
+//! declined row has beyond the average approved one then lies in such reasons, so that one of them has a sum above 0. Texts
 //! that name no reason are refused when the file is read: the US Regulation B (12 CFR 1002.9(b)(2)) does not accept that an
 //! applicant «failed to achieve a qualifying score», nor a reference to internal standards, and an applicant cannot act on it.
 
@@ -29,7 +30,8 @@ pub struct Reasons {
     /// Reasons that a row gets, 1 to 4. Default: 4.
     #[serde(default = "max_reasons")]
     pub max_reasons: usize,
-    /// Every reason; each column of the model belongs to exactly one.
+    /// Every reason; each column of the model belongs to exactly one that speaks against approval and to at most one that
+    /// speaks for it.
     pub reason: Vec<Reason>,
 }
 
@@ -72,6 +74,22 @@ pub enum Direction {
     Either,
 }
 
+impl Direction {
+    /// As the file says it.
+    fn name(self) -> &'static str {
+        match self {
+            Direction::Against => "against",
+            Direction::For => "for",
+            Direction::Either => "either",
+        }
+    }
+
+    /// True if a reason of this direction may be given for (or against) approval.
+    fn speaks(self, wanted: Direction) -> bool {
+        self == wanted || self == Direction::Either
+    }
+}
+
 /// Languages that customers and supervisors read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,6 +104,11 @@ pub enum Language {
 }
 
 impl Reason {
+    /// True if it may be given against approval.
+    pub(crate) fn is_adverse(&self) -> bool {
+        self.direction.speaks(Direction::Against)
+    }
+
     /// Its text in a language.
     pub fn text(&self, language: Language) -> &str {
         match language {
@@ -109,12 +132,38 @@ impl Reasons {
     /// Reads and checks the text of the file.
     ///
     /// # Errors
-    /// Text that is not TOML, unknown keys, texts that are empty, vague or used twice, a column with two reasons; the message
-    /// names the file, the reason and what is allowed.
+    /// Text that is not TOML, unknown keys, texts that are empty, vague or used twice, a column with two reasons of one
+    /// direction or with reasons for approval only; the message names the file, the reason and what is allowed.
     pub fn parse(text: &str) -> Result<Reasons> {
+        let reasons = Reasons::stored(text)?;
+        reasons.check_adverse().map_err(|e| e.at(REASONS_FILE))?;
+        Ok(reasons)
+    }
+
+    /// Reads the text of a bundle: files of former versions may have columns with reasons for approval only, which are refused
+    /// when a file is given.
+    ///
+    /// # Errors
+    /// As [`Reasons::parse`] otherwise.
+    pub(crate) fn stored(text: &str) -> Result<Reasons> {
         let reasons: Reasons = toml_text::read(text, REASONS_FILE)?;
         reasons.check().map_err(|e| e.at(REASONS_FILE))?;
         Ok(reasons)
+    }
+
+    /// Refuses columns that only speak for approval: a row that is declined for them alone would have no reason.
+    fn check_adverse(&self) -> Result<()> {
+        let adverse = |column: &&String| self.reason.iter().any(|r| r.is_adverse() && r.columns.contains(column));
+        for reason in self.reason.iter().filter(|r| r.direction == Direction::For) {
+            if let Some(column) = reason.columns.iter().find(|c| !adverse(c)) {
+                return Err(Error::request(format!(
+                    "reason «{}»: direction is for, and no reason against approval has column «{column}»: a row declined for it \
+                     would have no reason; allowed: direction either, or another reason with it whose direction is against",
+                    reason.code
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -177,8 +226,11 @@ impl Reasons {
             let own = columns.iter().zip(contributions).filter(|(c, _)| reason.columns.contains(c));
             own.map(|(_, v)| v).sum()
         };
-        let speaks = |r: &&Reason| r.direction == direction || r.direction == Direction::Either;
-        let all = self.reason.iter().filter(speaks).map(|reason| Given { reason, contribution: sum(reason) });
+        let all = self
+            .reason
+            .iter()
+            .filter(|r| r.direction.speaks(direction))
+            .map(|reason| Given { reason, contribution: sum(reason) });
         let mut given: Vec<Given<'_>> = all.filter(|g| sign * g.contribution > 0.0).collect();
         // Equal sums keep the order of the file.
         given.sort_by(|a, b| (sign * b.contribution).total_cmp(&(sign * a.contribution)));
@@ -196,10 +248,19 @@ impl Reason {
             return Err(Error::request("columns is empty; name at least one column of the model"));
         }
         for (i, column) in self.columns.iter().enumerate() {
-            let elsewhere = others.iter().find(|o| o.columns.contains(column)).map(|o| o.code.as_str());
+            let has_both = |o: &&Reason| {
+                let both = |d: Direction| o.direction.speaks(d) && self.direction.speaks(d);
+                o.columns.contains(column) && (both(Direction::Against) || both(Direction::For))
+            };
+            let elsewhere = others.iter().find(has_both);
             if self.columns[..i].contains(column) || elsewhere.is_some() {
-                let place = elsewhere.unwrap_or(&self.code);
-                return Err(Error::request(format!("column «{column}» is already in reason «{place}»")));
+                let place = elsewhere.unwrap_or(self);
+                return Err(Error::request(format!(
+                    "column «{column}» is already in reason «{}», whose direction is {}; allowed: one reason against approval \
+                     and one for it",
+                    place.code,
+                    place.direction.name()
+                )));
             }
         }
         for (language, key) in [(Language::En, "en"), (Language::Ko, "ko"), (Language::Zh, "zh")] {

@@ -49,6 +49,31 @@ fn the_strongest_groups_are_the_reasons() {
 }
 
 #[test]
+fn a_column_may_speak_for_approval_beside_a_reason_against_it() {
+    let low = "[[reason]]\ncode = \"low\"\ncolumns = [\"LIMIT_BAL\"]\ndirection = \"DIRECTION\"\n\
+        en = \"The credit limit asked for is low\"\nko = \"신청한 한도가 낮습니다\"\nzh = \"申请的信用额度较低\"\n";
+    let file = |first: &str, second: &str| {
+        REASONS.replace("direction = \"either\"", &format!("direction = \"{first}\""))
+            + &low.replace("DIRECTION", second)
+    };
+    let reasons = Reasons::parse(&file("against", "for")).expect("allowed");
+    reasons.check_columns(&columns()).expect("every column has one");
+    let codes = |given: Vec<Given<'_>>| given.iter().map(|g| g.reason.code.clone()).collect::<Vec<_>>();
+    assert_eq!(codes(reasons.against(&[0.5, 0.0, 0.0, 0.0], &columns())), ["limit"]);
+    assert_eq!(codes(reasons.in_favour(&[-0.5, 0.0, 0.0, 0.0], &columns())), ["low"]);
+    for (first, second) in [("either", "for"), ("for", "either"), ("against", "against"), ("for", "for")] {
+        let refused = Reasons::parse(&file(first, second)).expect_err("two of one direction").to_string();
+        assert!(
+            refused.contains(&format!("column «LIMIT_BAL» is already in reason «limit», whose direction is {first}")),
+            "{refused}"
+        );
+    }
+    // A bundle of a former version may hold such a file; it can still be read.
+    let alone = REASONS.replace("direction = \"either\"", "direction = \"for\"");
+    assert!(Reasons::parse(&alone).is_err() && Reasons::stored(&alone).is_ok());
+}
+
+#[test]
 fn refuses_files_that_give_no_reasons() {
     for (from, to, expected) in [
         (
@@ -82,9 +107,19 @@ fn refuses_files_that_give_no_reasons() {
             "Payments were late in recent months",
             "reason «limit»: en: «Payments were late in recent months» is the text of reason «late» too",
         ),
-        ("columns = [\"AGE\"]", "columns = [\"PAY_0\"]", "reason «age»: column «PAY_0» is already in reason «late»"),
+        (
+            "columns = [\"AGE\"]",
+            "columns = [\"PAY_0\"]",
+            "reason «age»: column «PAY_0» is already in reason «late», whose direction is against; allowed: one reason against approval and one for it",
+        ),
         ("columns = [\"AGE\"]", "columns = []", "reason «age»: columns is empty"),
         ("code = \"age\"", "code = \"late\"", "reason «late»: the code is empty or taken"),
+        (
+            "direction = \"either\"",
+            "direction = \"for\"",
+            "reason «limit»: direction is for, and no reason against approval has column «LIMIT_BAL»: a row declined for it \
+             would have no reason; allowed: direction either, or another reason with it whose direction is against",
+        ),
         ("max_reasons = 2", "max_reasons = 5", "max_reasons is 5; allowed: 1 to 4"),
         ("\"2026-1\"", "\"\"", "version is empty"),
     ] {

@@ -1,7 +1,7 @@
 //! A column that may change, seen from a row: the places that its cell can move to.
 //!
-//! Places are numbered: 0 is where the row is; place k of a number is k steps from there, of a category the k-th of its
-//! allowed levels. A number is computed in its own type, so that an amount keeps every digit.
+//! Places are numbered: 0 is where the row is; place k of a number is the k-th multiple of its step above that, −k below it, and
+//! of a category the k-th of its allowed levels. A number is computed in its own type, so that an amount keeps every digit.
 
 use super::{Changeable, Direction};
 use crate::background::distance::{Cell, Scale};
@@ -20,8 +20,6 @@ pub(super) const SWEEP: usize = 128;
 const MAX_STEPS: f64 = (1u64 << 40) as f64;
 /// Part of a step by which a bound may be missed: one that is met but for rounding is met.
 const ROUNDING: f64 = 1e-6;
-/// Steps of a number that is not written in decimals, over its spread.
-const STEPS_OF_SPREAD: f64 = 1_000.0;
 
 /// A column that may change.
 pub(super) struct Column<'a> {
@@ -102,12 +100,12 @@ impl<'a> Column<'a> {
 
     fn number(&self, place: i64) -> f64 {
         match &self.places {
-            Places::Integer { start, step, .. } => start.saturating_add(step.saturating_mul(place.into())) as f64,
-            Places::Decimal { start, step, unit, .. } => {
-                start.saturating_add(step.saturating_mul(place.into())) as f64 / unit
-            }
+            Places::Integer { start, step, .. } => exact(*start, *step, place) as f64,
+            Places::Decimal { start, step, unit, .. } => exact(*start, *step, place) as f64 / unit,
+            Places::Float { start, .. } if place == 0 => *start,
             Places::Float { start, step, digits, .. } => {
-                let value = start + step * place as f64;
+                let (below, above) = around(*start, *step);
+                let value = step * (if place > 0 { below } else { above } + place as f64);
                 digits.map_or(value, |digits| resolution::round(value, digits))
             }
             Places::Levels(_) => f64::NAN,
@@ -116,13 +114,12 @@ impl<'a> Column<'a> {
 
     /// Cells at places, one a row, in the column's own type; at place 0 the row's own cell.
     pub fn array(&self, places: impl Iterator<Item = i64>) -> Result<ArrayRef> {
-        let exact = |start: &i128, step: &i128, place: i64| start.saturating_add(step.saturating_mul(place.into()));
         Ok(match &self.places {
             Places::Integer { start, step, .. } => {
-                Arc::new(places.map(|k| i64::try_from(exact(start, step, k)).ok()).collect::<Int64Array>())
+                Arc::new(places.map(|k| i64::try_from(exact(*start, *step, k)).ok()).collect::<Int64Array>())
             }
             Places::Decimal { start, step, .. } => {
-                let array = places.map(|k| Some(exact(start, step, k))).collect::<Decimal128Array>();
+                let array = places.map(|k| Some(exact(*start, *step, k))).collect::<Decimal128Array>();
                 Arc::new(array.with_data_type(self.data_type.clone()))
             }
             Places::Float { .. } => Arc::new(Float64Array::from_iter_values(places.map(|k| self.number(k)))),
@@ -155,10 +152,8 @@ impl<'a> Column<'a> {
                 (1..=high).filter(|&k| Cell::Level(&levels[k as usize - 1]) != self.start).collect()
             }
             _ => {
-                let at = self.number(0);
-                let step = self.step();
-                let around = values.flat_map(|v| [((v - at) / step).floor(), ((v - at) / step).ceil()]);
-                let inside = around.filter(|k| (low as f64..=high as f64).contains(k)).map(|k| k as i64);
+                let near = values.flat_map(|v| self.places_around(v));
+                let inside = near.filter(|k| (low as f64..=high as f64).contains(k)).map(|k| k as i64);
                 inside.chain([low, high]).filter(|&k| k != 0 && !self.scale.is_nothing(self.cell(k))).collect()
             }
         };
@@ -171,6 +166,33 @@ impl<'a> Column<'a> {
     pub fn nearest(&self, place: i64) -> i64 {
         let (low, high) = self.range();
         if place > 0 { low.max(1) } else { high.min(-1) }
+    }
+
+    /// The place other than 0 whose cell differs least from another one, of equals the one that costs least. Around sentinels, which
+    /// are no places, the next ones count.
+    pub fn nearest_to(&self, cell: Cell<'_>) -> Option<i64> {
+        let (low, high) = self.range();
+        let places: Vec<i64> = match (&self.places, cell) {
+            (Places::Levels(_), _) => (1..=high).filter(|&k| self.cell(k) != self.start).collect(),
+            (_, Cell::Number(v)) => {
+                let [below, above] = self.places_around(v);
+                let near = [below - 1.0, below, above, above + 1.0].map(|k| (k.clamp(low as f64, high as f64)) as i64);
+                near.into_iter().chain([-1, 1]).collect()
+            }
+            _ => vec![-1, 1, low, high],
+        };
+        let is_place = |k: &i64| *k != 0 && (low..=high).contains(k) && !self.scale.is_nothing(self.cell(*k));
+        let difference = |k: i64| self.scale.difference(self.cell(k), cell);
+        places.into_iter().filter(is_place).min_by(|&a, &b| {
+            difference(a).total_cmp(&difference(b)).then(self.cost(a).total_cmp(&self.cost(b))).then(a.cmp(&b))
+        })
+    }
+
+    /// The places of the multiples at or next to a number, wherever the bank's bounds are.
+    fn places_around(&self, value: f64) -> [f64; 2] {
+        let (below, above) = around(value, self.step());
+        let own = around(self.number(0), self.step());
+        [place_of(below, own), place_of(above, own)]
     }
 
     fn step(&self) -> f64 {
@@ -224,33 +246,52 @@ fn number_places<'a>(
             Places::Decimal { start, step: step as i128, range, unit }
         }
         DataType::Float64 => {
-            let step = change.step.unwrap_or_else(|| fineness(distribution, scale));
+            let quantiles = match distribution {
+                Some(Distribution::Quantiles { values, .. }) => values.as_slice(),
+                _ => &[],
+            };
+            // Where the bank names no step: as finely as the percentiles of the training rows are written.
+            let step = change.step.unwrap_or_else(|| resolution::fineness(quantiles, scale.spread));
             let start = array.as_primitive::<Float64Type>().value(0);
-            let digits = resolution::digits([start, step].into_iter());
+            let digits = resolution::digits(std::iter::once(step));
             Places::Float { start, step, range: steps(value, step, low, high), digits }
         }
         other => return Err(Error::damaged(format!("schema.json: a number cannot be {other}"))),
     })
 }
 
-/// How many steps a value can go down (negative) and up; (0, 0) if nowhere.
-fn steps(value: f64, step: f64, low: f64, high: f64) -> (i64, i64) {
-    let count = |bound: f64| ((bound - value) / step).clamp(-MAX_STEPS, MAX_STEPS);
-    let (down, up) = ((count(low) - ROUNDING).ceil(), (count(high) + ROUNDING).floor());
-    if low > high || down > up { (0, 0) } else { (down as i64, up as i64) }
+/// The multiples of a step at or next to a value, below and above: one and the same where the value is one but for rounding.
+fn around(value: f64, step: f64) -> (f64, f64) {
+    let times = value / step;
+    if (times - times.round()).abs() <= ROUNDING {
+        (times.round(), times.round())
+    } else {
+        (times.floor(), times.ceil())
+    }
 }
 
-/// The step of a number whose bank names none: the last digit that the percentiles of the training rows are written
-/// with, else a power of ten of
-/// about a thousandth of their spread.
-fn fineness(distribution: Option<&Distribution>, scale: &Scale) -> f64 {
-    let values = match distribution {
-        Some(Distribution::Quantiles { values, .. }) => values.as_slice(),
-        _ => &[],
+/// The place of a multiple, seen from a value that lies at or between two.
+fn place_of(multiple: f64, (below, above): (f64, f64)) -> f64 {
+    let place = if multiple >= above { multiple - below } else { multiple - above };
+    place.clamp(-MAX_STEPS, MAX_STEPS)
+}
+
+/// The number at a place: at 0 the row's own, else so many multiples of the step further.
+fn exact(start: i128, step: i128, place: i64) -> i128 {
+    let multiple = match place {
+        0 => return start,
+        1.. => start.div_euclid(step),
+        _ => -(-start).div_euclid(step),
     };
-    match resolution::digits(values.iter().copied()) {
-        Some(digits) if !values.is_empty() => 10f64.powi(-(digits as i32)),
-        _ if scale.spread > 0.0 => 10f64.powf((scale.spread / STEPS_OF_SPREAD).log10().floor()),
-        _ => 1.0,
+    step.saturating_mul(multiple.saturating_add(place.into()))
+}
+
+/// The first and the last place whose number is a multiple of the step between two bounds; (0, 0) if there is none.
+fn steps(value: f64, step: f64, low: f64, high: f64) -> (i64, i64) {
+    let (first, last) = ((low / step - ROUNDING).ceil(), (high / step + ROUNDING).floor());
+    if low > high || first > last {
+        return (0, 0);
     }
+    let own = around(value, step);
+    (place_of(first, own) as i64, place_of(last, own) as i64)
 }

@@ -11,6 +11,7 @@
 
 mod answer;
 mod column;
+mod near;
 mod row;
 mod search;
 mod shrink;
@@ -18,7 +19,7 @@ mod shrink;
 mod tests;
 
 pub use answer::{Answer, Change, Found, Outcome};
-pub use search::Searcher;
+pub use search::{Limit, LimitBy, Searcher};
 
 use crate::project::{Rule, Test};
 use crate::reasons::Reasons;
@@ -85,8 +86,8 @@ pub struct Changeable {
     pub min: Option<f64>,
     /// Highest number that is asked for. Default: the 99th percentile of the training rows.
     pub max: Option<f64>,
-    /// A number changes by a multiple of it, above 0. Default: 1 of a whole number, the last digit of a decimal, as finely as the
-    /// percentiles of the training rows are written of another number.
+    /// The numbers that are asked for are multiples of it, above 0. Default: 1 of a whole number, the last digit of a decimal, as
+    /// finely as the percentiles of the training rows are written of another number.
     pub step: Option<f64>,
     /// Levels that a category may take; none of a number.
     #[serde(default)]
@@ -241,7 +242,7 @@ impl Recourse {
     /// Where the file and the reasons contradict each other about what a customer can change.
     pub fn disagreements(&self, reasons: &Reasons) -> Vec<String> {
         let is_listed = |column: &String| self.change.iter().any(|c| c.column == *column);
-        let with = |column: &String| reasons.reason.iter().find(|r| r.columns.contains(column));
+        let with = |column: &String| reasons.reason.iter().find(|r| r.is_adverse() && r.columns.contains(column));
         let not_actionable = self.change.iter().filter_map(|c| Some((&c.column, with(&c.column)?)));
         let not_actionable = not_actionable.filter(|(_, reason)| !reason.actionable).map(|(column, reason)| {
             format!("{RECOURSE_FILE} lets «{column}» change, but its reason «{}» is not actionable", reason.code)

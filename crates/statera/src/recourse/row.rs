@@ -1,9 +1,11 @@
 //! A row whose changes are tried: what a change makes of it, whether it is plausible and keeps the rules, how it is scored.
 
 use super::Keep;
+use super::answer::Outcome;
 use super::column::{Column, Source};
+use super::near::Approach;
 use super::other_column;
-use super::search::Searcher;
+use super::search::{Limit, Searcher};
 use crate::background::distance::Cell;
 use crate::project::Rule;
 use crate::training_set::take_rows;
@@ -12,7 +14,7 @@ use arrow_schema::{Field, Schema as ArrowSchema};
 use statera_core::{Error, Kind, Result};
 use statera_data::conform::InputColumn;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Places that columns move to, ascending by column; no place is 0.
 pub(super) type Moves = Vec<(usize, i64)>;
@@ -74,7 +76,9 @@ pub(super) struct Row<'a> {
     near: Vec<Near>,
     piece: usize,
     started: Instant,
-    limit: Duration,
+    limit: Limit,
+    /// Rows that were scored, whatever for.
+    n_rows: usize,
     /// Plausible changes within the rules that were scored.
     pub n_scored: usize,
 }
@@ -85,7 +89,7 @@ impl<'a> Row<'a> {
         searcher: &'a Searcher<'a>,
         inputs: &'a RecordBatch,
         cells: &'a [Vec<Cell<'a>>],
-        (started, limit): (Instant, Duration),
+        (started, limit): (Instant, Limit),
     ) -> Result<Row<'a>> {
         let mut columns = Vec::new();
         let schema = inputs.schema();
@@ -99,8 +103,8 @@ impl<'a> Row<'a> {
             columns.extend(Column::new(source, searcher.reference)?);
         }
         let repeated = take_rows(inputs, &[0; MOST_PIECE])?;
-        let mut row =
-            Row { searcher, columns, repeated, near: Vec::new(), piece: LEAST_PIECE, started, limit, n_scored: 0 };
+        let (near, piece) = (Vec::new(), LEAST_PIECE);
+        let mut row = Row { searcher, columns, repeated, near, piece, started, limit, n_rows: 0, n_scored: 0 };
         row.near = searcher.approved.iter().filter_map(|&prototype| row.near(prototype, cells)).collect();
         Ok(row)
     }
@@ -123,7 +127,32 @@ impl<'a> Row<'a> {
 
     /// True if no more changes may be tried.
     pub fn is_over(&self) -> bool {
-        self.started.elapsed() >= self.limit
+        match self.limit {
+            Limit::Time(limit) => self.started.elapsed() >= limit,
+            Limit::Scored(limit) => self.n_rows >= limit,
+        }
+    }
+
+    /// What a search has come to that reached its limit.
+    pub fn ran_out(&self) -> Outcome {
+        match self.limit {
+            Limit::Time(_) => Outcome::TimeRanOut,
+            Limit::Scored(_) => Outcome::WorkRanOut { n_rows: self.n_rows },
+        }
+    }
+
+    /// For each background row that can be come near to, the change of each column that comes nearest.
+    pub fn approaches(&self) -> Vec<Approach> {
+        let approach = |near: &Near| {
+            let shift = |(c, column): (usize, &Column<'a>)| {
+                let prototype = self.searcher.cells[column.at][near.prototype];
+                let place = column.nearest_to(prototype)?;
+                let difference = |place| column.scale.difference(column.cell(place), prototype);
+                Some((difference(place) - difference(0), (c, place)))
+            };
+            Approach::new((near.start, near.reach), self.columns.iter().enumerate().filter_map(shift).collect())
+        };
+        self.near.iter().map(approach).collect()
     }
 
     /// Numbers of the background rows that can be come near to, in a column.
@@ -186,7 +215,7 @@ impl<'a> Row<'a> {
         self.piece
     }
 
-    /// Scores a piece of changes; those that break a rule are `None` if rules are asked. `None` if time ran out before.
+    /// Scores a piece of changes; those that break a rule are `None` if rules are asked. `None` if the limit was reached before.
     ///
     /// # Errors
     /// As [`crate::scorer::Scorer::score`].
@@ -208,15 +237,21 @@ impl<'a> Row<'a> {
             for ((&i, &margin), &probability) in kept.iter().zip(&scored.margins).zip(&scored.probabilities) {
                 out[i] = Some(Tried { margin, is_approved: self.searcher.approves(probability) });
             }
+            self.n_rows += kept.len();
             self.n_scored += if with_rules { kept.len() } else { 0 };
         }
-        if tried.len() >= self.piece && begun.elapsed() < self.limit / PIECE_SHARE {
+        let is_fast = match self.limit {
+            Limit::Time(limit) => begun.elapsed() < limit / PIECE_SHARE,
+            // Nothing that is counted may depend on a clock.
+            Limit::Scored(_) => true,
+        };
+        if tried.len() >= self.piece && is_fast {
             self.piece = (2 * self.piece).min(MOST_PIECE);
         }
         Ok(Some(out))
     }
 
-    /// Scores changes in pieces, without asking for rules. `None` if time ran out before the last.
+    /// Scores changes in pieces, without asking for rules. `None` if the limit was reached before the last.
     ///
     /// # Errors
     /// As [`Row::try_piece`].

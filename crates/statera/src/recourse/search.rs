@@ -1,17 +1,19 @@
 //! The search: every column by itself first, then sets of two and more, each in the order of its cost.
 //!
 //! 1. The background rows that the policy approves, and that the row's history alone does not put out of reach, are all that
-//!    a plausible answer can come near to. If there is none, no change can be plausible, and nothing is tried.
+//!    a plausible answer can come near to. If there is none, if no change that is allowed comes near enough to one of them, or only
+//!    one of more columns than may change, then nothing is tried ([`super::near`]).
 //! 2. Each column is swept by itself: the quantiles of the training rows, the numbers of those background rows, the ends of
 //!    what the bank allows. Alone it may turn the decision.
 //! 3. Else sets of two columns, then of three and four. Of each column those places are kept that lower the margin more than
 //!    any nearer one, those of the background rows, and some between. The sets whose columns lower the margin most are
-//!    enumerated, as many as [`BUDGET`] allows; the changes within reach are scored in the order of their cost until one turns the
+//!    enumerated, as many as [`BUDGET`] allows, and beside them the changes that come nearest to background rows; the changes within reach are scored in the order of their cost until one turns the
 //!    decision, which is then the least of them. Fewer columns always come before more.
 //! 4. What was found is made smaller ([`super::shrink`]), scored again and decided again.
 
 use super::answer::{Answer, Change, Found, Outcome};
 use super::column::{SWEEP, thinned};
+use super::near::{self, Approach};
 use super::row::{BoundRule, Moves, Row};
 use super::shrink::shrink;
 use super::{RECOURSE_FILE, Recourse};
@@ -32,6 +34,37 @@ const BUDGET: usize = 8_192;
 /// Least and most places of a column among several.
 const LEAST_PLACES: usize = 4;
 const MOST_PLACES: usize = 40;
+
+/// Rows that a search which is limited by work may score, and the least however large the model is.
+const MOST_SCORED: usize = 20_000;
+const LEAST_SCORED: usize = 1_000;
+/// Multiplications that it may take, a second or two of a network; and those that a row's attributions take over its score.
+const WORK: f64 = 4e9;
+const ATTRIBUTION_OVER_SCORE: f64 = 300.0;
+
+/// When a search ends that has not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// After so long: how far it came depends on the machine.
+    Time(Duration),
+    /// After about so many scored rows (those that are scored at once are not divided): the same on every machine.
+    Scored(usize),
+}
+
+impl From<Duration> for Limit {
+    fn from(limit: Duration) -> Limit {
+        Limit::Time(limit)
+    }
+}
+
+/// What limits a search ([`Searcher::limit`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitBy {
+    /// The bank's own time limit, for one who waits.
+    Time,
+    /// Scored rows, for what must have the same bytes.
+    Work,
+}
 
 /// Searches for changes under a bundle's policy and recourse: made once, it answers for any number of rows.
 pub struct Searcher<'a> {
@@ -111,6 +144,18 @@ impl<'a> Searcher<'a> {
         Duration::from_millis(self.recourse.time_limit_ms)
     }
 
+    /// The limit of a row's search: the bank's own time, or as many scored rows as take about a second.
+    pub fn limit(&self, by: LimitBy) -> Limit {
+        match by {
+            LimitBy::Time => Limit::Time(self.time_limit()),
+            LimitBy::Work => {
+                let attribution: f64 = self.scorer.members().iter().map(|m| m.model.attribution_work()).sum();
+                let affordable = WORK / (attribution / ATTRIBUTION_OVER_SCORE).max(1.0);
+                Limit::Scored((affordable as usize).clamp(LEAST_SCORED, MOST_SCORED))
+            }
+        }
+    }
+
     /// True if the policy approves a row of that probability.
     pub(super) fn approves(&self, probability: f64) -> bool {
         self.cutoffs.decide(probability) == Decision::Approve
@@ -121,8 +166,8 @@ impl<'a> Searcher<'a> {
     ///
     /// # Errors
     /// As [`Scorer::score`].
-    pub fn find(&self, one: &RecordBatch, source: RowSource, limit: Duration) -> Result<Option<Found>> {
-        let started = Instant::now();
+    pub fn find(&self, one: &RecordBatch, source: RowSource, limit: impl Into<Limit>) -> Result<Option<Found>> {
+        let (started, limit) = (Instant::now(), limit.into());
         let inputs = self.scorer.inputs(one, source)?;
         let margin = match self.scorer.score(&inputs)? {
             scored if self.approves(scored.probabilities[0]) => return Ok(None),
@@ -141,25 +186,29 @@ impl<'a> Searcher<'a> {
             is_shortest: ended.is_shortest,
             changeable: changeable.into_iter().cloned().collect(),
             history: history.into_iter().cloned().collect(),
+            max_changes: self.recourse.max_changes,
             n_scored: row.n_scored,
-            time_limit_ms: limit.as_millis().try_into().unwrap_or(u64::MAX),
+            time_limit_ms: match limit {
+                Limit::Time(limit) => Some(limit.as_millis().try_into().unwrap_or(u64::MAX)),
+                Limit::Scored(_) => None,
+            },
         }))
     }
 
     fn search(&self, row: &mut Row<'_>, margin: f64) -> Result<Ended> {
-        if row.columns.is_empty() {
-            return Ok(Outcome::NothingToChange.into());
+        if let Some(in_the_way) = self.in_the_way(row) {
+            return Ok(in_the_way.into());
         }
-        if self.approved.is_empty() {
-            return Ok(Outcome::NoneApproved.into());
+        let approaches = row.approaches();
+        match near::fewest(&approaches) {
+            None => return Ok(Outcome::NonePlausible.into()),
+            Some(needed) if needed > self.recourse.max_changes => return Ok(Outcome::MaxChanges { needed }.into()),
+            Some(_) => {}
         }
-        if row.is_too_far() {
-            return Ok(Outcome::HistoryTooFar.into());
-        }
-        let Some(sweeps) = self.sweep(row, margin)? else { return Ok(Outcome::TimeRanOut.into()) };
+        let Some(sweeps) = self.sweep(row, margin)? else { return Ok(row.ran_out().into()) };
         let (mut is_complete, mut is_any_plausible) = (true, false);
         for n_columns in 1..=self.recourse.max_changes.min(sweeps.len()) {
-            let (changes, is_whole) = changes(row, &sweeps, n_columns);
+            let (changes, is_whole) = changes(row, &sweeps, &approaches, n_columns);
             is_complete &= is_whole;
             is_any_plausible |= !changes.is_empty();
             let (found, is_over) = turning(row, &changes)?;
@@ -167,17 +216,29 @@ impl<'a> Searcher<'a> {
                 return shortened(row, found);
             }
             if is_over {
-                return Ok(Outcome::TimeRanOut.into());
+                return Ok(row.ran_out().into());
             }
         }
-        Ok(match is_any_plausible {
-            true => Outcome::NoneTurns { is_complete },
-            false => Outcome::NonePlausible,
+        Ok(match (is_any_plausible, row.n_scored) {
+            (false, _) => Outcome::NonePlausible,
+            // Rules alone keep what is plausible from being scored.
+            (true, 0) => Outcome::NoneWithinRules,
+            (true, _) => Outcome::NoneTurns { is_complete },
         }
         .into())
     }
 
-    /// Every column by itself; `None` if time ran out.
+    /// What stands against every change, before any is looked at.
+    fn in_the_way(&self, row: &Row<'_>) -> Option<Outcome> {
+        let reasons = [
+            (row.columns.is_empty(), Outcome::NothingToChange),
+            (self.approved.is_empty(), Outcome::NoneApproved),
+            (row.is_too_far(), Outcome::HistoryTooFar),
+        ];
+        reasons.into_iter().find(|(is_so, _)| *is_so).map(|(_, outcome)| outcome)
+    }
+
+    /// Every column by itself; `None` if the limit was reached.
     fn sweep(&self, row: &mut Row<'_>, margin: f64) -> Result<Option<Vec<Sweep>>> {
         let mut tried: Vec<Moves> = Vec::new();
         for (c, column) in row.columns.iter().enumerate() {
@@ -227,7 +288,7 @@ impl<'a> Searcher<'a> {
 }
 
 /// Plausible changes of so many columns, by cost, and whether every set of columns is among what was looked at.
-fn changes(row: &Row<'_>, sweeps: &[Sweep], n_columns: usize) -> (Vec<Moves>, bool) {
+fn changes(row: &Row<'_>, sweeps: &[Sweep], approaches: &[Approach], n_columns: usize) -> (Vec<Moves>, bool) {
     let mut sets = sets_of(sweeps.len(), n_columns);
     let n_sets = sets.len();
     let share = (BUDGET as f64 / n_sets as f64).powf(1.0 / n_columns as f64);
@@ -241,6 +302,11 @@ fn changes(row: &Row<'_>, sweeps: &[Sweep], n_columns: usize) -> (Vec<Moves>, bo
         let columns: Vec<&[Place]> = set.iter().map(|&s| places[s].as_slice()).collect();
         let within = combined(row, &columns);
         found.extend(within.into_iter().map(|moves| (row.cost(&moves), moves)));
+    }
+    for moves in near::nearest(row, approaches, n_columns) {
+        if !found.iter().any(|(_, f)| *f == moves) {
+            found.push((row.cost(&moves), moves));
+        }
     }
     // Of equal costs the order of the sets and places decides: sorting keeps it.
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -307,7 +373,7 @@ fn kept_places(row: &Row<'_>, sweep: &Sweep, n: usize) -> Vec<Place> {
 }
 
 /// The first changes, in their order, that turn the decision within the rules, at most [`MAX_ANSWERS`] and each of other columns;
-/// and whether time ran out before the end.
+/// and whether the limit was reached before the end.
 fn turning(row: &mut Row<'_>, changes: &[Moves]) -> Result<(Vec<Moves>, bool)> {
     let mut found: Vec<Moves> = Vec::new();
     let mut rest = changes.iter();

@@ -8,7 +8,7 @@ const MAX_PASSES: usize = 3;
 /// Places between two that are tried at once: scoring a few rows takes hardly longer than one.
 const POINTS: u64 = 15;
 
-/// The changes made smaller, and false if time ran out before they were as small as they get.
+/// The changes made smaller, and false if the limit was reached before they were as small as they get.
 ///
 /// # Errors
 /// As [`Row::try_piece`].
@@ -34,7 +34,8 @@ pub(super) fn shrink(row: &mut Row<'_>, mut moves: Moves) -> Result<(Moves, bool
     Ok((moves, true))
 }
 
-/// The changes with one column where it was or as near to that as still turns the decision; `None` if time ran out.
+/// The changes with one column where it was or as near to that as still turns the decision; `None` if the limit was
+/// reached.
 fn shrink_column(row: &mut Row<'_>, moves: &Moves, column: usize) -> Result<Option<Moves>> {
     let Some(at) = moves.iter().position(|(moved, _)| *moved == column) else { return Ok(Some(moves.clone())) };
     if moves.len() > 1 {
@@ -80,7 +81,7 @@ fn shrink_column(row: &mut Row<'_>, moves: &Moves, column: usize) -> Result<Opti
     Ok(Some(best))
 }
 
-/// Which changes are answers: plausible, within the rules, approved. `None` if time ran out.
+/// Which changes are answers: plausible, within the rules, approved. `None` if the limit was reached.
 fn turned(row: &mut Row<'_>, tried: &[Moves]) -> Result<Option<Vec<bool>>> {
     let plausible: Vec<usize> = (0..tried.len()).filter(|&i| row.is_plausible(&tried[i])).collect();
     let of: Vec<Moves> = plausible.iter().map(|&i| tried[i].clone()).collect();

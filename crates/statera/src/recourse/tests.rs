@@ -184,8 +184,15 @@ fn the_smallest_change_is_found_to_the_last_unit() {
 
 #[test]
 fn steps_and_bounds_are_kept() {
-    // In steps of 250 from 3,000: 2,000 is not enough, 1,750 is.
+    // Multiples of 250: 2,000 is not enough, 1,750 is, wherever the debt was.
     assert_eq!(told(&find(&format!("{DEBT}step = 250\n"), DECLINED)), ["debt: 3000 → 1750"]);
+    let odd = Row { debt: Some(3030), ..DECLINED };
+    assert_eq!(told(&find(&format!("{DEBT}step = 250\n"), odd)), ["debt: 3030 → 1750"]);
+    let odd = Row { income: 1013.75, ..DECLINED };
+    assert_eq!(told(&find(&format!("version = \"r\"\n{INCOME}step = 100\n"), odd)), ["income: 1013.75 → 1600"]);
+    // Between 1,760 and 1,990 there is no multiple of 250.
+    let none = format!("{DEBT}step = 250\nmax = 1990\n").replace("min = 0", "min = 1760");
+    assert_eq!(find(&none, DECLINED).outcome, Outcome::NothingToChange);
     // Income may rise to 1,400 only, which leaves 0.2: the debt must fall too, below 3,000 − 200.
     let both =
         find(&format!("{DEBT}step = 10\n{INCOME}step = 100\nmax = 1400\n").replace("min = 0", "min = 2200"), DECLINED);
@@ -276,9 +283,50 @@ fn changes_that_end_far_from_approved_customers_are_refused() {
     // Near enough by history, but the debt may not come near enough.
     let stuck = found(&bundle(&file.replace("min = 0", "min = 1500"), APPROVED, reach).unwrap(), DECLINED);
     assert_eq!((stuck.outcome, stuck.n_scored), (Outcome::NonePlausible, 0));
+    let said = stuck.paragraphs(Language::En).remove(0);
+    assert!(said.contains("directions, bounds, steps and levels"), "{said}");
     // A background row that is itself declined makes nothing plausible.
     let none = found(&bundle(&file, DECLINED, 1.0).unwrap(), DECLINED);
     assert_eq!(none.outcome, Outcome::NoneApproved);
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    // The approved row owes 500 and earns 2,000; debt alone ends 1,000 of 2,250 away, income alone 2,500 of 9,000: one column is
+    // too far, both are near.
+    let file = format!("{DEBT}{INCOME}");
+    let reach = 0.25 / 5.0;
+    let of = |max_changes: usize, more: &str| {
+        let file = file.replace("version = \"r1\"", &format!("version = \"r1\"\nmax_changes = {max_changes}")) + more;
+        found(&bundle(&file, APPROVED, reach).unwrap(), DECLINED)
+    };
+    let one = of(1, "");
+    assert_eq!((one.outcome, one.n_scored), (Outcome::MaxChanges { needed: 2 }, 0));
+    let said = one.paragraphs(Language::En);
+    assert!(said[0].contains("at least 2 columns would have to change at once, and at most 1 may"), "{said:?}");
+    let both = of(2, "");
+    assert_eq!(both.outcome, Outcome::Found);
+    assert!(both.answers.iter().all(|a| a.changes.len() == 2 && a.distance <= a.reach));
+    // A rule that no plausible change keeps: it is the rule that is in the way.
+    let ruled = of(2, "[[rule]]\nkeep = \"debt >= 2900\"\n");
+    assert_eq!((ruled.outcome, ruled.n_scored), (Outcome::NoneWithinRules, 0));
+    assert!(ruled.paragraphs(Language::En)[0].contains("breaks a rule of the bank"));
+    // More columns than an answer may change were not tried, and that is said.
+    let few = format!("max_changes = 1\n{DEBT}{INCOME}max = 1400\n").replace("min = 0", "min = 2200");
+    let none = find(&few, DECLINED);
+    assert_eq!(none.outcome, Outcome::NoneTurns { is_complete: true });
+    assert!(none.paragraphs(Language::En)[0].contains("(of at most 1 columns at once)"));
+}
+
+#[test]
+fn a_model_that_is_all_changeable_has_no_history() {
+    let of = |language| {
+        let found = Found { history: Vec::new(), ..find(DEBT, DECLINED) };
+        found.paragraphs(language).pop().unwrap()
+    };
+    assert_eq!(of(Language::En), "Every column of the model may change: debt.");
+    assert_eq!(of(Language::Ko), "모형의 모든 항목을 변경할 수 있습니다: debt.");
+    assert_eq!(of(Language::Zh), "模型的全部项目都可以改变：debt。");
 }
 
 #[test]
@@ -321,6 +369,9 @@ fn people_read_it_in_three_languages() {
         assert!(words.iter().all(|w| text.contains(w)) && text.contains("debt: 3000 → 1999"), "{text}");
         for outcome in [
             Outcome::TimeRanOut,
+            Outcome::WorkRanOut { n_rows: 5_000 },
+            Outcome::MaxChanges { needed: 3 },
+            Outcome::NoneWithinRules,
             Outcome::NothingToChange,
             Outcome::NoneApproved,
             Outcome::HistoryTooFar,

@@ -98,6 +98,8 @@ pub enum Mark {
     Band(Color, Vec<(f64, f64, f64)>),
     /// Bars from 0: (from, to, height).
     Bars(Color, Vec<(f64, f64, f64)>),
+    /// Boxes between two heights: (from, to, low, high).
+    Spans(Color, Vec<(f64, f64, f64, f64)>),
     /// Values with their intervals: (x, value, low, high).
     Whiskers(Color, Vec<(f64, f64, f64, f64)>),
 }
@@ -194,9 +196,13 @@ fn draw_mark(plot: &mut Plot<'_, '_>, mark: &Mark, chart: &Chart<'_>) -> std::re
         Mark::Bars(color, bars) => {
             let bar = |b: &(f64, f64, f64)| {
                 let gap = 0.06 * (b.1 - b.0);
-                Rectangle::new([at(b.0 + gap, b.2), at(b.1 - gap, 0.0)], color.rgb().mix(0.72).filled())
+                Rectangle::new([at(b.0 + gap, b.2), at(b.1 - gap, 0.0)], color.rgb().mix(0.5).filled())
             };
             plot.draw_series(bars.iter().filter(|b| b.2 > 0.0).map(bar))?;
+        }
+        Mark::Spans(color, spans) => {
+            let span = |s: &(f64, f64, f64, f64)| Rectangle::new([at(s.0, s.3), at(s.1, s.2)], color.rgb().filled());
+            plot.draw_series(spans.iter().map(span))?;
         }
         Mark::Whiskers(color, points) => {
             let line = |p: &(f64, f64, f64, f64)| PathElement::new(vec![at(p.0, p.2), at(p.0, p.3)], stroke(*color));
@@ -224,6 +230,7 @@ mod tests {
                 Mark::Line(Color::First, vec![(0.0, 0.0), (1.0, 5.0)]),
                 Mark::Band(Color::Second, vec![(0.0, 0.1, 0.2), (1.0, 0.3, 0.4)]),
                 Mark::Bars(Color::Third, vec![(0.0, 0.5, 0.5), (0.5, 1.0, 0.0)]),
+                Mark::Spans(Color::Fifth, vec![(0.2, 0.3, 0.4, 0.6)]),
                 Mark::Whiskers(Color::Fourth, vec![(0.5, 0.5, 0.4, 0.6)]),
             ]
         };
@@ -233,6 +240,7 @@ mod tests {
         assert_eq!(picture.matches("</svg>").count(), 1, "labels are escaped");
         assert!(picture.contains("&lt;0.0&gt;") && picture.contains("#0F766E"));
         assert_eq!(picture.matches("<polygon").count(), 1);
+        assert_eq!(picture.matches("fill=\"#BE185D\"").count(), 1, "a box is filled");
         // The line ends in the corner: 18 of 360 units from the right, 12 of 264 from above, however high its value is.
         assert!(picture.contains("3419,120") || picture.contains("3420,120"), "{picture}");
     }

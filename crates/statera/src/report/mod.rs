@@ -20,6 +20,7 @@ mod words;
 
 pub use pack::{PACKS, Pack, document, write_templates};
 pub use subject::{Example, Risk, Subject, judgement};
+pub(crate) use words::Words;
 
 use crate::reasons::Language;
 use minijinja::syntax::SyntaxConfig;
@@ -129,7 +130,7 @@ fn shown(subject: &Subject<'_>) -> Result<Vec<Shown>> {
 }
 
 /// The facts of the report as one document with stable keys, as they were measured; what was put into words is in the
-/// subject's language: gaps, and the reasons of the examples. Its version is `document_version`.
+/// subject's language: gaps, and the reasons of the examples, whose recourse is searched for until a number of rows is scored. Its version is `document_version`.
 ///
 /// # Errors
 /// As [`html`].
@@ -155,6 +156,7 @@ pub fn json(subject: &Subject<'_>) -> Result<Value> {
         "policy": policy.map(|(own, _)| &own.read),
         "cutoffs": policy.map(|(_, fitted)| fitted.cutoffs),
         "reasons": bundle.deciding.reasons.as_ref().map(|r| &r.read),
+        "recourse": bundle.deciding.recourse.as_ref().map(|r| &r.read),
         "judgement": subject.judgement,
         "examples": subject.examples,
         "gaps": gap::gaps(&shown(subject)?),

@@ -11,6 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use statera_core::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A document that ships with templates.
@@ -144,7 +145,7 @@ pub fn document(subject: &Subject<'_>, pack: &Pack, templates: Option<&Path>) ->
     }
     let (place, text) = own.unwrap_or_else(|| (format!("{}.{code}.md", pack.name), pack.built_in(language).into()));
     let fault = |e: minijinja::Error| Error::request(format!("template {place}: {e:#}"));
-    let mut env = environment(&subject.words).map_err(fault)?;
+    let mut env = environment(subject).map_err(fault)?;
     env.add_template_owned("common.md", common.unwrap_or_else(|| COMMON.into())).map_err(fault)?;
     env.add_template_owned(place.clone(), text).map_err(fault)?;
     let context = Serde(context(subject)?);
@@ -168,7 +169,8 @@ fn read(path: &Path) -> Result<Option<String>> {
 }
 
 /// The filters and functions of templates.
-fn environment<'a>(words: &Words) -> std::result::Result<Environment<'a>, minijinja::Error> {
+fn environment<'a>(subject: &Subject<'_>) -> std::result::Result<Environment<'a>, minijinja::Error> {
+    let words = &subject.words;
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -186,6 +188,9 @@ fn environment<'a>(words: &Words) -> std::result::Result<Environment<'a>, miniji
     let own = words.clone();
     env.add_filter("or_gap", move |v: Value| if is_nothing(&v) { gap(&own) } else { v.to_string() });
     env.add_filter("cell", |v: Value| escaped(&v.to_string()));
+    let groups = subject.judgement.map(|j| j.group_parts.keys()).into_iter().flatten();
+    let groups: BTreeMap<String, String> = groups.map(|name| (name.clone(), subject.group(name))).collect();
+    env.add_filter("group", move |v: String| groups.get(&v).cloned().unwrap_or(v));
     let own = words.clone();
     env.add_filter("model", move |v: String| own.model(&v, &v));
     let own = words.clone();

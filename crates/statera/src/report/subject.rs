@@ -1,11 +1,14 @@
 //! What a report is about: a bundle, its facts, the judgement of its policy, and three examples.
 
+use super::section::bin_words;
 use super::words::{Words, cut};
 use crate::bundle::Bundle;
-use crate::explain::{self, Explanation};
+use crate::explain::{self, Asked, Explanation};
 use crate::facts::Facts;
+use crate::groups::GroupPart;
 use crate::judge::Judgement;
 use crate::reasons::Language;
+use crate::recourse::LimitBy;
 use crate::reference::UNKNOWN_LEVEL;
 use crate::scorer::RowSource;
 use crate::training_set::texts_of;
@@ -126,6 +129,26 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The name of a protected group in the report's language; as it was recorded by former versions.
+    pub(super) fn group(&self, name: &str) -> String {
+        let Some(parts) = self.judgement.and_then(|j| j.group_parts.get(name)) else { return cut(name) };
+        let named = parts.iter().map(|part| format!("{} {}", cut(&part.column), self.group_label(part)));
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The same of a group of one protected column, without the column.
+    pub(super) fn group_of(&self, column: &str, label: &str) -> String {
+        let parts = self.judgement.and_then(|j| j.group_parts.get(&format!("{column} {label}")));
+        match parts.map(Vec::as_slice) {
+            Some([part]) => self.group_label(part),
+            _ => cut(label),
+        }
+    }
+
+    fn group_label(&self, part: &GroupPart) -> String {
+        bin_words(&self.words, &part.label, Kind::Number, self.unit(&part.column))
+    }
+
     pub(super) fn title(&self) -> String {
         self.words.fill("page.title", &[("event", &self.event())])
     }
@@ -159,7 +182,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Three synthetic rows, at the lower tenth, the middle and the upper tenth of the margins of rows drawn from the training's
-/// distributions; each column is drawn by itself, so that a row describes nobody.
+/// distributions; each column is drawn by itself, so that no row is taken from the training.
 fn examples(bundle: &Bundle, language: Language) -> Result<Vec<Example>> {
     let schema = bundle.scorer.schema();
     if matches!(schema.task, Task::Classes(_)) {
@@ -177,7 +200,9 @@ fn examples(bundle: &Bundle, language: Language) -> Result<Vec<Example>> {
         .into_iter()
         .map(|(risk, place)| {
             let one = drawn.slice(order[place], 1);
-            let explanation = explain::explain(bundle, &one, RowSource::default(), "", language)?;
+            // A clock would make other bytes on another machine.
+            let asked = Asked { recourse: Some(LimitBy::Work), ..language.into() };
+            let explanation = explain::explain(bundle, &one, RowSource::default(), "", asked)?;
             Ok(Example { risk, explanation })
         })
         .collect()

@@ -28,12 +28,14 @@ pub enum Block {
         /// Their words.
         items: Vec<String>,
     },
-    /// What was recorded at training in English and is shown as it stands.
+    /// What was recorded at training.
     Recorded {
         /// What it is, in the report's language.
         lead: String,
-        /// As recorded.
+        /// As recorded, or in the report's language.
         items: Vec<String>,
+        /// True if they were recorded in English only and are shown as they stand.
+        is_english: bool,
     },
     /// Something that is not known, and how it would be.
     Gap {

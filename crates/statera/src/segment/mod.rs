@@ -19,6 +19,7 @@ use crate::cross_fit::preparer_params;
 use crate::decision::Deciding;
 use crate::models::BIC;
 use crate::models::{self, Clustering};
+use crate::note::Note;
 use crate::pipeline;
 use crate::project::Settings;
 use crate::reference::{self, Reference};
@@ -135,7 +136,7 @@ pub fn train(
     let space = spaces[usize::from(on_code)].take().ok_or_else(|| Error::request("no clustering"))?;
     let (mixture, jaccard) = by_size(mixture, &space.data, &stability);
     let clusters = mixture.assign(&space.data);
-    let mut notes = set.notes.clone();
+    let mut notes: Vec<String> = set.notes.iter().map(Note::english).collect();
     if matches!(mixture, Mixture::Gmm(_)) && !space.is_numeric {
         notes.push(
             "a Gaussian mixture on columns with levels or missing cells may take each rare level for a segment of its own; \

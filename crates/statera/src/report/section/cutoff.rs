@@ -163,7 +163,7 @@ fn what_if(subject: &Subject<'_>, judgement: &Judgement) -> Block {
     head.extend(with_value.then(|| words.get("cutoff.value")));
     head.extend(with_present.then(|| words.get("cutoff.present_bad_rate")));
     let groups: Vec<usize> = shown_groups(judgement);
-    head.extend(groups.iter().map(|&g| words.fill("cutoff.group", &[("group", &cut(&judgement.groups[g]))])));
+    head.extend(groups.iter().map(|&g| words.fill("cutoff.group", &[("group", &subject.group(&judgement.groups[g]))])));
     let mut table = Table::new(&head);
     for (i, w) in judgement.what_if.iter().enumerate() {
         let cutoff = if w.cutoff > 1.0 { words.get("cutoff.none") } else { words.percent(w.cutoff) };

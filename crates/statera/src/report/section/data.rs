@@ -39,11 +39,18 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     blocks.push(Block::heading(words.get("data.columns_title")));
     blocks.push(columns(subject));
     blocks.extend(other_roles(subject));
-    if !facts.notes.is_empty() {
-        let notes = facts.notes.iter().take(MAX_NOTES).map(|n| cut_text(n)).collect();
-        blocks.push(Block::Recorded { lead: words.get("data.notes"), items: notes });
-    }
+    blocks.extend(notes(subject));
     Ok(blocks)
+}
+
+/// What training noted: in the report's language, or as recorded where the bundle knows no codes of its notes.
+fn notes(subject: &Subject<'_>) -> Option<Block> {
+    let (words, facts) = (&subject.words, &subject.facts);
+    let said: Option<Vec<String>> = facts.coded_notes.iter().map(|note| note.words(words)).collect();
+    let said = said.filter(|said| said.len() == facts.notes.len());
+    let (is_english, notes) = (said.is_none(), said.as_ref().unwrap_or(&facts.notes));
+    let items: Vec<String> = notes.iter().take(MAX_NOTES).map(|n| cut_text(n)).collect();
+    (!items.is_empty()).then(|| Block::Recorded { lead: words.get("data.notes"), items, is_english })
 }
 
 /// How rows were divided.

@@ -1,7 +1,8 @@
-//! Three decisions explained, of rows that describe nobody.
+//! Three decisions explained, of rows that are taken from nobody, and what would turn them.
 
 use super::Section;
 use crate::policy::Decision;
+use crate::recourse::{Change, Found};
 use crate::report::subject::{Example, Risk, Subject};
 use crate::report::view::{Block, Named, Panel, diverging};
 use crate::report::words::{cut, cut_text};
@@ -61,6 +62,7 @@ fn panel(subject: &Subject<'_>, example: &Example) -> Panel {
     // A row that is approved gets no reasons; without a policy they say what would speak against it.
     let reasons = if why.decision == Some(Decision::Approve) { &[][..] } else { &why.reasons[..] };
     notes.extend(reasons.iter().enumerate().map(|(i, r)| format!("{}. {}", i + 1, cut_text(&r.text))));
+    notes.extend(why.recourse.iter().flat_map(|found| recourse(subject, found)));
     let sum = [("base", words.signed(why.base)), ("margin", words.signed(why.margin))];
     let sum: Vec<(&str, &str)> = sum.iter().map(|(k, v)| (*k, v.as_str())).collect();
     Panel {
@@ -70,4 +72,21 @@ fn panel(subject: &Subject<'_>, example: &Example) -> Panel {
         bars: diverging(values),
         notes,
     }
+}
+
+/// What would turn the decision, a line an answer, or why there is none.
+fn recourse(subject: &Subject<'_>, found: &Found) -> Vec<String> {
+    let words = &subject.words;
+    let (version, text) = (cut(&found.version), found.heading(words.language));
+    let change = |c: &Change| {
+        let [from, to] = [&c.from, &c.to].map(|cell| subject.cell(&c.column, Some(cell)));
+        format!("{}: {from} → {to}", cut(&c.column))
+    };
+    let answers = found.answers.iter().enumerate().map(|(i, answer)| {
+        let changes: Vec<String> = answer.changes.iter().map(change).collect();
+        let (n, changes, score) = ((i + 1).to_string(), changes.join("; "), words.percent(answer.score));
+        words.fill("examples.answer", &[("n", &n), ("changes", &changes), ("score", &score)])
+    });
+    let heading = words.fill("examples.recourse", &[("version", &version), ("text", &text)]);
+    [heading].into_iter().chain(answers).collect()
 }

@@ -45,14 +45,14 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
         blocks.push(Block::remark(words.get("cutoff.flatters")));
     }
     blocks.push(Block::text(verdict(words, &judgement.fairness)));
-    blocks.push(Block::Panels { panels: vec![approvals(words, judgement)] });
-    blocks.push(rates(words, judgement));
-    blocks.push(errors(words, judgement));
+    blocks.push(Block::Panels { panels: vec![approvals(subject, judgement)] });
+    blocks.push(rates(subject, judgement));
+    blocks.push(errors(subject, judgement));
     blocks.push(Block::heading(words.get("fairness.proxies_title")));
-    blocks.extend(proxies(words, judgement));
+    blocks.extend(proxies(subject, judgement));
     blocks.push(Block::heading(words.get("fairness.frontier_title")));
     blocks.push(match &judgement.frontier {
-        Some(frontier) => alternatives(words, frontier),
+        Some(frontier) => alternatives(subject, frontier),
         None => Block::gap(words.get("fairness.gap_frontier"), "statera train … --protected A,B"),
     });
     Ok(blocks)
@@ -73,9 +73,10 @@ fn verdict(words: &Words, fairness: &[GroupFigures]) -> String {
 }
 
 /// A bar of each group's approval rate.
-fn approvals(words: &Words, judgement: &Judgement) -> Panel {
+fn approvals(subject: &Subject<'_>, judgement: &Judgement) -> Panel {
+    let words = &subject.words;
     let bar = |g: &GroupFigures| Bar {
-        label: group(words, g),
+        label: group(subject, g),
         value: words.interval(g.approval_rate, &|v| words.percent(v)),
         from: "0".into(),
         width: format!("{:.1}", 100.0 * g.approval_rate.value.clamp(0.0, 1.0)),
@@ -96,11 +97,12 @@ fn approvals(words: &Words, judgement: &Judgement) -> Panel {
     }
 }
 
-fn group(words: &Words, g: &GroupFigures) -> String {
+fn group(subject: &Subject<'_>, g: &GroupFigures) -> String {
+    let (words, name) = (&subject.words, subject.group(&g.group));
     match (g.is_reference, g.is_small) {
-        (true, _) => words.fill("fairness.reference", &[("group", &cut(&g.group))]),
-        (_, true) => words.fill("fairness.small", &[("group", &cut(&g.group))]),
-        _ => cut(&g.group),
+        (true, _) => words.fill("fairness.reference", &[("group", &name)]),
+        (_, true) => words.fill("fairness.small", &[("group", &name)]),
+        _ => name,
     }
 }
 
@@ -121,7 +123,8 @@ fn plain(words: &Words, interval: Option<Interval>, shown: &dyn Fn(f64) -> Strin
 }
 
 /// Counts, rates and ratios.
-fn rates(words: &Words, judgement: &Judgement) -> Block {
+fn rates(subject: &Subject<'_>, judgement: &Judgement) -> Block {
+    let words = &subject.words;
     let mut table = Table::of(
         words,
         &[
@@ -138,7 +141,7 @@ fn rates(words: &Words, judgement: &Judgement) -> Block {
     let percent = |v: f64| words.percent(v);
     for g in groups {
         table.rows.push(vec![
-            Cell::of(group(words, g)),
+            Cell::of(group(subject, g)),
             Cell::of(words.count(g.n_rows)),
             Cell::of(words.count(g.n_events)),
             plain(words, Some(g.approval_rate), &percent),
@@ -152,7 +155,8 @@ fn rates(words: &Words, judgement: &Judgement) -> Block {
 }
 
 /// Ranking and errors.
-fn errors(words: &Words, judgement: &Judgement) -> Block {
+fn errors(subject: &Subject<'_>, judgement: &Judgement) -> Block {
+    let words = &subject.words;
     let mut table = Table::of(
         words,
         &[
@@ -169,7 +173,7 @@ fn errors(words: &Words, judgement: &Judgement) -> Block {
     let percent = |v: f64| words.percent(v);
     for g in groups {
         table.rows.push(vec![
-            Cell::of(group(words, g)),
+            Cell::of(group(subject, g)),
             plain(words, g.auc, &|v| words.fixed(v)),
             judged(words, g.auc_gap, &|v| words.signed(v)),
             plain(words, g.false_positive_rate, &percent),
@@ -187,7 +191,8 @@ fn errors(words: &Words, judgement: &Judgement) -> Block {
 const MAX_PROXIES: usize = 10;
 
 /// What tells the groups of each protected column.
-fn proxies(words: &Words, judgement: &Judgement) -> Vec<Block> {
+fn proxies(subject: &Subject<'_>, judgement: &Judgement) -> Vec<Block> {
+    let words = &subject.words;
     if judgement.proxies.is_empty() {
         return vec![Block::gap(
             words.get("fairness.gap_proxies"),
@@ -203,7 +208,7 @@ fn proxies(words: &Words, judgement: &Judgement) -> Vec<Block> {
             let auc = judged(words, Some(proxy.auc), &|v| words.fixed(v));
             vec![
                 Cell::of(name),
-                Cell::of(cut(&proxy.group)),
+                Cell::of(subject.group_of(&search.protected, &proxy.group)),
                 auc,
                 share(proxy.information),
                 share(proxy.importance_share),
@@ -223,7 +228,8 @@ fn proxies(words: &Words, judgement: &Judgement) -> Vec<Block> {
 }
 
 /// Every candidate's accuracy beside its disparity.
-fn alternatives(words: &Words, frontier: &Frontier) -> Block {
+fn alternatives(subject: &Subject<'_>, frontier: &Frontier) -> Block {
+    let words = &subject.words;
     let keys = [
         "<leaderboard.candidate",
         "<",
@@ -246,7 +252,8 @@ fn alternatives(words: &Words, frontier: &Frontier) -> Block {
         let figure = |of: &dyn Fn(&Disparity) -> Interval, shown: &dyn Fn(f64) -> String| {
             Cell::of(line.disparity.as_ref().map_or("–".into(), |d| words.interval(of(d), shown)))
         };
-        let between = line.disparity.as_ref().map(|d| format!("{} – {}", cut(&d.least), cut(&d.greatest)));
+        let between =
+            line.disparity.as_ref().map(|d| format!("{} – {}", subject.group(&d.least), subject.group(&d.greatest)));
         table.rows.push(vec![
             Cell::of(name),
             mark,

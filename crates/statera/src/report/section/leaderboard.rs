@@ -84,7 +84,7 @@ fn about(subject: &Subject<'_>) -> Option<Block> {
     let items: Vec<String> =
         entry.about.iter().map(|(what, value)| format!("{}: {}", cut(what), cut_text(value))).collect();
     let lead = subject.words.fill("leaderboard.about", &[("model", &subject.model())]);
-    (!items.is_empty()).then_some(Block::Recorded { lead, items })
+    (!items.is_empty()).then_some(Block::Recorded { lead, items, is_english: true })
 }
 
 fn search(subject: &Subject<'_>) -> Vec<Block> {

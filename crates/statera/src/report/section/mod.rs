@@ -33,7 +33,7 @@ pub(super) struct Section {
 const DAY: f64 = 86_400e6;
 
 /// What the cells of a bin have in common, in words.
-fn bin_words(words: &Words, label: &BinLabel, kind: Kind, unit: Option<&str>) -> String {
+pub(super) fn bin_words(words: &Words, label: &BinLabel, kind: Kind, unit: Option<&str>) -> String {
     let value = |v: f64| match kind {
         Kind::Time => day(v),
         _ => words.in_unit(v, unit),

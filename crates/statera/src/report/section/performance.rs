@@ -19,11 +19,16 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     };
     let mut blocks = vec![Block::text(lead)];
     if subject.is_binary() {
-        if facts.bands.is_none() {
-            blocks.push(Block::gap(words.get("performance.gap_bands"), words.get("page.train_again")));
-        }
+        let gap = match &facts.bands {
+            None => Some("gap_bands"),
+            Some(bands) => bands.negatives.is_empty().then_some("gap_ks_bands"),
+        };
+        blocks
+            .extend(gap.map(|key| Block::gap(words.get(&format!("performance.{key}")), words.get("page.train_again"))));
         if facts.score_distribution.is_empty() {
             blocks.push(Block::gap(words.get("performance.gap_distribution"), words.get("page.train_again")));
+        } else if facts.score_distribution.iter().any(|b| b.events_interval.is_none()) {
+            blocks.push(Block::gap(words.get("performance.gap_intervals"), words.get("page.train_again")));
         }
         blocks.push(Block::Figures { figures: figures(subject)? });
     } else {
@@ -127,13 +132,17 @@ fn ks(subject: &Subject<'_>) -> Result<Figure> {
         let distance = |p: &statera_core::metric::KsPoint| (p.positive - p.negative).abs();
         distance(a).total_cmp(&distance(b))
     });
-    let mut marks = vec![
-        Mark::Line(Color::Second, points.iter().map(|p| (p.share, p.positive)).collect()),
-        Mark::Line(Color::First, points.iter().map(|p| (p.share, p.negative)).collect()),
-    ];
-    if let Some(p) = greatest {
-        marks.insert(0, Mark::Line(Color::Guide, vec![(p.share, p.negative), (p.share, p.positive)]));
+    let mut marks = Vec::new();
+    // Both bands or none: one alone would look like the surer line.
+    let bands = subject.facts.bands.as_ref().filter(|b| !b.negatives.is_empty());
+    for (color, band) in bands.into_iter().flat_map(|b| [(Color::Second, &b.gain), (Color::First, &b.negatives)]) {
+        marks.push(Mark::Band(color, band.iter().map(|b| (b.x, b.low, b.high)).collect()));
     }
+    if let Some(p) = greatest {
+        marks.push(Mark::Line(Color::Guide, vec![(p.share, p.negative), (p.share, p.positive)]));
+    }
+    marks.push(Mark::Line(Color::Second, points.iter().map(|p| (p.share, p.positive)).collect()));
+    marks.push(Mark::Line(Color::First, points.iter().map(|p| (p.share, p.negative)).collect()));
     let value = subject.measured().iter().find(|m| m.name == "ks");
     let value = value.map_or_else(String::new, |m| words.interval(m.interval, &|v| words.fixed(v)));
     let description = words.fill("performance.ks_distance", &[("value", &value)]);
@@ -145,9 +154,13 @@ fn ks(subject: &Subject<'_>) -> Result<Figure> {
         y: share_axis(words.get("performance.ks_y"), &percent),
         marks,
     })?;
+    let line = |key: &str| {
+        let name = words.get(&format!("performance.{key}"));
+        if bands.is_some() { words.fill("performance.with_band", &[("line", &name)]) } else { name }
+    };
     let legend = vec![
-        (Color::Second, words.get("performance.with_event")),
-        (Color::First, words.get("performance.without_event")),
+        (Color::Second, line("with_event")),
+        (Color::First, line("without_event")),
         (Color::Guide, description.clone()),
     ];
     Ok(Figure::new(title, svg, legend))
@@ -175,20 +188,49 @@ fn reliability(words: &Words, bins: &[ReliabilityBin]) -> Result<Figure> {
     Ok(Figure::new(title, svg, legend))
 }
 
+/// A bin's share of the rows of an outcome.
+struct Share {
+    from: f64,
+    to: f64,
+    share: f64,
+    interval: Option<[f64; 2]>,
+}
+
+fn shares(bins: &[ScoreBin], of: impl Fn(&ScoreBin) -> (f64, Option<[f64; 2]>)) -> Vec<Share> {
+    let share = |bin: &ScoreBin| {
+        let (share, interval) = of(bin);
+        Share { from: bin.from, to: bin.to, share, interval }
+    };
+    bins.iter().map(share).collect()
+}
+
 fn distribution(words: &Words, bins: &[ScoreBin], cutoff: f64) -> Result<Figure> {
     let (events, others) = bins.iter().fold((0.0, 0.0), |sum, b| (sum.0 + b.n_events, sum.1 + b.n_others));
     let share = |n: f64, of: f64| if of > 0.0 { n / of } else { 0.0 };
-    let most = bins.iter().map(|b| share(b.n_events, events).max(share(b.n_others, others))).fold(0.0, f64::max);
     let (first, last) = (bins.first().map_or(0.0, |b| b.from), bins.last().map_or(1.0, |b| b.to));
-    let top = nice_end(most);
-    let mut marks = vec![
-        Mark::Bars(Color::First, bins.iter().map(|b| (b.from, b.to, share(b.n_others, others))).collect()),
-        Mark::Bars(Color::Second, bins.iter().map(|b| (b.from, b.to, share(b.n_events, events))).collect()),
+    // A class beside the other, each with its bars and the intervals of these.
+    let classes: [(Color, &str, f64, Vec<Share>); 2] = [
+        (Color::First, "without_event", 0.32, shares(bins, |b| (share(b.n_others, others), b.others_interval))),
+        (Color::Second, "with_event", 0.68, shares(bins, |b| (share(b.n_events, events), b.events_interval))),
     ];
-    let mut legend = vec![
-        (Color::First, words.get("performance.without_event")),
-        (Color::Second, words.get("performance.with_event")),
-    ];
+    let ends = classes.iter().flat_map(|c| &c.3).map(|s| s.interval.map_or(s.share, |i| i[1]));
+    let top = nice_end(ends.fold(0.0, f64::max));
+    let mut marks: Vec<Mark> = classes
+        .iter()
+        .map(|(color, _, _, own)| Mark::Bars(*color, own.iter().map(|s| (s.from, s.to, s.share)).collect()))
+        .collect();
+    let mut legend = Vec::new();
+    for (color, key, place, own) in &classes {
+        let span = |s: &Share| {
+            let (middle, half) = (s.from + place * (s.to - s.from), 0.04 * (s.to - s.from));
+            s.interval.map(|[low, high]| (middle - half, middle + half, low, high))
+        };
+        let spans: Vec<(f64, f64, f64, f64)> = own.iter().filter_map(span).collect();
+        let name = words.get(&format!("performance.{key}"));
+        let name = if spans.is_empty() { name } else { words.fill("performance.with_intervals", &[("bars", &name)]) };
+        legend.push((*color, name));
+        marks.push(Mark::Spans(*color, spans));
+    }
     if cutoff > first && cutoff < last {
         marks.push(Mark::Line(Color::Guide, vec![(cutoff, 0.0), (cutoff, top)]));
         legend.push((Color::Guide, words.fill("performance.cutoff", &[("value", &words.percent(cutoff))])));

@@ -15,9 +15,7 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     let words = &subject.words;
     let schema = subject.bundle.scorer.schema();
     let settings = &subject.facts.settings;
-    let mut blocks = vec![Block::List {
-        items: ["no_rows", "reference", "golden", "examples"].map(|key| words.get(&format!("privacy.{key}"))).to_vec(),
-    }];
+    let mut blocks = vec![Block::List { items: held(subject) }];
     let is_feature = |column: &str| schema.inputs.iter().any(|i| i.name == column);
     let mut lines: Vec<(&str, &str, String)> = Vec::new();
     for (column, sensitivity) in &schema.sensitivity {
@@ -63,4 +61,19 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     table.note = hidden;
     blocks.push(Block::Table(table));
     Ok(blocks)
+}
+
+/// What the bundle holds that could tell of customers.
+fn held(subject: &Subject<'_>) -> Vec<String> {
+    let words = &subject.words;
+    let mut items = ["no_rows", "reference", "golden"].map(|key| words.get(&format!("privacy.{key}"))).to_vec();
+    if subject.bundle.background.is_some() {
+        items.push(words.get("privacy.background"));
+    }
+    if let Some(background) = subject.facts.background {
+        let (n, alike) = (words.count(background.n_rows), words.count(background.n_alike));
+        items.push(words.fill("privacy.alike", &[("n", &n), ("alike", &alike)]));
+    }
+    items.push(words.get("privacy.examples"));
+    items
 }

@@ -39,7 +39,7 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     });
     let left_out: Vec<String> = left_out.take(MAX_LEFT_OUT).collect();
     if !left_out.is_empty() {
-        blocks.push(Block::Recorded { lead: words.get("scorecard.left_out"), items: left_out });
+        blocks.push(Block::Recorded { lead: words.get("scorecard.left_out"), items: left_out, is_english: true });
     }
     Ok(blocks)
 }
