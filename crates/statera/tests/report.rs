@@ -7,6 +7,7 @@ use statera::bundle::Bundle;
 use statera::decision::Own;
 use statera::facts::Facts;
 use statera::given::Given;
+use statera::judge;
 use statera::pipeline;
 use statera::policy::{Decision, Policy};
 use statera::project::{Prefer, Settings};
@@ -37,8 +38,8 @@ const REASONS: &str = "version = \"2026-1\"\n\
 static WHOLE: LazyLock<Bundle> = LazyLock::new(|| {
     let settings = Settings {
         models: vec!["scorecard".into(), "boosting".into()],
-        protected: vec!["region".into(), "loss".into()],
-        drop: Vec::new(),
+        protected: vec!["region".into()],
+        drop: vec!["loss".into()],
         baseline: Some("weight".into()),
         units: [("income".to_string(), "KRW".to_string())].into(),
         sequences: BTreeMap::new(),
@@ -195,21 +196,19 @@ fn declined_examples_say_what_would_turn_them() {
 #[test]
 fn groups_and_notes_are_in_the_language_of_the_page() {
     // Parts of the protected number, by value: below the first quarter, between, from the last one.
-    let names = |language| {
-        let subject = whole(language);
-        let page = report::html(&subject).unwrap();
-        let card = report::document(&subject, Pack::find("model-card").unwrap(), None).unwrap();
-        assert!(card.contains("region east, loss "), "{card}");
-        (page, card)
-    };
-    let judgement = WHOLE.deciding.judgement.as_ref().unwrap();
+    let protected = ["region", "loss"].map(String::from);
+    let judgement = judge::judge(&WHOLE, &common::table(900, 9), &protected, &Run::new(1, 2)).unwrap();
     let recorded: Vec<&String> = judgement.groups.iter().filter(|g| g.starts_with("loss below ")).collect();
     assert_eq!(recorded.len(), 1, "{:?}", judgement.groups);
-    let (page, card) = names(Language::En);
-    assert!(page.contains("loss below") && card.contains("loss below"));
+    let said = |language| {
+        let subject = Subject::of(&WHOLE, Some(&judgement), language).unwrap();
+        let card = report::document(&subject, Pack::find("model-card").unwrap(), None).unwrap();
+        assert!(card.contains("region east, loss "), "{card}");
+        [report::html(&subject).unwrap(), card]
+    };
+    assert!(said(Language::En).iter().all(|text| text.contains("loss below")));
     for (language, below) in [(Language::Ko, "미만"), (Language::Zh, "低于")] {
-        let (page, card) = names(language);
-        for text in [&page, &card] {
+        for text in said(language) {
             assert!(!text.contains("loss below") && text.contains(below), "{language:?}");
         }
     }

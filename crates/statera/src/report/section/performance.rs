@@ -208,23 +208,18 @@ fn distribution(words: &Words, bins: &[ScoreBin], cutoff: f64) -> Result<Figure>
     let (events, others) = bins.iter().fold((0.0, 0.0), |sum, b| (sum.0 + b.n_events, sum.1 + b.n_others));
     let share = |n: f64, of: f64| if of > 0.0 { n / of } else { 0.0 };
     let (first, last) = (bins.first().map_or(0.0, |b| b.from), bins.last().map_or(1.0, |b| b.to));
-    // A class beside the other, each with its bars and the intervals of these.
+    // Each class has half of a bin's width, for its bar and the interval of that.
     let classes: [(Color, &str, f64, Vec<Share>); 2] = [
-        (Color::First, "without_event", 0.32, shares(bins, |b| (share(b.n_others, others), b.others_interval))),
-        (Color::Second, "with_event", 0.68, shares(bins, |b| (share(b.n_events, events), b.events_interval))),
+        (Color::First, "without_event", 0.0, shares(bins, |b| (share(b.n_others, others), b.others_interval))),
+        (Color::Second, "with_event", 0.5, shares(bins, |b| (share(b.n_events, events), b.events_interval))),
     ];
     let ends = classes.iter().flat_map(|c| &c.3).map(|s| s.interval.map_or(s.share, |i| i[1]));
     let top = nice_end(ends.fold(0.0, f64::max));
-    let mut marks: Vec<Mark> = classes
-        .iter()
-        .map(|(color, _, _, own)| Mark::Bars(*color, own.iter().map(|s| (s.from, s.to, s.share)).collect()))
-        .collect();
-    let mut legend = Vec::new();
+    let (mut marks, mut legend) = (Vec::new(), Vec::new());
     for (color, key, place, own) in &classes {
-        let span = |s: &Share| {
-            let (middle, half) = (s.from + place * (s.to - s.from), 0.04 * (s.to - s.from));
-            s.interval.map(|[low, high]| (middle - half, middle + half, low, high))
-        };
+        let at = |s: &Share, part: f64| s.from + (place + part) * (s.to - s.from);
+        marks.push(Mark::Bars(*color, own.iter().map(|s| (at(s, 0.0), at(s, 0.5), s.share)).collect()));
+        let span = |s: &Share| s.interval.map(|[low, high]| (at(s, 0.2), at(s, 0.3), low, high));
         let spans: Vec<(f64, f64, f64, f64)> = own.iter().filter_map(span).collect();
         let name = words.get(&format!("performance.{key}"));
         let name = if spans.is_empty() { name } else { words.fill("performance.with_intervals", &[("bars", &name)]) };
