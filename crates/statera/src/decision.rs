@@ -193,6 +193,12 @@ impl Bundle {
         self.scorer.calibrator().probabilities(Task::Binary, &margins)
     }
 
+    /// What the bank should know of its policy's capacity for reviews (see [`Policy::review_note`]).
+    pub fn review_note(&self) -> Option<String> {
+        let (policy, _) = self.deciding.policy.as_ref()?;
+        policy.read.review_note(&self.reference_probabilities())
+    }
+
     /// The parts of the bundle that decide.
     pub(crate) fn deciding_parts(&self) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let mut parts = Vec::new();
