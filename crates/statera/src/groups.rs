@@ -1,10 +1,14 @@
 //! Groups of people by protected columns, and the cells where two or more of them meet.
+//!
+//! A missing cell and a sentinel (a value that stands for something else than what the column holds) are nobody's group.
 
+use crate::models;
+use crate::project::Settings;
 use crate::training_set::texts_of;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use statera_core::fairness::{Group, proxy};
-use statera_core::{Error, Result};
+use statera_core::{Error, Result, Task};
 use statera_data::preparer::number_cells;
 use std::collections::BTreeMap;
 
@@ -22,7 +26,7 @@ const MAX_CELLS: usize = 500;
 pub struct Labels {
     /// The protected column.
     pub column: String,
-    /// The group of each row, such as `female` or `30 to below 40`; `None` where the cell is missing.
+    /// The group of each row, such as `female` or `30 to below 40`; `None` where the cell is missing or a sentinel.
     pub of_rows: Vec<Option<String>>,
 }
 
@@ -45,16 +49,40 @@ impl Labels {
     }
 }
 
-/// To which groups each row belongs, by protected column.
+/// To which groups each row belongs, by protected column; `sentinels` are the values that stand for nobody's group, by column.
 ///
 /// # Errors
 /// A column that does not exist, has one level or too many.
-pub fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> {
+pub fn labels(
+    batch: &RecordBatch,
+    protected: &[String],
+    sentinels: &BTreeMap<String, Vec<String>>,
+) -> Result<Vec<Labels>> {
     let of = |column: &String| -> Result<Labels> {
-        let of_rows = labels_of(batch, column).map_err(|e| e.at(format!("protected column «{column}»")))?;
+        let sentinels = sentinels.get(column).map_or(&[][..], Vec::as_slice);
+        let of_rows = labels_of(batch, column, sentinels).map_err(|e| e.at(format!("protected column «{column}»")))?;
         Ok(Labels { column: column.clone(), of_rows })
     };
     protected.iter().map(of).collect()
+}
+
+/// What is said of protected columns where no decision about an event could treat their groups unequally; `None` where one
+/// can, or no column is protected.
+pub(crate) fn note_without_event(task: Task, settings: &Settings) -> Option<String> {
+    if task == Task::Binary || settings.protected.is_empty() {
+        return None;
+    }
+    let what = match settings.target.as_str() {
+        "" => "there is no target".to_string(),
+        target => format!("the target «{target}» is {}", models::task_title(task)),
+    };
+    Some(format!(
+        "protected: groups are compared by decisions about an event, and {what}; {} only kept out of the features",
+        match &settings.protected[..] {
+            [one] => format!("«{one}» is"),
+            all => format!("«{}» are", all.join("», «")),
+        }
+    ))
 }
 
 /// The groups of each protected column, then those of all of them together where there are two or more; groups of one family
@@ -116,28 +144,35 @@ fn collected(labels: impl Iterator<Item = Option<String>>) -> Vec<Group> {
     rows.into_iter().map(|(name, rows)| Group { name, rows }).collect()
 }
 
-/// The label of each row; `None` where the cell is missing.
-fn labels_of(batch: &RecordBatch, column: &str) -> Result<Vec<Option<String>>> {
+/// The label of each row; `None` where the cell is missing or a sentinel.
+fn labels_of(batch: &RecordBatch, column: &str, sentinels: &[String]) -> Result<Vec<Option<String>>> {
     let array = batch.column_by_name(column).ok_or_else(|| {
         let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
         Error::request(format!("the table has no such column; there are {}", names.join(", ")))
     })?;
     let labels = match array.data_type() {
-        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => of_numbers(number_cells(column, array)?),
-        _ => texts_of(array),
+        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
+            of_numbers(number_cells(column, array)?, sentinels)
+        }
+        _ => texts_of(array).into_iter().map(|t| t.filter(|t| !sentinels.contains(t))).collect(),
     };
     let mut distinct: Vec<&String> = labels.iter().flatten().collect();
     distinct.sort();
     distinct.dedup();
     match distinct.len() {
-        0 => Err(Error::data("every cell is missing")),
+        0 => Err(Error::data("every cell is missing or a sentinel")),
         1 => Err(Error::data(format!("«{}» is its only level; at least two are needed to compare", distinct[0]))),
         n if n > MAX_LEVELS => Err(Error::data(format!("{n} levels; allowed: at most {MAX_LEVELS}"))),
         _ => Ok(labels),
     }
 }
 
-fn of_numbers(cells: Vec<f64>) -> Vec<Option<String>> {
+fn of_numbers(cells: Vec<f64>, sentinels: &[String]) -> Vec<Option<String>> {
+    // A sentinel that is a word (of a table whose column held words too) is none of these numbers.
+    let sentinels: Vec<f64> = sentinels.iter().filter_map(|s| s.trim().parse().ok()).collect();
+    // -0 and 0 are one number: their sum with 0 is 0.
+    let known = |v: f64| if sentinels.contains(&v) { f64::NAN } else { v + 0.0 };
+    let cells: Vec<f64> = cells.into_iter().map(known).collect();
     let mut sorted: Vec<f64> = cells.iter().copied().filter(|v| !v.is_nan()).collect();
     sorted.sort_by(f64::total_cmp);
     let mut values = sorted.clone();
@@ -165,8 +200,12 @@ fn of_numbers(cells: Vec<f64>) -> Vec<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{ArrayRef, Int64Array, StringArray};
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
     use std::sync::Arc;
+
+    fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> {
+        super::labels(batch, protected, &BTreeMap::new())
+    }
 
     fn batch() -> RecordBatch {
         let columns: Vec<(&str, ArrayRef)> = vec![
@@ -211,5 +250,31 @@ mod tests {
             refused("same"),
             "protected column «same»: «x» is its only level; at least two are needed to compare"
         );
+    }
+
+    #[test]
+    fn sentinels_are_nobodys_group_and_the_zeros_are_one() {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("age", Arc::new(Int64Array::from_iter_values((0..40).map(|i| if i < 8 { -1 } else { 20 + i })))),
+            ("sex", Arc::new(StringArray::from_iter_values((0..40).map(|i| ["f", "m", "unknown"][i % 3])))),
+            ("debt", Arc::new(Float64Array::from_iter_values((0..40).map(|i| [0.0, -0.0, 1.0, 99.0][i % 4])))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let sentinels = [("age", vec!["-1"]), ("sex", vec!["unknown"]), ("debt", vec![" 99.0", "none"])];
+        let text = |values: Vec<&str>| values.into_iter().map(str::to_string).collect();
+        let sentinels: BTreeMap<String, Vec<String>> =
+            sentinels.into_iter().map(|(column, values)| (column.to_string(), text(values))).collect();
+        let check = |column: &str, expected: &[&str]| {
+            let found = super::labels(&batch, &[column.to_string()], &sentinels).unwrap();
+            let found = groups(&found).unwrap();
+            assert_eq!(found.iter().map(|g| format!("{}: {}", g.name, g.rows.len())).collect::<Vec<_>>(), expected);
+        };
+        // The quarters are of the 32 ages, not of ages and sentinels.
+        check("age", &["age 36 to below 44: 8", "age 44 to below 52: 8", "age below 36: 8", "age from 52: 8"]);
+        check("sex", &["sex f: 14", "sex m: 13"]);
+        check("debt", &["debt 0: 20", "debt 1: 10"]);
+        let only = [("sex".to_string(), text(vec!["f", "m", "unknown"]))].into();
+        let refused = super::labels(&batch, &["sex".to_string()], &only).unwrap_err().to_string();
+        assert_eq!(refused, "protected column «sex»: every cell is missing or a sentinel");
     }
 }

@@ -73,6 +73,7 @@ pub fn train(
     let mut set = TrainingSet::new(table, settings)?;
     given.check(&set, settings)?;
     let labels = labels(&set, settings)?;
+    set.notes.extend(groups::note_without_event(set.task, settings));
     let schema = schema(&set, settings, formats)?;
     let rejects = given.rejects.as_ref().map(|address| Rejects::read(address, &set, &schema, settings, formats, run));
     let rejects = rejects.transpose()?;
@@ -158,6 +159,7 @@ pub fn train(
         scores,
     };
     let mut bundle = given.decide(bundle(chosen, &set, training, &facts, run)?)?;
+    facts.notes.extend(bundle.review_note());
     match judge::judge_training(&bundle, &judging, &facts, run) {
         Ok(judgement) => bundle.deciding.judgement = judgement,
         Err(e) if e.is_cancelled() => return Err(e),
@@ -217,7 +219,7 @@ fn labels(set: &TrainingSet, settings: &Settings) -> Result<Vec<Labels>> {
     if set.task != Task::Binary {
         return Ok(Vec::new());
     }
-    let labels = groups::labels(&set.batch, &settings.protected).map_err(|e| e.at(&set.origin))?;
+    let labels = groups::labels(&set.batch, &settings.protected, &settings.missing).map_err(|e| e.at(&set.origin))?;
     groups::groups(&labels).map_err(|e| e.at(&set.origin))?;
     Ok(labels)
 }
@@ -227,9 +229,15 @@ fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &
     let Training { train, schema, settings, .. } = training;
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
     let n_outputs = train.task.n_outputs();
-    reference.margins = (0..n_outputs)
-        .map(|o| reference::quantiles(chosen.out_of_fold.iter().skip(o).step_by(n_outputs).copied().collect()))
-        .collect();
+    let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| chosen.rows.iter().map(|&row| w[row]).collect());
+    let of_output = |o: usize| {
+        let margins: Vec<f64> = chosen.out_of_fold.iter().skip(o).step_by(n_outputs).copied().collect();
+        match &weight {
+            Some(weight) => reference::weighted_quantiles(&margins, weight),
+            None => reference::quantiles(margins),
+        }
+    };
+    reference.margins = (0..n_outputs).map(of_output).collect();
     let background = background::make(train, schema, &reference, settings, run)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,

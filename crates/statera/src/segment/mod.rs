@@ -17,6 +17,7 @@ pub use describe::{LevelDifference, NumberDifference, Segment};
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::preparer_params;
 use crate::decision::Deciding;
+use crate::groups;
 use crate::models::BIC;
 use crate::models::{self, Clustering};
 use crate::pipeline;
@@ -136,6 +137,7 @@ pub fn train(
     let (mixture, jaccard) = by_size(mixture, &space.data, &stability);
     let clusters = mixture.assign(&space.data);
     let mut notes = set.notes.clone();
+    notes.extend(groups::note_without_event(set.task, settings));
     if matches!(mixture, Mixture::Gmm(_)) && !space.is_numeric {
         notes.push(
             "a Gaussian mixture on columns with levels or missing cells may take each rare level for a segment of its own; \
