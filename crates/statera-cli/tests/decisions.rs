@@ -116,6 +116,18 @@ fn scores_become_decisions_with_reasons() {
         "{shown}"
     );
 
+    // Where a policy declines everybody, there is no bad rate; where few lie above the cut-off, some are declined all the same.
+    fs::write(dir.join("none.toml"), "version = \"n\"\n[decision]\nby = \"cutoff\"\ndecline_from = 0.000001\n")
+        .unwrap();
+    let shown = done(dir, &["policy", "m.statera", "--policy=none.toml", "--data=loans.csv"]);
+    assert!(shown.contains("nobody approved"), "{shown}");
+    let few = POLICY.replace("bad_approved = 5", "bad_approved = 1").replace("capacity = 0.1", "capacity = 0.9");
+    fs::write(dir.join("few.toml"), few).unwrap();
+    let args = ["policy", "m.statera", "--policy=few.toml", "--data=loans.csv", "--json"];
+    let few: Value = serde_json::from_str(&done(dir, &args)).unwrap();
+    assert!(number(&few["judgement"]["shares"][2]) > 0.0, "{few}");
+    assert!(few["notes"][0].as_str().unwrap().starts_with("review_capacity is 90.0 %, and "), "{few}");
+
     // A changed policy makes another bundle of the same model, which names its parent.
     fs::write(dir.join("strict.toml"), POLICY.replace("bad_approved = 5", "bad_approved = 20")).unwrap();
     done(dir, &["policy", "d.statera", "--policy=strict.toml", "--out=strict.statera"]);
@@ -183,6 +195,12 @@ fn what_a_policy_came_to_is_kept_with_it() {
     let again = json("j.statera/judgement.json");
     assert_eq!((&again["measured_on"], &again["n_rows"]), (&"table".into(), &1500.into()));
     assert_eq!(again["rules"]["version"], "bank-7", "the bundle's own rules");
+    assert_eq!(again["frontier"], judged["frontier"], "the same columns and rules");
+    fs::write(dir.join("other.toml"), rules.replace("bank-7", "bank-8")).unwrap();
+    let other = ["policy", "t.statera", "--data=loans.csv", "--protected=sex", "--rules=other.toml", "--json"];
+    let other: Value = serde_json::from_str(&done(dir, &other)).unwrap();
+    let note = "what other candidates would do is left out: the training found it for other protected columns or by other rules";
+    assert_eq!((&other["judgement"]["frontier"], &other["notes"][0]), (&Value::Null, &note.into()));
     let copy = with("--out=k.statera", "j.statera");
     let words = ["nothing was given that j.statera does not hold already; k.statera would be a copy of it"];
     check(dir, &copy.each_ref().map(String::as_str), 2, &words);

@@ -5,6 +5,7 @@
 
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::judge::{self, JUDGEMENT_FILE, Judgement, RULES_FILE};
+use crate::note::Note;
 use crate::pipeline::SOFTWARE;
 use crate::policy::{Cutoffs, Decision, POLICY_FILE, Policy};
 use crate::reasons::{Given, REASONS_FILE, Reasons};
@@ -191,6 +192,12 @@ impl Bundle {
     pub(crate) fn reference_probabilities(&self) -> Vec<f64> {
         let margins = self.reference.margins.first().cloned().unwrap_or_default();
         self.scorer.calibrator().probabilities(Task::Binary, &margins)
+    }
+
+    /// What the bank should know of its policy's capacity for reviews (see [`Policy::review_note`]).
+    pub fn review_note(&self) -> Option<Note> {
+        let (policy, _) = self.deciding.policy.as_ref()?;
+        policy.read.review_note(&self.reference_probabilities())
     }
 
     /// The parts of the bundle that decide.

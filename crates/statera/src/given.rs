@@ -34,7 +34,8 @@ impl Given {
         if self.rules.is_some() && settings.protected.is_empty() {
             return Err(Error::request("rules: given without protected columns, whose groups they judge"));
         }
-        let given = [("policy", self.policy.is_some()), ("reasons", self.reasons.is_some())];
+        let given =
+            [("policy", self.policy.is_some()), ("reasons", self.reasons.is_some()), ("rules", self.rules.is_some())];
         if let Some((what, _)) = given.into_iter().find(|(_, is)| *is && settings.use_case == UseCase::Segment) {
             return Err(Error::request(format!("{what}: segments have no outcome to decide by; leave it out")));
         }
@@ -56,13 +57,14 @@ impl Given {
     /// Refuses what the training could not use at its end.
     ///
     /// # Errors
-    /// A policy, reasons, mitigation or rejects for a target that is no event; reasons of other columns than the features;
+    /// A policy, reasons, rules, mitigation or rejects for a target that is no event; reasons of other columns than the features;
     /// bins that are of other columns.
     pub(crate) fn check(&self, set: &TrainingSet, settings: &Settings) -> Result<()> {
         self.check_settings(settings)?;
         let needs_event = [
             ("policy", self.policy.is_some()),
             ("reasons", self.reasons.is_some()),
+            ("rules", self.rules.is_some()),
             ("mitigate", settings.mitigate.is_some()),
             ("rejects", self.rejects.is_some()),
         ];

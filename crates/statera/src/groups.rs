@@ -1,12 +1,16 @@
 //! Groups of people by protected columns, and the cells where two or more of them meet.
+//!
+//! A missing cell and a sentinel (a value that stands for something else than what the column holds) are nobody's group.
 
 use crate::bins::BinLabel;
+use crate::note::Note;
+use crate::project::Settings;
 use crate::training_set::texts_of;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use statera_core::fairness::{Group, proxy};
-use statera_core::{Error, Result};
+use statera_core::{Error, Result, Task};
 use statera_data::preparer::number_cells;
 use std::collections::BTreeMap;
 
@@ -24,7 +28,7 @@ const MAX_CELLS: usize = 500;
 pub struct Labels {
     /// The protected column.
     pub column: String,
-    /// The group of each row, such as `female` or `30 to below 40`; `None` where the cell is missing.
+    /// The group of each row, such as `female` or `30 to below 40`; `None` where the cell is missing or a sentinel.
     pub of_rows: Vec<Option<String>>,
     /// What the cells of each group have in common.
     pub meaning: BTreeMap<String, BinLabel>,
@@ -59,15 +63,33 @@ impl Labels {
     }
 }
 
-/// To which groups each row belongs, by protected column.
+/// To which groups each row belongs, by protected column; `sentinels` are the values that stand for nobody's group, by column.
 ///
 /// # Errors
 /// A column that does not exist, has one level or too many.
-pub fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> {
+pub fn labels(
+    batch: &RecordBatch,
+    protected: &[String],
+    sentinels: &BTreeMap<String, Vec<String>>,
+) -> Result<Vec<Labels>> {
     let of = |column: &String| -> Result<Labels> {
-        labels_of(batch, column).map_err(|e| e.at(format!("protected column «{column}»")))
+        let sentinels = sentinels.get(column).map_or(&[][..], Vec::as_slice);
+        labels_of(batch, column, sentinels).map_err(|e| e.at(format!("protected column «{column}»")))
     };
     protected.iter().map(of).collect()
+}
+
+/// What is said of protected columns where no decision about an event could treat their groups unequally; `None` where one
+/// can, or no column is protected.
+pub(crate) fn note_without_event(task: Task, settings: &Settings) -> Option<Note> {
+    if task == Task::Binary || settings.protected.is_empty() {
+        return None;
+    }
+    let columns = format!("«{}»", settings.protected.join("», «"));
+    Some(match settings.target.as_str() {
+        "" => Note::new("groups_no_target", &[("columns", &columns)]),
+        target => Note::new("groups_no_event", &[("columns", &columns), ("target", &target)]),
+    })
 }
 
 /// The groups of each protected column, then those of all of them together where there are two or more; groups of one family
@@ -147,15 +169,20 @@ fn collected(labels: impl Iterator<Item = Option<String>>) -> Vec<Group> {
     rows.into_iter().map(|(name, rows)| Group { name, rows }).collect()
 }
 
-/// The group of each row.
-fn labels_of(batch: &RecordBatch, column: &str) -> Result<Labels> {
+/// The group of each row; `None` where the cell is missing or a sentinel.
+fn labels_of(batch: &RecordBatch, column: &str, sentinels: &[String]) -> Result<Labels> {
     let array = batch.column_by_name(column).ok_or_else(|| {
         let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
         Error::request(format!("the table has no such column; there are {}", names.join(", ")))
     })?;
     let labels: Vec<Option<BinLabel>> = match array.data_type() {
-        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => of_numbers(number_cells(column, array)?),
-        _ => texts_of(array).into_iter().map(|text| text.map(BinLabel::Level)).collect(),
+        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
+            of_numbers(number_cells(column, array)?, sentinels)
+        }
+        _ => {
+            let texts = texts_of(array).into_iter();
+            texts.map(|text| text.filter(|t| !sentinels.contains(t)).map(BinLabel::Level)).collect()
+        }
     };
     let mut meaning = BTreeMap::new();
     let mut of_rows = Vec::with_capacity(labels.len());
@@ -165,7 +192,7 @@ fn labels_of(batch: &RecordBatch, column: &str) -> Result<Labels> {
         of_rows.push(group);
     }
     match meaning.len() {
-        0 => Err(Error::data("every cell is missing")),
+        0 => Err(Error::data("every cell is missing or a sentinel")),
         1 => {
             let only = meaning.keys().next().map_or("", String::as_str);
             Err(Error::data(format!("«{only}» is its only level; at least two are needed to compare")))
@@ -189,8 +216,13 @@ fn name(label: &BinLabel) -> String {
     }
 }
 
-/// Single values where there are few, else parts of about as many rows; `None` where the cell is missing.
-fn of_numbers(cells: Vec<f64>) -> Vec<Option<BinLabel>> {
+/// Single values where there are few, else parts of about as many rows; `None` where the cell is missing or a sentinel.
+fn of_numbers(cells: Vec<f64>, sentinels: &[String]) -> Vec<Option<BinLabel>> {
+    // A sentinel that is a word (of a table whose column held words too) is none of these numbers.
+    let sentinels: Vec<f64> = sentinels.iter().filter_map(|s| s.trim().parse().ok()).collect();
+    // -0 and 0 are one number: their sum with 0 is 0.
+    let known = |v: f64| if sentinels.contains(&v) { f64::NAN } else { v + 0.0 };
+    let cells: Vec<f64> = cells.into_iter().map(known).collect();
     let mut sorted: Vec<f64> = cells.iter().copied().filter(|v| !v.is_nan()).collect();
     sorted.sort_by(f64::total_cmp);
     let mut values = sorted.clone();
@@ -213,8 +245,12 @@ fn of_numbers(cells: Vec<f64>) -> Vec<Option<BinLabel>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{ArrayRef, Int64Array, StringArray};
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
     use std::sync::Arc;
+
+    fn labels(batch: &RecordBatch, protected: &[String]) -> Result<Vec<Labels>> {
+        super::labels(batch, protected, &BTreeMap::new())
+    }
 
     fn batch() -> RecordBatch {
         let columns: Vec<(&str, ArrayRef)> = vec![
@@ -255,7 +291,7 @@ mod tests {
         );
         assert_eq!(parts.len(), 2 + 4 + 8);
         let columns = ["sex".to_string(), "children".to_string()];
-        let labels = super::labels(&batch(), &columns).unwrap();
+        let labels = super::labels(&batch(), &columns, &BTreeMap::new()).unwrap();
         let cells = cells(&labels);
         assert_eq!((cells.len(), cells.iter().max()), (40, Some(&8)), "a missing sex is a level of its own");
     }
@@ -271,5 +307,31 @@ mod tests {
             refused("same"),
             "protected column «same»: «x» is its only level; at least two are needed to compare"
         );
+    }
+
+    #[test]
+    fn sentinels_are_nobodys_group_and_the_zeros_are_one() {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("age", Arc::new(Int64Array::from_iter_values((0..40).map(|i| if i < 8 { -1 } else { 20 + i })))),
+            ("sex", Arc::new(StringArray::from_iter_values((0..40).map(|i| ["f", "m", "unknown"][i % 3])))),
+            ("debt", Arc::new(Float64Array::from_iter_values((0..40).map(|i| [0.0, -0.0, 1.0, 99.0][i % 4])))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let sentinels = [("age", vec!["-1"]), ("sex", vec!["unknown"]), ("debt", vec![" 99.0", "none"])];
+        let text = |values: Vec<&str>| values.into_iter().map(str::to_string).collect();
+        let sentinels: BTreeMap<String, Vec<String>> =
+            sentinels.into_iter().map(|(column, values)| (column.to_string(), text(values))).collect();
+        let check = |column: &str, expected: &[&str]| {
+            let found = super::labels(&batch, &[column.to_string()], &sentinels).unwrap();
+            let found = groups(&found).unwrap();
+            assert_eq!(found.iter().map(|g| format!("{}: {}", g.name, g.rows.len())).collect::<Vec<_>>(), expected);
+        };
+        // The quarters are of the 32 ages, not of ages and sentinels.
+        check("age", &["age 36 to below 44: 8", "age 44 to below 52: 8", "age below 36: 8", "age from 52: 8"]);
+        check("sex", &["sex f: 14", "sex m: 13"]);
+        check("debt", &["debt 0: 20", "debt 1: 10"]);
+        let only = [("sex".to_string(), text(vec!["f", "m", "unknown"]))].into();
+        let refused = super::labels(&batch, &["sex".to_string()], &only).unwrap_err().to_string();
+        assert_eq!(refused, "protected column «sex»: every cell is missing or a sentinel");
     }
 }

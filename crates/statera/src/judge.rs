@@ -38,7 +38,7 @@ const RATES: [f64; 11] = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95,
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judgement {
-    /// Rows it is judged on.
+    /// Rows of a weight above 0 that it is judged on.
     pub n_rows: usize,
     /// Which rows those are.
     pub measured_on: MeasuredOn,
@@ -48,7 +48,7 @@ pub struct Judgement {
     pub decided_by: DecidedBy,
     /// The cut-offs.
     pub cutoffs: Cutoffs,
-    /// Share of the rows approved, reviewed, declined.
+    /// Share of the rows approved, reviewed, declined; shares are of weights, here and below.
     pub shares: [f64; 3],
     /// Rows of each grade, from the lowest risk, with the share that has the event; empty without a master scale.
     pub grades: Vec<GradeLine>,
@@ -68,8 +68,17 @@ pub struct Judgement {
     pub proxies: Vec<ProxySearch>,
     /// How often reasons stay the same when the model is fitted again, as a training with this policy and reasons found.
     pub stability: Option<Stability>,
-    /// What other candidates would do to groups, as a training with protected columns found.
+    /// What other candidates would do to groups, as a training with these protected columns and these rules found.
     pub frontier: Option<Frontier>,
+}
+
+impl Judgement {
+    /// The groups of single protected columns that are large enough to be judged, by their places in `groups`.
+    pub fn large_groups(&self) -> impl Iterator<Item = usize> {
+        let is_large = |name: &String| self.fairness.iter().any(|f| f.group == *name && !f.is_small);
+        let is_single = |name: &String| !name.contains(", ");
+        self.groups.iter().enumerate().filter(move |(_, name)| is_single(name) && is_large(name)).map(|(g, _)| g)
+    }
 }
 
 /// Rows that something is judged on.
@@ -111,7 +120,7 @@ pub enum DecidedBy {
 pub struct GradeLine {
     /// Name.
     pub grade: String,
-    /// Rows.
+    /// Rows of a weight above 0.
     pub n_rows: usize,
     /// Mean probability; `None` without rows.
     pub predicted: Option<f64>,
@@ -152,7 +161,7 @@ fn judged(bundle: &Bundle, table: &Table, protected: &[String], run: &Run) -> Re
     }
     let Outcomes { batch, target, weight, is_training_table } = Outcomes::of(bundle, table)?;
     let scored = bundle.scorer.score(&batch)?;
-    let labels = groups::labels(&batch, protected)?;
+    let labels = groups::labels(&batch, protected, &bundle.scorer.schema().sentinels)?;
     let baseline = evaluate::baseline_column(bundle, &batch);
     let baseline = baseline.map(|name| complete_numbers(&batch, name, "a score")).transpose()?;
     let falls = evaluate::baseline_falls(bundle);
@@ -169,17 +178,25 @@ fn judged(bundle: &Bundle, table: &Table, protected: &[String], run: &Run) -> Re
     let mut judgement = deciding.judge(rows, &rules_of(&bundle.deciding), bundle.manifest.seed)?;
     judgement.is_training_table = is_training_table;
     if let Some(former) = &bundle.deciding.judgement {
-        // What only the training knew of this policy stays true of it.
+        // What only the training knew of this policy stays true of it; of groups, while they and the rules are those of then.
         judgement.stability = former.stability;
-        judgement.frontier.clone_from(&former.frontier);
         let parts = former.group_parts.iter().map(|(name, parts)| (name.clone(), parts.clone()));
         judgement.group_parts.extend(parts);
+        let is_same = former.rules == judgement.rules && is_trained_with(bundle, protected);
+        judgement.frontier = former.frontier.clone().filter(|_| is_same);
     }
     let importance = bundle.facts.get("importance").cloned().unwrap_or_default();
     let importance: Vec<(String, f64)> = serde_json::from_value(importance).unwrap_or_default();
     let run = run.clone().with_seed(bundle.manifest.seed);
     judgement.proxies = proxy::search(&bundle.scorer, &batch, &labels, &importance, &judgement.rules, &run)?;
     Ok(judgement)
+}
+
+/// True if these are the protected columns of the training, in any order.
+fn is_trained_with(bundle: &Bundle, protected: &[String]) -> bool {
+    let own = bundle.facts.pointer("/settings/protected").cloned().unwrap_or_default();
+    let own: Vec<String> = serde_json::from_value(own).unwrap_or_default();
+    own.len() == protected.len() && own.iter().all(|column| protected.contains(column))
 }
 
 /// The rules that a bundle's groups are judged by.
@@ -197,6 +214,18 @@ struct Rows<'a> {
     baseline: Option<&'a [f64]>,
     weight: Option<&'a [f64]>,
     labels: &'a [Labels],
+}
+
+impl Rows<'_> {
+    fn weight_of(&self, row: usize) -> f64 {
+        self.weight.map_or(1.0, |w| w[row])
+    }
+
+    /// The weighted mean over some rows; `None` if they weigh nothing.
+    fn mean(&self, rows: &[usize], of: impl Fn(usize) -> f64) -> Option<f64> {
+        let total: f64 = rows.iter().map(|&row| self.weight_of(row)).sum();
+        (total > 0.0).then(|| rows.iter().map(|&row| self.weight_of(row) * of(row)).sum::<f64>() / total)
+    }
 }
 
 /// By what rows are decided: the bundle's policy, or what stands in for one.
@@ -218,7 +247,8 @@ impl Rule<'_> {
             (Some(decline_from), _) => (DecidedBy::Cutoff { decline_from }, decline_from),
             (None, rate) => {
                 let rate = rate.unwrap_or(DEFAULT_APPROVAL_RATE);
-                (DecidedBy::ApprovalRate { rate }, nearest(&bundle.reference_probabilities(), rate))
+                let cutoff = cutoff_at(&bundle.reference_probabilities(), None, rate);
+                (DecidedBy::ApprovalRate { rate }, cutoff.unwrap_or(1.0))
             }
         };
         let cutoffs = Cutoffs { review_from: cutoff, decline_from: cutoff };
@@ -234,24 +264,26 @@ impl Rule<'_> {
         let families: Vec<Vec<Group>> = families.into_iter().filter(|f| f.len() > 1).collect();
         let groups = families.concat();
         let mut tried = vec![self.rule.cutoff()];
-        tried.extend(RATES.iter().map(|rate| at_rate(probabilities, *rate).min(2.0)));
+        // Beyond every probability all are approved.
+        tried.extend(RATES.iter().map(|rate| cutoff_at(probabilities, weight, *rate).unwrap_or(2.0)));
+        let outcomes = policy::Outcomes { target, probabilities, baseline, weight };
+        let what_if = what_if(outcomes, &groups, &self.rule, &tried)?;
         let decisions: Vec<Decision> = probabilities.iter().map(|p| self.cutoffs.decide(*p)).collect();
-        let approved: Vec<bool> = decisions.iter().map(|d| *d == Decision::Approve).collect();
-        let n = target.len() as f64;
-        let share = |d: Decision| decisions.iter().filter(|o| **o == d).count() as f64 / n;
+        let approved: Vec<f64> = decisions.iter().map(|d| f64::from(u8::from(*d == Decision::Approve))).collect();
         let decided = fairness::Decided { target, margins, probabilities, approved: &approved, weight };
         let judged = |family: &Vec<Group>| fairness::judge(decided, family, rules, seed);
         let fairness = families.iter().map(judged).collect::<Result<Vec<_>>>()?.concat();
-        let outcomes = policy::Outcomes { target, probabilities, baseline, weight };
+        let all: Vec<usize> = (0..target.len()).filter(|&row| rows.weight_of(row) > 0.0).collect();
+        let share = |d| rows.mean(&all, |row| f64::from(u8::from(decisions[row] == d))).unwrap_or(0.0);
         Ok(Judgement {
-            n_rows: target.len(),
+            n_rows: all.len(),
             measured_on: MeasuredOn::Table,
             is_training_table: false,
             decided_by: self.by.clone(),
             cutoffs: self.cutoffs,
             shares: [Decision::Approve, Decision::Review, Decision::Decline].map(share),
-            grades: self.policy.map_or_else(Vec::new, |policy| grades(policy, target, probabilities)),
-            what_if: what_if(outcomes, &groups, &self.rule, &tried)?,
+            grades: self.policy.map_or_else(Vec::new, |policy| grades(policy, rows)),
+            what_if,
             groups: groups.into_iter().map(|g| g.name).collect(),
             group_parts,
             rules: rules.clone(),
@@ -263,33 +295,34 @@ impl Rule<'_> {
     }
 }
 
-/// The cut-off below which the share of ascending values is nearest to a rate: of values that many rows share, all or none are
-/// approved.
-fn nearest(quantiles: &[f64], rate: f64) -> f64 {
-    let at = (rate * quantiles.len().saturating_sub(1) as f64).round() as usize;
-    let Some(value) = quantiles.get(at) else { return 1.0 };
-    let share = |end: usize| (end as f64 / quantiles.len() as f64 - rate).abs();
-    let (below, through) = (quantiles.partition_point(|q| q < value), quantiles.partition_point(|q| q <= value));
-    if share(below) <= share(through) { *value } else { quantiles.get(through).copied().unwrap_or(1.0) }
+/// The cut-off below which the share of the values, by weight (`None` for 1 each), is nearest to a rate; `None` if that is all
+/// of them. Of values that many rows share, all or none lie below.
+fn cutoff_at(values: &[f64], weight: Option<&[f64]>, rate: f64) -> Option<f64> {
+    let weight_of = |row: &usize| weight.map_or(1.0, |w| w[*row]);
+    let order = policy::ascending(values);
+    let total: f64 = order.iter().map(weight_of).sum();
+    let (mut below, mut nearest) = (0.0, None);
+    let mut off = f64::INFINITY;
+    for tied in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        // The lower one of two that are as near.
+        if (below - rate * total).abs() < off {
+            (off, nearest) = ((below - rate * total).abs(), Some(values[tied[0]]));
+        }
+        below += tied.iter().map(weight_of).sum::<f64>();
+    }
+    nearest.filter(|_| off <= (below - rate * total).abs())
 }
 
-/// The cut-off of an approval rate: the first value beyond that share of them; above every value all are approved.
-fn at_rate(values: &[f64], rate: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get((rate * sorted.len() as f64).round() as usize).copied().unwrap_or(f64::INFINITY)
-}
-
-fn grades(policy: &Policy, target: &[f64], probabilities: &[f64]) -> Vec<GradeLine> {
+fn grades(policy: &Policy, rows: Rows<'_>) -> Vec<GradeLine> {
     let line = |grade: &policy::Grade| {
-        let own: Vec<usize> =
-            (0..target.len()).filter(|&i| policy.grade_of(probabilities[i]) == Some(&grade.name)).collect();
-        let mean = |v: &[f64]| (!own.is_empty()).then(|| own.iter().map(|&i| v[i]).sum::<f64>() / own.len() as f64);
+        let is_in =
+            |row: &usize| rows.weight_of(*row) > 0.0 && policy.grade_of(rows.probabilities[*row]) == Some(&grade.name);
+        let own: Vec<usize> = (0..rows.target.len()).filter(is_in).collect();
         GradeLine {
             grade: grade.name.clone(),
             n_rows: own.len(),
-            predicted: mean(probabilities),
-            observed: mean(target),
+            predicted: rows.mean(&own, |row| rows.probabilities[row]),
+            observed: rows.mean(&own, |row| rows.target[row]),
         }
     };
     policy.grade.iter().map(line).collect()
@@ -301,11 +334,78 @@ mod tests {
 
     #[test]
     fn a_rate_among_equal_values_takes_all_or_none_of_them() {
-        let quantiles = [0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3, 0.4, 0.5];
-        assert_eq!(nearest(&quantiles, 0.25), 0.2, "two of ten, not seven");
-        assert_eq!(nearest(&quantiles, 0.6), 0.3, "seven of ten, not two");
-        assert_eq!(nearest(&quantiles, 0.9), 0.5, "nine of ten lie below");
-        assert_eq!(nearest(&[0.2; 5], 0.8), 1.0, "all of them");
-        assert_eq!(nearest(&[], 0.8), 1.0);
+        let values = [0.1, 0.3, 0.2, 0.2, 0.1, 0.2, 0.4, 0.2, 0.2, 0.5];
+        assert_eq!(cutoff_at(&values, None, 0.25), Some(0.2), "two of ten, not seven");
+        assert_eq!(cutoff_at(&values, None, 0.6), Some(0.3), "seven of ten, not two");
+        assert_eq!(cutoff_at(&values, None, 0.9), Some(0.5), "nine of ten lie below");
+        assert_eq!(cutoff_at(&[0.2; 5], None, 0.8), None, "all of them");
+        assert_eq!(cutoff_at(&[0.1, 0.2], None, 0.25), Some(0.1), "none is as near as one of two");
+        assert_eq!(cutoff_at(&values, None, 1.0), None);
+        assert_eq!(cutoff_at(&[], None, 0.8), None);
+        // Of a weight of 8 the first row has 5, so that a rate of a half takes it alone.
+        let weight = [5.0, 1.0, 0.0, 1.0, 1.0];
+        assert_eq!(cutoff_at(&[0.1, 0.2, 0.3, 0.4, 0.5], Some(&weight), 0.5), Some(0.2));
+    }
+
+    #[test]
+    fn shares_and_grades_are_of_weights_and_counts_of_rows() {
+        let text = "version = \"1\"\n[decision]\nby = \"cutoff\"\ndecline_from = 0.4\n[[grade]]\nname = \"A\"\nfrom = 0\n\
+            to = 0.4\n[[grade]]\nname = \"B\"\nfrom = 0.4\nto = 1\n";
+        let policy = Policy::parse(text).expect("a policy");
+        let cutoffs = policy.cutoffs(&[]).expect("nothing is reviewed");
+        let by = DecidedBy::Policy { version: "1".into() };
+        let rule = Rule { policy: Some(&policy), by, rule: policy.decision.clone(), cutoffs };
+        let (target, probabilities) = ([0.0, 1.0, 1.0, 0.0], [0.1, 0.3, 0.5, 0.9]);
+        let weight = [6.0, 2.0, 2.0, 0.0];
+        let rows = Rows {
+            target: &target,
+            margins: &probabilities,
+            probabilities: &probabilities,
+            baseline: None,
+            weight: Some(&weight),
+            labels: &[],
+        };
+        let found = rule.judge(rows, &Rules::default(), 1).expect("rows");
+        assert_eq!((found.n_rows, found.shares), (3, [0.8, 0.0, 0.2]));
+        let [a, b] = &found.grades[..] else { panic!("{found:?}") };
+        assert_eq!((a.n_rows, a.observed), (2, Some(0.25)));
+        assert!(a.predicted.is_some_and(|p| (p - 1.2 / 8.0).abs() < 1e-12), "{a:?}");
+        assert_eq!((b.n_rows, b.predicted, b.observed), (1, Some(0.5), Some(1.0)));
+        // Half of the weight is nearer to the first row's .6 than to nothing.
+        let half = &found.what_if[1];
+        assert_eq!((half.cutoff, half.model.approval_rate, half.model.bad_rate), (0.3, 0.6, Some(0.0)));
+        let refused = rule.judge(Rows { weight: Some(&[1.0, -1.0, 1.0, 1.0]), ..rows }, &Rules::default(), 1);
+        let refused = refused.expect_err("refused").to_string();
+        assert_eq!(refused, "row 2: weight -1; allowed: finite numbers of 0 and above");
+    }
+
+    #[test]
+    fn a_group_that_weighs_nothing_costs_no_judgement() {
+        let policy =
+            Policy::parse("version = \"1\"\n[decision]\nby = \"cutoff\"\ndecline_from = 0.5\n").expect("a policy");
+        let cutoffs = policy.cutoffs(&[]).expect("nothing is reviewed");
+        let by = DecidedBy::Policy { version: "1".into() };
+        let rule = Rule { policy: Some(&policy), by, rule: policy.decision.clone(), cutoffs };
+        let n = 400;
+        let target: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
+        let probabilities: Vec<f64> = (0..n).map(|i| (i % 10) as f64 / 10.0).collect();
+        let weight: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i < n / 2))).collect();
+        let of_rows = (0..n).map(|i| Some(if i < n / 2 { "f" } else { "m" }.to_string())).collect();
+        let labels = [Labels { column: "sex".into(), of_rows, meaning: BTreeMap::new() }];
+        let rows = Rows {
+            target: &target,
+            margins: &probabilities,
+            probabilities: &probabilities,
+            baseline: Some(&probabilities),
+            weight: Some(&weight),
+            labels: &labels,
+        };
+        let found = rule.judge(rows, &Rules::default(), 1).expect("one group has rows");
+        assert_eq!(found.n_rows, n / 2);
+        let [f, m] = &found.fairness[..] else { panic!("{:?}", found.fairness) };
+        assert!(f.is_reference && f.approval_rate.is_some_and(|r| r.value == 0.5), "{f:?}");
+        assert!(m.is_small && m.n_rows == 0 && m.approval_rate.is_none(), "{m:?}");
+        assert_eq!(found.what_if[0].groups, [Some(0.5), None]);
+        assert_eq!(found.what_if[0].baseline_groups, [Some(0.5), None]);
     }
 }

@@ -76,6 +76,7 @@ pub fn train(
     let mut set = TrainingSet::new(table, settings)?;
     given.check(&set, settings)?;
     let labels = labels(&set, settings)?;
+    set.notes.extend(groups::note_without_event(set.task, settings));
     let schema = schema(&set, settings, formats)?;
     let rejects = given.rejects.as_ref().map(|address| Rejects::read(address, &set, &schema, settings, formats, run));
     let rejects = rejects.transpose()?;
@@ -160,6 +161,7 @@ pub fn train(
     let mut bundle = given.decide(bundle(chosen, &set, training, &facts, run)?)?;
     let background = bundle.background.as_ref().map(|rows| rows.facts(&train.batch, &bundle.scorer));
     facts.background = background.transpose()?;
+    bundle.review_note().into_iter().for_each(|note| facts.note(note));
     match judge::judge_training(&bundle, &judging, &facts, run) {
         Ok(judgement) => bundle.deciding.judgement = judgement,
         Err(e) if e.is_cancelled() => return Err(e),
@@ -219,7 +221,7 @@ fn labels(set: &TrainingSet, settings: &Settings) -> Result<Vec<Labels>> {
     if set.task != Task::Binary {
         return Ok(Vec::new());
     }
-    let labels = groups::labels(&set.batch, &settings.protected).map_err(|e| e.at(&set.origin))?;
+    let labels = groups::labels(&set.batch, &settings.protected, &settings.missing).map_err(|e| e.at(&set.origin))?;
     groups::groups(&labels).map_err(|e| e.at(&set.origin))?;
     Ok(labels)
 }
@@ -229,12 +231,16 @@ fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &
     let Training { train, schema, settings, .. } = training;
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
     let n_outputs = train.task.n_outputs();
-    reference.margins = (0..n_outputs)
-        .map(|o| {
-            let single = chosen.out_of_fold.iter().skip(o).step_by(n_outputs);
-            reference::quantiles(single.map(|&margin| chosen.spread.margin(margin)).collect())
-        })
-        .collect();
+    let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| chosen.rows.iter().map(|&row| w[row]).collect());
+    let of_output = |o: usize| {
+        let single = chosen.out_of_fold.iter().skip(o).step_by(n_outputs);
+        let margins: Vec<f64> = single.map(|&margin| chosen.spread.margin(margin)).collect();
+        match &weight {
+            Some(weight) => reference::weighted_quantiles(&margins, weight),
+            None => reference::quantiles(margins),
+        }
+    };
+    reference.margins = (0..n_outputs).map(of_output).collect();
     let background = background::make(train, schema, &reference, settings, run)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,

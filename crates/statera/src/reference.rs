@@ -113,6 +113,27 @@ pub fn quantiles(mut values: Vec<f64>) -> Vec<f64> {
     (0..N_QUANTILES).map(|q| values[(last * q + (N_QUANTILES - 1) / 2) / (N_QUANTILES - 1)]).collect()
 }
 
+/// The same where row i counts `weight[i]`: at each share the smallest value up to which the rows have that share of the weight.
+/// One finite weight a value, 0 or more.
+pub fn weighted_quantiles(values: &[f64], weight: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).filter(|&row| weight[row] > 0.0).collect();
+    order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let total: f64 = order.iter().map(|&row| weight[row]).sum();
+    let mut quantiles = Vec::with_capacity(N_QUANTILES);
+    let mut up_to = 0.0;
+    for row in order {
+        up_to += weight[row];
+        // The last value ends every share, however its sum is rounded.
+        while quantiles.len() < N_QUANTILES && up_to >= total * quantiles.len() as f64 / (N_QUANTILES - 1) as f64 {
+            quantiles.push(values[row]);
+        }
+    }
+    if let Some(last) = quantiles.last().copied() {
+        quantiles.resize(N_QUANTILES, last);
+    }
+    quantiles
+}
+
 fn quantiles_of(cells: Vec<f64>) -> Distribution {
     let n = cells.len().max(1);
     let there: Vec<f64> = cells.into_iter().filter(|v| !v.is_nan()).collect();
@@ -195,5 +216,21 @@ fn timezone(data_type: &DataType) -> Option<Arc<str>> {
     match data_type {
         DataType::Timestamp(_, zone) => zone.clone(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_of_two_is_the_value_twice_and_of_zero_no_value() {
+        let (values, weight) = ([4.0, 1.0, 9.0, 2.0], [2.0, 1.0, 0.0, 1.0]);
+        let found = weighted_quantiles(&values, &weight);
+        assert_eq!(found, weighted_quantiles(&[1.0, 2.0, 4.0, 4.0], &[0.1; 4]));
+        // A quarter of the weight is 1, a quarter 2, half 4.
+        assert_eq!((found.len(), found[0], found[25], found[26]), (N_QUANTILES, 1.0, 1.0, 2.0));
+        assert_eq!((found[50], found[51], found[100]), (2.0, 4.0, 4.0));
+        assert_eq!(weighted_quantiles(&[], &[]), [0.0; 0]);
     }
 }

@@ -208,11 +208,13 @@ fn without_repeats(
 
 /// At most `n` rows of a batch, at least 1, at even steps: the first ones of a sorted table are not like the others.
 pub(crate) fn at_even_steps(batch: &RecordBatch, n: usize) -> Result<RecordBatch> {
-    let every = batch.num_rows().div_ceil(n.max(1)).max(1);
-    if every == 1 {
-        return Ok(batch.clone());
-    }
-    take_rows(batch, &(0..batch.num_rows()).step_by(every).collect::<Vec<_>>())
+    let rows: Vec<usize> = even_steps(batch.num_rows(), n).collect();
+    if rows.len() == batch.num_rows() { Ok(batch.clone()) } else { take_rows(batch, &rows) }
+}
+
+/// At most `n` of the numbers below `n_rows`, at least 1 if there are any, at even steps from 0.
+pub(crate) fn even_steps(n_rows: usize, n: usize) -> impl Iterator<Item = usize> {
+    (0..n_rows).step_by(n_rows.div_ceil(n.max(1)).max(1))
 }
 
 /// The rows at `rows`, in that order.

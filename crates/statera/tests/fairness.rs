@@ -1,9 +1,13 @@
 //! Proxies, mitigation and the frontier of accuracy against disparity, on invented people of whom it is known what tells their sex.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use statera::bundle::Bundle;
+use statera::decision::Own;
 use statera::given::Given;
 use statera::groups;
-use statera::judge::{DecidedBy, MeasuredOn};
+use statera::judge::{DecidedBy, MeasuredOn, judge};
 use statera::pipeline;
 use statera::project::{Mitigation, Settings};
 use statera::proxy::search;
@@ -55,7 +59,7 @@ fn proxies_are_found_alone_and_together() {
         ..Settings::default()
     };
     let trained = pipeline::train(table, &settings, &BTreeMap::new(), &Given::default(), &Run::new(1, 2)).unwrap();
-    let labels = groups::labels(&batch, &["sex".to_string()]).unwrap();
+    let labels = groups::labels(&batch, &["sex".to_string()], &BTreeMap::new()).unwrap();
     let (scorer, importance) = (&trained.bundle.scorer, &trained.facts.importance);
     let find = || search(scorer, &batch, &labels, importance, &Rules::default(), &Run::new(1, 2)).unwrap();
     let found = find().remove(0);
@@ -114,4 +118,79 @@ fn the_judgement_of_a_training_shows_the_groups_and_what_others_would_do() {
         Some(judgement),
         "the same seed, the same figures"
     );
+}
+
+#[test]
+fn a_target_that_is_no_event_has_no_groups_and_says_so() {
+    let settings = Settings {
+        target: "height".into(),
+        protected: vec!["sex".into(), "job".into()],
+        models: vec!["logistic".into()],
+        ..Settings::default()
+    };
+    let train = |given: &Given| pipeline::train(table(400), &settings, &BTreeMap::new(), given, &Run::new(1, 2));
+    let trained = train(&Given::default()).unwrap();
+    let note = "protected: groups are compared by decisions about an event, and the target «height» is none; «sex», «job» only kept \
+         out of the features";
+    assert!(trained.facts.notes.iter().any(|n| n == note), "{:?}", trained.facts.notes);
+    assert!(trained.bundle.deciding.judgement.is_none());
+    let rules = Own { text: String::new(), read: Rules::default() };
+    let refused = train(&Given { rules: Some(rules), ..Given::default() }).err().expect("refused").to_string();
+    assert_eq!(refused, "rules: needs a target of two classes, one of them the event; «height» is a number");
+}
+
+#[test]
+fn judging_again_keeps_what_is_still_true() {
+    // Of each ten people one has no known sex, which the bank writes as -1 or as a word.
+    let with_unknown = |n| {
+        let Table { mut columns, batches, origin } = table(n);
+        let height = batches[0].column_by_name("height").unwrap().as_primitive::<Float64Type>();
+        let sex = batches[0].column_by_name("sex").unwrap().as_string::<i32>();
+        let sex: StringArray = (0..n).map(|i| Some(if i % 10 == 0 { "?" } else { sex.value(i) })).collect();
+        let age: Int64Array = (0..n).map(|i| Some(if i % 10 == 1 { -1 } else { height.value(i) as i64 })).collect();
+        let mut arrays: Vec<(String, ArrayRef)> = Vec::new();
+        for (field, array) in batches[0].schema().fields().iter().zip(batches[0].columns()) {
+            let array = if field.name() == "sex" { Arc::new(sex.clone()) as ArrayRef } else { array.clone() };
+            arrays.push((field.name().clone(), array));
+        }
+        arrays.push(("age".into(), Arc::new(age)));
+        columns.push(ColumnInfo { name: "age".into(), kind: Kind::Number });
+        Table { columns, batches: vec![RecordBatch::try_from_iter(arrays).unwrap()], origin }
+    };
+    let protected = vec!["sex".to_string(), "age".to_string()];
+    let settings = Settings {
+        target: "bad".into(),
+        protected: protected.clone(),
+        models: vec!["logistic".into()],
+        baseline: Some("noise".into()),
+        missing: [("sex".to_string(), vec!["?".to_string()]), ("age".to_string(), vec!["-1".to_string()])].into(),
+        ..Settings::default()
+    };
+    let run = Run::new(1, 2);
+    let mut bundle =
+        pipeline::train(with_unknown(3000), &settings, &BTreeMap::new(), &Given::default(), &run).unwrap().bundle;
+    let trained = bundle.deciding.judgement.clone().unwrap();
+    assert!(trained.frontier.is_some());
+    let judge = |bundle: &Bundle, protected: &[String]| judge(bundle, &with_unknown(2000), protected, &run).unwrap();
+    let again = judge(&bundle, &[protected[1].clone(), protected[0].clone()]);
+    assert_eq!(again.frontier, trained.frontier, "the same columns in another order");
+    for judgement in [&trained, &again] {
+        let single: Vec<&String> = judgement.groups.iter().filter(|g| !g.contains(", ")).collect();
+        assert_eq!(single.len(), 4 + 2, "four parts of the age, two sexes: {single:?}");
+        assert!(single.iter().all(|g| !g.contains('?') && !g.contains("-1")), "{single:?}");
+        let known: usize = judgement.fairness.iter().filter(|g| g.group.starts_with("sex ")).map(|g| g.n_rows).sum();
+        assert!(known < judgement.n_rows * 19 / 10, "{known} in sexes and cells of {}", judgement.n_rows);
+        let own = &judgement.what_if[0];
+        assert_eq!(own.groups.len(), own.baseline_groups.len());
+        // The present score is noise: it approves all groups alike, which the model does not.
+        let spread = |shares: &[Option<f64>]| {
+            let shares = shares[..6].iter().flatten();
+            shares.clone().fold(0.0, |a: f64, b| a.max(*b)) - shares.fold(1.0, |a: f64, b| a.min(*b))
+        };
+        assert!(spread(&own.groups) > spread(&own.baseline_groups), "{own:?}");
+    }
+    assert_eq!(judge(&bundle, &protected[..1]).frontier, None, "one column less");
+    let rules = Rules { min_rows: 50, ..Rules::default() };
+    bundle.deciding.rules = Some(Own { text: String::new(), read: rules });
+    assert_eq!(judge(&bundle, &protected).frontier, None, "other rules");
 }

@@ -154,6 +154,8 @@ fn every_section_is_there_with_its_figures() {
         "all columns together",
         "Less discriminatory alternatives",
         "on the frontier",
+        "under the model stands before the bar, that under the present score behind it",
+        "they hold for all groups of a column at once",
     ] {
         assert!(page.contains(what), "{what}");
     }

@@ -3,12 +3,15 @@
 use crate::console::{Console, count};
 use statera::decision::Deciding;
 use statera::judge::{DecidedBy, Frontier, FrontierLine, Judgement, MeasuredOn};
+use statera::policy::Alternative;
 use statera::proxy::{Proxy, ProxySearch};
 use statera_core::fairness::{Disparity, GroupFigures, Judged, Verdict};
 use statera_core::metric::Interval;
 
 /// Columns that are shown of a search for proxies beside those that the rules name.
 const SHOWN_PROXIES: usize = 3;
+/// Groups that are shown beside the present score.
+const SHOWN_GROUPS: usize = 12;
 /// Groups too small to be judged that are named.
 const SHOWN_SMALL: usize = 8;
 /// Columns that are shown of a search for proxies at most.
@@ -68,6 +71,7 @@ fn judged(judgement: &Judgement, console: &Console) {
         console.table(&["Grade", "Rows", "Predicted", "Observed"], rows.collect());
     }
     what_if(judgement, console);
+    against_present(judgement, console);
     if let Some(stability) = judgement.stability {
         console.paragraph(format!(
             "Reasons under {} other fits of the model, of {} rows not approved: the first stays in {}, {} of all stay",
@@ -90,7 +94,7 @@ fn judged(judgement: &Judgement, console: &Console) {
 
 fn groups(judgement: &Judgement, console: &Console) {
     console.paragraph(format!(
-        "Groups, judged by the rules {} (* fails, ? the rows cannot tell)",
+        "Groups, judged by the rules {} (* fails, ? the rows cannot tell) with intervals that hold for all groups at once",
         judgement.rules.version
     ));
     let (small, large): (Vec<&GroupFigures>, Vec<&GroupFigures>) =
@@ -122,16 +126,35 @@ fn what_if(judgement: &Judgement, console: &Console) {
     let rows = judgement.what_if.iter().enumerate().map(|(i, w)| {
         let mark = if i == 0 { " (the policy's)" } else { "" };
         let cutoff = if w.cutoff > 1.0 { "none".into() } else { format!("{:.4}", w.cutoff) };
-        let mut row = vec![format!("{cutoff}{mark}"), percent(w.model.approval_rate), percent(w.model.bad_rate)];
+        let bad_rate = |a: &Alternative| a.bad_rate.map_or("nobody approved".into(), percent);
+        let mut row = vec![format!("{cutoff}{mark}"), percent(w.model.approval_rate), bad_rate(&w.model)];
         if with_value {
             row.push(w.model.value.map_or("–".into(), |v| format!("{v:.4}")));
         }
         if with_baseline {
-            row.push(w.baseline.map_or("–".into(), |b| percent(b.bad_rate)));
+            row.push(w.baseline.as_ref().map_or("–".into(), bad_rate));
         }
         row
     });
     console.table(&header, rows.collect());
+}
+
+/// What the cut-off does to each group, beside the present score at as many approvals.
+fn against_present(judgement: &Judgement, console: &Console) {
+    let Some(own) = judgement.what_if.first().filter(|w| !w.baseline_groups.is_empty()) else { return };
+    let line = |g: usize| -> Option<Vec<String>> {
+        let (model, present) = ((*own.groups.get(g)?)?, (*own.baseline_groups.get(g)?)?);
+        let points = format!("{:+.1}", 100.0 * (model - present));
+        Some(vec![judgement.groups[g].clone(), percent(model), percent(present), points])
+    };
+    let rows: Vec<Vec<String>> = judgement.large_groups().filter_map(line).take(SHOWN_GROUPS).collect();
+    if !rows.is_empty() {
+        console.paragraph(format!(
+            "Approved of each group at the cut-off {:.4}, beside the present score with as many approvals",
+            own.cutoff
+        ));
+        console.table(&["Group", "Approved", "Present score", "Points"], rows);
+    }
 }
 
 /// What stands behind a figure that was judged.
@@ -156,10 +179,10 @@ fn group(figures: &GroupFigures) -> Vec<String> {
     vec![
         name,
         count(figures.n_rows as f64),
-        percent(figures.approval_rate.value),
+        figures.approval_rate.map_or("–".into(), |i| percent(i.value)),
         judged(figures.approval_ratio, &plain),
         with_mark(figures.auc, figures.auc_gap, &plain),
-        judged(Some(figures.calibration_gap), &|v| format!("{v:+.3}")),
+        judged(figures.calibration_gap, &|v| format!("{v:+.3}")),
         with_mark(figures.false_positive_rate, figures.false_positive_gap, &percent),
         with_mark(figures.false_negative_rate, figures.false_negative_gap, &percent),
     ]

@@ -31,11 +31,11 @@ pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
         reasons.as_ref().map(|r| r.text.as_str()),
         recourse.as_ref().map(|r| r.text.as_str()),
     )?;
-    let notes = match (&bundle.deciding.recourse, &bundle.deciding.reasons) {
+    let mut notes = match (&bundle.deciding.recourse, &bundle.deciding.reasons) {
         (Some(recourse), Some(reasons)) if bundle.deciding != before => recourse.read.disagreements(&reasons.read),
         _ => Vec::new(),
     };
-    notes.iter().for_each(|note| console.note(note));
+    notes.extend(policy.and_then(|_| bundle.review_note()).map(|note| note.english()));
     if rules.is_some() {
         bundle.deciding.rules = rules;
     }
@@ -45,10 +45,19 @@ pub fn run(args: &Policy, console: &Console, run: &Run) -> anyhow::Result<()> {
             options.tz = Some(bundle.scorer.schema().tz.clone());
         }
         let (table, _) = reading::table(data, &options, run)?;
-        bundle.deciding.judgement = Some(judge::judge(&bundle, &table, &args.protected, run)?);
+        let judgement = judge::judge(&bundle, &table, &args.protected, run)?;
+        let had_frontier = bundle.deciding.judgement.as_ref().is_some_and(|j| j.frontier.is_some());
+        if had_frontier && judgement.frontier.is_none() {
+            notes.push(
+                "what other candidates would do is left out: the training found it for other protected columns or by other rules"
+                    .into(),
+            );
+        }
+        bundle.deciding.judgement = Some(judgement);
     } else if before.judgement.is_some() && bundle.deciding.judgement.is_none() {
         console.note("what the former policy came to is left out of the new bundle; --data judges the new one");
     }
+    notes.iter().for_each(|note| console.note(note));
     let is_changed = bundle.deciding != before;
     if let Some(out) = &args.out {
         if !is_changed {

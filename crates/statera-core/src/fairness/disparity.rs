@@ -1,17 +1,18 @@
 //! One figure of how unequally a decision approves groups, for candidates to be compared by.
 
-use super::{Decided, Group, Part, Rules, check};
-use crate::metric::{Interval, draw_weights, percentile_interval};
-use crate::{Result, Rng};
+use super::{Decided, Group, Part, Rules, check, estimate};
+use crate::Result;
+use crate::metric::{Interval, simultaneous_quantile};
 use serde::{Deserialize, Serialize};
 
 /// How unequal approvals are over the groups that are large enough to be judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disparity {
-    /// The least approval rate over the greatest, 0 to 1; 0.8 and above passes the four-fifths rule.
+    /// The least approval rate over the greatest, 0 to 1; 0.8 and above passes the four-fifths rule. Its interval is of these two
+    /// groups and may reach above 1.
     pub approval_ratio: Interval,
-    /// The greatest approval rate minus the least, 0 to 1.
+    /// The greatest approval rate minus the least, 0 to 1; its interval may reach below 0.
     pub approval_gap: Interval,
     /// The group with the least approval rate.
     pub least: String,
@@ -19,51 +20,39 @@ pub struct Disparity {
     pub greatest: String,
 }
 
-/// The disparity of a decision with its bootstrap intervals (rows are drawn within groups); `None` if fewer than two groups
-/// are large enough, or nobody in them is approved.
+/// The disparity of a decision; `None` if fewer than two groups are large enough, or nobody in them is approved.
+///
+/// The two groups stay who they are in the intervals, which hold at once for all pairs of groups (Bonferroni): so they hold for
+/// these two, though it is by what the rows showed that they were chosen.
 ///
 /// # Errors
 /// As [`super::judge`], but for the number of groups.
-pub fn disparity(decided: Decided<'_>, groups: &[Group], rules: &Rules, seed: u64) -> Result<Option<Disparity>> {
+pub fn disparity(decided: Decided<'_>, groups: &[Group], rules: &Rules) -> Result<Option<Disparity>> {
     rules.check()?;
     check(decided)?;
-    let parts: Vec<Part> = groups
-        .iter()
-        .map(|g| Part::of(decided, g))
-        .filter(|p| p.n_rows() > 0 && !rules.is_small(p.n_rows(), p.n_events()))
-        .collect();
-    let rates: Vec<f64> = parts.iter().map(|p| p.approval_rate(&p.weight)).collect();
+    let parts: Vec<Part> = groups.iter().map(|g| Part::of(decided, g)).filter(|p| !p.is_small(rules)).collect();
+    let z = simultaneous_quantile(n_pairs(parts.len()));
+    let rates: Vec<Interval> = parts.iter().filter_map(|p| Some(p.tallies().approval()?.interval(z))).collect();
     // The first of equals, so that names do not depend on rounding.
     let find = |is_better: fn(f64, f64) -> bool| {
-        (1..rates.len()).fold(0, |best, i| if is_better(rates[i], rates[best]) { i } else { best })
+        (1..rates.len()).fold(0, |best, i| if is_better(rates[i].value, rates[best].value) { i } else { best })
     };
-    let (least, greatest) = (find(|a, b| a < b), find(|a, b| a > b));
-    if parts.len() < 2 || rates[greatest] <= 0.0 {
+    if rates.len() < 2 {
         return Ok(None);
     }
-    let (mut ratios, mut gaps) = (Vec::new(), Vec::new());
-    for replicate in 0..rules.n_bootstrap {
-        let drawn = |(i, part): (usize, &Part)| {
-            let mut rng = Rng::fork(seed.wrapping_add(i as u64), replicate as u64);
-            let mut weight = vec![0.0; part.weight.len()];
-            draw_weights(&part.weight, &mut rng, &mut weight);
-            part.approval_rate(&weight)
-        };
-        let rates: Vec<f64> = parts.iter().enumerate().map(drawn).collect();
-        let low = rates.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = rates.iter().copied().fold(0.0, f64::max);
-        gaps.push(high - low);
-        // A draw in which nobody is approved has no ratio.
-        ratios.extend((high > 0.0).then(|| low / high));
-    }
-    let value = rates[least] / rates[greatest];
-    ratios.extend(ratios.is_empty().then_some(value));
+    let (least, greatest) = (find(|a, b| a < b), find(|a, b| a > b));
+    let Some(approval_ratio) = estimate::ratio(rates[least], rates[greatest]) else { return Ok(None) };
     Ok(Some(Disparity {
-        approval_ratio: percentile_interval(value, ratios),
-        approval_gap: percentile_interval(rates[greatest] - rates[least], gaps),
+        approval_ratio,
+        approval_gap: estimate::difference(rates[greatest], rates[least]),
         least: parts[least].name.clone(),
         greatest: parts[greatest].name.clone(),
     }))
+}
+
+/// Pairs of so many groups.
+pub(super) fn n_pairs(n_groups: usize) -> usize {
+    n_groups * n_groups.saturating_sub(1) / 2
 }
 
 /// Which of some alternatives no other one beats: none is at least as good in both figures and better in one. Of both

@@ -2,10 +2,16 @@
 //!
 //! The event is what approval is meant to avoid (default, fraud). A *false positive* is a declined row without the event, a
 //! *false negative* an approved row with it. Every group is compared with the group of the highest approval rate among
-//! those that are large enough (the four-fifths rule of the US Uniform Guidelines, 29 CFR 1607.4 D). Intervals are of a
-//! bootstrap within groups. What the limits are is not said here: [`Rules`] are a file of their own.
+//! those that are large enough (the four-fifths rule of the US Uniform Guidelines, 29 CFR 1607.4 D). What the limits are is
+//! not said here: [`Rules`] are a file of their own.
+//!
+//! A group's own figures have 95 % intervals. Intervals of what is judged hold in 95 % of samples for all groups at once, and
+//! whichever group turns out to be the reference: for a comparison each is taken at the level that Bonferroni's inequality
+//! asks of all pairs of the groups that are judged, for a calibration gap at that of the groups. Two groups have one pair, and
+//! intervals as wide as elsewhere.
 
 mod disparity;
+mod estimate;
 pub mod proxy;
 #[cfg(test)]
 mod proxy_tests;
@@ -18,9 +24,14 @@ pub use disparity::{Disparity, disparity, pareto_optimal};
 pub use reweighing::reweighing;
 pub use rules::{RULES_VERSION, Rules};
 
-use crate::metric::{Interval, Ranking, area_ranked, draw_weights, percentile_interval};
+use crate::metric::{Interval, Ranking, Z_95, area_ranked, draw_weights, simultaneous_quantile};
 use crate::{Error, Result, Rng};
+use disparity::n_pairs;
+use estimate::{Estimate, Tally, difference, ratio};
 use serde::{Deserialize, Serialize};
+
+/// A standard error up to this is one of arithmetic.
+const ROUNDING: f64 = 1e-12;
 
 /// Rows with their outcomes, what a model said of them, and what was decided.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +42,8 @@ pub struct Decided<'a> {
     pub margins: &'a [f64],
     /// Of the event.
     pub probabilities: &'a [f64],
-    /// What was decided.
-    pub approved: &'a [bool],
+    /// Share of each row that is approved: 1 or 0, or between them where lots decide among rows of one score.
+    pub approved: &'a [f64],
     /// How much each row counts; `None` for 1 each.
     pub weight: Option<&'a [f64]>,
 }
@@ -71,13 +82,13 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judged {
-    /// The value with its 95 % interval.
+    /// The value with its interval: of groups of people one that holds for all of them at once in 95 % of samples.
     pub figure: Interval,
     /// What the rules say.
     pub verdict: Verdict,
 }
 
-/// The figures of a group. A figure that the group's rows cannot give (no events, say) is `None`.
+/// The figures of a group. A figure that the group's rows cannot give (no events, say) is `None`; a group without rows has none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupFigures {
@@ -92,17 +103,17 @@ pub struct GroupFigures {
     /// True for the group that the others are compared with.
     pub is_reference: bool,
     /// Share that is approved.
-    pub approval_rate: Interval,
+    pub approval_rate: Option<Interval>,
     /// Approval rate over the reference group's: 0.8 and above passes the four-fifths rule.
     pub approval_ratio: Option<Judged>,
     /// Share with the event.
-    pub event_rate: Interval,
+    pub event_rate: Option<Interval>,
     /// Area under the curve within the group.
     pub auc: Option<Interval>,
     /// That of the reference group minus the group's.
     pub auc_gap: Option<Judged>,
     /// Mean probability minus share with the event.
-    pub calibration_gap: Judged,
+    pub calibration_gap: Option<Judged>,
     /// Declined among the rows without the event.
     pub false_positive_rate: Option<Interval>,
     /// The group's minus the reference group's.
@@ -113,43 +124,33 @@ pub struct GroupFigures {
     pub false_negative_gap: Option<Judged>,
 }
 
-/// Judges groups, which need not hold every row and may overlap.
+/// Judges groups, which need not hold every row and may overlap. A group whose rows all have weight 0 is marked as small.
 ///
 /// # Errors
-/// Lengths that differ, targets other than 0 and 1, fewer than two groups with rows, rules outside their ranges.
+/// Lengths that differ, targets other than 0 and 1, weights below 0, fewer than two groups, rules outside their ranges.
 pub fn judge(decided: Decided<'_>, groups: &[Group], rules: &Rules, seed: u64) -> Result<Vec<GroupFigures>> {
     rules.check()?;
     check(decided)?;
-    let parts: Vec<Part> = groups.iter().map(|g| Part::of(decided, g)).filter(|p| p.n_rows() > 0).collect();
-    if parts.len() < 2 {
-        let names: Vec<&str> = parts.iter().map(|p| p.name.as_str()).collect();
-        return Err(Error::data(format!(
-            "fairness compares at least two groups with rows; there is {}",
-            if names.is_empty() { "none".into() } else { format!("«{}» alone", names.join(", ")) }
-        )));
+    if groups.len() < 2 {
+        let alone = groups.first().map_or("none".into(), |g| format!("«{}» alone", g.name));
+        return Err(Error::data(format!("fairness compares at least two groups; there is {alone}")));
     }
-    let values: Vec<Values> = parts.iter().map(|p| p.values(&p.weight)).collect();
-    let is_small: Vec<bool> = parts.iter().map(|p| rules.is_small(p.n_rows(), p.n_events())).collect();
+    let parts: Vec<Part> = groups.iter().map(|g| Part::of(decided, g)).collect();
+    let estimate = |(i, part): (usize, &Part)| part.estimates(rules.n_bootstrap, seed.wrapping_add(i as u64));
+    let estimates: Vec<Estimates> = parts.iter().enumerate().map(estimate).collect();
+    let large: Vec<usize> = (0..parts.len()).filter(|&i| !parts[i].is_small(rules)).collect();
     // Where every group is small, the largest stands for the others to be seen beside.
-    let candidates: Vec<usize> = (0..parts.len()).filter(|&i| !is_small[i]).collect();
     let by_size = || (0..parts.len()).fold(0, |b, i| if parts[i].n_rows() > parts[b].n_rows() { i } else { b });
-    let reference = candidates
-        .iter()
-        .copied()
-        .reduce(|b, i| if values[i].approval > values[b].approval { i } else { b })
-        .unwrap_or_else(by_size);
-
-    let mut replicates: Vec<Vec<Values>> = vec![Vec::with_capacity(rules.n_bootstrap); parts.len()];
-    for replicate in 0..rules.n_bootstrap {
-        for (i, (part, replicates)) in parts.iter().zip(&mut replicates).enumerate() {
-            let mut rng = Rng::fork(seed.wrapping_add(i as u64), replicate as u64);
-            let mut drawn = vec![0.0; part.weight.len()];
-            draw_weights(&part.weight, &mut rng, &mut drawn);
-            replicates.push(part.values(&drawn));
-        }
-    }
-    let judging = Judging { rules, values: &values, replicates: &replicates, reference };
-    Ok((0..parts.len()).map(|i| judging.figures(&parts[i], i, is_small[i])).collect())
+    let rate = |i: usize| estimates[i].approval.map_or(f64::NEG_INFINITY, |e| e.interval(Z_95).value);
+    let reference = large.iter().copied().reduce(|b, i| if rate(i) > rate(b) { i } else { b }).unwrap_or_else(by_size);
+    let judging = Judging {
+        rules,
+        reference: &estimates[reference],
+        z_of_pairs: simultaneous_quantile(n_pairs(large.len())),
+        z_of_groups: simultaneous_quantile(large.len()),
+    };
+    let figures = |(i, part): (usize, &Part)| judging.figures(part, &estimates[i], i == reference);
+    Ok(parts.iter().enumerate().map(figures).collect())
 }
 
 fn check(decided: Decided<'_>) -> Result<()> {
@@ -163,8 +164,14 @@ fn check(decided: Decided<'_>) -> Result<()> {
     if let Some(row) = decided.target.iter().position(|y| *y != 0.0 && *y != 1.0) {
         return Err(Error::data(format!("row {row}: outcome {}; allowed: 0 or 1", decided.target[row])));
     }
-    let numbers = decided.margins.iter().chain(decided.probabilities).chain(decided.weight.unwrap_or_default());
-    match numbers.into_iter().find(|v| !v.is_finite()) {
+    if let Some(row) = decided.approved.iter().position(|share| !(0.0..=1.0).contains(share)) {
+        return Err(Error::request(format!("row {row}: {} of it is approved; allowed: 0 to 1", decided.approved[row])));
+    }
+    let weight = decided.weight.unwrap_or_default();
+    if let Some(row) = weight.iter().position(|w| *w < 0.0) {
+        return Err(Error::data(format!("row {row}: weight {}; allowed: 0 and above", weight[row])));
+    }
+    match decided.margins.iter().chain(decided.probabilities).chain(weight).find(|v| !v.is_finite()) {
         Some(v) => Err(Error::data(format!("a score or weight is {v}; allowed: finite numbers"))),
         None => Ok(()),
     }
@@ -177,19 +184,31 @@ struct Part {
     /// Of the margins.
     ranking: Ranking,
     probabilities: Vec<f64>,
-    approved: Vec<bool>,
+    approved: Vec<f64>,
     weight: Vec<f64>,
 }
 
-/// What a group comes to; NaN where its rows cannot say.
-#[derive(Debug, Clone, Copy)]
-struct Values {
-    approval: f64,
-    event: f64,
-    auc: f64,
-    calibration: f64,
-    false_positive: f64,
-    false_negative: f64,
+/// What a group's rows say of its figures.
+struct Estimates {
+    approval: Option<Estimate>,
+    event: Option<Estimate>,
+    auc: Option<Estimate>,
+    calibration: Option<Estimate>,
+    false_positive: Option<Estimate>,
+    false_negative: Option<Estimate>,
+}
+
+/// Approvals among the rows without the event, and among those with it.
+struct Tallies {
+    good: Tally,
+    bad: Tally,
+}
+
+impl Tallies {
+    /// Share approved.
+    fn approval(&self) -> Option<Estimate> {
+        self.good.and(self.bad).share()
+    }
 }
 
 impl Part {
@@ -202,7 +221,7 @@ impl Part {
             target: take(decided.target),
             ranking: Ranking::new(rows.len(), |i| decided.margins[rows[i]]),
             probabilities: take(decided.probabilities),
-            approved: rows.iter().map(|&i| decided.approved[i]).collect(),
+            approved: take(decided.approved),
             weight: rows.iter().map(|&i| weight_of(i)).collect(),
         }
     }
@@ -215,32 +234,85 @@ impl Part {
         self.target.iter().filter(|y| **y == 1.0).count()
     }
 
-    /// Share approved where row i counts `weight[i]`.
-    fn approval_rate(&self, weight: &[f64]) -> f64 {
-        let approved: f64 = self.approved.iter().zip(weight).map(|(a, w)| if *a { *w } else { 0.0 }).sum();
-        approved / weight.iter().sum::<f64>()
+    fn is_small(&self, rules: &Rules) -> bool {
+        rules.is_small(self.n_rows(), self.n_events())
     }
 
-    /// The figures where row i counts `weight[i]`.
-    fn values(&self, weight: &[f64]) -> Values {
-        // Sums over rows by outcome (0, 1) and decision (declined, approved).
-        let mut sums = [[0.0; 2]; 2];
-        let mut probability = 0.0;
-        for (i, w) in weight.iter().enumerate() {
-            sums[self.target[i] as usize][usize::from(self.approved[i])] += w;
-            probability += w * self.probabilities[i];
+    fn tallies(&self) -> Tallies {
+        let mut tallies = Tallies { good: Tally::default(), bad: Tally::default() };
+        for (i, y) in self.target.iter().enumerate() {
+            let tally = if *y == 1.0 { &mut tallies.bad } else { &mut tallies.good };
+            tally.add(self.weight[i], self.approved[i]);
         }
-        let [good, bad] = sums.map(|s| s[0] + s[1]);
-        let total = good + bad;
-        Values {
-            approval: (sums[0][1] + sums[1][1]) / total,
-            event: bad / total,
-            auc: if good > 0.0 && bad > 0.0 { area_ranked(&self.ranking, &self.target, weight) } else { f64::NAN },
-            calibration: (probability - bad) / total,
-            false_positive: sums[0][0] / good,
-            false_negative: sums[1][1] / bad,
+        tallies
+    }
+
+    fn estimates(&self, n_bootstrap: usize, seed: u64) -> Estimates {
+        let tallies = self.tallies();
+        let mut events = Tally::default();
+        self.target.iter().zip(&self.weight).for_each(|(y, w)| events.add(*w, *y));
+        let event = events.share();
+        Estimates {
+            approval: tallies.approval(),
+            event,
+            auc: self.auc(n_bootstrap, seed),
+            calibration: event.and_then(|event| self.calibration(event)),
+            false_positive: tallies.good.turned().share(),
+            false_negative: tallies.bad.share(),
         }
     }
+
+    /// The area under the curve with the standard error of a bootstrap within the group; `None` without rows of both classes.
+    ///
+    /// Draws that all give the same area know nothing of its error: then it counts as the share of so many independent pairs as
+    /// can be made of the rows, of which none occurs twice.
+    fn auc(&self, n_bootstrap: usize, seed: u64) -> Option<Estimate> {
+        let n_bad = self.n_events();
+        let n_pairs = n_bad.min(self.n_rows() - n_bad);
+        if n_pairs == 0 {
+            return None;
+        }
+        let value = area_ranked(&self.ranking, &self.target, &self.weight);
+        let mut drawn = vec![0.0; self.weight.len()];
+        let mut draw = |replicate: usize| {
+            draw_weights(&self.weight, &mut Rng::fork(seed, replicate as u64), &mut drawn);
+            area_ranked(&self.ranking, &self.target, &drawn)
+        };
+        // A draw of one class has no area.
+        let areas: Vec<f64> = (0..n_bootstrap).map(&mut draw).filter(|area| area.is_finite()).collect();
+        let error = standard_deviation(&areas);
+        Some(if error > ROUNDING {
+            Estimate::Normal { value, error, range: [0.0, 1.0] }
+        } else {
+            Estimate::Share { value, n: n_pairs as f64 }
+        })
+    }
+
+    /// Mean probability minus the share with the event. `None` without rows.
+    fn calibration(&self, event: Estimate) -> Option<Estimate> {
+        let Estimate::Share { value: share, n } = event else { return None };
+        let total: f64 = self.weight.iter().sum();
+        let mean = |of: &dyn Fn(usize) -> f64| (0..self.n_rows()).map(|i| self.weight[i] * of(i)).sum::<f64>() / total;
+        let given = mean(&|i| self.probabilities[i]);
+        let value = given - share;
+        let gap = |i: usize| self.probabilities[i] - self.target[i] - value;
+        let error = (mean(&|i| self.weight[i] * gap(i).powi(2)) / total).sqrt();
+        // Where all outcomes are the same, or as they were predicted, the rows do not show how far they scatter.
+        let is_known = share > 0.0 && share < 1.0 && error > ROUNDING;
+        Some(if is_known {
+            Estimate::Normal { value, error, range: [-1.0, 1.0] }
+        } else {
+            Estimate::Less { given, share, n }
+        })
+    }
+}
+
+/// Of a sample; 0 for fewer than two values.
+fn standard_deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    if values.len() < 2 { 0.0 } else { (squares / (n - 1.0)).sqrt() }
 }
 
 /// Which side of a limit is allowed.
@@ -273,59 +345,54 @@ impl Allowed {
     }
 }
 
-/// What figures are made of.
+/// What groups are judged by.
 struct Judging<'a> {
     rules: &'a Rules,
-    values: &'a [Values],
-    /// By group, then by replicate.
-    replicates: &'a [Vec<Values>],
-    reference: usize,
+    /// Of the group that the others are compared with.
+    reference: &'a Estimates,
+    /// Normal quantiles at which all comparisons hold at once, and all figures of single groups.
+    z_of_pairs: f64,
+    z_of_groups: f64,
 }
 
 impl Judging<'_> {
-    fn figures(&self, part: &Part, group: usize, is_small: bool) -> GroupFigures {
+    fn figures(&self, part: &Part, own: &Estimates, is_reference: bool) -> GroupFigures {
         let rules = self.rules;
-        let is_reference = group == self.reference;
-        let alone = |f: fn(&Values) -> f64| self.interval(group, |own, _| f(own));
-        let is_judged = !is_small && !is_reference;
-        let against = |f: fn(&Values, &Values) -> f64, allowed| {
-            if is_reference { None } else { self.interval(group, f).map(|figure| judged(figure, allowed, is_judged)) }
+        let is_small = part.is_small(rules);
+        let alone = |e: Option<Estimate>| e.map(|e| e.interval(Z_95));
+        let against = |of: fn(&Estimates) -> Option<Estimate>, compare: Compare, allowed| {
+            let (own, other) = of(own).zip(of(self.reference)).filter(|_| !is_reference)?;
+            let figure = compare(own.interval(self.z_of_pairs), other.interval(self.z_of_pairs))?;
+            Some(judged(figure, allowed, !is_small))
         };
-        let nothing = Interval { value: 0.0, low: 0.0, high: 0.0 };
-        let calibration = alone(|v| v.calibration).unwrap_or(nothing);
+        let more: Compare = |own, other| Some(difference(own, other));
+        let less: Compare = |own, other| Some(difference(other, own));
+        let calibration = |e: Estimate| {
+            let allowed = Allowed::Within(rules.calibration_gap);
+            judged(e.interval(self.z_of_groups), allowed, !is_small)
+        };
         GroupFigures {
             group: part.name.clone(),
             n_rows: part.n_rows(),
             n_events: part.n_events(),
             is_small,
-            is_reference,
-            approval_rate: alone(|v| v.approval).unwrap_or(nothing),
-            approval_ratio: against(|own, other| own.approval / other.approval, Allowed::From(rules.approval_ratio)),
-            event_rate: alone(|v| v.event).unwrap_or(nothing),
-            auc: alone(|v| v.auc),
-            auc_gap: against(|own, other| other.auc - own.auc, Allowed::UpTo(rules.auc_gap)),
-            calibration_gap: judged(calibration, Allowed::Within(rules.calibration_gap), !is_small),
-            false_positive_rate: alone(|v| v.false_positive),
-            false_positive_gap: against(
-                |own, other| own.false_positive - other.false_positive,
-                Allowed::UpTo(rules.error_rate_gap),
-            ),
-            false_negative_rate: alone(|v| v.false_negative),
-            false_negative_gap: against(
-                |own, other| own.false_negative - other.false_negative,
-                Allowed::UpTo(rules.error_rate_gap),
-            ),
+            is_reference: is_reference && part.n_rows() > 0,
+            approval_rate: alone(own.approval),
+            approval_ratio: against(|e| e.approval, ratio, Allowed::From(rules.approval_ratio)),
+            event_rate: alone(own.event),
+            auc: alone(own.auc),
+            auc_gap: against(|e| e.auc, less, Allowed::UpTo(rules.auc_gap)),
+            calibration_gap: own.calibration.map(calibration),
+            false_positive_rate: alone(own.false_positive),
+            false_positive_gap: against(|e| e.false_positive, more, Allowed::UpTo(rules.error_rate_gap)),
+            false_negative_rate: alone(own.false_negative),
+            false_negative_gap: against(|e| e.false_negative, more, Allowed::UpTo(rules.error_rate_gap)),
         }
     }
-
-    /// A figure of a group beside the reference group, with the interval of its replicates; `None` if there is none.
-    fn interval(&self, group: usize, f: impl Fn(&Values, &Values) -> f64) -> Option<Interval> {
-        let value = f(&self.values[group], &self.values[self.reference]);
-        let pairs = self.replicates[group].iter().zip(&self.replicates[self.reference]);
-        let replicates: Vec<f64> = pairs.map(|(a, b)| f(a, b)).filter(|v| v.is_finite()).collect();
-        (value.is_finite() && !replicates.is_empty()).then(|| percentile_interval(value, replicates))
-    }
 }
+
+/// A group's figure beside the reference group's.
+type Compare = fn(Interval, Interval) -> Option<Interval>;
 
 fn judged(figure: Interval, allowed: Allowed, is_judged: bool) -> Judged {
     Judged { figure, verdict: if is_judged { allowed.verdict(figure) } else { Verdict::NotJudged } }

@@ -32,7 +32,7 @@ pub struct Rules {
     /// Default: 0.02.
     #[serde(default = "proxy_gain")]
     pub proxy_gain: f64,
-    /// Bootstrap replicates of the intervals, 40 to 10,000.
+    /// Bootstrap replicates that tell how well areas under the curve are known, 40 to 10,000.
     pub n_bootstrap: usize,
 }
 

@@ -94,17 +94,17 @@ pub fn reliability(target: &[f64], probabilities: &[f64], weight: Option<&[f64]>
     let filled = bins.iter().rev().filter(|b| b.weight > 0.0).map(|b| {
         let rate = b.positive / b.weight;
         // Rows that count equally and have the variance of these weights: Kish's effective number.
-        let (low, high) = wilson(rate, b.weight * b.weight / b.weight_squared);
+        let (low, high) = wilson(rate, b.weight * b.weight / b.weight_squared, Z_95);
         ReliabilityBin { probability: b.probability / b.weight, rate, low, high, n_rows: b.weight }
     });
     Ok(filled.collect())
 }
 
-/// Wilson's 95 % score interval of a share seen in `n` rows, widened to the share.
-pub(super) fn wilson(share: f64, n: f64) -> (f64, f64) {
-    let z2 = Z_95 * Z_95;
+/// Wilson's score interval of a share seen in `n` rows; `z` is the two-sided quantile of its level.
+pub(crate) fn wilson(share: f64, n: f64, z: f64) -> (f64, f64) {
+    let z2 = z * z;
     let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z_95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    let half = z / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
     ((centre - half).max(0.0).min(share), (centre + half).min(1.0).max(share))
 }
 
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn reliability_bins_hold_equal_counts_and_wilson_intervals() {
         // from scipy.stats import binomtest; binomtest(2, 10).proportion_ci(method="wilson") -> low 0.0566821…, high 0.5098375…
-        let (low, high) = wilson(0.2, 10.0);
+        let (low, high) = wilson(0.2, 10.0, Z_95);
         assert!((low - 0.05668215).abs() < 1e-8 && (high - 0.50983753).abs() < 1e-8, "{low} {high}");
         let p: Vec<f64> = (0..100).map(|i| f64::from(i) / 100.0).collect();
         let y: Vec<f64> = (0..100).map(|i| f64::from(u8::from(i % 10 < i / 10))).collect();

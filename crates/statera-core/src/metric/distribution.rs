@@ -1,5 +1,6 @@
 //! How probabilities are distributed, by outcome.
 
+use super::Z_95;
 use super::curve::wilson;
 use super::{Predicted, Sample};
 use crate::{Result, Task};
@@ -84,7 +85,7 @@ impl Class {
 
     /// The interval of the share that rows of some weight are of it.
     fn interval(&self, weight: f64) -> [f64; 2] {
-        let (low, high) = wilson(weight / self.weight, self.weight * self.weight / self.weight_squared);
+        let (low, high) = wilson(weight / self.weight, self.weight * self.weight / self.weight_squared, Z_95);
         [low, high]
     }
 }

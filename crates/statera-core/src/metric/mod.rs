@@ -30,7 +30,8 @@ mod swap;
 pub(crate) use auc::area_ranked;
 pub use auc::{area, delong_variance};
 pub use band::{BandPoint, CurveBands, curve_bands};
-pub(crate) use bootstrap::{draw as draw_weights, percentile_interval};
+pub(crate) use bootstrap::draw as draw_weights;
+pub(crate) use curve::wilson;
 pub use curve::{
     CurvePoint, KsPoint, MAX_POINTS, ReliabilityBin, ks_curve, precision_recall_curve, reliability, roc_curve,
 };
@@ -47,6 +48,13 @@ use serde::{Deserialize, Serialize};
 
 /// Two-sided 95 % quantile of the standard normal distribution.
 pub const Z_95: f64 = 1.959_963_984_540_054;
+
+/// The two-sided quantile of the standard normal distribution at which each of `n` intervals, at least 1, has to be taken for
+/// all to hold at once in 95 % of samples (Bonferroni); [`Z_95`] for one.
+pub(crate) fn simultaneous_quantile(n: usize) -> f64 {
+    // The square of a normal variable is χ² of one degree of freedom.
+    if n <= 1 { Z_95 } else { chi_squared::quantile(1.0 - 0.05 / n as f64, 1).sqrt() }
+}
 
 /// Bootstrap replicates where the caller has no wish of its own.
 pub const DEFAULT_BOOTSTRAP: usize = 200;

@@ -13,11 +13,11 @@ use crate::policy::Decision;
 use crate::proxy;
 use crate::reasons::{self, Reasons, Stability};
 use crate::scorer::{Member, RowSource, Scorer};
-use crate::training_set::{TrainingSet, take_rows};
+use crate::training_set::{TrainingSet, even_steps, take_rows};
 use statera_core::fairness::Rules;
 use statera_core::{Attributions, Result, Run};
 
-/// Most rows whose reasons are compared with those under other fits.
+/// Most rows, at even steps, whose reasons are compared with those under other fits.
 const MAX_STABILITY_ROWS: usize = 500;
 /// Multiplications that this may take, and the rows that are compared at least.
 const STABILITY_WORK: f64 = 1e11;
@@ -84,7 +84,7 @@ pub(crate) fn judge_training(
     run.check()?;
     judgement.stability = stability(bundle, &training.folds, set, run)?;
     if !training.labels.is_empty() {
-        judgement.frontier = Some(compared(training, facts, judgement.shares[0], &rules, seed)?);
+        judgement.frontier = Some(compared(training, facts, judgement.shares[0], &rules)?);
         run.check()?;
         let importance = &facts.importance;
         let (train, labels) = (&training.train.batch, &training.train_labels);
@@ -97,14 +97,14 @@ pub(crate) fn judge_training(
 }
 
 /// The candidates beside each other, on the rows by which they were chosen.
-fn compared(training: &Training<'_>, facts: &Facts, rate: f64, rules: &Rules, seed: u64) -> Result<Frontier> {
+fn compared(training: &Training<'_>, facts: &Facts, rate: f64, rules: &Rules) -> Result<Frontier> {
     let Training { train, train_labels, cross_fitted, scores, .. } = training;
     let labels: Vec<Labels> = train_labels.iter().map(|l| l.take(cross_fitted)).collect();
     let families = groups::families(&labels)?;
     let target: Vec<f64> = cross_fitted.iter().map(|&row| train.target[row]).collect();
     let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| cross_fitted.iter().map(|&row| w[row]).collect());
     let rows = Compared { target: &target, weight: weight.as_deref(), families: &families };
-    frontier::frontier(rows, scores, &facts.leaderboard, rate, rules, seed)
+    frontier::frontier(rows, scores, &facts.leaderboard, rate, rules)
 }
 
 /// How often the reasons of rows that are not approved are those that the folds' fits of the same model give, each measured
@@ -117,7 +117,7 @@ fn stability(bundle: &Bundle, folds: &[Vec<Member>], set: &TrainingSet, run: &Ru
     let n_most = affordable.clamp(LEAST_STABILITY_ROWS, MAX_STABILITY_ROWS);
     let probabilities = scorer.score(&set.batch)?.probabilities;
     let is_adverse = |row: &usize| fitted.cutoffs.decide(probabilities[*row]) != Decision::Approve;
-    let adverse: Vec<usize> = (0..set.n_rows()).filter(is_adverse).take(n_most).collect();
+    let adverse = spread(&(0..set.n_rows()).filter(is_adverse).collect::<Vec<_>>(), n_most);
     if adverse.is_empty() {
         return Ok(None);
     }
@@ -136,6 +136,11 @@ fn stability(bundle: &Bundle, folds: &[Vec<Member>], set: &TrainingSet, run: &Ru
     Ok(reasons::stability(&own, &others))
 }
 
+/// At most so many of some rows, from all over them.
+fn spread(rows: &[usize], n_most: usize) -> Vec<usize> {
+    even_steps(rows.len(), n_most).map(|at| rows[at]).collect()
+}
+
 /// Codes of the reasons of each row, the strongest first.
 fn codes<'a>(
     reasons: &'a Own<Reasons>,
@@ -149,4 +154,18 @@ fn codes<'a>(
         reasons.read.against(&beyond, columns).iter().map(|given| given.reason.code.as_str()).collect()
     };
     (0..n_rows).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_compared_of_rows_from_all_over_the_table() {
+        let adverse: Vec<usize> = (0..1300).map(|i| 3 * i).collect();
+        let found = spread(&adverse, MAX_STABILITY_ROWS);
+        assert_eq!((found.len(), found[0], found[1], found.last()), (434, 0, 9, Some(&3897)));
+        assert_eq!(spread(&adverse[..500], MAX_STABILITY_ROWS), adverse[..500]);
+        assert!(spread(&[], MAX_STABILITY_ROWS).is_empty());
+    }
 }

@@ -9,7 +9,9 @@ mod tests;
 mod what_if;
 
 pub use what_if::{Alternative, Outcomes, WhatIf, what_if};
+pub(crate) use what_if::{ascending, shares_at_rate};
 
+use crate::note::Note;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use statera_data::toml_text;
@@ -232,8 +234,9 @@ impl Policy {
         self.grade.get(above.checked_sub(1)?).map(|g| g.name.as_str())
     }
 
-    /// The cut-offs, given the probabilities of rows like those that will be decided: as many as can be reviewed are, half
-    /// of them on either side of the rule's cut-off.
+    /// The cut-offs, given the probabilities of rows like those that will be decided: as many as can be reviewed are, at most
+    /// half of them on either side of the rule's cut-off. Where that would be all rows of a side, half of those are, so that a
+    /// policy whose rule declines (or approves) somebody does so without review too.
     ///
     /// # Errors
     /// No probabilities although rows are to be reviewed.
@@ -244,24 +247,66 @@ impl Policy {
         }
         let mut sorted = probabilities.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let n = sorted.len();
-        if n == 0 {
+        if sorted.is_empty() {
             return Err(Error::data("there are no rows to tell how many would be reviewed"));
         }
+        let Band { n_below, below, above, .. } = self.band(&sorted);
         // At most as many as the capacity allows; ties at an end are decided without review.
-        let n_reviewed = (self.review_capacity * n as f64).floor() as usize;
-        let at = sorted.partition_point(|p| *p < cutoff);
-        let first = at.saturating_sub(n_reviewed / 2).min(n - n_reviewed);
-        let review_from = sorted[first.min(n - 1)].min(cutoff);
-        let after = first + n_reviewed;
-        let decline_from = if after < n { sorted[after].max(cutoff) } else { 1.0_f64.max(sorted[n - 1]) };
-        let is_tied = first > 0 && sorted[first - 1] == review_from;
-        let review_from = if is_tied {
-            let next = sorted.partition_point(|p| *p <= review_from);
-            sorted.get(next).copied().unwrap_or(cutoff).min(cutoff)
+        let decline_from = if above == 0 { cutoff } else { sorted[n_below + above].max(cutoff) };
+        let review_from = if below == 0 {
+            cutoff
         } else {
-            review_from
+            // There is a row before these, because a whole side is never taken.
+            let first = n_below - below;
+            let is_tied = sorted[first - 1] == sorted[first];
+            let from = if is_tied { sorted.partition_point(|p| *p <= sorted[first]) } else { first };
+            sorted.get(from).copied().unwrap_or(cutoff).min(cutoff)
         };
         Ok(Cutoffs { review_from, decline_from })
     }
+
+    /// What the bank should know of its `review_capacity`: that fewer rows are reviewed than could be, because too few lie on
+    /// one side of the rule's cut-off; `None` if all can be, but for ties.
+    pub fn review_note(&self, probabilities: &[f64]) -> Option<Note> {
+        let mut sorted = probabilities.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let Band { n_below, below, above, most } = self.band(&sorted);
+        let n_above = sorted.len() - n_below;
+        if below + above >= most {
+            return None;
+        }
+        let percent = |n: usize| format!("{:.1}", 100.0 * n as f64 / sorted.len() as f64);
+        Some(Note::new(
+            "review_capacity",
+            &[
+                ("capacity", &format!("{:.1}", 100.0 * self.review_capacity)),
+                ("reviewed", &percent(below + above)),
+                ("cutoff", &format!("{:.4}", self.decision.cutoff())),
+                ("below", &percent(n_below)),
+                ("above", &percent(n_above)),
+            ],
+        ))
+    }
+
+    /// Which of ascending probabilities are reviewed.
+    fn band(&self, sorted: &[f64]) -> Band {
+        let cutoff = self.decision.cutoff();
+        let most = (self.review_capacity * sorted.len() as f64).floor() as usize;
+        let n_below = sorted.partition_point(|p| *p < cutoff);
+        let of_side = |half: usize, n: usize| if half < n { half } else { n / 2 };
+        let (below, above) = (of_side(most / 2, n_below), of_side(most - most / 2, sorted.len() - n_below));
+        Band { n_below, below, above, most }
+    }
+}
+
+/// Rows around a cut-off.
+struct Band {
+    /// Rows below the cut-off.
+    n_below: usize,
+    /// Of them those that are reviewed, the nearest.
+    below: usize,
+    /// Rows from the cut-off that are reviewed.
+    above: usize,
+    /// As many as the capacity allows.
+    most: usize,
 }

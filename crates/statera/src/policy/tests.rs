@@ -46,6 +46,7 @@ fn grades_and_decisions_follow_the_file() {
     // Where all rows are the same, none is reviewed beyond the capacity.
     let same = policy.cutoffs(&[0.1; 50]).expect("rows");
     assert!(same.review_from <= same.decline_from);
+    assert_eq!(policy.review_note(&rows), None);
     let profit = DecisionRule::Profit { good: 0.08, bad: 0.45 };
     assert!((profit.cutoff() - 0.08 / 0.53).abs() < 1e-15);
 }
@@ -65,6 +66,31 @@ fn reviews_stay_within_the_capacity() {
             }
         }
     }
+}
+
+#[test]
+fn a_policy_whose_rule_declines_somebody_declines_somebody_without_review() {
+    let policy = Policy::parse(POLICY).expect("allowed");
+    // The cut-off is 1/6. Of 100 rows six lie on one side of it; the capacity of 20 would take ten there.
+    let check = |n_below: usize, expected: [usize; 3], note: &str| {
+        let p = |i: usize| if i < n_below { 0.001 * (i + 1) as f64 } else { 0.5 + 0.001 * i as f64 };
+        let rows: Vec<f64> = (0..100).map(p).collect();
+        let cutoffs = policy.cutoffs(&rows).expect("rows");
+        let count = |d: Decision| rows.iter().filter(|p| cutoffs.decide(**p) == d).count();
+        assert_eq!([Decision::Approve, Decision::Review, Decision::Decline].map(count), expected, "{cutoffs:?}");
+        assert_eq!(policy.review_note(&rows).map(|n| n.english()).as_deref(), Some(note));
+    };
+    let note = |reviewed: &str, below: &str, above: &str| {
+        format!(
+            "review_capacity is 20.0 %, and {reviewed} % of rows like those of the training are reviewed: at most half of the \
+             capacity is taken on either side of the cut-off 0.1667, and never a whole side ({below} % lie below, {above} % above)"
+        )
+    };
+    check(94, [84, 13, 3], &note("13.0", "94.0", "6.0"));
+    check(6, [3, 13, 84], &note("13.0", "6.0", "94.0"));
+    check(100, [90, 10, 0], &note("10.0", "100.0", "0.0"));
+    check(99, [89, 10, 1], &note("10.0", "99.0", "1.0"));
+    check(0, [0, 10, 90], &note("10.0", "0.0", "100.0"));
 }
 
 #[test]
@@ -124,21 +150,30 @@ fn a_cut_off_is_judged_by_what_it_would_have_done() {
     let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} against {b}");
     let model = &found[0].model;
     near(model.approval_rate, 0.5);
-    near(model.bad_rate, 1.0 / 3.0);
+    let bad_rate = |a: Alternative| a.bad_rate.expect("some are approved");
+    near(bad_rate(*model), 1.0 / 3.0);
     near(model.value.expect("costs"), (-5.0 - 1.0) / 6.0);
-    assert_eq!(found[0].groups, [2.0 / 3.0, 1.0 / 3.0, 0.0]);
+    assert_eq!(found[0].groups, [Some(2.0 / 3.0), Some(1.0 / 3.0), None]);
     // Three approvals of the present score: rows 1, 2 and 0.
     let present = found[0].baseline.expect("a present score");
     near(present.approval_rate, 0.5);
-    near(present.bad_rate, 1.0 / 3.0);
-    assert_eq!((found[1].model.approval_rate, found[1].model.bad_rate), (0.0, 0.0));
+    near(bad_rate(present), 1.0 / 3.0);
+    assert_eq!(found[0].baseline_groups, [Some(2.0 / 3.0), Some(1.0 / 3.0), None]);
+    // Where nobody is approved, there is no bad rate.
+    assert_eq!((found[1].model.approval_rate, found[1].model.bad_rate), (0.0, None));
     near(found[1].model.value.expect("costs"), -0.5);
     // One approval among two tied rows: half of each.
-    near(found[2].baseline.expect("a present score").bad_rate, 0.5);
+    near(bad_rate(found[2].baseline.expect("a present score")), 0.5);
+    assert_eq!(found[2].groups, [Some(1.0 / 3.0), Some(0.0), None], "the model approves row 0");
+    let [a, b, c] = found[2].baseline_groups[..] else { panic!("three groups") };
+    near(a.expect("rows"), 0.5 / 3.0);
+    near(b.expect("rows"), 0.5 / 3.0);
+    assert_eq!(c, None);
     let weight = [2.0, 1.0, 1.0, 0.0, 1.0, 1.0];
     let weighted = what_if(Outcomes { weight: Some(&weight), ..rows }, &groups, &rule, &[0.35]).expect("rows");
     near(weighted[0].model.approval_rate, 4.0 / 6.0);
-    near(weighted[0].model.bad_rate, 0.25);
+    near(bad_rate(weighted[0].model), 0.25);
     let cutoff = DecisionRule::Cutoff { decline_from: 0.3 };
-    assert_eq!(what_if(rows, &[], &cutoff, &[0.3]).expect("rows")[0].model.value, None);
+    let plain = &what_if(Outcomes { baseline: None, ..rows }, &groups, &cutoff, &[0.3]).expect("rows")[0];
+    assert_eq!((plain.model.value, plain.baseline, plain.baseline_groups.len()), (None, None, 0));
 }

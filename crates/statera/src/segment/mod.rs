@@ -17,6 +17,7 @@ pub use describe::{LevelDifference, NumberDifference, Segment};
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::cross_fit::preparer_params;
 use crate::decision::Deciding;
+use crate::groups;
 use crate::models::BIC;
 use crate::models::{self, Clustering};
 use crate::note::Note;
@@ -137,6 +138,7 @@ pub fn train(
     let (mixture, jaccard) = by_size(mixture, &space.data, &stability);
     let clusters = mixture.assign(&space.data);
     let mut notes: Vec<String> = set.notes.iter().map(Note::english).collect();
+    notes.extend(groups::note_without_event(set.task, settings).map(|note| note.english()));
     if matches!(mixture, Mixture::Gmm(_)) && !space.is_numeric {
         notes.push(
             "a Gaussian mixture on columns with levels or missing cells may take each rare level for a segment of its own; \

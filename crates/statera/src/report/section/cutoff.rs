@@ -2,7 +2,7 @@
 
 use super::Section;
 use crate::judge::{DecidedBy, Judgement, MeasuredOn};
-use crate::policy::{DecisionRule, Policy};
+use crate::policy::{Alternative, DecisionRule, Policy, WhatIf};
 use crate::report::chart::{self, Axis, Chart, Color, Mark};
 use crate::report::subject::Subject;
 use crate::report::view::{Block, Cell, Figure, Table};
@@ -117,13 +117,14 @@ fn grades(subject: &Subject<'_>, judgement: &Judgement) -> Option<Block> {
 /// Bad rate by approval rate, of the model and of the present score.
 fn picture(subject: &Subject<'_>, judgement: &Judgement) -> Result<Option<Block>> {
     let words = &subject.words;
-    let line = |of: &dyn Fn(&crate::policy::WhatIf) -> Option<(f64, f64)>| {
-        let mut points: Vec<(f64, f64)> = judgement.what_if.iter().filter_map(of).collect();
+    let line = |of: &dyn Fn(&WhatIf) -> Option<Alternative>| {
+        let point = |a: Alternative| Some((a.approval_rate, a.bad_rate?));
+        let mut points: Vec<(f64, f64)> = judgement.what_if.iter().filter_map(of).filter_map(point).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         points
     };
-    let model = line(&|w| Some((w.model.approval_rate, w.model.bad_rate)));
-    let present = line(&|w| w.baseline.map(|b| (b.approval_rate, b.bad_rate)));
+    let model = line(&|w| Some(w.model));
+    let present = line(&|w| w.baseline);
     let (Some(first), Some(last)) = (model.first(), model.last()) else { return Ok(None) };
     let most = model.iter().chain(&present).map(|p| p.1).fold(0.0, f64::max);
     if last.0 <= first.0 || most <= 0.0 {
@@ -162,8 +163,9 @@ fn what_if(subject: &Subject<'_>, judgement: &Judgement) -> Block {
         vec![words.get("cutoff.declined_from"), words.get("cutoff.approval_rate"), words.get("cutoff.bad_rate")];
     head.extend(with_value.then(|| words.get("cutoff.value")));
     head.extend(with_present.then(|| words.get("cutoff.present_bad_rate")));
-    let groups: Vec<usize> = shown_groups(judgement);
+    let groups: Vec<usize> = judgement.large_groups().take(MAX_GROUPS).collect();
     head.extend(groups.iter().map(|&g| words.fill("cutoff.group", &[("group", &subject.group(&judgement.groups[g]))])));
+    let bad_rate = |a: &Alternative| a.bad_rate.map_or_else(|| words.get("cutoff.nobody"), |b| words.percent(b));
     let mut table = Table::new(&head);
     for (i, w) in judgement.what_if.iter().enumerate() {
         let cutoff = if w.cutoff > 1.0 { words.get("cutoff.none") } else { words.percent(w.cutoff) };
@@ -171,29 +173,28 @@ fn what_if(subject: &Subject<'_>, judgement: &Judgement) -> Block {
         let mut row = vec![
             Cell::toned(cutoff, if i == 0 { "accent" } else { "" }),
             Cell::of(words.percent(w.model.approval_rate)),
-            Cell::of(words.percent(w.model.bad_rate)),
+            Cell::of(bad_rate(&w.model)),
         ];
         if with_value {
             row.push(Cell::of(w.model.value.map_or("–".into(), |v| words.signed(v))));
         }
         if with_present {
-            row.push(Cell::of(w.baseline.map_or("–".into(), |b| words.percent(b.bad_rate))));
+            row.push(Cell::of(w.baseline.as_ref().map_or("–".into(), bad_rate)));
         }
-        let share = |&g: &usize| Cell::toned(w.groups.get(g).map_or("–".into(), |s| words.percent(*s)), "soft");
-        row.extend(groups.iter().map(share));
+        let share = |of: &[Option<f64>], g: usize| of.get(g).copied().flatten().map(|s| words.percent(s));
+        let both = |&g: &usize| {
+            let model = share(&w.groups, g).unwrap_or_else(|| "–".into());
+            let present = share(&w.baseline_groups, g).map_or(String::new(), |s| format!(" | {s}"));
+            Cell::toned(model + &present, "soft")
+        };
+        row.extend(groups.iter().map(both));
         table.rows.push(row);
     }
-    table.note = Some(words.get("cutoff.what_if_note"));
+    let beside = judgement.what_if.iter().any(|w| !w.baseline_groups.is_empty()) && !groups.is_empty();
+    let note = words.get("cutoff.what_if_note");
+    table.note = Some(if beside { format!("{note} {}", words.get("cutoff.beside_present")) } else { note });
     Block::Table(table)
 }
 
 /// Most groups whose approval rate has a column.
 const MAX_GROUPS: usize = 8;
-
-/// The groups of single columns that are large enough to be judged.
-fn shown_groups(judgement: &Judgement) -> Vec<usize> {
-    let is_large = |name: &str| judgement.fairness.iter().any(|f| f.group == name && !f.is_small);
-    let single = |name: &str| !name.contains(", ");
-    let all = 0..judgement.groups.len();
-    all.filter(|&g| is_large(&judgement.groups[g]) && single(&judgement.groups[g])).take(MAX_GROUPS).collect()
-}

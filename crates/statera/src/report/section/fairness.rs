@@ -60,7 +60,7 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
 
 fn all_judged(figures: &GroupFigures) -> impl Iterator<Item = Judged> {
     let gaps = [figures.approval_ratio, figures.auc_gap, figures.false_positive_gap, figures.false_negative_gap];
-    gaps.into_iter().flatten().chain([figures.calibration_gap])
+    gaps.into_iter().chain([figures.calibration_gap]).flatten()
 }
 
 /// How many groups the rules find treated worse, and how many they cannot tell.
@@ -77,9 +77,9 @@ fn approvals(subject: &Subject<'_>, judgement: &Judgement) -> Panel {
     let words = &subject.words;
     let bar = |g: &GroupFigures| Bar {
         label: group(subject, g),
-        value: words.interval(g.approval_rate, &|v| words.percent(v)),
+        value: g.approval_rate.map_or("–".into(), |rate| words.interval(rate, &|v| words.percent(v))),
         from: "0".into(),
-        width: format!("{:.1}", 100.0 * g.approval_rate.value.clamp(0.0, 1.0)),
+        width: format!("{:.1}", 100.0 * g.approval_rate.map_or(0.0, |rate| rate.value.clamp(0.0, 1.0))),
         tone: match g.approval_ratio.map(|r| r.verdict) {
             Some(Verdict::Fails) => "minus",
             Some(Verdict::Unclear) => "warn",
@@ -144,10 +144,10 @@ fn rates(subject: &Subject<'_>, judgement: &Judgement) -> Block {
             Cell::of(group(subject, g)),
             Cell::of(words.count(g.n_rows)),
             Cell::of(words.count(g.n_events)),
-            plain(words, Some(g.approval_rate), &percent),
+            plain(words, g.approval_rate, &percent),
             judged(words, g.approval_ratio, &|v| words.fixed(v)),
-            plain(words, Some(g.event_rate), &percent),
-            judged(words, Some(g.calibration_gap), &|v| words.signed(v)),
+            plain(words, g.event_rate, &percent),
+            judged(words, g.calibration_gap, &|v| words.signed(v)),
         ]);
     }
     table.note = hidden;
