@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod client;
 pub mod compute;
 pub mod flow;
 pub mod http;
 pub mod models;
 pub mod settings;
+pub mod tls;
 pub mod who;
