@@ -31,6 +31,7 @@ pub fn after_interruption(command: &Command) -> &'static str {
         Command::Mask(args) if args.out.as_ref().is_some_and(|out| out.contains("://")) => {
             "delete the rows that are already in the table; then the same command starts over"
         }
+        Command::Serve(_) => "what was acknowledged is kept",
         _ => "nothing was written",
     }
 }
