@@ -8,5 +8,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct ComputeSettings {}
 
+impl ComputeSettings {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] = &[];
+}
+
 /// The pool.
 pub struct Compute {}

@@ -7,5 +7,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct ModelsSettings {}
 
+impl ModelsSettings {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] = &[];
+}
+
 /// The models in memory.
 pub struct Models {}
