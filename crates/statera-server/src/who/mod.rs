@@ -149,7 +149,7 @@ pub const SECOND_US: i64 = 1_000_000;
 pub struct Doorkeeper(Arc<Inner>);
 
 /// What all clones share.
-pub(crate) struct Inner {
+pub struct Inner {
     pub(crate) settings: WhoSettings,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
