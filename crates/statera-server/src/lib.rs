@@ -13,4 +13,6 @@ pub mod flow;
 pub mod http;
 pub mod models;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 pub mod who;

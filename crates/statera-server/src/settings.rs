@@ -14,4 +14,6 @@ pub struct Settings {
     pub models: crate::models::ModelsSettings,
     /// The pool that scores.
     pub compute: crate::compute::ComputeSettings,
+    /// Overrides and outcomes.
+    pub decisions: crate::http::decisions::DecisionsSettings,
 }

@@ -41,3 +41,18 @@ impl Who {
         Err(Error::denied(format!("this needs one of the roles {}", names.join(", "))))
     }
 }
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Who {
+    type Rejection = crate::http::failure::Failure;
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> std::result::Result<Who, Self::Rejection> {
+        let failure = crate::http::failure::Failure {
+            status: axum::http::StatusCode::UNAUTHORIZED,
+            message: "nobody is identified".into(),
+            retry_after_s: None,
+        };
+        parts.extensions.get().cloned().ok_or(failure)
+    }
+}
