@@ -72,6 +72,9 @@ pub enum Command {
     /// See what a TabM loses with fewer members, and write a smaller, faster bundle
     #[command(after_help = DIAL_EXAMPLES)]
     Dial(Dial),
+    /// Serve decisions over HTTP, with registry, ledger and flow control, until it is stopped
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
     Completions(Completions),
@@ -132,6 +135,12 @@ fn mask_help() -> String {
 const DIAL_EXAMPLES: &str = "Examples:
   statera dial model.statera loans-2026.csv --members 16,8,4,1
   statera dial model.statera loans-2026.csv --members 8 --out fast.statera";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  statera serve                                     a store of its own in ./statera-store, on 127.0.0.1:8420
+  statera serve --store /srv/statera --listen 0.0.0.0:8420 --settings server.toml
+  statera serve --store postgres://statera@db/bank  several of them may share a database
+  statera serve --print-settings > server.toml      every setting with a remark, to edit";
 
 /// The addresses a table can come from.
 const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
@@ -568,6 +577,22 @@ pub struct Mask {
     /// Zone of times that name none, such as Asia/Seoul; UTC if not given
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Serve {
+    /// Where everything is kept: a folder, made if it does not exist, or postgres://…
+    #[arg(long, value_name = "DIR|URL")]
+    pub store: Option<String>,
+    /// Address and port
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// A file of settings; what a flag says goes before it
+    #[arg(long, value_name = "FILE.toml")]
+    pub settings: Option<PathBuf>,
+    /// Print all settings as they are in force, with a remark on each, and nothing else
+    #[arg(long)]
+    pub print_settings: bool,
 }
 
 #[derive(Args)]

@@ -2,11 +2,16 @@
 
 use crate::compute::Compute;
 use crate::flow::Flow;
+use crate::http::health::Health;
+use crate::http::metrics::Metrics;
 use crate::models::Models;
+use crate::serve::Guests;
 use crate::settings::Settings;
 use crate::who::Doorkeeper;
-use statera_store::Store;
+use statera_core::Result;
+use statera_store::{Store, StoreOptions};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The parts of the running server.
 pub struct App {
@@ -22,7 +27,61 @@ pub struct App {
     pub flow: Flow,
     /// Who may.
     pub doorkeeper: Doorkeeper,
+    /// Connections that are open.
+    pub guests: Guests,
+    /// Whether requests should come.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// As handlers have it.
 pub type Shared = Arc<App>;
+
+impl App {
+    /// Opens the store that the settings name, and everything over it. The settings are checked already.
+    ///
+    /// # Errors
+    /// A store that cannot be opened, secrets that cannot be read.
+    pub fn open(settings: Settings) -> Result<Shared> {
+        let serve = &settings.serve;
+        let store = statera_store::open(&StoreOptions {
+            address: serve.store.clone(),
+            folder: serve.store_folder(),
+            queue: serve.queue,
+            checkpoint_every: (serve.checkpoint_rows, serve.checkpoint_seconds),
+            clock: now_us,
+        })?;
+        App::over(settings, store)
+    }
+
+    /// The same over a store that is open already.
+    ///
+    /// # Errors
+    /// Secrets that cannot be read, threads that cannot be started.
+    pub fn over(settings: Settings, store: Arc<dyn Store>) -> Result<Shared> {
+        let app = Arc::new(App {
+            models: Models::open(settings.models.clone(), store.clone())?,
+            compute: Compute::start(&settings.compute)?,
+            flow: Flow::new(&settings.flow),
+            doorkeeper: Doorkeeper::default(),
+            guests: Guests::new(settings.serve.connections, settings.serve.connections_per_address),
+            health: Health::default(),
+            metrics: Metrics::new()?,
+            store,
+            settings,
+        });
+        app.look();
+        Ok(app)
+    }
+
+    /// Looks whether requests should come. Waits for the database for up to a second.
+    pub fn look(&self) {
+        self.health.note(self.store.is_ready(), self.models.status().is_ready());
+    }
+}
+
+/// Microseconds since 1970 UTC; 0 for a clock before it.
+pub fn now_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_micros()).unwrap_or(i64::MAX))
+}

@@ -11,8 +11,11 @@ pub mod app;
 pub mod compute;
 pub mod flow;
 pub mod http;
+pub mod log;
 pub mod models;
+pub mod serve;
 pub mod settings;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod who;

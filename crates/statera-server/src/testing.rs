@@ -2,7 +2,6 @@
 //! server without sockets.
 
 use crate::app::{App, Shared};
-use crate::models::Models;
 use crate::settings::Settings;
 use crate::who::Who;
 use axum::Router;
@@ -328,10 +327,8 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn app(settings: Settings, store: Arc<MemoryStore>) -> Shared {
-    let models = Models::open(settings.models.clone(), store.clone()).expect("models");
-    let compute = crate::compute::Compute::start(&settings.compute).expect("threads");
-    let (flow, doorkeeper) = (crate::flow::Flow {}, crate::who::Doorkeeper {});
-    Arc::new(App { settings, store, models, compute, flow, doorkeeper })
+    settings.check().expect("settings");
+    App::over(settings, store).expect("an app")
 }
 
 fn who(actor: Actor, roles: &[Role]) -> Who {

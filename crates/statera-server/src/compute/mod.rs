@@ -39,8 +39,6 @@ pub struct ComputeSettings {
     pub batch_rows: usize,
     /// Rows of a request at most, 1 to 1,000,000.
     pub max_rows: usize,
-    /// Bytes of a request's body at most, 1,024 to 2^30.
-    pub max_body_bytes: usize,
     /// Rows whose contributions by column are kept, if the request does not say.
     pub explain: Explain,
 }
@@ -53,26 +51,38 @@ impl Default for ComputeSettings {
             shadow_queue: 256,
             batch_rows: 512,
             max_rows: 10_000,
-            max_body_bytes: 16 << 20,
             explain: Explain::Adverse,
         }
     }
 }
 
 impl ComputeSettings {
-    fn check(&self) -> Result<()> {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] = &[
+        ("threads", "Threads that score; 0: one for each core"),
+        ("queue", "Requests that wait in a lane (urgent, others, large ones) at most; more are answered 503"),
+        ("shadow_queue", "Requests that wait for a shadow challenger at most; more are dropped and counted"),
+        ("batch_rows", "Rows of requests that are scored together at most"),
+        ("max_rows", "Rows of one request at most"),
+        ("explain", "Rows whose contributions by column are kept, unless the request says: adverse, all or none"),
+    ];
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn check(&self) -> Result<()> {
         let limits = [
             ("threads", self.threads, 0..=256),
             ("queue", self.queue, 1..=100_000),
             ("shadow_queue", self.shadow_queue, 1..=100_000),
             ("batch_rows", self.batch_rows, 1..=100_000),
             ("max_rows", self.max_rows, 1..=1_000_000),
-            ("max_body_bytes", self.max_body_bytes, 1_024..=1 << 30),
         ];
         match limits.iter().find(|(_, value, allowed)| !allowed.contains(value)) {
             None => Ok(()),
             Some((name, value, allowed)) => Err(Error::request(format!(
-                "compute: {name} is {value}; allowed: {} to {}",
+                "compute.{name} is {value}; allowed is {} to {}",
                 allowed.start(),
                 allowed.end()
             ))),

@@ -42,6 +42,34 @@ impl Default for ModelsSettings {
     }
 }
 
+impl ModelsSettings {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] = &[
+        ("poll_ms", "Time between two looks at the registry; what this process changes is seen at once"),
+        ("retry_s", "Time after which a bundle that could not be loaded is tried again"),
+        ("n_archived", "Bundles that are kept for replays of decisions by versions that answer no more, at most"),
+    ];
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn check(&self) -> Result<()> {
+        let limits = [
+            ("poll_ms", self.poll_ms, 10..=60_000),
+            ("retry_s", self.retry_s, 1..=86_400),
+            ("n_archived", self.n_archived as u64, 1..=1_000),
+        ];
+        match limits.iter().find(|(_, value, allowed)| !allowed.contains(value)) {
+            None => Ok(()),
+            Some((name, value, allowed)) => {
+                let (least, most) = (allowed.start(), allowed.end());
+                Err(Error::request(format!("models.{name} is {value}; allowed is {least} to {most}")))
+            }
+        }
+    }
+}
+
 /// As whom a version answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,10 +192,7 @@ impl Models {
     /// # Errors
     /// Settings outside their ranges; a thread that cannot be started.
     pub fn open(settings: ModelsSettings, store: Arc<dyn Store>) -> Result<Models> {
-        if !(10..=60_000).contains(&settings.poll_ms) {
-            let value = settings.poll_ms;
-            return Err(Error::request(format!("models: poll_ms is {value}; allowed: 10 to 60,000")));
-        }
+        settings.check()?;
         let poll = Duration::from_millis(settings.poll_ms);
         let inner = Arc::new(Inner {
             settings,

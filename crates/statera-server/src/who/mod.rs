@@ -1,5 +1,10 @@
 //! Who asks, and what they may.
 
+pub mod layer;
+pub mod origin;
+
+pub use origin::Peer;
+
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use statera_store::act::Actor;
@@ -7,12 +12,42 @@ use statera_store::people::Role;
 use std::collections::BTreeSet;
 
 /// People, keys, sessions, directories.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct WhoSettings {}
+pub struct WhoSettings {
+    /// Largest bundle that may be sent, bytes.
+    pub upload_bytes_max: u64,
+    /// Certificates.
+    pub tls: Option<crate::tls::TlsSettings>,
+}
+
+impl Default for WhoSettings {
+    fn default() -> Self {
+        WhoSettings { upload_bytes_max: 256 << 20, tls: None }
+    }
+}
+
+impl WhoSettings {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] =
+        &[("upload_bytes_max", "Largest bundle that may be sent, bytes"), ("tls", "Certificates")];
+}
 
 /// Identifies who asks.
-pub struct Doorkeeper {}
+#[derive(Clone, Default)]
+pub struct Doorkeeper {
+    pub(crate) proxies: origin::Proxies,
+}
+
+impl Doorkeeper {
+    /// The token of the link that makes the first admin, if nobody exists yet.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub fn offer_setup(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
 
 /// Who asks. The middleware `identify` puts it into the request's extensions; handlers take it as an argument, and a
 /// request without it is refused with 401.
@@ -48,11 +83,7 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Who {
         parts: &mut axum::http::request::Parts,
         _: &S,
     ) -> std::result::Result<Who, Self::Rejection> {
-        let failure = crate::http::failure::Failure {
-            status: axum::http::StatusCode::UNAUTHORIZED,
-            message: "nobody is identified".into(),
-            retry_after_s: None,
-        };
-        parts.extensions.get().cloned().ok_or(failure)
+        let unknown = || Self::Rejection::new(axum::http::StatusCode::UNAUTHORIZED, "nobody is identified");
+        parts.extensions.get().cloned().ok_or_else(unknown)
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! The pool's callback writes the answer and hands the record to the writer, whose callback wakes the request: it sleeps once.
 
-use super::answer::{self, Facts};
+use super::answer::{self, Counts, Facts};
 use super::request::Asked;
-use super::{blocking, json_response, lost, now_us, request_name, whole};
+use super::{Around, blocking, json_response, lost, now_us, request_name, whole};
 use crate::app::Shared;
 use crate::compute::{Answers, Explain, Job, Lane, Rows, Wanted};
 use crate::http::failure::Failure;
+use crate::http::timings::Stage;
 use crate::models::Chosen;
 use crate::who::Who;
 use axum::body::Bytes;
@@ -21,12 +22,14 @@ use statera_store::people::Role;
 use statera_store::record::{Id, NewRecord, Part, RecordKind, Recorded, RequestName, StoredRecord};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Decides about rows.
 pub(super) async fn post(
     State(app): State<Shared>,
     who: Who,
+    around: Around,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> std::result::Result<Response, Failure> {
     who.needs(&[Role::Scorer])?;
@@ -53,7 +56,7 @@ pub(super) async fn post(
         objection: None,
         chosen,
     };
-    answered(decide(&app, pending, rows, who.urgent).await?).await
+    answered(decide(&app, pending, rows, (who.urgent, around)).await?).await
 }
 
 /// A decision that is on its way.
@@ -88,17 +91,20 @@ pub(super) async fn decide(
     app: &Shared,
     pending: Pending,
     rows: Rows,
-    is_urgent: bool,
+    (is_urgent, around): (bool, Around),
 ) -> std::result::Result<Told, Failure> {
     let (tell, told) = oneshot::channel();
     let lane = if is_urgent { Lane::Urgent } else { Lane::Plain };
     let (model, wanted) = (pending.chosen.model.clone(), Wanted::Decisions(pending.explain));
-    let of_app = app.clone();
+    let (of_app, deadline) = (app.clone(), around.deadline);
     let done = Box::new(move |answers| match answers {
         Err(e) => drop(tell.send(Err(e))),
-        Ok(answers) => pending.record(&of_app, answers, tell),
+        Ok(answers) => {
+            around.note(&answers.stages);
+            pending.record(&of_app, answers, (around, tell));
+        }
     });
-    app.compute.submit(Job { model, rows, wanted, lane, deadline: None, done })?;
+    app.compute.submit(Job { model, rows, wanted, lane, deadline, done })?;
     told.await.map_err(|_| lost())?.map_err(Failure::from)
 }
 
@@ -114,13 +120,21 @@ type Tell = oneshot::Sender<Result<Told>>;
 
 impl Pending {
     /// On a thread of the pool: writes answer and record, hands a copy of the rows to the shadow, and the record to the writer.
-    fn record(self, app: &Shared, answers: Answers, tell: Tell) {
+    fn record(self, app: &Shared, answers: Answers, (around, tell): (Around, Tell)) {
         self.shadow(app, &answers);
+        // Not the server itself: the writer's thread must not be the one that lets go of it last.
+        let (meters, chosen) = (app.metrics.decisions.clone(), self.chosen.clone());
+        let counts = answers.decided.as_deref().map(Counts::of);
         let (record, answer) = match self.written(answers) {
             Ok(written) => written,
             Err(e) => return drop(tell.send(Err(e))),
         };
+        let submitted = Instant::now();
         let done = Box::new(move |recorded: Result<Recorded>| {
+            around.timings.since(Stage::Commit, submitted);
+            if let (Ok(Recorded::New { .. }), Some(counts)) = (&recorded, counts) {
+                meters.decided(&chosen, counts);
+            }
             let told = recorded.map(|recorded| match recorded {
                 Recorded::New { .. } => Told::New(answer),
                 Recorded::Before(record) => Told::Before(record),
@@ -129,7 +143,7 @@ impl Pending {
         });
         // A full queue drops the callback, and with it the request learns that nothing was written.
         if let Err(e) = app.store.submit(record, done) {
-            tracing::warn!(error = %e, "a decision was not recorded, and is not answered");
+            tracing::debug!(error = %e, "a decision was not recorded, and is not answered");
         }
     }
 

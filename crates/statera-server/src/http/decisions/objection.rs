@@ -4,7 +4,7 @@
 use super::answer::Facts;
 use super::ask::{Pending, answered, decide};
 use super::overriding::{check_note, subject_of};
-use super::{blocking, decision_record, now_us, parsed, request_name, row_of, whole};
+use super::{Around, blocking, decision_record, now_us, parsed, request_name, row_of, whole};
 use crate::app::Shared;
 use crate::compute::{Explain, Rows};
 use crate::http::failure::Failure;
@@ -68,6 +68,7 @@ pub(super) async fn post(
     State(app): State<Shared>,
     who: Who,
     Path(of): Path<String>,
+    around: Around,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> std::result::Result<Response, Failure> {
     who.needs(&[Role::Scorer, Role::Checker])?;
@@ -89,7 +90,7 @@ pub(super) async fn post(
             of: Some(of),
             actor,
             request,
-            // The same key as the decision's, so that the same share answers.
+            // As the subject's next request would be: by the same share of a challenger.
             chosen: shared.models.route(&facts.model, &subject)?,
             subjects: vec![subject],
             rows: std::iter::once(0..body.len()).collect(),
@@ -101,7 +102,7 @@ pub(super) async fn post(
     })
     .await?;
     let rows = Rows::Json { body: pending.body.clone(), rows: pending.rows.clone() };
-    answered(decide(&app, pending, rows, who.urgent).await?).await
+    answered(decide(&app, pending, rows, (who.urgent, around)).await?).await
 }
 
 /// The row with the corrections in it.

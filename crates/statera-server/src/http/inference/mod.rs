@@ -10,9 +10,10 @@ mod tensor;
 mod tests;
 
 use crate::app::Shared;
-use crate::compute::{Job, Lane, Rows, Wanted};
-use crate::http::decisions::{blocking, json_of, json_response, lost, whole};
+use crate::compute::{Answers, Job, Lane, Rows, Wanted};
+use crate::http::decisions::{Around, blocking, json_of, json_response, lost, whole};
 use crate::http::failure::Failure;
+use crate::http::timings::Stage;
 use crate::who::Who;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -24,6 +25,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use statera_core::{Error, Result};
 use statera_store::people::Role;
+use std::time::Instant;
 use tensor::Request;
 use tokio::sync::oneshot;
 
@@ -142,32 +144,39 @@ fn sees(who: &Who) -> Result<()> {
     who.needs(&[Role::Viewer, Role::Scorer, Role::Maker, Role::Checker, Role::Admin])
 }
 
-async fn infer(State(app): State<Shared>, who: Asking, Path(model): Path<String>, body: Body) -> Told {
-    inferred(&app, who?, &model, None, body).await
+async fn infer(State(app): State<Shared>, who: Asking, Path(model): Path<String>, around: Around, body: Body) -> Told {
+    inferred(&app, who?, (&model, None), around, body).await
 }
 
 async fn infer_version(
     State(app): State<Shared>,
     who: Asking,
     Path((model, version)): Path<(String, String)>,
+    around: Around,
     body: Body,
 ) -> Told {
-    inferred(&app, who?, &model, Some(&version), body).await
+    inferred(&app, who?, (&model, Some(&version)), around, body).await
 }
 
-async fn inferred(app: &Shared, who: Who, model: &str, version: Option<&str>, body: Body) -> Told {
+async fn inferred(app: &Shared, who: Who, (model, version): (&str, Option<&str>), around: Around, body: Body) -> Told {
     who.needs(&[Role::Scorer])?;
     let body = whole(body)?;
     let model = app.models.version(model, version)?;
+    let started = Instant::now();
     let request = Request::parse(&body)?;
     request.check_outputs(&answer::outputs(&model))?;
     let (id, asked) = (request.id.clone(), request.outputs.clone());
     let batch = request.batch(model.columns.inputs())?;
     drop(body);
+    around.timings.since(Stage::Parse, started);
     let (tell, told) = oneshot::channel();
-    let of_model = model.clone();
-    let done = Box::new(move |answers: Result<_>| {
-        drop(tell.send(answers.and_then(|answers| answer::encode(&of_model, id.as_deref(), &asked, &answers))));
+    let (of_model, deadline) = (model.clone(), around.deadline);
+    let done = Box::new(move |answers: Result<Answers>| {
+        let encoded = answers.and_then(|answers| {
+            around.note(&answers.stages);
+            answer::encode(&of_model, id.as_deref(), &asked, &answers)
+        });
+        drop(tell.send(encoded));
     });
     let lane = if who.urgent { Lane::Urgent } else { Lane::Plain };
     app.compute.submit(Job {
