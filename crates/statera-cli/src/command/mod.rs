@@ -12,6 +12,7 @@ mod mask;
 mod policy;
 mod profile;
 mod reading;
+mod registry;
 mod report;
 mod sample;
 mod score;
@@ -61,6 +62,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Mask(args) => mask::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
         Command::Serve(args) => serve::run(args, console, run),
+        Command::Registry(args) => registry::run(args, console),
         Command::Completions(args) => completions::run(args),
     }
 }
