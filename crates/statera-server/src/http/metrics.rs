@@ -24,12 +24,16 @@ const SECONDS: &[f64] = &[
     1.0, 2.5, 10.0,
 ];
 
+/// Where people decide otherwise.
+const OVERRIDE: &str = "/api/v1/decisions/{id}/override";
+
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     stage_seconds: Vec<Histogram>,
+    overrides: IntCounter,
     /// Copied from where they are counted when somebody reads.
     pulled: Mutex<Pulled>,
 }
@@ -42,6 +46,10 @@ struct Pulled {
     connections_refused: IntCounter,
     log_lines_dropped: IntCounter,
     ready: IntGauge,
+    /// Versions in memory, and failures to load them.
+    model_versions: IntGaugeVec,
+    model_failures: IntGauge,
+    shadow_rows: IntCounterVec,
     resident_bytes: Gauge,
 }
 
@@ -60,6 +68,10 @@ impl Metrics {
             requests: int_counters(&registry, "statera_requests_total", requests, &["route", "method", "status"])?,
             request_seconds: histograms(&registry, "statera_request_seconds", "Time to the answer, by route", "route")?,
             stage_seconds: Stage::ALL.iter().map(|s| stages.with_label_values(&[s.name()])).collect(),
+            overrides: registered(
+                &registry,
+                IntCounter::new("statera_overrides_total", "Decisions that people decided otherwise"),
+            )?,
             pulled: Mutex::new(Pulled::new(&registry)?),
             registry,
         })
@@ -68,6 +80,9 @@ impl Metrics {
     /// Counts an answer.
     pub fn answered(&self, route: &str, method: &Method, status: StatusCode, time: Duration, timings: &Timings) {
         self.requests.with_label_values(&[route, known(method), status.as_str()]).inc();
+        if route == OVERRIDE && status.is_success() {
+            self.overrides.inc();
+        }
         // What is refused in microseconds would make the answers look faster than they are.
         if status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::SERVICE_UNAVAILABLE {
             self.request_seconds.with_label_values(&[route]).observe(time.as_secs_f64());
@@ -96,6 +111,8 @@ impl Pulled {
     fn new(registry: &Registry) -> Result<Pulled> {
         let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help));
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
+        let versions = "1 for each version of a model that may answer";
+        let shadow = "Rows of shadow challengers since they were loaded, by outcome";
         let refused = "Requests refused by flow control, by reason";
         Ok(Pulled {
             in_flight: int_gauges(registry, "statera_in_flight", "Units of work in flight, by class", &["class"])?,
@@ -105,6 +122,9 @@ impl Pulled {
             connections_refused: counter("statera_connections_refused_total", "Connections beyond the limits")?,
             log_lines_dropped: counter("statera_log_lines_dropped_total", "Log lines that nobody took in time")?,
             ready: gauge("statera_ready", "1 if /health/ready says so")?,
+            model_versions: int_gauges(registry, "statera_model_version", versions, &["model", "version"])?,
+            model_failures: gauge("statera_model_failures", "Versions that could not be loaded")?,
+            shadow_rows: int_counters(registry, "statera_shadow_rows_total", shadow, &["model", "version", "outcome"])?,
             resident_bytes: registered(
                 registry,
                 Gauge::new("statera_resident_bytes", "Memory of the process that is resident"),
@@ -126,7 +146,34 @@ impl Pulled {
         raise(&self.connections_refused, app.guests.refused());
         raise(&self.log_lines_dropped, crate::log::dropped());
         self.ready.set(i64::from(app.health.is_ready()));
+        self.pull_models(app);
         self.resident_bytes.set(resident_bytes().unwrap_or(0.0));
+    }
+
+    fn pull_models(&self, app: &Shared) {
+        // What answers no more is no longer told.
+        self.model_versions.reset();
+        self.model_failures.set(app.models.status().failures.len() as i64);
+        for (model, version) in app.models.answering() {
+            self.model_versions.with_label_values(&[model.as_str(), &version.to_string()]).set(1);
+        }
+        for (model, version, counts) in app.models.tallies() {
+            let version = version.to_string();
+            let outcomes = [
+                ("agreed", counts.agreed),
+                ("disagreed", counts.scored - counts.agreed),
+                ("dropped", counts.dropped),
+                ("failed", counts.failed),
+            ];
+            for (outcome, n) in outcomes {
+                let counter = self.shadow_rows.with_label_values(&[model.as_str(), &version, outcome]);
+                // A challenger that was loaded again counts from the beginning.
+                if n < counter.get() {
+                    counter.reset();
+                }
+                raise(&counter, n);
+            }
+        }
     }
 }
 

@@ -2,13 +2,16 @@
 
 pub mod body;
 pub mod bundle_upload;
+pub mod decisions;
 pub mod entry;
 pub mod failure;
 pub mod health;
+pub mod inference;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod openapi;
+pub mod outcomes;
 pub mod page;
 pub mod people;
 pub mod registry;
@@ -42,6 +45,9 @@ pub fn router(app: Shared) -> Router {
 /// Whatever decides, changes or shows something: behind flow control.
 fn routes() -> Router<Shared> {
     Router::new()
+        .merge(decisions::routes())
+        .merge(outcomes::routes())
+        .merge(inference::routes())
         .merge(registry::routes())
         .merge(session::routes())
         .merge(people::routes())

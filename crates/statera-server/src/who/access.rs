@@ -51,6 +51,7 @@ pub const ACCESS: &[Rule] = &[
     rule("POST", "/api/v1/decisions", SCORES),
     rule("GET", "/api/v1/decisions/{id}", Need::One(&[Viewer, Scorer, Checker])),
     rule("GET", "/api/v1/decisions/{id}/replay", Need::One(&[Viewer, Checker])),
+    rule("GET", "/api/v1/decisions/{id}/explanation", Need::One(&[Scorer, Checker])),
     rule("POST", "/api/v1/decisions/{id}/override", CHECKS),
     rule("POST", "/api/v1/decisions/{id}/objection", Need::One(&[Scorer, Checker])),
     rule("POST", "/api/v1/outcomes", SCORES),

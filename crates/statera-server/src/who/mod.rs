@@ -90,6 +90,27 @@ impl Default for WhoSettings {
     }
 }
 
+impl WhoSettings {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] = &[
+        (
+            "public_url",
+            "The address that browsers have, as https://statera.bank.local; empty: what their requests name",
+        ),
+        ("trusted_proxies", "Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as 10.0.0.0/24"),
+        ("key_file", "The server's key, mode 0600; empty: in the store's folder, made at the first start"),
+        ("session_hours", "A session ends after this in any case"),
+        ("session_idle_minutes", "and after so long without a request"),
+        ("setup_minutes", "The link of the first start is good for so long"),
+        ("sign_ins_at_once", "Passwords that are checked at once: each takes 19 MiB and some hundredths of a second"),
+        ("upload_bytes_max", "Largest bundle that may be sent"),
+        ("tls", "{ certificate = \"FILE.pem\", key = \"FILE.pem\" }, and client_ca for client certificates"),
+        ("certificates", "What client certificates stand for"),
+        ("oidc", "Sign-in by OpenID Connect"),
+        ("ldap", "Sign-in by LDAP or Active Directory"),
+    ];
+}
+
 /// Microseconds since 1970 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -213,8 +234,14 @@ impl Doorkeeper {
         if let Some(prefix) = revoked {
             self.keys.forget(&prefix);
         }
-        if of_registry && let Some(changed) = self.0.registry_changed.get() {
-            changed();
+        if of_registry {
+            let door = self.clone();
+            let change = move || {
+                door.0.registry_changed.get().into_iter().for_each(|changed| changed());
+                Ok(())
+            };
+            // A stop is in force before its answer leaves; a bundle that is loaded for it waits on a thread that may.
+            waiting(change).await?;
         }
         acted
     }
@@ -310,4 +337,19 @@ pub fn role(name: &str) -> Result<Role> {
         .into_iter()
         .find(|r| role_name(*r) == name)
         .ok_or_else(|| Error::request(format!("«{name}» is not a role; allowed: {}", ROLES.map(role_name).join(", "))))
+}
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Who {
+    type Rejection = crate::http::failure::Failure;
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> std::result::Result<Who, Self::Rejection> {
+        let failure = crate::http::failure::Failure {
+            status: axum::http::StatusCode::UNAUTHORIZED,
+            message: "nobody is identified".into(),
+            retry_after_s: None,
+        };
+        parts.extensions.get().cloned().ok_or(failure)
+    }
 }

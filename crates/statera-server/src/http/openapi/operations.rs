@@ -202,7 +202,13 @@ pub const OPERATIONS: &[Operation] = &[
         (Json("Disabled"), 204, Nothing),
     ),
     get("/api/v1/keys", "people", "All keys, without their secrets", Json("Keys")),
-    does("POST", "/api/v1/keys", "people", "Makes a key; it is shown this once", (Json("NewKey"), 201, Json("KeyMade"))),
+    does(
+        "POST",
+        "/api/v1/keys",
+        "people",
+        "Makes a key; it is shown this once",
+        (Json("NewKey"), 201, Json("KeyMade")),
+    ),
     does("DELETE", "/api/v1/keys/{prefix}", "people", "Ends a key", (Nothing, 204, Nothing)),
     // Pages.
     get("/", "pages", "Models and proposals", Page),
