@@ -161,7 +161,7 @@ impl Pulled {
             let version = version.to_string();
             let outcomes = [
                 ("agreed", counts.agreed),
-                ("disagreed", counts.scored - counts.agreed),
+                ("disagreed", counts.scored.saturating_sub(counts.agreed)),
                 ("dropped", counts.dropped),
                 ("failed", counts.failed),
             ];
