@@ -16,6 +16,7 @@ mod report;
 mod sample;
 mod score;
 mod segment;
+pub mod store;
 mod train;
 
 use crate::args::Command;
@@ -48,6 +49,10 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Report(args) => report::run(args, console, run),
         Command::Mask(args) => mask::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
+        Command::Audit(args) => store::audit::run(args, console),
+        Command::Ledger(args) => store::ledger::run(args, console),
+        Command::Backup(args) => store::backup::backup(args, console),
+        Command::Restore(args) => store::backup::restore(args, console),
         Command::Completions(args) => completions::run(args),
     }
 }
