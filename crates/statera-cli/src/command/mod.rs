@@ -18,6 +18,7 @@ mod sample;
 mod score;
 mod segment;
 mod serve;
+pub mod store;
 mod train;
 
 use crate::args::Command;
@@ -63,6 +64,10 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Dial(args) => dial::run(args, console, run),
         Command::Serve(args) => serve::run(args, console, run),
         Command::Registry(args) => registry::run(args, console),
+        Command::Audit(args) => store::audit::run(args, console),
+        Command::Ledger(args) => store::ledger::run(args, console),
+        Command::Backup(args) => store::backup::backup(args, console),
+        Command::Restore(args) => store::backup::restore(args, console),
         Command::Completions(args) => completions::run(args),
     }
 }
