@@ -72,6 +72,9 @@ pub enum Command {
     /// See what a TabM loses with fewer members, and write a smaller, faster bundle
     #[command(after_help = DIAL_EXAMPLES)]
     Dial(Dial),
+    /// Put a load on a server: latency from when each request was due, errors by kind, a target reached or missed
+    #[command(after_help = crate::command::bench::arguments::EXAMPLES)]
+    Bench(Box<crate::command::bench::arguments::Bench>),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
     Completions(Completions),

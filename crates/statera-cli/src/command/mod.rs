@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod bench;
 mod chart;
 mod completions;
 mod demo;
@@ -48,6 +49,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Report(args) => report::run(args, console, run),
         Command::Mask(args) => mask::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
+        Command::Bench(args) => bench::run(args, console, run),
         Command::Completions(args) => completions::run(args),
     }
 }
