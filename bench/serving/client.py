@@ -5,15 +5,14 @@ Servers run on core 0, clients on core 1, each alone. Everything comes from the 
 """
 import csv
 import gzip
-import importlib.util
+import http.client
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
+import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "../..")
@@ -56,12 +55,6 @@ def status(pid, field):
         return 0.0
     found = re.search(rf"^{field}:\s+(\d+) kB", text, re.M)
     return int(found[1]) / 1024 if found else 0.0
-
-
-def cpu_seconds(pid):
-    """Processor time of a process so far."""
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def fsync_ms(folder, n=1_000):
@@ -134,9 +127,6 @@ class Peer:
 
 def wait_for(url, process, seconds=60.0):
     """Waits until a GET is answered with 200; the seconds it took."""
-    import http.client
-    import urllib.parse
-
     place = urllib.parse.urlsplit(url)
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:

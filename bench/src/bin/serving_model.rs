@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     for number in 1..=options.models {
         let policy = format!("version = \"serving-{number}\"\n[decision]\nby = \"cutoff\"\ndecline_from = {cutoff}\n");
         bundle.0 = bundle.0.decided_by(Some(&policy), Some(REASONS), None)?;
-        let path = options.out.join(format!("taiwan-{number}.statera"));
+        let path = options.out.join(format!("taiwan-{number}.zip"));
         bundle.0.write(&path, true, &run)?;
         println!("{}\t{}", path.display(), bundle.0.digest()?);
     }
