@@ -36,9 +36,11 @@ class Server:
         line = self.process.stdout.readline()
         if not line:
             sys.exit(f"the server did not start: {open(self.log.name).read()[-2000:]}")
-        self.setup = json.loads(line)["setup"]
-        # Without a model a server lives, but need not be ready.
-        wait_for(self.url + ("/health/live" if self.setup else "/health/ready"), self.process)
+        told = json.loads(line)
+        self.setup = told["setup"]
+        if not told["ready"]:
+            # Without a model a server lives, but need not be ready.
+            wait_for(self.url + ("/health/live" if self.setup else "/health/ready"), self.process)
         self.ready_s = time.perf_counter() - began
         return self
 
