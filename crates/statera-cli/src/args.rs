@@ -91,6 +91,9 @@ pub enum Command {
     /// Make a store of a backup, in an empty place
     #[command(after_help = store::RESTORE_EXAMPLES)]
     Restore(store::Restore),
+    /// Put a load on a server: latency from when each request was due, errors by kind, a target reached or missed
+    #[command(after_help = crate::command::bench::arguments::EXAMPLES)]
+    Bench(Box<crate::command::bench::arguments::Bench>),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
     Completions(Completions),

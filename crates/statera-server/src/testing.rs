@@ -240,6 +240,9 @@ impl Store for MemoryStore {
         }
         Ok(n)
     }
+    fn retain(&self, _: &Actor, _: i64, _: &str) -> Result<u64> {
+        Ok(0)
+    }
     fn backup(&self, _: &Path) -> Result<()> {
         Ok(())
     }

@@ -38,7 +38,7 @@ use crate::registry::Registry;
 use statera_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -98,6 +98,9 @@ pub fn now_us() -> i64 {
 pub fn open(options: &StoreOptions) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(store::open(options)?))
 }
+
+/// Is told how long a commit took; it must not block.
+pub type CommitTimer = Box<dyn Fn(Duration) + Send + Sync>;
 
 /// What `statera serve` and the auditor's commands need kept.
 ///
@@ -230,6 +233,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// A folder that exists; a disk that is full: nothing half-written stays.
     fn backup(&self, to: &Path) -> Result<()>;
+
+    /// Has `timer` told, on the writer's thread, how long the database takes for each commit until it is on disk; only the
+    /// first call counts. A store that has no disk tells nothing.
+    fn time_commits(&self, timer: CommitTimer) {
+        drop(timer);
+    }
 
     /// True if the database answers within a second: for readiness.
     fn is_ready(&self) -> bool;

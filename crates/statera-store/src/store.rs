@@ -16,7 +16,7 @@ use crate::writer::chain::Lock;
 use crate::writer::queue::Queue;
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
-use crate::{Store, StoreOptions, backup, bundles, check, read, state};
+use crate::{CommitTimer, Store, StoreOptions, backup, bundles, check, read, state};
 use statera_core::{Error, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -228,6 +228,10 @@ impl Store for OpenStore {
 
     fn backup(&self, to: &Path) -> Result<()> {
         backup::backup(&self.database, &self.folder, to)
+    }
+
+    fn time_commits(&self, timer: CommitTimer) {
+        self.signals.time_commits(timer);
     }
 
     fn is_ready(&self) -> bool {

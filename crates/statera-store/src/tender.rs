@@ -1,5 +1,6 @@
 //! Beside the writer, so that no decision waits for it: signed checkpoints, and copying SQLite's log into the database.
 
+use crate::CommitTimer;
 use crate::ledger::Head;
 use crate::ledger::checkpoint::{ChainHead, Notary};
 use crate::sql::{Attempt, Connection, Database, Use};
@@ -29,6 +30,8 @@ pub(crate) struct Signals {
     restart: AtomicBool,
     is_over: AtomicBool,
     tender: OnceLock<Thread>,
+    /// Who is told how long commits take.
+    timer: OnceLock<CommitTimer>,
     /// Why the last checkpoint could not be written.
     trouble: Mutex<Option<Error>>,
 }
@@ -45,6 +48,18 @@ impl Signals {
         let is_first = rows == n_rows && n_rows > 0;
         if is_first || rows >= self.n_rows_max.load(Ordering::Relaxed) || bytes >= COPY_AFTER {
             self.wake();
+        }
+    }
+
+    /// From now on `timer` is told how long commits take.
+    pub(crate) fn time_commits(&self, timer: CommitTimer) {
+        let _ = self.timer.set(timer);
+    }
+
+    /// A commit took so long.
+    pub(crate) fn timed(&self, time: Duration) {
+        if let Some(timer) = self.timer.get() {
+            timer(time);
         }
     }
 

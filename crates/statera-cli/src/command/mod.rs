@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod bench;
 mod chart;
 mod completions;
 mod demo;
@@ -68,6 +69,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Ledger(args) => store::ledger::run(args, console),
         Command::Backup(args) => store::backup::backup(args, console),
         Command::Restore(args) => store::backup::restore(args, console),
+        Command::Bench(args) => bench::run(args, console, run),
         Command::Completions(args) => completions::run(args),
     }
 }

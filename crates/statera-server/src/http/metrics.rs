@@ -33,6 +33,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     stage_seconds: Vec<Histogram>,
+    commit_seconds: Histogram,
     overrides: IntCounter,
     /// Copied from where they are counted when somebody reads.
     pulled: Mutex<Pulled>,
@@ -63,11 +64,14 @@ impl Metrics {
         let stages = histograms(&registry, "statera_stage_seconds", "Time of a request by stage", "stage")?;
         let info = int_gauges(&registry, "statera_build_info", "1, with the version as label", &["version"])?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let commits = "Time of the store's commits until they are on disk, each of a group of records";
+        let commits = HistogramOpts::new("statera_store_commit_seconds", commits).buckets(SECONDS.to_vec());
         let requests = "Requests answered, by route, method and status";
         Ok(Metrics {
             requests: int_counters(&registry, "statera_requests_total", requests, &["route", "method", "status"])?,
             request_seconds: histograms(&registry, "statera_request_seconds", "Time to the answer, by route", "route")?,
             stage_seconds: Stage::ALL.iter().map(|s| stages.with_label_values(&[s.name()])).collect(),
+            commit_seconds: registered(&registry, Histogram::with_opts(commits))?,
             overrides: registered(
                 &registry,
                 IntCounter::new("statera_overrides_total", "Decisions that people decided otherwise"),
@@ -75,6 +79,12 @@ impl Metrics {
             pulled: Mutex::new(Pulled::new(&registry)?),
             registry,
         })
+    }
+
+    /// What the store tells how long its commits take.
+    pub fn commit_timer(&self) -> statera_store::CommitTimer {
+        let histogram = self.commit_seconds.clone();
+        Box::new(move |time| histogram.observe(time.as_secs_f64()))
     }
 
     /// Counts an answer.

@@ -191,7 +191,10 @@ impl Writer {
             }
         };
         let n_rows = head.seq - self.chain.head.seq;
-        match connection.commit() {
+        let started = Instant::now();
+        let committed = connection.commit();
+        self.signals.timed(started.elapsed());
+        match committed {
             Ok(()) => {}
             // The disk or the server failed while it committed: whether it did is found out.
             Err(Failure::Away(why)) => self.settle(head, &why)?,

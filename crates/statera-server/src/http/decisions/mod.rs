@@ -34,8 +34,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use statera_core::{Error, Result};
 use statera_store::act::Actor;
+pub(crate) use statera_store::now_us;
 use statera_store::record::{NewRecord, Recorded, RequestName};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 /// The routes of decisions.
@@ -47,12 +47,6 @@ pub fn routes() -> Router<Shared> {
         .route("/api/v1/decisions/{id}/explanation", get(explanation::get))
         .route("/api/v1/decisions/{id}/override", post(overriding::post))
         .route("/api/v1/decisions/{id}/objection", post(objection::post))
-}
-
-/// Microseconds since 1970 UTC, by the machine's clock; the ledger keeps its own order whatever this says.
-pub(crate) fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A time as people read it: RFC 3339 in UTC.
