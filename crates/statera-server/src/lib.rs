@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod client;
 pub mod compute;
 pub mod flow;
 pub mod http;

@@ -240,6 +240,9 @@ impl Store for MemoryStore {
         }
         Ok(n)
     }
+    fn retain(&self, _: &Actor, _: i64, _: &str) -> Result<u64> {
+        Ok(0)
+    }
     fn backup(&self, _: &Path) -> Result<()> {
         Ok(())
     }
@@ -326,9 +329,11 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-fn app(settings: Settings, store: Arc<MemoryStore>) -> Shared {
-    settings.check().expect("settings");
-    App::over(settings, store).expect("an app")
+/// Everything over a store in memory.
+pub fn app(settings: Settings, store: Arc<MemoryStore>) -> Shared {
+    // The server's key is read once: the folder may go.
+    let folder = tempfile::tempdir().expect("a folder");
+    App::over(settings, folder.path(), store).expect("an app")
 }
 
 fn who(actor: Actor, roles: &[Role]) -> Who {

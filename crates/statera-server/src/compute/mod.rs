@@ -60,11 +60,11 @@ impl ComputeSettings {
     /// What each field is for, as `server.toml` says it.
     pub const ABOUT: &[(&str, &str)] = &[
         ("threads", "Threads that score; 0: one for each core"),
-        ("queue", "Requests that wait in a lane (urgent, others, large ones) at most; more are answered 503"),
-        ("shadow_queue", "Requests that wait for a shadow challenger at most; more are dropped and counted"),
-        ("batch_rows", "Rows of requests that are scored together at most"),
-        ("max_rows", "Rows of one request at most"),
-        ("explain", "Rows whose contributions by column are kept, unless the request says: adverse, all or none"),
+        ("queue", "Requests that wait for a thread, by lane (urgent, others, large ones); more are answered 503"),
+        ("shadow_queue", "Requests that wait for a shadow challenger; more are dropped and counted"),
+        ("batch_rows", "Rows that are scored together"),
+        ("max_rows", "Rows of a request"),
+        ("explain", "Rows whose contributions are kept, unless the request says: adverse, all or none"),
     ];
 
     /// Refuses what cannot be meant.
@@ -180,6 +180,11 @@ pub struct Stages {
     pub score: Duration,
     /// Deciding and explaining; of all rows that were scored together.
     pub explain: Duration,
+}
+
+impl ComputeSettings {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] = &[];
 }
 
 /// The pool.

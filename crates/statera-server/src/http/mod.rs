@@ -1,19 +1,26 @@
 //! Routes: one file a noun, each with its requests, responses, handlers and `routes()`.
 
 pub mod body;
+pub mod bundle_upload;
 pub mod decisions;
 pub mod entry;
 pub mod failure;
 pub mod health;
 pub mod inference;
+pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod openapi;
 pub mod outcomes;
-pub mod timings;
-
+pub mod page;
+pub mod people;
+pub mod registry;
+pub mod session;
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod timings;
 
 use crate::app::Shared;
 use crate::flow::admission;
@@ -26,7 +33,7 @@ use axum::routing::get;
 use failure::Failure;
 
 /// Routes whose bodies are files, and may be as large as the settings of uploads say.
-pub const UPLOADS: &[&str] = &["/api/v1/models/{model}/versions"];
+pub const UPLOADS: &[&str] = &[bundle_upload::ROUTE];
 
 /// Everything that is answered, as the tests and the loop of connections call it. A request passes [`entry`], identification
 /// and [`admission`], in this order, before its handler.
@@ -37,7 +44,15 @@ pub fn router(app: Shared) -> Router {
 
 /// Whatever decides, changes or shows something: behind flow control.
 fn routes() -> Router<Shared> {
-    Router::new().merge(decisions::routes()).merge(outcomes::routes()).merge(inference::routes())
+    Router::new()
+        .merge(decisions::routes())
+        .merge(outcomes::routes())
+        .merge(inference::routes())
+        .merge(registry::routes())
+        .merge(session::routes())
+        .merge(people::routes())
+        .merge(keys::routes())
+        .merge(page::routes())
 }
 
 /// What machines ask that watch: also while the server is full.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::app::App;
 use crate::settings::Settings;
 use crate::who::Who;
 use axum::Json;
@@ -17,9 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
-mod double;
-
-/// A server over a store that keeps nothing.
+/// A server over an empty store in memory.
 pub fn app() -> Shared {
     app_with(|_| ())
 }
@@ -29,7 +26,7 @@ pub fn app_with(change: impl FnOnce(&mut Settings)) -> Shared {
     let mut settings = Settings::default();
     change(&mut settings);
     settings.check().expect("settings");
-    App::over(settings, Arc::new(double::NoStore)).expect("an app")
+    crate::testing::app(settings, Arc::default())
 }
 
 /// Routes that do what a test needs, behind everything that real ones are behind.

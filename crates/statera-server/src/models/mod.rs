@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use statera_store::Store;
 use statera_store::registry::{Registry, Route};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -45,9 +45,9 @@ impl Default for ModelsSettings {
 impl ModelsSettings {
     /// What each field is for, as `server.toml` says it.
     pub const ABOUT: &[(&str, &str)] = &[
-        ("poll_ms", "Time between two looks at the registry; what this process changes is seen at once"),
-        ("retry_s", "Time after which a bundle that could not be loaded is tried again"),
-        ("n_archived", "Bundles that are kept for replays of decisions by versions that answer no more, at most"),
+        ("poll_ms", "How often the registry is looked at for changes by other processes"),
+        ("retry_s", "When a bundle that could not be loaded is tried again"),
+        ("n_archived", "Bundles that are kept in memory for replays of decisions by versions that answer no more"),
     ];
 
     /// Refuses what cannot be meant.
@@ -164,6 +164,11 @@ struct Live {
     revision: Option<u64>,
     models: BTreeMap<String, Served>,
     failures: Vec<LoadFailure>,
+}
+
+impl ModelsSettings {
+    /// What each field is for, as `server.toml` says it.
+    pub const ABOUT: &[(&str, &str)] = &[];
 }
 
 /// The models in memory.
@@ -310,6 +315,13 @@ impl Models {
             archive.pop_front();
         }
         Ok(loaded)
+    }
+
+    /// Every version that may answer, by model.
+    pub fn answering(&self) -> BTreeSet<(String, u32)> {
+        let live = self.inner.live();
+        let of = |(name, served): (&String, &Served)| served.answering().map(|m| (name.clone(), m.version)).collect();
+        live.models.iter().flat_map(|each| -> Vec<(String, u32)> { of(each) }).collect()
     }
 
     /// Where the models stand.

@@ -135,3 +135,7 @@ pub fn refuse_other_sites(parts: &Parts, public_url: &str, is_secure: bool) -> R
     };
     if origin.eq_ignore_ascii_case(&own) { Ok(()) } else { refused() }
 }
+
+#[cfg(test)]
+#[path = "origin_tests.rs"]
+mod tests;

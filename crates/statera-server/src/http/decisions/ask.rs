@@ -4,11 +4,11 @@
 
 use super::answer::{self, Counts, Facts};
 use super::request::Asked;
-use super::{Around, blocking, json_response, lost, now_us, request_name, whole};
+use super::{blocking, json_response, lost, now_us, request_name, whole};
 use crate::app::Shared;
 use crate::compute::{Answers, Explain, Job, Lane, Rows, Wanted};
 use crate::http::failure::Failure;
-use crate::http::timings::Stage;
+use crate::http::timings::{Stage, Way};
 use crate::models::Chosen;
 use crate::who::Who;
 use axum::body::Bytes;
@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 pub(super) async fn post(
     State(app): State<Shared>,
     who: Who,
-    around: Around,
+    way: Way,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> std::result::Result<Response, Failure> {
     who.needs(&[Role::Scorer])?;
@@ -55,8 +55,9 @@ pub(super) async fn post(
         language: asked.language,
         objection: None,
         chosen,
+        way,
     };
-    answered(decide(&app, pending, rows, (who.urgent, around)).await?).await
+    answered(decide(&app, pending, rows, who.urgent).await?).await
 }
 
 /// A decision that is on its way.
@@ -76,6 +77,8 @@ pub(super) struct Pending {
     /// The row of the decision before that it is about, and what was said.
     pub objection: Option<(usize, String)>,
     pub chosen: Chosen,
+    /// Where the time goes.
+    pub way: Way,
 }
 
 /// What came of it.
@@ -91,18 +94,15 @@ pub(super) async fn decide(
     app: &Shared,
     pending: Pending,
     rows: Rows,
-    (is_urgent, around): (bool, Around),
+    is_urgent: bool,
 ) -> std::result::Result<Told, Failure> {
     let (tell, told) = oneshot::channel();
     let lane = if is_urgent { Lane::Urgent } else { Lane::Plain };
     let (model, wanted) = (pending.chosen.model.clone(), Wanted::Decisions(pending.explain));
-    let (of_app, deadline) = (app.clone(), around.deadline);
+    let (of_app, deadline) = (app.clone(), pending.way.deadline);
     let done = Box::new(move |answers| match answers {
         Err(e) => drop(tell.send(Err(e))),
-        Ok(answers) => {
-            around.note(&answers.stages);
-            pending.record(&of_app, answers, (around, tell));
-        }
+        Ok(answers) => pending.record(&of_app, answers, tell),
     });
     app.compute.submit(Job { model, rows, wanted, lane, deadline, done })?;
     told.await.map_err(|_| lost())?.map_err(Failure::from)
@@ -120,8 +120,10 @@ type Tell = oneshot::Sender<Result<Told>>;
 
 impl Pending {
     /// On a thread of the pool: writes answer and record, hands a copy of the rows to the shadow, and the record to the writer.
-    fn record(self, app: &Shared, answers: Answers, (around, tell): (Around, Tell)) {
+    fn record(self, app: &Shared, answers: Answers, tell: Tell) {
         self.shadow(app, &answers);
+        self.way.scored(&answers.stages);
+        let timings = self.way.timings.clone();
         // Not the server itself: the writer's thread must not be the one that lets go of it last.
         let (meters, chosen) = (app.metrics.decisions.clone(), self.chosen.clone());
         let counts = answers.decided.as_deref().map(Counts::of);
@@ -129,9 +131,9 @@ impl Pending {
             Ok(written) => written,
             Err(e) => return drop(tell.send(Err(e))),
         };
-        let submitted = Instant::now();
+        let handed = Instant::now();
         let done = Box::new(move |recorded: Result<Recorded>| {
-            around.timings.since(Stage::Commit, submitted);
+            timings.since(Stage::Commit, handed);
             if let (Ok(Recorded::New { .. }), Some(counts)) = (&recorded, counts) {
                 meters.decided(&chosen, counts);
             }

@@ -18,23 +18,17 @@ mod settings;
 mod tests;
 
 pub(crate) use answer::{Facts, RowDoc};
-pub use meters::Meters;
 pub(crate) use overriding::subject_of;
 pub(crate) use read::{decision_record, row_of};
+pub use meters::Meters;
 pub use settings::{Authority, DecisionsSettings, OverrideReason};
 
 use crate::app::Shared;
-pub(crate) use crate::app::now_us;
-use crate::compute::Stages;
 use crate::http::failure::Failure;
-use crate::http::limits::Limits;
-use crate::http::timings::{Stage, Timings};
 use crate::who::Who;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::FromRequestParts;
 use axum::extract::rejection::BytesRejection;
-use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -42,9 +36,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use statera_core::{Error, Result};
 use statera_store::act::Actor;
+pub(crate) use statera_store::now_us;
 use statera_store::record::{NewRecord, Recorded, RequestName};
-use std::convert::Infallible;
-use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// The routes of decisions.
@@ -65,7 +58,7 @@ pub(crate) fn time_text(at_us: i64) -> String {
 
 /// The body, or what is wrong with it.
 pub(crate) fn whole(body: std::result::Result<Bytes, BytesRejection>) -> std::result::Result<Bytes, Failure> {
-    body.map_err(|rejected| Failure::new(rejected.status(), rejected.body_text()))
+    body.map_err(|rejected| Failure { status: rejected.status(), message: rejected.body_text(), retry_after_s: None })
 }
 
 /// A small body as what it must be.
@@ -80,30 +73,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(Failure::from),
         Err(_) => Err(Failure::from(Error::damaged("the work of a request panicked"))),
-    }
-}
-
-/// What lies around a request: where its times are noted, and until when it is worth working on.
-pub(crate) struct Around {
-    pub timings: Timings,
-    pub deadline: Option<Instant>,
-}
-
-impl Around {
-    /// Notes what the pool took.
-    pub(crate) fn note(&self, stages: &Stages) {
-        self.timings.add(Stage::Queue, stages.queue);
-        self.timings.add(Stage::Parse, stages.parse);
-        self.timings.add(Stage::Score, stages.score);
-        self.timings.add(Stage::Explain, stages.explain);
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Around {
-    type Rejection = Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Around, Infallible> {
-        let timings = parts.extensions.get::<Timings>().cloned().unwrap_or_default();
-        Ok(Around { timings, deadline: parts.extensions.get::<Limits>().map(|limits| limits.deadline) })
     }
 }
 

@@ -4,10 +4,11 @@
 use super::answer::Facts;
 use super::ask::{Pending, answered, decide};
 use super::overriding::{check_note, subject_of};
-use super::{Around, blocking, decision_record, now_us, parsed, request_name, row_of, whole};
+use super::{blocking, decision_record, now_us, parsed, request_name, row_of, whole};
 use crate::app::Shared;
 use crate::compute::{Explain, Rows};
 use crate::http::failure::Failure;
+use crate::http::timings::Way;
 use crate::who::Who;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -67,8 +68,8 @@ impl<'de> Deserialize<'de> for Pairs {
 pub(super) async fn post(
     State(app): State<Shared>,
     who: Who,
+    way: Way,
     Path(of): Path<String>,
-    around: Around,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> std::result::Result<Response, Failure> {
     who.needs(&[Role::Scorer, Role::Checker])?;
@@ -98,11 +99,12 @@ pub(super) async fn post(
             explain: if facts.explain == Explain::None { Explain::Adverse } else { facts.explain },
             language: asked.language.unwrap_or(facts.language),
             objection: Some((asked.row, asked.note)),
+            way,
         })
     })
     .await?;
     let rows = Rows::Json { body: pending.body.clone(), rows: pending.rows.clone() };
-    answered(decide(&app, pending, rows, (who.urgent, around)).await?).await
+    answered(decide(&app, pending, rows, who.urgent).await?).await
 }
 
 /// The row with the corrections in it.

@@ -66,8 +66,8 @@ impl DecisionsSettings {
     /// What each field is for, as `server.toml` says it.
     pub const ABOUT: &[(&str, &str)] = &[
         ("override_reasons", "Reasons that an override may give"),
-        ("authority", "Who may override: a role, and up to which amount (up_to), if there is a limit"),
-        ("amount_columns", "By model: the column that holds the amount"),
+        ("authority", "Who may override what: a role, and up to which amount; nobody else may"),
+        ("amount_columns", "The column that holds the amount, by model: authority is compared with it"),
         ("outcomes", "What may become of a decision"),
     ];
 

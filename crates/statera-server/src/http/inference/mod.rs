@@ -11,9 +11,9 @@ mod tests;
 
 use crate::app::Shared;
 use crate::compute::{Answers, Job, Lane, Rows, Wanted};
-use crate::http::decisions::{Around, blocking, json_of, json_response, lost, whole};
+use crate::http::decisions::{blocking, json_of, json_response, lost, whole};
 use crate::http::failure::Failure;
-use crate::http::timings::Stage;
+use crate::http::timings::{Stage, Way};
 use crate::who::Who;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -144,21 +144,21 @@ fn sees(who: &Who) -> Result<()> {
     who.needs(&[Role::Viewer, Role::Scorer, Role::Maker, Role::Checker, Role::Admin])
 }
 
-async fn infer(State(app): State<Shared>, who: Asking, Path(model): Path<String>, around: Around, body: Body) -> Told {
-    inferred(&app, who?, (&model, None), around, body).await
+async fn infer(State(app): State<Shared>, who: Asking, way: Way, Path(model): Path<String>, body: Body) -> Told {
+    inferred(&app, who?, way, (&model, None), body).await
 }
 
 async fn infer_version(
     State(app): State<Shared>,
     who: Asking,
+    way: Way,
     Path((model, version)): Path<(String, String)>,
-    around: Around,
     body: Body,
 ) -> Told {
-    inferred(&app, who?, (&model, Some(&version)), around, body).await
+    inferred(&app, who?, way, (&model, Some(&version)), body).await
 }
 
-async fn inferred(app: &Shared, who: Who, (model, version): (&str, Option<&str>), around: Around, body: Body) -> Told {
+async fn inferred(app: &Shared, who: Who, way: Way, (model, version): (&str, Option<&str>), body: Body) -> Told {
     who.needs(&[Role::Scorer])?;
     let body = whole(body)?;
     let model = app.models.version(model, version)?;
@@ -168,25 +168,17 @@ async fn inferred(app: &Shared, who: Who, (model, version): (&str, Option<&str>)
     let (id, asked) = (request.id.clone(), request.outputs.clone());
     let batch = request.batch(model.columns.inputs())?;
     drop(body);
-    around.timings.since(Stage::Parse, started);
+    way.timings.since(Stage::Parse, started);
     let (tell, told) = oneshot::channel();
-    let (of_model, deadline) = (model.clone(), around.deadline);
+    let (of_model, deadline) = (model.clone(), way.deadline);
     let done = Box::new(move |answers: Result<Answers>| {
-        let encoded = answers.and_then(|answers| {
-            around.note(&answers.stages);
-            answer::encode(&of_model, id.as_deref(), &asked, &answers)
-        });
-        drop(tell.send(encoded));
+        if let Ok(answers) = &answers {
+            way.scored(&answers.stages);
+        }
+        drop(tell.send(answers.and_then(|answers| answer::encode(&of_model, id.as_deref(), &asked, &answers))));
     });
     let lane = if who.urgent { Lane::Urgent } else { Lane::Plain };
-    app.compute.submit(Job {
-        model,
-        rows: Rows::Columns(batch),
-        wanted: Wanted::Scores,
-        lane,
-        deadline: None,
-        done,
-    })?;
+    app.compute.submit(Job { model, rows: Rows::Columns(batch), wanted: Wanted::Scores, lane, deadline, done })?;
     let encoded = told.await.map_err(|_| lost())??;
     Ok(json_response(encoded))
 }
