@@ -1,5 +1,6 @@
 //! What can be typed. Lists of models, sources and sinks come from the crates that hold them.
 
+use crate::command::store::arguments as store;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use statera::models::{CLUSTERINGS, MODELS};
 use statera::report::PACKS;
@@ -72,12 +73,27 @@ pub enum Command {
     /// See what a TabM loses with fewer members, and write a smaller, faster bundle
     #[command(after_help = DIAL_EXAMPLES)]
     Dial(Dial),
-    /// Models of a server: versions, who approves what answers, people and keys
-    #[command(after_help = REGISTRY_EXAMPLES)]
-    Registry(Registry),
     /// Serve decisions over HTTP, with registry, ledger and flow control, until it is stopped
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
+    /// Models of a server: versions, who approves what answers, people and keys
+    #[command(after_help = REGISTRY_EXAMPLES)]
+    Registry(Registry),
+    /// Check a copy of a store as an auditor does
+    #[command(after_help = store::AUDIT_EXAMPLES)]
+    Audit(store::Audit),
+    /// Erase a subject, or what is old, so that the ledger still verifies
+    #[command(after_help = store::LEDGER_EXAMPLES)]
+    Ledger(store::Ledger),
+    /// Copy a store to a new folder while it runs
+    #[command(after_help = store::BACKUP_EXAMPLES)]
+    Backup(store::Backup),
+    /// Make a store of a backup, in an empty place
+    #[command(after_help = store::RESTORE_EXAMPLES)]
+    Restore(store::Restore),
+    /// Put a load on a server: latency from when each request was due, errors by kind, a target reached or missed
+    #[command(after_help = crate::command::bench::arguments::EXAMPLES)]
+    Bench(Box<crate::command::bench::arguments::Bench>),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
     Completions(Completions),

@@ -10,8 +10,8 @@ use crate::settings::Settings;
 use crate::who::Doorkeeper;
 use statera_core::Result;
 use statera_store::{Store, StoreOptions};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The parts of the running server.
 pub struct App {
@@ -45,44 +45,45 @@ impl App {
     /// A store that cannot be opened, secrets that cannot be read.
     pub fn open(settings: Settings) -> Result<Shared> {
         let serve = &settings.serve;
+        let folder = serve.store_folder();
         let store = statera_store::open(&StoreOptions {
-            address: serve.store.clone(),
-            folder: serve.store_folder(),
             queue: serve.queue,
             checkpoint_every: (serve.checkpoint_rows, serve.checkpoint_seconds),
-            clock: now_us,
+            ..StoreOptions::at(&serve.store, Some(&folder))?
         })?;
-        App::over(settings, store)
+        App::over(settings, &folder, store)
     }
 
-    /// The same over a store that is open already.
+    /// The same over a store that is open already, whose key files lie in `folder`.
     ///
     /// # Errors
-    /// Secrets that cannot be read.
-    pub fn over(settings: Settings, store: Arc<dyn Store>) -> Result<Shared> {
-        let folder = settings.serve.store_folder();
+    /// Secrets that cannot be read; settings of an area that are out of their range.
+    pub fn over(settings: Settings, folder: &Path, store: Arc<dyn Store>) -> Result<Shared> {
         let app = Arc::new(App {
-            models: Models {},
-            compute: Compute {},
+            doorkeeper: Doorkeeper::open(&settings.who, folder, store.clone(), Arc::new(statera_store::now_us))?,
+            models: Models::open(settings.models.clone(), store.clone())?,
+            compute: Compute::start(&settings.compute)?,
             flow: Flow::new(&settings.flow),
-            doorkeeper: Doorkeeper::open(&settings.who, &folder, store.clone(), Arc::new(now_us))?,
             guests: Guests::new(settings.serve.connections, settings.serve.connections_per_address),
             health: Health::default(),
             metrics: Metrics::new()?,
             store,
             settings,
         });
+        let changed = Arc::downgrade(&app);
+        app.doorkeeper.when_registry_changes(move || {
+            let Some(app) = changed.upgrade() else { return };
+            if let Err(e) = app.models.refresh() {
+                tracing::warn!(error = %e, "a change of the registry is not in force yet");
+            }
+        });
+        app.store.time_commits(app.metrics.commit_timer());
         app.look();
         Ok(app)
     }
 
     /// Looks whether requests should come. Waits for the database for up to a second.
     pub fn look(&self) {
-        self.health.note(self.store.is_ready(), true);
+        self.health.note(self.store.is_ready(), self.models.status().is_ready());
     }
-}
-
-/// Microseconds since 1970 UTC; 0 for a clock before it.
-pub fn now_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_micros()).unwrap_or(i64::MAX))
 }

@@ -16,5 +16,7 @@ pub mod log;
 pub mod models;
 pub mod serve;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod who;

@@ -2,6 +2,7 @@
 
 use crate::compute::ComputeSettings;
 use crate::flow::FlowSettings;
+use crate::http::decisions::DecisionsSettings;
 use crate::log::LogSettings;
 use crate::models::ModelsSettings;
 use crate::serve::ServeSettings;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub models: ModelsSettings,
     /// The pool that scores.
     pub compute: ComputeSettings,
+    /// Overrides and outcomes.
+    pub decisions: DecisionsSettings,
 }
 
 /// An area of the file: its table, what it is about, and what each of its fields is for, in the order in which they are shown.
@@ -39,6 +42,7 @@ const AREAS: &[Area] = &[
     ("who", "People, keys, sessions, directories, TLS", WhoSettings::ABOUT),
     ("models", "How models are loaded", ModelsSettings::ABOUT),
     ("compute", "The pool that scores", ComputeSettings::ABOUT),
+    ("decisions", "Overrides and outcomes", DecisionsSettings::ABOUT),
 ];
 
 const HEAD: &str =
@@ -73,7 +77,10 @@ impl Settings {
         self.serve.check()?;
         self.log.check()?;
         self.who.check()?;
-        self.flow.check()
+        self.flow.check()?;
+        self.models.check()?;
+        self.compute.check()?;
+        self.decisions.check()
     }
 
     /// The whole file with these values and a remark on each; [`Settings::parse`] gives the same settings again.

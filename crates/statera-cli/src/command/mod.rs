@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod bench;
 mod chart;
 mod completions;
 mod demo;
@@ -18,6 +19,7 @@ mod sample;
 mod score;
 mod segment;
 mod serve;
+pub mod store;
 mod train;
 
 use crate::args::Command;
@@ -61,8 +63,13 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Report(args) => report::run(args, console, run),
         Command::Mask(args) => mask::run(args, console, run),
         Command::Dial(args) => dial::run(args, console, run),
-        Command::Registry(args) => registry::run(args, console),
         Command::Serve(args) => serve::run(args, console, run),
+        Command::Registry(args) => registry::run(args, console),
+        Command::Audit(args) => store::audit::run(args, console),
+        Command::Ledger(args) => store::ledger::run(args, console),
+        Command::Backup(args) => store::backup::backup(args, console),
+        Command::Restore(args) => store::backup::restore(args, console),
+        Command::Bench(args) => bench::run(args, console, run),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -1,6 +1,7 @@
 //! `/metrics`: what Prometheus reads. Labels are from closed lists (routes as patterns, methods, statuses, stages, models),
 //! so that no client can make them grow.
 
+use super::decisions::Meters;
 use super::failure::Failure;
 use super::timings::{Stage, Timings};
 use crate::app::Shared;
@@ -15,7 +16,7 @@ use prometheus::{
     TextEncoder,
 };
 use statera_core::{Error, Result};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Upper bounds of latencies, seconds: fine around what is aimed at, a millisecond or two.
@@ -30,6 +31,9 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     stage_seconds: Vec<Histogram>,
+    commit_seconds: Histogram,
+    /// Of decisions.
+    pub decisions: Arc<Meters>,
     /// Copied from where they are counted when somebody reads.
     pulled: Mutex<Pulled>,
 }
@@ -42,6 +46,10 @@ struct Pulled {
     connections_refused: IntCounter,
     log_lines_dropped: IntCounter,
     ready: IntGauge,
+    /// Versions in memory, and failures to load them.
+    model_versions: IntGaugeVec,
+    model_failures: IntGauge,
+    shadow_rows: IntCounterVec,
     resident_bytes: Gauge,
 }
 
@@ -55,14 +63,24 @@ impl Metrics {
         let stages = histograms(&registry, "statera_stage_seconds", "Time of a request by stage", "stage")?;
         let info = int_gauges(&registry, "statera_build_info", "1, with the version as label", &["version"])?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let commits = "Time of the store's commits until they are on disk, each of a group of records";
+        let commits = HistogramOpts::new("statera_store_commit_seconds", commits).buckets(SECONDS.to_vec());
         let requests = "Requests answered, by route, method and status";
         Ok(Metrics {
             requests: int_counters(&registry, "statera_requests_total", requests, &["route", "method", "status"])?,
             request_seconds: histograms(&registry, "statera_request_seconds", "Time to the answer, by route", "route")?,
             stage_seconds: Stage::ALL.iter().map(|s| stages.with_label_values(&[s.name()])).collect(),
+            commit_seconds: registered(&registry, Histogram::with_opts(commits))?,
+            decisions: Arc::new(Meters::new(&registry).map_err(wrong)?),
             pulled: Mutex::new(Pulled::new(&registry)?),
             registry,
         })
+    }
+
+    /// What the store tells how long its commits take.
+    pub fn commit_timer(&self) -> statera_store::CommitTimer {
+        let histogram = self.commit_seconds.clone();
+        Box::new(move |time| histogram.observe(time.as_secs_f64()))
     }
 
     /// Counts an answer.
@@ -96,6 +114,8 @@ impl Pulled {
     fn new(registry: &Registry) -> Result<Pulled> {
         let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help));
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
+        let versions = "1 for each version of a model that may answer";
+        let shadow = "Rows of shadow challengers since they were loaded, by outcome";
         let refused = "Requests refused by flow control, by reason";
         Ok(Pulled {
             in_flight: int_gauges(registry, "statera_in_flight", "Units of work in flight, by class", &["class"])?,
@@ -105,6 +125,9 @@ impl Pulled {
             connections_refused: counter("statera_connections_refused_total", "Connections beyond the limits")?,
             log_lines_dropped: counter("statera_log_lines_dropped_total", "Log lines that nobody took in time")?,
             ready: gauge("statera_ready", "1 if /health/ready says so")?,
+            model_versions: int_gauges(registry, "statera_model_version", versions, &["model", "version"])?,
+            model_failures: gauge("statera_model_failures", "Versions that could not be loaded")?,
+            shadow_rows: int_counters(registry, "statera_shadow_rows_total", shadow, &["model", "version", "outcome"])?,
             resident_bytes: registered(
                 registry,
                 Gauge::new("statera_resident_bytes", "Memory of the process that is resident"),
@@ -126,7 +149,34 @@ impl Pulled {
         raise(&self.connections_refused, app.guests.refused());
         raise(&self.log_lines_dropped, crate::log::dropped());
         self.ready.set(i64::from(app.health.is_ready()));
+        self.pull_models(app);
         self.resident_bytes.set(resident_bytes().unwrap_or(0.0));
+    }
+
+    fn pull_models(&self, app: &Shared) {
+        // What answers no more is no longer told.
+        self.model_versions.reset();
+        self.model_failures.set(app.models.status().failures.len() as i64);
+        for (model, version) in app.models.answering() {
+            self.model_versions.with_label_values(&[model.as_str(), &version.to_string()]).set(1);
+        }
+        for (model, version, counts) in app.models.tallies() {
+            let version = version.to_string();
+            let outcomes = [
+                ("agreed", counts.agreed),
+                ("disagreed", counts.scored.saturating_sub(counts.agreed)),
+                ("dropped", counts.dropped),
+                ("failed", counts.failed),
+            ];
+            for (outcome, n) in outcomes {
+                let counter = self.shadow_rows.with_label_values(&[model.as_str(), &version, outcome]);
+                // A challenger that was loaded again counts from the beginning.
+                if n < counter.get() {
+                    counter.reset();
+                }
+                raise(&counter, n);
+            }
+        }
     }
 }
 

@@ -2,23 +2,25 @@
 
 pub mod body;
 pub mod bundle_upload;
+pub mod decisions;
 pub mod entry;
 pub mod failure;
 pub mod health;
+pub mod inference;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod openapi;
+pub mod outcomes;
 pub mod page;
 pub mod people;
 pub mod registry;
 pub mod session;
 #[cfg(test)]
 pub mod testing;
-pub mod timings;
-
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod timings;
 
 use crate::app::Shared;
 use crate::flow::admission;
@@ -43,6 +45,9 @@ pub fn router(app: Shared) -> Router {
 /// Whatever decides, changes or shows something: behind flow control.
 fn routes() -> Router<Shared> {
     Router::new()
+        .merge(decisions::routes())
+        .merge(outcomes::routes())
+        .merge(inference::routes())
         .merge(registry::routes())
         .merge(session::routes())
         .merge(people::routes())

@@ -1,5 +1,4 @@
 use super::*;
-use crate::app::App;
 use crate::settings::Settings;
 use crate::who::Who;
 use axum::Json;
@@ -12,15 +11,12 @@ use axum::routing::post;
 use serde_json::Value;
 use statera_store::act::Actor;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
-mod double;
-
-/// A server over a store that keeps nothing.
+/// A server over an empty store in memory.
 pub fn app() -> Shared {
     app_with(|_| ())
 }
@@ -28,16 +24,9 @@ pub fn app() -> Shared {
 /// The same with other settings.
 pub fn app_with(change: impl FnOnce(&mut Settings)) -> Shared {
     let mut settings = Settings::default();
-    // The folder has the server's key and nothing else; every app of the process can have the same.
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let folder = tempfile::tempdir().expect("a folder").keep();
-        crate::who::secret::ServerKey::open(&folder.join("keys").join("server.key"), true).expect("a key");
-        folder
-    });
-    settings.serve.store = FOLDER.to_string_lossy().into_owned();
     change(&mut settings);
     settings.check().expect("settings");
-    App::over(settings, Arc::new(double::NoStore)).expect("an app")
+    crate::testing::app(settings, Arc::default())
 }
 
 /// Routes that do what a test needs, behind everything that real ones are behind.

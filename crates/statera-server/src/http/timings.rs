@@ -1,5 +1,10 @@
 //! Where the time of a request went, by stage.
 
+use super::limits::Limits;
+use crate::compute::Stages;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -81,6 +86,35 @@ impl Timings {
         }
         let _ = write!(text, "total;dur={:.3}", total.as_secs_f64() * 1e3);
         text
+    }
+}
+
+/// What a handler hands on with work: where its time goes, and until when it is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// Of the request.
+    pub timings: Timings,
+    /// Work that is not begun by then is left undone: nobody waits for it.
+    pub deadline: Option<Instant>,
+}
+
+impl Way {
+    /// Adds what the pool told.
+    pub fn scored(&self, stages: &Stages) {
+        let Stages { queue, parse, score, explain } = *stages;
+        for (stage, time) in
+            [(Stage::Queue, queue), (Stage::Parse, parse), (Stage::Score, score), (Stage::Explain, explain)]
+        {
+            self.timings.add(stage, time);
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Way {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Way, Infallible> {
+        let timings = parts.extensions.get::<Timings>().cloned().unwrap_or_default();
+        Ok(Way { timings, deadline: parts.extensions.get::<Limits>().map(|limits| limits.deadline) })
     }
 }
 

@@ -58,8 +58,8 @@ impl Default for ServeSettings {
             idle_timeout_ms: 75_000,
             answer_timeout_ms: 30_000,
             stop_ms: 30_000,
-            queue: 4_096,
-            checkpoint_rows: 10_000,
+            queue: 8_192,
+            checkpoint_rows: 100_000,
             checkpoint_seconds: 60,
         }
     }

@@ -261,8 +261,14 @@ impl Doorkeeper {
         if let Some(prefix) = revoked {
             self.keys.forget(&prefix);
         }
-        if of_registry && let Some(changed) = self.0.registry_changed.get() {
-            changed();
+        if of_registry {
+            let door = self.clone();
+            let change = move || {
+                door.0.registry_changed.get().into_iter().for_each(|changed| changed());
+                Ok(())
+            };
+            // A stop is in force before its answer leaves; a bundle that is loaded for it waits on a thread that may.
+            waiting(change).await?;
         }
         acted
     }

@@ -7,10 +7,13 @@ mod schemas;
 pub use operations::OPERATIONS;
 
 use super::failure;
+use crate::who::access::{self, Need};
+use crate::who::role_name;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use statera_store::people::Role;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -79,6 +82,8 @@ struct Described {
     operation_id: String,
     tags: [&'static str; 1],
     summary: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
     parameters: Vec<Parameter>,
     #[serde(rename = "requestBody", skip_serializing_if = "Option::is_none")]
     request_body: Option<Value>,
@@ -109,12 +114,12 @@ const ABOUT: &str = "Decisions, their ledger, and the registry of models. Every 
                      answer), x-deadline-ms (how long an answer is worth waiting for), x-priority (everyday or batch: it \
                      matters less than its key), x-timings (the answer has server-timing).";
 
-/// How any operation behind flow control may fail.
-const ALWAYS: &[u16] = &[400, 401, 403, 429, 503, 504];
+/// How any operation may fail.
+const ALWAYS: &[u16] = &[400, 429, 503, 504];
+/// And one that not everybody may do.
+const OF_PEOPLE: &[u16] = &[401, 403];
 /// And one that takes a body.
 const OF_BODIES: &[u16] = &[408, 413, 415];
-/// What may be asked without flow control and without being anybody.
-const OPEN: &[&str] = &["/health/live", "/health/ready", "/api/openapi.json"];
 
 /// Answers `/api/openapi.json`.
 pub async fn document() -> impl IntoResponse {
@@ -166,14 +171,15 @@ fn described(operation: &Operation) -> Described {
         description: about,
         schema: text(),
     });
-    let is_open = OPEN.contains(&operation.path);
+    let need = access::ACCESS.iter().find(|r| (r.method, r.path) == (operation.method, operation.path)).map(|r| r.need);
+    let is_open = need == Some(Need::Nobody);
     let body = content(operation.takes);
     let done = StatusCode::from_u16(operation.status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Done");
     let mut responses = BTreeMap::new();
     responses.insert(operation.status.to_string(), response(done, content(operation.gives)));
-    let always = if is_open { &[][..] } else { ALWAYS };
+    let of_people = if is_open { &[] } else { OF_PEOPLE };
     let of_bodies = if body.is_some() { OF_BODIES } else { &[] };
-    for status in always.iter().chain(of_bodies).chain(operation.fails) {
+    for status in ALWAYS.iter().chain(of_people).chain(of_bodies).chain(operation.fails) {
         let name = StatusCode::from_u16(*status).map_or("failure", failure::name);
         responses.insert(status.to_string(), response(name, content(Form::Json("Failure"))));
     }
@@ -181,10 +187,22 @@ fn described(operation: &Operation) -> Described {
         operation_id: operation_id(operation),
         tags: [operation.tag],
         summary: operation.summary,
+        description: need.map(needs),
         parameters: in_path.chain(in_query).collect(),
         request_body: body.map(|content| json!({ "required": true, "content": content })),
         responses,
         security: if is_open { Vec::new() } else { ["key", "session"].map(|s| BTreeMap::from([(s, [])])).to_vec() },
+    }
+}
+
+/// Who may, in words.
+fn needs(need: Need) -> String {
+    let names = |roles: &[Role]| roles.iter().copied().map(role_name).collect::<Vec<_>>().join(", ");
+    match need {
+        Need::Nobody => "Whoever reaches the server".into(),
+        Need::Anybody => "Any key, and any person who is signed in".into(),
+        Need::One(roles) => format!("Keys and people with one of the roles {}", names(roles)),
+        Need::Person(roles) => format!("People with one of the roles {}; no keys", names(roles)),
     }
 }
 

@@ -59,7 +59,7 @@ fn the_document_has_every_route_and_no_other() {
     let paths = paths(&router);
     let listed: BTreeSet<String> = OPERATIONS.iter().map(|o| o.path.to_string()).collect();
     assert_eq!(paths, listed);
-    let app = super::super::tests::app();
+    let app = crate::http::tests::app();
     let router = router.with_state(app);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -73,4 +73,11 @@ fn the_document_has_every_route_and_no_other() {
             }
         }
     });
+}
+
+#[test]
+fn what_the_document_has_is_what_the_table_of_access_has() {
+    let of_document: BTreeSet<(&str, &str)> = OPERATIONS.iter().map(|o| (o.method, o.path)).collect();
+    let of_table: BTreeSet<(&str, &str)> = access::ACCESS.iter().map(|r| (r.method, r.path)).collect();
+    assert_eq!(of_document, of_table);
 }
