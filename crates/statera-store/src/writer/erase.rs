@@ -25,6 +25,9 @@ impl Writer {
 
     /// Destroys the keys of periods that ended before a time; keys that it destroyed.
     pub(crate) fn retain(&mut self, actor: &Actor, before_us: i64, why: &str) -> Result<u64> {
+        if before_us > (self.clock)() {
+            return Err(Error::request("what is to be recorded yet cannot be too old; allowed is a time that has passed"));
+        }
         let mut n_keys = 0;
         let mut after = Vec::new();
         loop {
