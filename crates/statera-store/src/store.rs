@@ -13,6 +13,7 @@ use crate::sql::{Attempt, Connection, Database, Use, Value};
 use crate::tender::{self, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
+use crate::writer::erase::Old;
 use crate::writer::queue::Queue;
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
@@ -222,8 +223,31 @@ impl Store for OpenStore {
     }
 
     fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64> {
-        let (actor, why) = (actor.clone(), why.to_string());
-        self.on_writer(move |writer| writer.retain(&actor, before_us, &why))
+        if before_us > (self.clock)() {
+            return Err(Error::request(
+                "what is to be recorded yet cannot be too old; allowed is a time that has passed",
+            ));
+        }
+        let (mut n_keys, mut after) = (0, Vec::new());
+        // A batch at a time, so that decisions are written in between.
+        loop {
+            let old = self.read(|c| Old::find(c, before_us, after.clone()))?;
+            let next = old.last.clone();
+            if next.is_none() && n_keys > 0 {
+                break;
+            }
+            let (actor, why) = (actor.clone(), why.to_string());
+            n_keys += self.on_writer(move |writer| writer.retain(&actor, &old, &why))?;
+            match next {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        self.on_writer(|writer| {
+            writer.forget_old_pages();
+            Ok(())
+        })?;
+        Ok(n_keys)
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
