@@ -56,11 +56,14 @@ pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
     }
     let vault = Arc::new(open_vault(&mut connection, folder, &label)?);
     let notary = Notary::open(folder)?;
-    refuse_cut(&mut connection, &notary, &label)?;
+    let is_unsigned = refuse_cut(&mut connection, &notary, &label)?;
     let chain = Lock::first_free(&mut connection, folder)?;
     let queue = Arc::new(Queue::new(options.queue));
     let (n_rows, seconds) = options.checkpoint_every;
     let signals = Arc::new(Signals::new(n_rows));
+    if is_unsigned {
+        signals.written(1, 0);
+    }
     let (clock, every) = (options.clock, Duration::from_secs(seconds.max(1)));
     let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, clock };
     let writer = Writer::new(database.clone(), connection, chain, vault.clone(), clock, queue.clone(), signals.clone());

@@ -129,7 +129,7 @@ fn changes(kind: &str, column: &str) -> Vec<String> {
     match kind {
         "integer" => vec![format!("{column} + 1"), format!("{column} - 1")],
         "text" => vec![
-            format!("{column} || ' '"),
+            format!("{column} || 'x'"),
             format!("substr({column}, 2)"),
             format!("replace({column}, 'e', 'f') || 'x'"),
         ],
