@@ -76,7 +76,11 @@ impl Settings {
     pub fn check(&self) -> Result<()> {
         self.serve.check()?;
         self.log.check()?;
-        self.flow.check()
+        self.who.check()?;
+        self.flow.check()?;
+        self.models.check()?;
+        self.compute.check()?;
+        self.decisions.check()
     }
 
     /// The whole file with these values and a remark on each; [`Settings::parse`] gives the same settings again.

@@ -67,7 +67,11 @@ impl ComputeSettings {
         ("explain", "Rows whose contributions are kept, unless the request says: adverse, all or none"),
     ];
 
-    fn check(&self) -> Result<()> {
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn check(&self) -> Result<()> {
         let limits = [
             ("threads", self.threads, 0..=256),
             ("queue", self.queue, 1..=100_000),
@@ -78,7 +82,7 @@ impl ComputeSettings {
         match limits.iter().find(|(_, value, allowed)| !allowed.contains(value)) {
             None => Ok(()),
             Some((name, value, allowed)) => Err(Error::request(format!(
-                "compute: {name} is {value}; allowed: {} to {}",
+                "compute.{name} is {value}; allowed is {} to {}",
                 allowed.start(),
                 allowed.end()
             ))),

@@ -216,5 +216,5 @@ fn what_is_too_late_is_not_scored() {
 fn settings_outside_their_ranges_are_refused() {
     let settings = ComputeSettings { queue: 0, ..ComputeSettings::default() };
     let error = Compute::start(&settings).err().expect("refused").to_string();
-    assert_eq!(error, "compute: queue is 0; allowed: 1 to 100000");
+    assert_eq!(error, "compute.queue is 0; allowed is 1 to 100000");
 }

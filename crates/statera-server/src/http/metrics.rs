@@ -1,6 +1,7 @@
 //! `/metrics`: what Prometheus reads. Labels are from closed lists (routes as patterns, methods, statuses, stages, models),
 //! so that no client can make them grow.
 
+use super::decisions::Meters;
 use super::failure::Failure;
 use super::timings::{Stage, Timings};
 use crate::app::Shared;
@@ -15,7 +16,7 @@ use prometheus::{
     TextEncoder,
 };
 use statera_core::{Error, Result};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Upper bounds of latencies, seconds: fine around what is aimed at, a millisecond or two.
@@ -24,9 +25,6 @@ const SECONDS: &[f64] = &[
     1.0, 2.5, 10.0,
 ];
 
-/// Where people decide otherwise.
-const OVERRIDE: &str = "/api/v1/decisions/{id}/override";
-
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -34,7 +32,8 @@ pub struct Metrics {
     request_seconds: HistogramVec,
     stage_seconds: Vec<Histogram>,
     commit_seconds: Histogram,
-    overrides: IntCounter,
+    /// Of decisions.
+    pub decisions: Arc<Meters>,
     /// Copied from where they are counted when somebody reads.
     pulled: Mutex<Pulled>,
 }
@@ -72,10 +71,7 @@ impl Metrics {
             request_seconds: histograms(&registry, "statera_request_seconds", "Time to the answer, by route", "route")?,
             stage_seconds: Stage::ALL.iter().map(|s| stages.with_label_values(&[s.name()])).collect(),
             commit_seconds: registered(&registry, Histogram::with_opts(commits))?,
-            overrides: registered(
-                &registry,
-                IntCounter::new("statera_overrides_total", "Decisions that people decided otherwise"),
-            )?,
+            decisions: Arc::new(Meters::new(&registry).map_err(wrong)?),
             pulled: Mutex::new(Pulled::new(&registry)?),
             registry,
         })
@@ -90,9 +86,6 @@ impl Metrics {
     /// Counts an answer.
     pub fn answered(&self, route: &str, method: &Method, status: StatusCode, time: Duration, timings: &Timings) {
         self.requests.with_label_values(&[route, known(method), status.as_str()]).inc();
-        if route == OVERRIDE && status.is_success() {
-            self.overrides.inc();
-        }
         // What is refused in microseconds would make the answers look faster than they are.
         if status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::SERVICE_UNAVAILABLE {
             self.request_seconds.with_label_values(&[route]).observe(time.as_secs_f64());

@@ -79,12 +79,15 @@ async fn record(
     })
     .await?;
     let (id, facts) = (record.id, record.facts.clone());
-    let (id, facts) = match commit(&app, record).await? {
-        Recorded::New { .. } => (id, facts),
-        Recorded::Before(before) => (before.id, before.facts),
+    let (id, facts, is_new) = match commit(&app, record).await? {
+        Recorded::New { .. } => (id, facts, true),
+        Recorded::Before(before) => (before.id, before.facts, false),
     };
     let facts: OutcomeFacts =
         serde_json::from_str(&facts).map_err(|e| Failure::from(Error::damaged(format!("record {id}: facts: {e}"))))?;
+    if is_new {
+        app.metrics.decisions.became(&facts.model, &facts.outcome);
+    }
     json_of(&Answer { id, of, facts: &facts })
 }
 

@@ -49,6 +49,25 @@ impl ModelsSettings {
         ("retry_s", "When a bundle that could not be loaded is tried again"),
         ("n_archived", "Bundles that are kept in memory for replays of decisions by versions that answer no more"),
     ];
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn check(&self) -> Result<()> {
+        let limits = [
+            ("poll_ms", self.poll_ms, 10..=60_000),
+            ("retry_s", self.retry_s, 1..=86_400),
+            ("n_archived", self.n_archived as u64, 1..=1_000),
+        ];
+        match limits.iter().find(|(_, value, allowed)| !allowed.contains(value)) {
+            None => Ok(()),
+            Some((name, value, allowed)) => {
+                let (least, most) = (allowed.start(), allowed.end());
+                Err(Error::request(format!("models.{name} is {value}; allowed is {least} to {most}")))
+            }
+        }
+    }
 }
 
 /// As whom a version answers.
@@ -178,10 +197,7 @@ impl Models {
     /// # Errors
     /// Settings outside their ranges; a thread that cannot be started.
     pub fn open(settings: ModelsSettings, store: Arc<dyn Store>) -> Result<Models> {
-        if !(10..=60_000).contains(&settings.poll_ms) {
-            let value = settings.poll_ms;
-            return Err(Error::request(format!("models: poll_ms is {value}; allowed: 10 to 60,000")));
-        }
+        settings.check()?;
         let poll = Duration::from_millis(settings.poll_ms);
         let inner = Arc::new(Inner {
             settings,

@@ -5,6 +5,7 @@ use crate::compute::{Answers, Explain};
 use crate::models::{Chosen, Loaded, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use statera::decision::Decided;
 use statera::pipeline::SOFTWARE;
 use statera::policy::Decision;
 use statera::reasons::Language;
@@ -48,14 +49,18 @@ pub(crate) struct Counts {
     pub decline: usize,
 }
 
+impl Counts {
+    pub(super) fn of(decided: &[Decided]) -> Counts {
+        let n = |what| decided.iter().filter(|d| d.decision == what).count();
+        Counts { approve: n(Decision::Approve), review: n(Decision::Review), decline: n(Decision::Decline) }
+    }
+}
+
 impl<'a> Facts<'a> {
     pub(super) fn of(chosen: &'a Chosen, explain: Explain, language: Language, answers: &Answers) -> Facts<'a> {
         let model: &'a Loaded = &chosen.model;
         let deciding = &model.bundle.deciding;
-        let counts = answers.decided.as_ref().map(|decided| {
-            let n = |what| decided.iter().filter(|d| d.decision == what).count();
-            Counts { approve: n(Decision::Approve), review: n(Decision::Review), decline: n(Decision::Decline) }
-        });
+        let counts = answers.decided.as_deref().map(Counts::of);
         Facts {
             model: Cow::Borrowed(&model.name),
             version: model.version,

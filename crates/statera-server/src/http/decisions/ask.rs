@@ -2,7 +2,7 @@
 //!
 //! The pool's callback writes the answer and hands the record to the writer, whose callback wakes the request: it sleeps once.
 
-use super::answer::{self, Facts};
+use super::answer::{self, Counts, Facts};
 use super::request::Asked;
 use super::{blocking, json_response, lost, now_us, request_name, whole};
 use crate::app::Shared;
@@ -124,6 +124,9 @@ impl Pending {
         self.shadow(app, &answers);
         self.way.scored(&answers.stages);
         let timings = self.way.timings.clone();
+        // Not the server itself: the writer's thread must not be the one that lets go of it last.
+        let (meters, chosen) = (app.metrics.decisions.clone(), self.chosen.clone());
+        let counts = answers.decided.as_deref().map(Counts::of);
         let (record, answer) = match self.written(answers) {
             Ok(written) => written,
             Err(e) => return drop(tell.send(Err(e))),
@@ -131,6 +134,9 @@ impl Pending {
         let handed = Instant::now();
         let done = Box::new(move |recorded: Result<Recorded>| {
             timings.since(Stage::Commit, handed);
+            if let (Ok(Recorded::New { .. }), Some(counts)) = (&recorded, counts) {
+                meters.decided(&chosen, counts);
+            }
             let told = recorded.map(|recorded| match recorded {
                 Recorded::New { .. } => Told::New(answer),
                 Recorded::Before(record) => Told::Before(record),
@@ -139,7 +145,7 @@ impl Pending {
         });
         // A full queue drops the callback, and with it the request learns that nothing was written.
         if let Err(e) = app.store.submit(record, done) {
-            tracing::warn!(error = %e, "a decision was not recorded, and is not answered");
+            tracing::debug!(error = %e, "a decision was not recorded, and is not answered");
         }
     }
 

@@ -7,6 +7,7 @@
 mod answer;
 mod ask;
 mod explanation;
+mod meters;
 mod objection;
 mod overriding;
 mod read;
@@ -17,6 +18,7 @@ mod settings;
 mod tests;
 
 pub(crate) use answer::{Facts, RowDoc};
+pub use meters::Meters;
 pub(crate) use overriding::subject_of;
 pub(crate) use read::{decision_record, row_of};
 pub use settings::{Authority, DecisionsSettings, OverrideReason};

@@ -91,7 +91,7 @@ pub(super) async fn post(
             of: Some(of),
             actor,
             request,
-            // The same key as the decision's, so that the same share answers.
+            // As the subject's next request would be: by the same share of a challenger.
             chosen: shared.models.route(&facts.model, &subject)?,
             subjects: vec![subject],
             rows: std::iter::once(0..body.len()).collect(),

@@ -89,12 +89,15 @@ pub(super) async fn post(
     })
     .await?;
     let (id, facts) = (record.id, record.facts.clone());
-    let (id, facts) = match commit(&app, record).await? {
-        Recorded::New { .. } => (id, facts),
-        Recorded::Before(before) => (before.id, before.facts),
+    let (id, facts, is_new) = match commit(&app, record).await? {
+        Recorded::New { .. } => (id, facts, true),
+        Recorded::Before(before) => (before.id, before.facts, false),
     };
     let facts: OverrideFacts =
         serde_json::from_str(&facts).map_err(|e| Failure::from(Error::damaged(format!("record {id}: facts: {e}"))))?;
+    if is_new {
+        app.metrics.decisions.overridden(&facts.model, facts.to.name(), &facts.reason);
+    }
     json_of(&Answer { id, of, facts: &facts })
 }
 

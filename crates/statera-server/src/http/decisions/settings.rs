@@ -58,6 +58,10 @@ impl Default for DecisionsSettings {
     }
 }
 
+/// Most entries of a list, and most characters of a code: they are labels of metrics.
+const MAX_ENTRIES: usize = 100;
+const MAX_CODE_CHARS: usize = 64;
+
 impl DecisionsSettings {
     /// What each field is for, as `server.toml` says it.
     pub const ABOUT: &[(&str, &str)] = &[
@@ -66,6 +70,33 @@ impl DecisionsSettings {
         ("amount_columns", "The column that holds the amount, by model: authority is compared with it"),
         ("outcomes", "What may become of a decision"),
     ];
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The first entry that is too long, empty or there twice; limits that are no amounts.
+    pub fn check(&self) -> Result<()> {
+        let codes: Vec<&str> = self.override_reasons.iter().map(|r| r.code.as_str()).collect();
+        let outcomes: Vec<&str> = self.outcomes.iter().map(String::as_str).collect();
+        for (field, all) in [("override_reasons", codes), ("outcomes", outcomes)] {
+            if all.len() > MAX_ENTRIES {
+                let n = all.len();
+                return Err(Error::request(format!("decisions.{field} has {n} entries; allowed is {MAX_ENTRIES}")));
+            }
+            for (i, code) in all.iter().enumerate() {
+                if code.is_empty() || code.chars().count() > MAX_CODE_CHARS || all[..i].contains(code) {
+                    return Err(Error::request(format!(
+                        "decisions.{field}: «{}»; allowed are 1 to {MAX_CODE_CHARS} characters, each code once",
+                        cut(code)
+                    )));
+                }
+            }
+        }
+        match self.authority.iter().filter_map(|a| a.up_to).find(|limit| !limit.is_finite() || *limit < 0.0) {
+            None => Ok(()),
+            Some(limit) => Err(Error::request(format!("decisions.authority: up_to is {limit}; allowed is 0 or more"))),
+        }
+    }
 
     /// The reason of a code.
     ///

@@ -59,7 +59,7 @@ pub const OPERATIONS: &[Operation] = &[
         Json("Replay"),
     ),
     Operation {
-        query: &[("row", "Of a request of many, from 0"), ("lang", "en, ko or zh")],
+        query: &[("row", "Of a request of many, from 0"), ("language", "en, ko or zh")],
         ..get("/api/v1/decisions/{id}/explanation", "decisions", "A page to print for the customer", Page)
     },
     does(
