@@ -1,5 +1,6 @@
 //! What can be typed. Lists of models, sources and sinks come from the crates that hold them.
 
+use crate::command::store::arguments as store;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use statera::models::{CLUSTERINGS, MODELS};
 use statera::report::PACKS;
@@ -72,6 +73,27 @@ pub enum Command {
     /// See what a TabM loses with fewer members, and write a smaller, faster bundle
     #[command(after_help = DIAL_EXAMPLES)]
     Dial(Dial),
+    /// Serve decisions over HTTP, with registry, ledger and flow control, until it is stopped
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Models of a server: versions, who approves what answers, people and keys
+    #[command(after_help = REGISTRY_EXAMPLES)]
+    Registry(Registry),
+    /// Check a copy of a store as an auditor does
+    #[command(after_help = store::AUDIT_EXAMPLES)]
+    Audit(store::Audit),
+    /// Erase a subject, or what is old, so that the ledger still verifies
+    #[command(after_help = store::LEDGER_EXAMPLES)]
+    Ledger(store::Ledger),
+    /// Copy a store to a new folder while it runs
+    #[command(after_help = store::BACKUP_EXAMPLES)]
+    Backup(store::Backup),
+    /// Make a store of a backup, in an empty place
+    #[command(after_help = store::RESTORE_EXAMPLES)]
+    Restore(store::Restore),
+    /// Put a load on a server: latency from when each request was due, errors by kind, a target reached or missed
+    #[command(after_help = crate::command::bench::arguments::EXAMPLES)]
+    Bench(Box<crate::command::bench::arguments::Bench>),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  statera completions bash > /etc/bash_completion.d/statera")]
     Completions(Completions),
@@ -105,6 +127,18 @@ const SCORE_EXAMPLES: &str = "Examples:
   statera score model.statera 'month-*.parquet' --out scores.parquet
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
 
+const REGISTRY_EXAMPLES: &str = "Examples:
+  statera registry setup 'http://127.0.0.1:8420/setup?token=…' --name anna --password-file anna.txt
+  statera registry --person anna --password-file anna.txt add-person ben --roles maker --new-password-file ben.txt
+  statera registry --person anna --password-file anna.txt tier 2 --approvals 1
+  statera registry --person ben --password-file ben.txt add-model cards --tier 2
+  statera registry --person ben --password-file ben.txt add-version cards model.statera --note 'November'
+  statera registry --person ben --password-file ben.txt propose cards champion --version 1 --note 'better by 3 points'
+  statera registry --person carl --password-file carl.txt approve 019a…
+  statera registry --key-file pipeline.key list
+
+A key can look and add models and versions; what several persons must agree on needs a person.";
+
 const REPORT_EXAMPLES: &str = "Examples:
   statera report model.statera --out report.html
   statera report model.statera --out report-ko.html --lang ko
@@ -132,6 +166,12 @@ fn mask_help() -> String {
 const DIAL_EXAMPLES: &str = "Examples:
   statera dial model.statera loans-2026.csv --members 16,8,4,1
   statera dial model.statera loans-2026.csv --members 8 --out fast.statera";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  statera serve                                     a store of its own in ./statera-store, on 127.0.0.1:8420
+  statera serve --store /srv/statera --listen 0.0.0.0:8420 --settings server.toml
+  statera serve --store postgres://statera@db/bank  several of them may share a database
+  statera serve --print-settings > server.toml      every setting with a remark, to edit";
 
 /// The addresses a table can come from.
 const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
@@ -571,7 +611,193 @@ pub struct Mask {
 }
 
 #[derive(Args)]
+pub struct Serve {
+    /// Where everything is kept: a folder, made if it does not exist, or postgres://…
+    #[arg(long, value_name = "DIR|URL")]
+    pub store: Option<String>,
+    /// Address and port
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// A file of settings; what a flag says goes before it
+    #[arg(long, value_name = "FILE.toml")]
+    pub settings: Option<PathBuf>,
+    /// Print all settings as they are in force, with a remark on each, and nothing else
+    #[arg(long)]
+    pub print_settings: bool,
+}
+
+#[derive(Args)]
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+#[derive(Args)]
+pub struct Registry {
+    /// Address of the server
+    #[arg(long, value_name = "URL", global = true, default_value = "http://127.0.0.1:8420")]
+    pub server: String,
+    /// Certificates to trust instead of the system's, in PEM
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
+    /// File of an API key
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "person")]
+    pub key_file: Option<PathBuf>,
+    /// Who signs in, with --password-file
+    #[arg(long, value_name = "NAME", global = true)]
+    pub person: Option<String>,
+    /// File of the password; - is standard input
+    #[arg(long, value_name = "FILE", global = true)]
+    pub password_file: Option<PathBuf>,
+    #[command(subcommand)]
+    pub verb: RegistryVerb,
+}
+
+#[derive(Subcommand)]
+pub enum RegistryVerb {
+    /// Make the first admin by the link of the first start, with --password-file
+    Setup {
+        /// The link that `statera serve` printed
+        link: String,
+        /// Name of the admin
+        #[arg(long)]
+        name: String,
+    },
+    /// Models, their versions, and which of them answer
+    List,
+    /// Proposals, the newest last
+    Proposals {
+        /// Those that are open only
+        #[arg(long)]
+        open: bool,
+    },
+    /// Begin a model
+    AddModel {
+        /// a–z, 0–9, - and _, beginning with a letter
+        name: String,
+        /// 1 (most consequential) to 4
+        #[arg(long)]
+        tier: u8,
+    },
+    /// Send a bundle, which becomes the next version
+    AddVersion {
+        /// The model
+        model: String,
+        /// The bundle, a folder or .zip
+        bundle: PathBuf,
+        /// Why
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Propose a change of what answers
+    Propose {
+        /// The model
+        model: String,
+        /// What would change
+        #[arg(value_enum)]
+        change: ChangeKind,
+        /// The version: of champion, challenger and backup
+        #[arg(long)]
+        version: Option<u32>,
+        /// The challenger scores copies and never answers
+        #[arg(long)]
+        shadow: bool,
+        /// Share of requests that a challenger gets, per thousand
+        #[arg(long, default_value_t = 1000, value_name = "N")]
+        per_mille: u16,
+        /// Why
+        #[arg(long)]
+        note: String,
+    },
+    /// Approve a proposal that another person made
+    Approve {
+        /// The proposal
+        id: String,
+        /// Remark
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Reject a proposal, or withdraw your own
+    Reject {
+        /// The proposal
+        id: String,
+        /// Why
+        #[arg(long)]
+        note: String,
+    },
+    /// Back to the champion before this one, at once
+    Rollback {
+        /// The model
+        model: String,
+        /// Why
+        #[arg(long)]
+        note: String,
+    },
+    /// The backup answers from now on, at once
+    Stop {
+        /// The model
+        model: String,
+        /// Why
+        #[arg(long)]
+        note: String,
+    },
+    /// How many other persons must approve changes of a tier's models
+    Tier {
+        /// 1 to 4
+        tier: u8,
+        /// 1 to 5
+        #[arg(long)]
+        approvals: u8,
+    },
+    /// People and what they may
+    People,
+    /// Add a person
+    AddPerson {
+        /// Letters, digits and . - _ @
+        name: String,
+        /// viewer, scorer, maker, checker, admin
+        #[arg(long, value_delimiter = ',', required = true)]
+        roles: Vec<String>,
+        /// File of their password; none for who signs in with the directory
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
+    },
+    /// API keys
+    Keys,
+    /// Make an API key; it is printed this once
+    AddKey {
+        /// What it is for
+        label: String,
+        /// viewer, scorer, maker
+        #[arg(long, value_delimiter = ',', default_value = "scorer")]
+        roles: Vec<String>,
+        /// Requests a second; 0: the server's default
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        rate: u32,
+        /// Served before others: the payment path
+        #[arg(long)]
+        urgent: bool,
+        /// Days until it ends
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// End an API key, at once
+    RevokeKey {
+        /// Its part before the dot
+        prefix: String,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChangeKind {
+    /// Another champion
+    Champion,
+    /// Another challenger
+    Challenger,
+    /// No challenger any more
+    NoChallenger,
+    /// Another version for emergencies
+    Backup,
+    /// The champion answers again after a stop
+    Resume,
 }

@@ -14,11 +14,7 @@ use statera_core::{ErrorKind, Progress, Run};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-/// How long interrupted work has to end by itself. What computes does; what waits for standard input, a database or a
-/// disk does not, and is ended.
-const GRACE: Duration = Duration::from_secs(1);
 /// Exit code of an interrupted command, as shells have it.
 const INTERRUPTED: u8 = 130;
 
@@ -50,6 +46,7 @@ fn start(cli: &args::Cli, console: &console::Console) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let run = Run::new(1, threads).with_progress(console.progress());
     let flag = run.cancel_flag();
+    let grace = command::grace(&cli.command);
     let leaving = Leaving { progress: console.progress(), message: command::after_interruption(&cli.command) };
     ctrlc::set_handler(move || {
         // The first one stops the work at its next step, or where there is none; a second one does not wait.
@@ -59,7 +56,7 @@ fn start(cli: &args::Cli, console: &console::Console) -> anyhow::Result<()> {
         eprintln!("\nstopping; press Ctrl-C again to stop at once");
         let leaving = leaving.clone();
         std::thread::spawn(move || {
-            std::thread::sleep(GRACE);
+            std::thread::sleep(grace);
             leaving.leave();
         });
     })?;

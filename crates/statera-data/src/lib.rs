@@ -21,4 +21,4 @@ pub mod time;
 pub mod toml_text;
 mod type_name;
 
-pub use table::{ColumnInfo, Table, texts_of};
+pub use table::{ColumnInfo, Table, iso, texts_of};

@@ -62,8 +62,8 @@ pub fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
     }
 }
 
-/// A time in ISO 8601.
-fn iso(micros: i64) -> String {
+/// A time, in microseconds since 1970 UTC, in ISO 8601; a day alone at midnight.
+pub fn iso(micros: i64) -> String {
     match jiff::Timestamp::from_microsecond(micros) {
         Ok(instant) if micros % 86_400_000_000 == 0 => instant.strftime("%Y-%m-%d").to_string(),
         Ok(instant) => instant.to_string(),

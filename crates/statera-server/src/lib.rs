@@ -8,9 +8,15 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod client;
 pub mod compute;
 pub mod flow;
 pub mod http;
+pub mod log;
 pub mod models;
+pub mod serve;
 pub mod settings;
+#[cfg(test)]
+mod testing;
+pub mod tls;
 pub mod who;

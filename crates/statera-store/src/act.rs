@@ -18,6 +18,21 @@ pub enum Actor {
     System,
 }
 
+impl Actor {
+    /// Who, in a word: the person's name, `key:` and the key's prefix, or `system`. No two actors share one: no person has
+    /// a name with a colon, or is called `system`.
+    pub fn label(&self) -> String {
+        match self {
+            Actor::Person(name) => name.clone(),
+            Actor::Key(prefix) => format!("key:{prefix}"),
+            Actor::System => SYSTEM.into(),
+        }
+    }
+}
+
+/// What the program itself is called.
+pub(crate) const SYSTEM: &str = "system";
+
 /// One thing that is done. Serialized, it is the body of the ledger's row: secrets are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]

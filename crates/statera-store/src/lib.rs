@@ -10,26 +10,43 @@
 #![forbid(unsafe_code)]
 
 pub mod act;
+mod backup;
+mod bundles;
+mod check;
+mod keys;
 pub mod ledger;
 pub mod people;
+mod read;
 pub mod record;
 pub mod registry;
+mod rules;
+mod sql;
+mod state;
+mod store;
+mod tender;
+mod vault;
+mod writer;
+
+pub use backup::{Restored, copy_keys, restore};
+pub use keys::{CHECKPOINT_PUBLIC, KEYS};
 
 use crate::act::{Act, Acted, Actor};
 use crate::ledger::AuditRow;
 use crate::people::{ApiKey, NewSession, Person, Session};
 use crate::record::{Done, Id, NewRecord, StoredRecord};
 use crate::registry::Registry;
-use statera_core::Result;
+use statera_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// A folder (SQLite, the default) or `postgres://…`.
     pub address: String,
-    /// Where bundles, checkpoints and key files lie; for SQLite the folder of the address.
+    /// Where bundles, checkpoints and key files lie; for SQLite the folder of the address. Processes that share a PostgreSQL
+    /// database share this folder too, or one has a copy of the other's key files.
     pub folder: PathBuf,
     /// Records that wait for the writer at most; one more is `Busy`.
     pub queue: usize,
@@ -39,14 +56,51 @@ pub struct StoreOptions {
     pub clock: fn() -> i64,
 }
 
+impl StoreOptions {
+    /// The usual options for an address. `folder` is needed for PostgreSQL only.
+    ///
+    /// # Errors
+    /// A folder beside a folder; PostgreSQL without one.
+    pub fn at(address: &str, folder: Option<&Path>) -> Result<StoreOptions> {
+        let folder = match (sql::is_postgres(address), folder) {
+            (true, Some(folder)) => folder.into(),
+            (false, None) => PathBuf::from(address),
+            (true, None) => {
+                return Err(Error::request("a PostgreSQL store needs a folder for its bundles, checkpoints and keys"));
+            }
+            (false, Some(folder)) if folder == Path::new(address) => folder.into(),
+            (false, Some(folder)) => {
+                let folder = folder.display();
+                return Err(Error::request(format!("the store is the folder {address}; {folder} is one too many")));
+            }
+        };
+        Ok(StoreOptions {
+            address: address.into(),
+            folder,
+            queue: 8192,
+            checkpoint_every: (100_000, 60),
+            clock: now_us,
+        })
+    }
+}
+
+/// Microseconds since 1970 UTC by the machine's clock.
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// Opens a store, and makes or migrates it where needed.
 ///
 /// # Errors
 /// A folder that cannot be written, a database that does not answer, one of a newer version that this program must not
-/// write to, key files that others may read.
+/// write to, key files that others may read or that are not the store's, a ledger that ends before its last checkpoint.
 pub fn open(options: &StoreOptions) -> Result<Arc<dyn Store>> {
-    Err(statera_core::Error::busy(format!("{}: not yet", options.address)))
+    Ok(Arc::new(store::open(options)?))
 }
+
+/// Is told how long a commit took; it must not block.
+pub type CommitTimer = Box<dyn Fn(Duration) + Send + Sync>;
 
 /// What `statera serve` and the auditor's commands need kept.
 ///
@@ -94,7 +148,7 @@ pub trait Store: Send + Sync {
     fn act(&self, actor: &Actor, act: Act) -> Result<Acted>;
 
     /// Copies a bundle (a folder or a .zip, already checked) into the store under its digest; create-only, so that a digest
-    /// that exists stays as it is. Gives the folder to read it from.
+    /// that exists stays as it is. Gives the folder or .zip to read it from.
     ///
     /// # Errors
     /// A disk that is full or files that cannot be read; nothing half-copied stays.
@@ -166,11 +220,25 @@ pub trait Store: Send + Sync {
     /// `NotFound` if nothing is kept of the subject.
     fn erase(&self, actor: &Actor, subject: &str, why: &str) -> Result<u64>;
 
-    /// A copy of everything (database, bundles, keys apart as the options say) that can be restored, taken while running.
+    /// Destroys every key whose 30 days had ended at a time, so that what was recorded before can never be read again: at
+    /// the latest 30 days after it could have been. Gives how many keys there were.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64>;
+
+    /// A copy of everything but the secret keys (database as an SQLite file, bundles, checkpoints) in a new folder, taken
+    /// while running; [`restore`] makes a store of it, and [`ledger::verify`] reads it as it is.
     ///
     /// # Errors
     /// A folder that exists; a disk that is full: nothing half-written stays.
     fn backup(&self, to: &Path) -> Result<()>;
+
+    /// Has `timer` told, on the writer's thread, how long the database takes for each commit until it is on disk; only the
+    /// first call counts. A store that has no disk tells nothing.
+    fn time_commits(&self, timer: CommitTimer) {
+        drop(timer);
+    }
 
     /// True if the database answers within a second: for readiness.
     fn is_ready(&self) -> bool;

@@ -51,6 +51,18 @@ pub enum RecordKind {
     Outcome,
 }
 
+impl RecordKind {
+    /// As the ledger writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RecordKind::Decision => "decision",
+            RecordKind::Override => "override",
+            RecordKind::Objection => "objection",
+            RecordKind::Outcome => "outcome",
+        }
+    }
+}
+
 /// The name that a client gives its request, so that it can be sent again without being done twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestName {

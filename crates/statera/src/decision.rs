@@ -16,7 +16,7 @@ use crate::training_set::take_rows;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::fairness::Rules;
-use statera_core::{Error, Result, Task};
+use statera_core::{Attributions, Error, Result, Task};
 use std::path::Path;
 
 /// Files of the bank that decide.
@@ -88,6 +88,15 @@ pub struct Decided {
     pub reasons: Vec<String>,
 }
 
+/// Rows whose margins are told by column.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Explained {
+    /// Which rows of the batch, ascending.
+    pub rows: Vec<usize>,
+    /// Of these rows, in their order; empty without any.
+    pub parts: Attributions,
+}
+
 impl Deciding {
     /// Decides about scored rows.
     ///
@@ -100,6 +109,24 @@ impl Deciding {
         scored: &Scored,
         source: RowSource,
     ) -> Result<Option<Vec<Decided>>> {
+        let is_explained = |_, decision| self.reasons.is_some() && decision != Decision::Approve;
+        let explained = self.decide_explained(scorer, batch, scored, source, is_explained)?;
+        Ok(explained.map(|(decided, _)| decided))
+    }
+
+    /// As [`Deciding::decide`], with what each raw column adds to the margins of the rows that `is_explained` says of a row
+    /// and its decision; a row that is not explained has no reasons.
+    ///
+    /// # Errors
+    /// As [`Scorer::attribute`].
+    pub fn decide_explained(
+        &self,
+        scorer: &Scorer,
+        batch: &RecordBatch,
+        scored: &Scored,
+        source: RowSource,
+        is_explained: impl Fn(usize, Decision) -> bool,
+    ) -> Result<Option<(Vec<Decided>, Explained)>> {
         let Some((policy, fitted)) = &self.policy else { return Ok(None) };
         let one = |&p: &f64| Decided {
             grade: policy.read.grade_of(p).map(String::from),
@@ -107,18 +134,22 @@ impl Deciding {
             reasons: Vec::new(),
         };
         let mut decided: Vec<Decided> = scored.probabilities.iter().map(one).collect();
-        if self.reasons.is_none() {
-            return Ok(Some(decided));
+        let rows: Vec<usize> = (0..decided.len()).filter(|&i| is_explained(i, decided[i].decision)).collect();
+        let mut explained = Explained { rows, parts: Attributions::default() };
+        if !explained.rows.is_empty() {
+            explained.parts = if explained.rows.len() == decided.len() {
+                scorer.attribute_rows(batch, source)?
+            } else {
+                scorer.attribute_rows(&take_rows(batch, &explained.rows)?, source)?
+            };
         }
-        let adverse: Vec<usize> = (0..decided.len()).filter(|&i| decided[i].decision != Decision::Approve).collect();
-        if !adverse.is_empty() {
-            let parts = scorer.attribute_rows(&take_rows(batch, &adverse)?, source)?;
-            for (at, row) in adverse.into_iter().enumerate() {
-                let given = self.reasons_of(parts.of(at, 0), scorer.raw_columns());
+        for (at, &row) in explained.rows.iter().enumerate() {
+            if decided[row].decision != Decision::Approve {
+                let given = self.reasons_of(explained.parts.of(at, 0), scorer.raw_columns());
                 decided[row].reasons = given.iter().map(|g| g.reason.code.clone()).collect();
             }
         }
-        Ok(Some(decided))
+        Ok(Some((decided, explained)))
     }
 
     /// The principal reasons against a row, the strongest first, of what each of its columns adds to the margin; none where

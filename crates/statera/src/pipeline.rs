@@ -33,8 +33,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The program, as files name it.
-pub(crate) const SOFTWARE: &str = concat!("statera ", env!("CARGO_PKG_VERSION"));
+/// This program and its version, as manifests and records name it.
+pub const SOFTWARE: &str = concat!("statera ", env!("CARGO_PKG_VERSION"));
 
 /// A trained bundle, not yet written, and what was found on the way.
 pub struct Trained {

@@ -1,4 +1,4 @@
-//! Learning curves in the terminal.
+//! Learning curves, and other values in a row, in the terminal.
 
 use crate::console::Console;
 use statera::facts::{Facts, FitCurve};
@@ -33,6 +33,11 @@ pub fn learning_curves(facts: &Facts, console: &Console) {
 /// One character a step, from the smallest to the largest value; a step of several points is their mean.
 fn chart(curve: &LearningCurve, width: usize) -> String {
     let values: Vec<f64> = curve.points.iter().filter_map(|p| curve.shown(p)).filter(|v| v.is_finite()).collect();
+    blocks(&values, width)
+}
+
+/// Finite values as at most `width` characters, from the smallest to the largest; a character of several values is their mean.
+pub fn blocks(values: &[f64], width: usize) -> String {
     let n = values.len().min(width);
     let mean = |step: usize| {
         let part = &values[step * values.len() / n..(step + 1) * values.len() / n];

@@ -109,7 +109,7 @@ impl Key {
     }
 
     /// The key of one purpose in one domain.
-    pub(super) fn subkey(&self, purpose: &str, domain: &str) -> Zeroizing<[u8; KEY_BYTES]> {
+    pub fn subkey(&self, purpose: &str, domain: &str) -> Zeroizing<[u8; KEY_BYTES]> {
         let mut hasher = blake3::Hasher::new_derive_key(SUBKEY);
         hasher.update(&*self.0);
         // With its length before it no purpose can run into a domain.
@@ -128,9 +128,12 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     (digits.len() == 2 * KEY_BYTES).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
-/// A key that others can read is none.
+/// Refuses a secret's file that others than its owner can use: a key that others can read is none.
+///
+/// # Errors
+/// Any mode but 0600 and stricter ones; the message names the file and the mode.
 #[cfg(unix)]
-fn refuse_open_door(file: &File, path: &Path) -> Result<()> {
+pub fn refuse_open_door(file: &File, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = file.metadata().map_err(|e| Error::io(format!("{}: {e}", path.display())))?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
@@ -143,8 +146,12 @@ fn refuse_open_door(file: &File, path: &Path) -> Result<()> {
     )))
 }
 
+/// Files have no modes here.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-fn refuse_open_door(_: &File, _: &Path) -> Result<()> {
+pub fn refuse_open_door(_: &File, _: &Path) -> Result<()> {
     Ok(())
 }
 

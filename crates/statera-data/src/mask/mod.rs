@@ -14,7 +14,7 @@ pub mod risk;
 mod scrub;
 mod token;
 
-pub use key::{KEY_BYTES, Key};
+pub use key::{KEY_BYTES, Key, refuse_open_door};
 pub use policy::{Policy, RiskColumns, Rule};
 
 use crate::source::physical::{instant_type, rebuild};

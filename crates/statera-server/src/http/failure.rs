@@ -1,5 +1,6 @@
 //! The one place where errors become answers: what the client did wrong is told, what went wrong inside is logged.
 
+use super::entry::RequestId;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,38 @@ pub struct Failure {
     pub message: String,
     /// Seconds after which it may succeed.
     pub retry_after_s: Option<u32>,
+}
+
+impl Failure {
+    /// A refusal that is no [`Error`]: it is about the request's way, not about what it asks.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Failure {
+        Failure { status, message: message.into(), retry_after_s: None }
+    }
+
+    /// The same, with the seconds after which it may succeed.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Failure {
+        Failure { retry_after_s: Some(seconds), ..self }
+    }
+}
+
+/// A short name of a status that programs can act on.
+pub fn name(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::REQUEST_TIMEOUT => "too_slow",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        StatusCode::GATEWAY_TIMEOUT => "deadline_passed",
+        status if status.is_server_error() => "internal",
+        _ => "bad_request",
+    }
 }
 
 /// The body of every error.
@@ -38,7 +71,7 @@ impl From<Error> for Failure {
         };
         let retry_after_s = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
         if status.is_server_error() && retry_after_s.is_none() {
-            tracing::error!(error = %e, "a request failed inside");
+            tracing::error!(request_id = RequestId::current().as_deref(), error = %e, "a request failed inside");
             let message = "the server failed; its log says why".into();
             return Failure { status, message, retry_after_s };
         }
@@ -48,21 +81,79 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let error = match self.status {
-            StatusCode::BAD_REQUEST => "bad_request",
-            StatusCode::UNAUTHORIZED => "unauthorized",
-            StatusCode::FORBIDDEN => "forbidden",
-            StatusCode::NOT_FOUND => "not_found",
-            StatusCode::CONFLICT => "conflict",
-            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
-            StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
-            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-            _ => "internal",
-        };
+        let error = name(self.status);
         let mut response = (self.status, Json(Body { error, message: &self.message })).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+/// Bytes of an error's own text that are passed on.
+const TEXT_MAX: usize = 4_096;
+
+/// Gives an error that was not made here (by the router, by an extractor) the form of all others. What has a body of JSON or
+/// HTML has a form already.
+pub async fn in_one_form(response: Response) -> Response {
+    if !response.status().is_client_error() && !response.status().is_server_error() {
+        return response;
+    }
+    let content_type = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if [&b"application/json"[..], b"text/html"].iter().any(|form| content_type.starts_with(form)) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, TEXT_MAX).await.unwrap_or_default();
+    let text = match std::str::from_utf8(&text) {
+        Ok(text) if !text.is_empty() => text.trim_end_matches('.').to_string(),
+        _ => parts.status.canonical_reason().unwrap_or("the request was refused").to_lowercase(),
+    };
+    let (failure, body) = Failure::new(parts.status, text).into_response().into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(failure.headers);
+    Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::Html;
+
+    /// What a response reads like once it has the form of all errors.
+    fn told(response: impl IntoResponse) -> (u16, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let response = in_one_form(response.into_response()).await;
+            let status = response.status().as_u16();
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+            (status, String::from_utf8(body.to_vec()).expect("text"))
+        })
+    }
+
+    #[test]
+    fn every_error_has_one_form() {
+        let check =
+            |response: Response, status: u16, body: &str| assert_eq!(told(response), (status, body.to_string()));
+        let own = Failure::from(Error::not_found("model «a» is not here"));
+        check(own.into_response(), 404, r#"{"error":"not_found","message":"model «a» is not here"}"#);
+        let text = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Expected request with `Content-Type: application/json`");
+        let body =
+            r#"{"error":"unsupported_media_type","message":"Expected request with `Content-Type: application/json`"}"#;
+        check(text.into_response(), 415, body);
+        let empty = StatusCode::METHOD_NOT_ALLOWED.into_response();
+        check(empty, 405, r#"{"error":"method_not_allowed","message":"method not allowed"}"#);
+        check((StatusCode::FORBIDDEN, Html("<p>no</p>")).into_response(), 403, "<p>no</p>");
+        check("fine".into_response(), 200, "fine");
+    }
+
+    #[test]
+    fn what_goes_wrong_inside_is_not_told() {
+        let failure = Failure::from(Error::io("/srv/statera/store.db: disk I/O error"));
+        let (status, body) = told(failure);
+        assert_eq!(status, 500);
+        assert!(!body.contains("/srv"), "{body}");
+        let (status, body) = told(Failure::from(Error::busy("the writer has 4,096 records to write")));
+        assert_eq!((status, body.contains("4,096 records")), (503, true), "{body}");
     }
 }

@@ -92,7 +92,7 @@ fn looks_like_bundle(path: &Path) -> bool {
 }
 
 /// Stored with a fixed time, so that equal parts give an equal file.
-fn zipped(parts: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
+pub fn zipped(parts: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
     let failed = |e: String| Error::io(format!("zip: {e}"));
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default()

@@ -144,6 +144,14 @@ impl Bundle {
         Bundle::of_parts(folder::read(path)?).map_err(|e| e.at(path.display()))
     }
 
+    /// The bundle at `path` as the bytes of one `.zip`: its files as they are, unchecked but for their names and sizes.
+    ///
+    /// # Errors
+    /// What is no bundle.
+    pub fn packed(path: &Path) -> Result<Vec<u8>> {
+        folder::zipped(&folder::read(path)?)
+    }
+
     /// The model's text files that people edit, by name.
     pub fn files(&self) -> BTreeMap<String, String> {
         self.scorer.members().iter().flat_map(|m| m.model.save().files).collect()

@@ -1,0 +1,112 @@
+//! What the registry answers, as tables.
+
+use crate::console::Console;
+use serde_json::Value;
+
+/// Prints rows of an answer, or the answer itself for machines.
+fn table(
+    answer: &Value,
+    console: &Console,
+    header: &[&str],
+    empty: &str,
+    row: impl Fn(&Value) -> Vec<String>,
+) -> anyhow::Result<()> {
+    if console.json {
+        return console.print_json(answer);
+    }
+    let rows: Vec<Vec<String>> = answer.as_array().map_or(&[][..], Vec::as_slice).iter().map(row).collect();
+    if rows.is_empty() {
+        console.line(empty);
+    } else {
+        console.table(header, rows);
+    }
+    Ok(())
+}
+
+/// A cell as people read it.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "–".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A time to the minute.
+fn minute(value: &Value) -> String {
+    value.as_str().map_or_else(|| "–".into(), |text| text.chars().take(16).collect::<String>().replace('T', " "))
+}
+
+pub fn models(answer: &Value, console: &Console) -> anyhow::Result<()> {
+    let header = ["model", "tier", "versions", "champion", "challenger", "backup", "stopped"];
+    table(answer, console, &header, "no models; `statera registry add-model` begins one", |m| {
+        let (route, challenger) = (&m["route"], &m["route"]["challenger"]);
+        let challenger = match challenger.is_null() {
+            true => "–".into(),
+            false => {
+                let how = if challenger["shadow"] == true { "shadow" } else { "split" };
+                format!("{} ({how}, {} ‰)", challenger["version"], challenger["per_mille"])
+            }
+        };
+        vec![
+            cell(&m["name"]),
+            cell(&m["tier"]),
+            m["versions"].as_array().map_or(0, Vec::len).to_string(),
+            cell(&route["champion"]),
+            challenger,
+            cell(&route["backup"]),
+            cell(&route["stopped"]),
+        ]
+    })
+}
+
+pub fn proposals(answer: &Value, console: &Console) -> anyhow::Result<()> {
+    let header = ["proposal", "model", "change", "state", "by", "at", "approved by", "needed", "why"];
+    table(answer, console, &header, "no proposals", |p| {
+        let change = &p["change"];
+        let version = if change["version"].is_null() { &change["challenger"]["version"] } else { &change["version"] };
+        let version = if version.is_null() { String::new() } else { format!(" {version}") };
+        vec![
+            cell(&p["id"]),
+            cell(&p["model"]),
+            format!("{}{version}", cell(&change["change"])),
+            cell(&p["state"]),
+            cell(&p["by"]),
+            minute(&p["at"]),
+            cell(&p["approved_by"]),
+            cell(&p["approvals_needed"]),
+            cell(&p["note"]),
+        ]
+    })
+}
+
+pub fn people(answer: &Value, console: &Console) -> anyhow::Result<()> {
+    table(answer, console, &["person", "roles", "password", "disabled", "waits until"], "nobody", |p| {
+        vec![
+            cell(&p["name"]),
+            cell(&p["roles"]),
+            cell(&p["has_password"]),
+            cell(&p["disabled"]),
+            minute(&p["locked_until"]),
+        ]
+    })
+}
+
+pub fn keys(answer: &Value, console: &Console) -> anyhow::Result<()> {
+    let header = ["key", "for", "roles", "rate", "urgent", "ends", "revoked", "by"];
+    table(answer, console, &header, "no keys; `statera registry add-key` makes one", |k| {
+        vec![
+            cell(&k["prefix"]),
+            cell(&k["label"]),
+            cell(&k["roles"]),
+            cell(&k["rate_per_second"]),
+            cell(&k["urgent"]),
+            minute(&k["expires"]),
+            cell(&k["revoked"]),
+            cell(&k["by"]),
+        ]
+    })
+}

@@ -1,0 +1,104 @@
+//! `statera ledger`.
+
+use super::arguments::{Erase, Ledger, LedgerCommand, Retain};
+use super::{options, time};
+use crate::console::{Console, counted};
+use serde_json::json;
+use statera_core::{Error, ErrorKind};
+use statera_store::act::Actor;
+use statera_store::{now_us, open};
+use std::io::BufRead;
+
+/// Microseconds of a day.
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+/// Years that an age can have.
+const YEARS_MAX: i64 = 1000;
+
+pub fn run(args: &Ledger, console: &Console) -> anyhow::Result<()> {
+    match &args.command {
+        LedgerCommand::Erase(args) => erase(args, console),
+        LedgerCommand::Retain(args) => retain(args, console),
+    }
+}
+
+fn erase(args: &Erase, console: &Console) -> anyhow::Result<()> {
+    let store = open(&options(&args.place)?)?;
+    let (mut n_subjects, mut n_parts, mut n_unknown) = (0, 0, 0);
+    let mut one = |subject: &str, is_only: bool| -> anyhow::Result<()> {
+        match store.erase(&Actor::System, subject, &args.why) {
+            Ok(n) => (n_subjects, n_parts) = (n_subjects + 1, n_parts + n),
+            // One of many that is not there does not stop the others.
+            Err(e) if e.kind() == ErrorKind::NotFound && !is_only => n_unknown += 1,
+            Err(e) => return Err(e.into()),
+        }
+        Ok(())
+    };
+    if args.subject == "-" {
+        for line in std::io::stdin().lock().lines() {
+            let line = line.map_err(|e| Error::io(format!("standard input: {e}")))?;
+            if !line.trim().is_empty() {
+                one(line.trim(), false)?;
+            }
+        }
+    } else {
+        one(&args.subject, true)?;
+    }
+    if console.json {
+        return console.print_json(&json!({ "subjects": n_subjects, "parts": n_parts, "unknown": n_unknown }));
+    }
+    console.line(format!(
+        "{} erased: {} can never be read again here. Backups that are older still hold the keys; delete them in their turn.",
+        counted(n_subjects, "subject", "subjects"),
+        counted(n_parts as usize, "payload", "payloads")
+    ));
+    if n_unknown > 0 {
+        console.line(format!("Of {} nothing was kept.", counted(n_unknown, "other", "others")));
+    }
+    Ok(())
+}
+
+fn retain(args: &Retain, console: &Console) -> anyhow::Result<()> {
+    let before_us = now_us() - age_us(&args.older_than)?;
+    let store = open(&options(&args.place)?)?;
+    let n = store.retain(&Actor::System, before_us, &args.why)?;
+    if console.json {
+        return console.print_json(&json!({ "before": time(before_us), "keys": n }));
+    }
+    console.line(format!("{} from before {} destroyed.", counted(n as usize, "key", "keys"), time(before_us)));
+    Ok(())
+}
+
+/// An age in microseconds. Years have 366 days and months 31, so that nothing is destroyed too early.
+fn age_us(text: &str) -> anyhow::Result<i64> {
+    let wrong = || {
+        Error::request(format!("--older-than {text}: allowed are a number and y, m (months) or d, up to {YEARS_MAX}y"))
+    };
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let number = text[..text.len() - unit.len_utf8()].parse::<i64>().map_err(|_| wrong())?;
+    let days = match unit {
+        'y' => 366,
+        'm' => 31,
+        'd' => 1,
+        _ => return Err(wrong().into()),
+    };
+    match number.checked_mul(days) {
+        Some(days) if number > 0 && days <= YEARS_MAX * 366 => Ok(days * DAY_US),
+        _ => Err(wrong().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_read() {
+        for (text, days) in [("5y", 5 * 366), ("18m", 18 * 31), ("400d", 400)] {
+            assert_eq!(age_us(text).expect("is an age"), days * DAY_US, "{text}");
+        }
+        for text in ["", "5", "y", "-1y", "0d", "5w", "1.5y", "99999999999999y", "5년"] {
+            let e = age_us(text).expect_err("must fail").to_string();
+            assert!(e.contains("allowed are a number and y, m (months) or d"), "{text}: {e}");
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Rows of JSON, straight into the columns that a model was trained on.
+//!
+//! A cell means what it would mean in a file of JSON Lines that is scored in a batch: text is read by the rules of the
+//! training (missing tokens are missing, numbers and times may be written as text), a number where the model wants text is
+//! its digits as they are written, null is missing. What is stricter here, because a request can be answered with an error
+//! at once: a column that is absent, a key that is given twice, and a whole number that no double holds are refused. A number
+//! that is written as a number is never read by the marks of the training's text (`1.5` is one and a half, also where the
+//! training wrote `1,5`).
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use statera::scorer::Schema;
+use statera_core::{Error, Result};
+use statera_data::conform::InputColumn;
+use statera_data::infer::convert;
+use statera_data::time::Zone;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+/// Most bytes of a cell's text.
+const MAX_CELL_BYTES: usize = 64 << 10;
+/// Most names of unknown columns that are told, and most characters of one.
+const MAX_IGNORED: usize = 100;
+const MAX_NAME_CHARS: usize = 100;
+
+/// The columns that a model reads, made ready for reading rows.
+pub struct Columns {
+    inputs: Vec<InputColumn>,
+    places: HashMap<String, usize>,
+    schema: SchemaRef,
+    zone: Zone,
+    /// The row's name: the model does not read it, and it is no mistake to send it.
+    id: Option<String>,
+}
+
+impl Columns {
+    /// Of what a model was trained on.
+    ///
+    /// # Errors
+    /// A time zone that is not known, a column of a type that no table keeps.
+    pub fn new(schema: &Schema) -> Result<Columns> {
+        let inputs = schema.inputs.clone();
+        for input in &inputs {
+            Cells::of(&input.data_type, 0).map_err(|e| e.at(format!("schema.json: column «{}»", input.name)))?;
+        }
+        let fields: Vec<Field> = inputs.iter().map(|i| Field::new(&i.name, i.data_type.clone(), true)).collect();
+        Ok(Columns {
+            places: inputs.iter().enumerate().map(|(at, i)| (i.name.clone(), at)).collect(),
+            inputs,
+            schema: Arc::new(ArrowSchema::new(fields)),
+            zone: Zone::new(Some(&schema.tz))?,
+            id: schema.id.clone(),
+        })
+    }
+
+    /// The columns in the order of training.
+    pub fn inputs(&self) -> &[InputColumn] {
+        &self.inputs
+    }
+
+    /// The place of a column; `expected` is looked at first, because clients send columns in one order.
+    fn find(&self, name: &str, expected: usize) -> Option<usize> {
+        match self.inputs.get(expected) {
+            Some(input) if input.name == name => Some(expected),
+            _ => self.places.get(name).copied(),
+        }
+    }
+}
+
+/// Rows being read.
+pub struct RowsBuilder<'a> {
+    columns: &'a Columns,
+    cells: Vec<Cells>,
+    /// By column: the number of the last row that had it, from 1.
+    seen: Vec<usize>,
+    n_rows: usize,
+    ignored: BTreeSet<String>,
+}
+
+impl<'a> RowsBuilder<'a> {
+    /// For about `n_rows` rows.
+    ///
+    /// # Errors
+    /// None that a bundle which was loaded could cause.
+    pub fn new(columns: &'a Columns, n_rows: usize) -> Result<RowsBuilder<'a>> {
+        let cells = columns.inputs.iter().map(|input| Cells::of(&input.data_type, n_rows)).collect::<Result<_>>()?;
+        Ok(RowsBuilder { columns, cells, seen: vec![0; columns.inputs.len()], n_rows: 0, ignored: BTreeSet::new() })
+    }
+
+    /// Rows that were read.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Adds a row; `number` (from 1) names it in messages.
+    ///
+    /// # Errors
+    /// Text that is no flat JSON object, a key that is given twice, columns that are absent (all are named), a cell that
+    /// cannot be what it was in training. The row is then partly there: take it back by [`RowsBuilder::truncate`].
+    pub fn push(&mut self, row: &str, number: usize) -> Result<()> {
+        let mut reader = RowReader { rows: self, number, failure: None };
+        let mut json = serde_json::Deserializer::from_str(row);
+        let read = (&mut reader).deserialize(&mut json).and_then(|()| json.end());
+        match (read, reader.failure) {
+            (Ok(()), None) => {}
+            (_, Some(failure)) => return Err(failure),
+            (Err(e), None) => return Err(Error::data(format!("row {number}: {e}; expected one flat JSON object"))),
+        }
+        self.n_rows += 1;
+        let absent = |at: &usize| self.seen[*at] != self.n_rows;
+        let absent: Vec<String> = (0..self.seen.len())
+            .filter(absent)
+            .map(|at| format!("«{}» ({})", self.columns.inputs[at].name, self.columns.inputs[at].kind.name()))
+            .collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "row {number}: {} missing that the model was trained on: {}; give null for a value that is not known",
+            if absent.len() == 1 { "a column is" } else { "columns are" },
+            absent.join(", ")
+        )))
+    }
+
+    /// Takes back all rows but the first `n_rows`.
+    pub fn truncate(&mut self, n_rows: usize) {
+        self.n_rows = n_rows;
+        self.cells.iter_mut().for_each(|cells| cells.truncate(n_rows));
+        self.seen.iter_mut().for_each(|seen| *seen = 0);
+    }
+
+    /// Names of columns that the model does not read, at most 100, since the last call.
+    pub fn take_ignored(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.ignored)
+    }
+
+    /// The rows, in the columns of training.
+    ///
+    /// # Errors
+    /// More than 2 GiB of text in a column.
+    pub fn finish(self) -> Result<RecordBatch> {
+        let arrays = self.cells.into_iter().map(Cells::finish).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.n_rows));
+        RecordBatch::try_new_with_options(self.columns.schema.clone(), arrays, &options)
+            .map_err(|e| Error::data(e.to_string()))
+    }
+
+    fn ignore(&mut self, name: &str) {
+        if self.columns.id.as_deref() != Some(name) && self.ignored.len() < MAX_IGNORED {
+            self.ignored.insert(name.chars().take(MAX_NAME_CHARS).collect());
+        }
+    }
+
+    /// Adds a cell as JSON has it.
+    fn put(&mut self, at: usize, raw: &str, number: usize) -> Result<()> {
+        let input = &self.columns.inputs[at];
+        let what = match raw.as_bytes().first() {
+            Some(b'n') => {
+                self.cells[at].push_missing();
+                return Ok(());
+            }
+            Some(b'"') => {
+                let inner = &raw[1..raw.len() - 1];
+                let text = if inner.contains('\\') {
+                    // Valid JSON may still hold half a surrogate pair, which is no text.
+                    let text = serde_json::from_str::<String>(raw);
+                    Cow::Owned(text.map_err(|e| misplaced(input, number, format!("{e}")))?)
+                } else {
+                    Cow::Borrowed(inner)
+                };
+                self.cells[at].push_text(&text, input, &self.columns.zone)
+            }
+            Some(b't' | b'f') => self.cells[at].push_text(raw, input, &self.columns.zone),
+            Some(b'{' | b'[') => Err("the value is nested; expected text, a number, true, false or null".to_string()),
+            _ => self.cells[at].push_number(raw, input, &self.columns.zone),
+        };
+        what.map_err(|what| misplaced(input, number, what))
+    }
+}
+
+/// The error of a cell.
+fn misplaced(input: &InputColumn, number: usize, what: impl fmt::Display) -> Error {
+    let InputColumn { name, data_type, kind, .. } = input;
+    let kind = kind.name();
+    Error::data(format!("column «{name}», row {number}: {what}; the model was trained on {data_type} ({kind})"))
+}
+
+/// Reads the keys and values of one object.
+struct RowReader<'b, 'a> {
+    rows: &'b mut RowsBuilder<'a>,
+    number: usize,
+    /// What is wrong in our terms; the reader of JSON only knows its own.
+    failure: Option<Error>,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut RowReader<'_, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut RowReader<'_, '_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+        let row = self.rows.n_rows + 1;
+        let mut expected = 0;
+        while let Some((Key(key), value)) = map.next_entry::<Key, &RawValue>()? {
+            let Some(at) = self.rows.columns.find(&key, expected) else {
+                self.rows.ignore(&key);
+                continue;
+            };
+            expected = at + 1;
+            let put = if self.rows.seen[at] == row {
+                Err(Error::data(format!("row {}: the column «{key}» is given twice", self.number)))
+            } else {
+                self.rows.seen[at] = row;
+                self.rows.put(at, value.get(), self.number)
+            };
+            if let Err(failure) = put {
+                self.failure = Some(failure);
+                return Err(A::Error::custom("a cell is wrong"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The cells of a column.
+struct Cells {
+    values: Values,
+    /// By row, from the first missing cell on: false if it is missing. Rows before it are there.
+    valid: Option<Vec<bool>>,
+}
+
+/// Cells by type; 0 or nothing stands in the place of missing ones.
+enum Values {
+    Float(Vec<f64>),
+    Int(Vec<i64>),
+    Decimal(Vec<i128>, DataType),
+    /// Microseconds since 1970 UTC.
+    Time(Vec<i64>),
+    Text {
+        ends: Vec<i32>,
+        bytes: Vec<u8>,
+    },
+}
+
+impl Cells {
+    fn of(data_type: &DataType, n_rows: usize) -> Result<Cells> {
+        let values = match data_type {
+            DataType::Float64 => Values::Float(Vec::with_capacity(n_rows)),
+            DataType::Int64 => Values::Int(Vec::with_capacity(n_rows)),
+            DataType::Decimal128(_, scale) if *scale >= 0 => {
+                Values::Decimal(Vec::with_capacity(n_rows), data_type.clone())
+            }
+            DataType::Timestamp(..) => Values::Time(Vec::with_capacity(n_rows)),
+            DataType::Utf8 => {
+                let mut ends = Vec::with_capacity(n_rows + 1);
+                ends.push(0);
+                Values::Text { ends, bytes: Vec::with_capacity(8 * n_rows) }
+            }
+            other => return Err(Error::damaged(format!("type {other}, which no table keeps"))),
+        };
+        Ok(Cells { values, valid: None })
+    }
+
+    fn len(&self) -> usize {
+        match &self.values {
+            Values::Float(v) => v.len(),
+            Values::Int(v) | Values::Time(v) => v.len(),
+            Values::Decimal(v, _) => v.len(),
+            Values::Text { ends, .. } => ends.len() - 1,
+        }
+    }
+
+    fn truncate(&mut self, n_rows: usize) {
+        match &mut self.values {
+            Values::Float(v) => v.truncate(n_rows),
+            Values::Int(v) | Values::Time(v) => v.truncate(n_rows),
+            Values::Decimal(v, _) => v.truncate(n_rows),
+            Values::Text { ends, bytes } => {
+                ends.truncate(n_rows + 1);
+                bytes.truncate(ends.last().map_or(0, |&end| end as usize));
+            }
+        }
+        if let Some(valid) = &mut self.valid {
+            valid.truncate(n_rows);
+        }
+    }
+
+    fn push_missing(&mut self) {
+        let n_rows = self.len();
+        match &mut self.values {
+            Values::Float(v) => v.push(0.0),
+            Values::Int(v) | Values::Time(v) => v.push(0),
+            Values::Decimal(v, _) => v.push(0),
+            Values::Text { ends, bytes } => ends.push(bytes.len() as i32),
+        }
+        self.valid.get_or_insert_with(|| vec![true; n_rows]).push(false);
+    }
+
+    /// Says of the cell that was added last that it is there.
+    fn pushed(&mut self) {
+        if let Some(valid) = &mut self.valid {
+            valid.push(true);
+        }
+    }
+
+    /// Adds a number as it is written in JSON.
+    fn push_number(&mut self, raw: &str, input: &InputColumn, zone: &Zone) -> std::result::Result<(), String> {
+        match &mut self.values {
+            Values::Float(values) => values.push(float_of(raw)?),
+            Values::Int(values) => match raw.parse() {
+                Ok(value) => values.push(value),
+                Err(_) => return self.push_converted(raw, input, zone),
+            },
+            Values::Text { .. } => return self.push_text(raw, input, zone),
+            Values::Decimal(..) | Values::Time(_) => return self.push_converted(raw, input, zone),
+        }
+        self.pushed();
+        Ok(())
+    }
+
+    fn push_text(&mut self, text: &str, input: &InputColumn, zone: &Zone) -> std::result::Result<(), String> {
+        if text.len() > MAX_CELL_BYTES {
+            return Err(format!("the text has {} bytes; allowed: at most {MAX_CELL_BYTES}", text.len()));
+        }
+        let Values::Text { ends, bytes } = &mut self.values else {
+            return self.push_converted(text, input, zone);
+        };
+        // Missing tokens and blanks are left to the scorer, which treats all text of all sources alike.
+        bytes.extend_from_slice(text.as_bytes());
+        let end = i32::try_from(bytes.len()).map_err(|_| "the rows have more than 2 GiB of text".to_string())?;
+        ends.push(end);
+        self.pushed();
+        Ok(())
+    }
+
+    /// Adds what text is by the rules of the training.
+    fn push_converted(&mut self, text: &str, input: &InputColumn, zone: &Zone) -> std::result::Result<(), String> {
+        let format = input.text.clone().unwrap_or_default();
+        let one = convert(&StringArray::from_iter_values([text]), &input.data_type, &format, zone)
+            .map_err(|misfit| misfit.describe())?;
+        if one.is_null(0) {
+            self.push_missing();
+            return Ok(());
+        }
+        match &mut self.values {
+            Values::Float(values) => values.push(one.as_primitive::<Float64Type>().value(0)),
+            Values::Int(values) => values.push(one.as_primitive::<Int64Type>().value(0)),
+            Values::Decimal(values, _) => values.push(one.as_primitive::<Decimal128Type>().value(0)),
+            Values::Time(values) => values.push(one.as_primitive::<TimestampMicrosecondType>().value(0)),
+            Values::Text { .. } => {}
+        }
+        self.pushed();
+        Ok(())
+    }
+
+    fn finish(self) -> Result<ArrayRef> {
+        let nulls = self.valid.map(NullBuffer::from);
+        Ok(match self.values {
+            Values::Float(values) => Arc::new(Float64Array::new(values.into(), nulls)),
+            Values::Int(values) => Arc::new(Int64Array::new(values.into(), nulls)),
+            Values::Time(values) => Arc::new(TimestampMicrosecondArray::new(values.into(), nulls).with_timezone("UTC")),
+            Values::Decimal(values, data_type) => {
+                Arc::new(Decimal128Array::new(values.into(), nulls).with_data_type(data_type))
+            }
+            Values::Text { ends, bytes } => {
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
+                let array = StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls);
+                Arc::new(array.map_err(|e| Error::data(e.to_string()))?)
+            }
+        })
+    }
+}
+
+/// The double that a JSON number is; a whole number must be it exactly.
+fn float_of(raw: &str) -> std::result::Result<f64, String> {
+    // Most cells are short whole numbers.
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    if digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let whole = digits.bytes().fold(0u64, |n, b| n * 10 + u64::from(b - b'0')) as f64;
+        return Ok(if digits.len() < raw.len() { -whole } else { whole });
+    }
+    let value: f64 = raw.parse().map_err(|_| format!("«{raw}» is not a number"))?;
+    if value.is_infinite() {
+        return Err(format!("{raw} is larger than any number that is scored"));
+    }
+    if digits.bytes().all(|b| b.is_ascii_digit()) && format!("{value:.0}") != raw {
+        return Err(format!("{raw} has more digits than a double holds"));
+    }
+    Ok(value)
+}

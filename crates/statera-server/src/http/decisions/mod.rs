@@ -1,0 +1,131 @@
+//! `/api/v1/decisions`: asking for decisions, reading and replaying them, and what people do about them.
+//!
+//! A request is one record, however many rows it has. What was asked and answered lies in the record's parts, one for each
+//! subject that the rows name, so that a subject can be erased from a batch; the facts hold what is no personal data. The
+//! answer to a request is made of the facts and the parts alone: a request that is sent again gets the same bytes.
+
+mod answer;
+mod ask;
+mod explanation;
+mod meters;
+mod objection;
+mod overriding;
+mod read;
+mod replay;
+mod request;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answer::{Facts, RowDoc};
+pub use meters::Meters;
+pub(crate) use overriding::subject_of;
+pub(crate) use read::{decision_record, row_of};
+pub use settings::{Authority, DecisionsSettings, OverrideReason};
+
+use crate::app::Shared;
+use crate::http::failure::Failure;
+use crate::who::Who;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use statera_core::{Error, Result};
+use statera_store::act::Actor;
+pub(crate) use statera_store::now_us;
+use statera_store::record::{NewRecord, Recorded, RequestName};
+use tokio::sync::oneshot;
+
+/// The routes of decisions.
+pub fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/decisions", post(ask::post))
+        .route("/api/v1/decisions/{id}", get(read::get))
+        .route("/api/v1/decisions/{id}/replay", get(replay::get))
+        .route("/api/v1/decisions/{id}/explanation", get(explanation::get))
+        .route("/api/v1/decisions/{id}/override", post(overriding::post))
+        .route("/api/v1/decisions/{id}/objection", post(objection::post))
+}
+
+/// A time as people read it: RFC 3339 in UTC.
+pub(crate) fn time_text(at_us: i64) -> String {
+    jiff::Timestamp::from_microsecond(at_us).map_or_else(|_| at_us.to_string(), |at| format!("{at:.6}"))
+}
+
+/// The body, or what is wrong with it.
+pub(crate) fn whole(body: std::result::Result<Bytes, BytesRejection>) -> std::result::Result<Bytes, Failure> {
+    body.map_err(|rejected| Failure { status: rejected.status(), message: rejected.body_text(), retry_after_s: None })
+}
+
+/// A small body as what it must be.
+pub(crate) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|e| Error::request(format!("the body: {e}")))
+}
+
+/// Work that may wait for a disk or a database, off the threads that serve connections.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> std::result::Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(Failure::from),
+        Err(_) => Err(Failure::from(Error::damaged("the work of a request panicked"))),
+    }
+}
+
+/// Bytes of a body from which on it is read beside the threads that serve connections.
+const LARGE_BODY: usize = 64 << 10;
+
+/// Reads a body, which takes milliseconds if it is large: then off the threads that serve connections.
+pub(crate) async fn read_body<T: Send + 'static>(
+    body: Bytes,
+    read: impl FnOnce(Bytes) -> Result<T> + Send + 'static,
+) -> std::result::Result<T, Failure> {
+    if body.len() < LARGE_BODY { Ok(read(body)?) } else { blocking(move || read(body)).await }
+}
+
+/// Bytes of JSON as an answer.
+pub(crate) fn json_response(bytes: Vec<u8>) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    (StatusCode::OK, [(header::CONTENT_TYPE, kind)], bytes).into_response()
+}
+
+/// A value as an answer.
+pub(crate) fn json_of(value: &impl Serialize) -> std::result::Result<Response, Failure> {
+    let bytes = serde_json::to_vec(value).map_err(|e| Failure::from(Error::damaged(e.to_string())))?;
+    Ok(json_response(bytes))
+}
+
+/// The name of a request under who asks; 1 to 128 characters. `of` is what the request's path says beside its body: the same
+/// body about another decision is another request.
+pub(crate) fn request_name(who: &Who, name: Option<&str>, of: &str, body: &[u8]) -> Result<Option<RequestName>> {
+    let Some(name) = name else { return Ok(None) };
+    let n = name.chars().count();
+    if !(1..=128).contains(&n) || name.chars().any(char::is_control) {
+        return Err(Error::request(format!("request_id has {n} characters; allowed: 1 to 128, none of them control")));
+    }
+    let scope = match &who.actor {
+        Actor::Person(name) => format!("person:{name}"),
+        Actor::Key(prefix) => format!("key:{prefix}"),
+        Actor::System => "system".into(),
+    };
+    let mut digest = blake3::Hasher::new();
+    digest.update(of.as_bytes()).update(&[0]).update(body);
+    Ok(Some(RequestName { scope, name: name.into(), body_digest: *digest.finalize().as_bytes() }))
+}
+
+/// Hands a record to the store and waits until it is on disk.
+pub(crate) async fn commit(app: &Shared, record: NewRecord) -> std::result::Result<Recorded, Failure> {
+    let (tell, told) = oneshot::channel();
+    let done = Box::new(move |recorded| drop(tell.send(recorded)));
+    app.store.submit(record, done)?;
+    told.await.map_err(|_| lost())?.map_err(Failure::from)
+}
+
+/// The answer to a request whose callback was dropped: nothing of it was written.
+pub(crate) fn lost() -> Failure {
+    Failure::from(Error::busy("the request could not be worked on; nothing was recorded"))
+}

@@ -1,0 +1,161 @@
+//! `GET /api/v1/decisions/{id}/replay`: the decision made again from what is kept, and compared to the last bit.
+
+use super::answer::{Document, Facts, documents};
+use super::{RowDoc, blocking, decision_record, json_of, time_text};
+use crate::app::Shared;
+use crate::compute::{Answers, Explain, Rows, Wanted, score_alone};
+use crate::http::failure::Failure;
+use crate::models::Loaded;
+use crate::who::Who;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Result};
+use statera_store::people::Role;
+use statera_store::record::Id;
+use std::collections::BTreeMap;
+
+/// What a replay found.
+#[derive(Debug, Serialize)]
+struct Replayed {
+    id: Id,
+    /// «identical», «different», or «erased» where nothing is left to compare.
+    result: &'static str,
+    model: String,
+    version: u32,
+    digest: String,
+    /// The program that decided, and the one that replayed.
+    decided_by: String,
+    replayed_by: &'static str,
+    rows_compared: usize,
+    /// When parts were erased: «erased on …».
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    erased: Vec<String>,
+    /// What differs, by row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<Difference>,
+    /// Codes of the reasons by row, where the request asked for none and the replay finds them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<usize, Vec<String>>,
+}
+
+/// Something that is not what it was.
+#[derive(Debug, PartialEq, Serialize)]
+struct Difference {
+    row: usize,
+    what: &'static str,
+    recorded: String,
+    replayed: String,
+}
+
+/// What a row's answer says that a replay compares.
+#[derive(Debug, Deserialize)]
+struct Answered {
+    #[serde(default)]
+    grade: Option<String>,
+    #[serde(default)]
+    decision: Option<String>,
+    #[serde(default)]
+    reasons: Option<Vec<Coded>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Coded {
+    code: String,
+}
+
+/// Replays a decision. What it tells is not personal: it holds no input.
+pub(super) async fn get(
+    State(app): State<Shared>,
+    who: Who,
+    Path(id): Path<String>,
+) -> std::result::Result<Response, Failure> {
+    who.needs(&[Role::Viewer, Role::Maker, Role::Checker, Role::Admin])?;
+    let id: Id = id.parse()?;
+    json_of(&blocking(move || replay(&app, id)).await?)
+}
+
+fn replay(app: &Shared, id: Id) -> Result<Replayed> {
+    let record = decision_record(&*app.store, id)?;
+    let facts = Facts::read(&record)?;
+    let (mut rows, mut erased) = (Vec::new(), Vec::new());
+    for document in documents(&record)? {
+        match document {
+            Document::Erased(at) => erased.push(format!("erased on {}", time_text(at))),
+            Document::Plain(part) => rows.extend(part.rows),
+        }
+    }
+    rows.sort_by_key(|r| r.row);
+    let mut replayed = Replayed {
+        id,
+        result: "erased",
+        model: facts.model.to_string(),
+        version: facts.version,
+        digest: facts.digest.to_string(),
+        decided_by: facts.software.to_string(),
+        replayed_by: statera::pipeline::SOFTWARE,
+        rows_compared: rows.len(),
+        erased,
+        differences: Vec::new(),
+        reasons: BTreeMap::new(),
+    };
+    if rows.is_empty() {
+        return Ok(replayed);
+    }
+    let model = app.models.archived(&facts.model, facts.version, &facts.digest)?;
+    let again = again(&model, &rows, facts.explain)?;
+    for (at, row) in rows.iter().enumerate() {
+        compare(row, &again, at, facts.explain, &mut replayed)?;
+    }
+    replayed.result = if replayed.differences.is_empty() { "identical" } else { "different" };
+    Ok(replayed)
+}
+
+/// The rows scored again, by the way of requests.
+fn again(model: &Loaded, rows: &[RowDoc<'_>], explain: Explain) -> Result<Answers> {
+    let mut body = Vec::new();
+    let mut places = Vec::with_capacity(rows.len());
+    for row in rows {
+        let start = body.len();
+        body.extend_from_slice(row.input.get().as_bytes());
+        places.push(start..body.len());
+    }
+    let explain = if explain == Explain::None { Explain::Adverse } else { explain };
+    score_alone(model, &Rows::Json { body: Bytes::from(body), rows: places }, Wanted::Decisions(explain))
+}
+
+fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, explain: Explain, out: &mut Replayed) -> Result<()> {
+    let mut differ = |what: &'static str, recorded: String, replayed: String| {
+        if recorded != replayed {
+            out.differences.push(Difference { row: row.row, what, recorded, replayed });
+        }
+    };
+    let k = again.n_outputs;
+    // Shortest decimal texts are equal exactly where the bits are.
+    differ("margin", numbers(&row.margins), numbers(&again.margins[at * k..][..k]));
+    differ("probability", numbers(&row.probabilities), numbers(&again.probabilities[at * k..][..k]));
+    let answered: Answered = serde_json::from_str(row.answer.get())
+        .map_err(|e| Error::damaged(format!("row {}: the recorded answer: {e}", row.row)))?;
+    let decided = again.decided.as_ref().map(|decided| &decided[at]);
+    let text = |value: Option<&str>| value.unwrap_or("none").to_string();
+    differ("grade", text(answered.grade.as_deref()), text(decided.and_then(|d| d.grade.as_deref())));
+    differ("decision", text(answered.decision.as_deref()), text(decided.map(|d| d.decision.name())));
+    let codes = decided.map(|d| d.reasons.clone()).unwrap_or_default();
+    if explain == Explain::None {
+        if !codes.is_empty() {
+            out.reasons.insert(row.row, codes);
+        }
+        return Ok(());
+    }
+    let recorded: Vec<String> = answered.reasons.unwrap_or_default().into_iter().map(|r| r.code).collect();
+    differ("reasons", recorded.join(", "), codes.join(", "));
+    let own = again.contributions.iter().find(|(row, _)| *row == at).map(|(_, values)| values);
+    let list = |values: Option<&Vec<f64>>| values.map_or("none".into(), |v| numbers(v));
+    differ("contributions", list(row.contributions.as_ref()), list(own));
+    Ok(())
+}
+
+fn numbers(values: &[f64]) -> String {
+    values.iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,218 @@
+//! From the registry to bundles in memory.
+
+use super::{Inner, Live, LoadFailure, Served, Tally, lock};
+use crate::compute::{self, Columns};
+use rayon::prelude::*;
+use statera::bundle::Bundle;
+use statera_core::{Error, Result};
+use statera_store::registry::{Model, Registry};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A bundle in memory that may answer.
+pub struct Loaded {
+    /// The model's name in the registry.
+    pub name: String,
+    /// Its version there.
+    pub version: u32,
+    /// The bundle's digest: the registry's and the bundle's own.
+    pub digest: String,
+    /// The bundle.
+    pub bundle: Bundle,
+    /// What it reads, made ready for rows of JSON.
+    pub columns: Columns,
+    /// Lowers the count of bundles in memory when the last holder lets go.
+    _counted: Counted,
+}
+
+/// Counts as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Counted {
+        count.fetch_add(1, Ordering::Relaxed);
+        Counted(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Most times that one look loads what became missing while it loaded.
+const MAX_ROUNDS: usize = 8;
+
+/// A version by model, number and digest.
+type Wanted = (String, u32, String);
+
+impl Inner {
+    pub(super) fn live(&self) -> Arc<Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn swap(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
+    /// As [`Inner::refresh`], for the thread that looks: what fails is logged.
+    pub(super) fn look(&self) {
+        if let Err(e) = self.refresh() {
+            tracing::warn!(error = %e, "the registry cannot be read; what is in force answers on");
+        }
+    }
+
+    /// Puts the registry in force if it changed, then loads what is missing.
+    pub(super) fn refresh(&self) -> Result<()> {
+        // What needs no loading is in force at once: a stop waits for no bundle.
+        self.follow()?;
+        // Whoever loads already takes what is missing now, too.
+        let Ok(mut tried) = self.loading.try_lock() else { return Ok(()) };
+        for _ in 0..MAX_ROUNDS {
+            let missing = self.missing(&mut tried);
+            if missing.is_empty() {
+                break;
+            }
+            self.load_all(missing);
+        }
+        Ok(())
+    }
+
+    /// Reads the registry if its revision is another, and puts in force what is in memory.
+    fn follow(&self) -> Result<()> {
+        let mut registry = lock(&self.registry);
+        let revision = self.store.registry_revision()?;
+        let before = self.live();
+        if before.revision == Some(revision) {
+            return Ok(());
+        }
+        *registry = self.store.registry()?;
+        self.swap(assemble(&registry, &before, &loaded(&before), before.failures.clone()));
+        Ok(())
+    }
+
+    /// Versions of the registry that are not in memory; those that failed only after a while.
+    fn missing(&self, tried: &mut Instant) -> Vec<Wanted> {
+        let live = self.live();
+        let loaded = loaded(&live);
+        let mut missing = wanted(&lock(&self.registry));
+        missing.retain(|w| !loaded.contains_key(w));
+        if tried.elapsed() < Duration::from_secs(self.settings.retry_s) {
+            missing.retain(|w| !live.failures.iter().any(|f| (&f.model, f.version, &f.digest) == (&w.0, w.1, &w.2)));
+        } else if !missing.is_empty() {
+            *tried = Instant::now();
+        }
+        missing
+    }
+
+    fn load_all(&self, missing: Vec<Wanted>) {
+        let results: Vec<Result<Arc<Loaded>>> =
+            missing.par_iter().map(|(model, version, digest)| self.load(model, *version, digest)).collect();
+        let registry = lock(&self.registry);
+        let now = self.live();
+        let (mut loaded, mut failures) = (loaded(&now), now.failures.clone());
+        failures.retain(|f| !missing.iter().any(|w| (&f.model, f.version) == (&w.0, w.1)));
+        for (wanted, result) in missing.into_iter().zip(results) {
+            match result {
+                Ok(model) => {
+                    tracing::info!(model = wanted.0, version = wanted.1, "a bundle is loaded, checked and warm");
+                    loaded.insert(wanted, model);
+                }
+                Err(e) => {
+                    let (model, version, digest) = wanted;
+                    tracing::error!(model, version, digest, error = %e, "a bundle is refused; what answered before answers on");
+                    failures.push(LoadFailure { model, version, digest, error: e.to_string() });
+                }
+            }
+        }
+        let still = wanted(&registry);
+        failures.retain(|f| still.iter().any(|w| (&f.model, f.version, &f.digest) == (&w.0, w.1, &w.2)));
+        self.swap(assemble(&registry, &now, &loaded, failures));
+    }
+
+    /// Reads a bundle (which checks every part and replays the golden rows), compares its digest with the registry's, and
+    /// scores and explains rows by the way that requests go, so that the first request finds everything made.
+    pub(super) fn load(&self, model: &str, version: u32, digest: &str) -> Result<Arc<Loaded>> {
+        let folder = self.store.bundle(digest)?;
+        let bundle = Bundle::read(&folder)?;
+        let own = bundle.digest()?;
+        if own != digest {
+            return Err(Error::damaged(format!(
+                "{}: the digest of the bundle is {own}; the registry says {digest}",
+                folder.display()
+            )));
+        }
+        let columns = Columns::new(bundle.scorer.schema())?;
+        let loaded = Loaded {
+            name: model.into(),
+            version,
+            digest: own,
+            bundle,
+            columns,
+            _counted: Counted::new(&self.n_loaded),
+        };
+        compute::warm(&loaded)?;
+        Ok(Arc::new(loaded))
+    }
+}
+
+/// The bundles that are in memory because they may answer.
+fn loaded(live: &Live) -> BTreeMap<Wanted, Arc<Loaded>> {
+    let all = live.models.values().flat_map(Served::all);
+    all.map(|model| ((model.name.clone(), model.version, model.digest.clone()), model.clone())).collect()
+}
+
+/// The versions that may have to answer.
+fn wanted(registry: &Registry) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for (name, model) in &registry.models {
+        let route = &model.route;
+        let challenger = route.challenger.map(|c| c.version);
+        for version in [route.champion, challenger, route.backup, route.before.last().copied()].into_iter().flatten() {
+            wanted.extend(key(name, model, version));
+        }
+    }
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+fn key(name: &str, model: &Model, version: u32) -> Option<Wanted> {
+    let found = model.versions.iter().find(|v| v.number == version)?;
+    Some((name.into(), version, found.digest.clone()))
+}
+
+/// What answers under a registry, of the bundles that are in memory.
+fn assemble(
+    registry: &Registry,
+    before: &Live,
+    loaded: &BTreeMap<Wanted, Arc<Loaded>>,
+    failures: Vec<LoadFailure>,
+) -> Live {
+    let mut models = BTreeMap::new();
+    for (name, model) in &registry.models {
+        let old = before.models.get(name).cloned().unwrap_or_default();
+        let find = |version: Option<u32>| loaded.get(&key(name, model, version?)?).cloned();
+        let route = model.route.clone();
+        // A champion or backup whose bundle is not there (yet, or refused) leaves the one that answered before.
+        let or_old =
+            |version: Option<u32>, old: Option<Arc<Loaded>>| version.and_then(|version| find(Some(version)).or(old));
+        let challenger = find(route.challenger.map(|c| c.version)).map(|model| {
+            let same = old.challenger.as_ref().filter(|(before, _)| Arc::ptr_eq(before, &model));
+            let tally = same.map_or_else(Arc::<Tally>::default, |(_, tally)| tally.clone());
+            (model, tally)
+        });
+        let served = Served {
+            champion: or_old(route.champion, old.champion),
+            challenger,
+            backup: or_old(route.backup, old.backup),
+            previous: find(route.before.last().copied()),
+            route,
+        };
+        models.insert(name.clone(), served);
+    }
+    Live { revision: Some(registry.revision), models, failures }
+}

@@ -1,0 +1,161 @@
+use super::*;
+use crate::testing::{APPROVED, MemoryStore, Server, bundle, program};
+use axum::http::StatusCode;
+use serde_json::json;
+use statera_store::registry::Challenger;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn server() -> Server {
+    Server::new(Default::default())
+}
+
+fn failing(server: &Server, needle: &str) {
+    let status = server.app.models.status();
+    assert!(status.failures.iter().any(|f| f.error.contains(needle)), "{status:?}");
+}
+
+#[test]
+fn the_registry_says_who_answers() {
+    let server = server();
+    let (second, third) = (server.add("logistic"), server.add("scorecard"));
+    let part = |server: &Server| {
+        let chosen = server.app.models.route("credit", "k").expect("somebody");
+        (chosen.model.version, chosen.part)
+    };
+    assert_eq!(part(&server), (1, Part::Champion));
+    server.route(|route| {
+        route.champion = Some(second);
+        route.before = vec![1];
+        route.backup = Some(third);
+    });
+    assert_eq!(part(&server), (second, Part::Champion));
+    server.route(|route| route.stopped = true);
+    assert_eq!(part(&server), (third, Part::Backup));
+    server.route(|route| {
+        route.stopped = false;
+        route.champion = Some(1);
+        route.before.clear();
+    });
+    assert_eq!(part(&server), (1, Part::Champion));
+    server.route(|route| {
+        route.backup = None;
+        route.stopped = true;
+    });
+    let told = server.app.models.route("credit", "k").err().expect("nobody").to_string();
+    assert_eq!(told, "«credit» was stopped and has no backup; people decide until it is resumed");
+    let body = format!(r#"{{"model":"credit","row":{APPROVED}}}"#);
+    let (status, told) = server.json(&program(), "POST", "/api/v1/decisions", &body);
+    assert_eq!((status, &told["error"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")));
+    assert!(server.app.models.status().is_ready(), "a stop without a backup is what people wanted");
+}
+
+#[test]
+fn a_subject_stays_in_its_share() {
+    let server = server();
+    let version = server.add("logistic");
+    server.route(|route| route.challenger = Some(Challenger { version, shadow: false, per_mille: 250 }));
+    let keys: Vec<String> = (0..4_000).map(|i| format!("customer {i}")).collect();
+    let challenged = |keys: &[String]| -> HashSet<String> {
+        let is_challenger =
+            |key: &&String| server.app.models.route("credit", key).expect("somebody").part == Part::Challenger;
+        keys.iter().filter(is_challenger).cloned().collect()
+    };
+    let first = challenged(&keys);
+    // 4,000 draws at a quarter: five standard deviations are 137.
+    assert!((first.len() as i64 - 1_000).abs() < 137, "{}", first.len());
+    assert_eq!(challenged(&keys), first);
+    // A larger share keeps who was in the smaller one.
+    server.route(|route| route.challenger = Some(Challenger { version, shadow: false, per_mille: 500 }));
+    assert!(challenged(&keys).is_superset(&first));
+    server.route(|route| route.challenger = Some(Challenger { version, shadow: true, per_mille: 250 }));
+    let shadowed = keys.iter().filter(|k| server.app.models.route("credit", k).expect("somebody").shadow.is_some());
+    assert_eq!(shadowed.cloned().collect::<HashSet<_>>(), first);
+}
+
+#[test]
+fn a_damaged_bundle_never_replaces_a_good_one() {
+    let server = server();
+    let (digest, path) = bundle(server.folder.path(), "logistic");
+    // The digest of another bundle than the one that lies there.
+    let wrong = server.store.add("credit", &"0".repeat(64), &path);
+    server.route(|route| route.champion = Some(wrong));
+    failing(&server, "the digest of the bundle is");
+    assert_eq!(server.decide(APPROVED)["version"], json!(1));
+    assert!(server.app.models.status().is_ready(), "the former champion answers on");
+    // A byte of a part.
+    let model = path.join("model.json");
+    let mut bytes = std::fs::read(&model).expect("a part");
+    bytes[10] ^= 1;
+    std::fs::write(&model, bytes).expect("written");
+    let altered = server.store.add("credit", &digest, &path);
+    server.route(|route| route.champion = Some(altered));
+    failing(&server, "model.json was altered");
+    assert_eq!(server.decide(APPROVED)["version"], json!(1));
+    // No folder at all.
+    let gone = server.store.add("credit", &"1".repeat(64), Path::new("/nonexistent"));
+    server.route(|route| route.champion = Some(gone));
+    assert_eq!((server.decide(APPROVED)["version"].clone(), server.app.models.status().failures.len()), (json!(1), 1));
+    server.route(|route| route.champion = Some(1));
+    assert_eq!(server.app.models.status().failures, []);
+}
+
+#[test]
+fn a_model_that_nothing_answers_for_is_not_ready() {
+    let store = Arc::new(MemoryStore::default());
+    store.is_down.store(true, Ordering::SeqCst);
+    let models = Models::open(ModelsSettings::default(), store.clone()).expect("a store that is away is no error");
+    assert!(!models.status().is_ready());
+    store.is_down.store(false, Ordering::SeqCst);
+    models.refresh().expect("the store is back");
+    assert!(models.status().is_ready(), "an empty registry is served");
+    store.add("credit", &"0".repeat(64), Path::new("/nonexistent"));
+    store.route("credit", |route| route.champion = Some(1));
+    models.refresh().expect("the store answers");
+    assert_eq!((models.status().is_ready(), models.status().silent), (false, vec!["credit".to_string()]));
+    let told = models.route("credit", "k").err().expect("nobody").to_string();
+    assert_eq!(told, "version 1 of «credit» could not be loaded");
+}
+
+#[test]
+fn reloads_lose_no_request_and_keep_no_bundle() {
+    let server = server();
+    let second = server.add("logistic");
+    let is_over = AtomicBool::new(false);
+    let answered = std::thread::scope(|scope| {
+        let asker = scope.spawn(|| {
+            let mut versions = HashSet::new();
+            let mut n = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                // Every request is answered with 200, by the one or the other.
+                versions.insert(server.decide(APPROVED)["version"].as_u64());
+                n += 1;
+            }
+            (n, versions.len())
+        });
+        for i in 0..60u32 {
+            server.route(|route| route.champion = Some(if i % 2 == 0 { second } else { 1 }));
+        }
+        is_over.store(true, Ordering::SeqCst);
+        asker.join().expect("every request is answered")
+    });
+    assert!(answered.0 > 0 && answered.1 >= 1);
+    // Only what the registry names is in memory: the champion (60 is even: version 1).
+    assert_eq!(server.app.models.status().n_loaded, 1);
+}
+
+#[test]
+fn a_change_by_another_process_is_seen_without_a_call() {
+    let settings = ModelsSettings { poll_ms: 10, ..ModelsSettings::default() };
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(MemoryStore::default());
+    let models = Models::open(settings, store.clone()).expect("models");
+    let (digest, path) = bundle(folder.path(), "logistic");
+    store.add("credit", &digest, &path);
+    store.route("credit", |route| route.champion = Some(1));
+    while models.route("credit", "k").is_err() {
+        std::thread::yield_now();
+    }
+    assert_eq!(models.status().n_loaded, 1);
+}

@@ -1,0 +1,151 @@
+//! A directory in the process: what it is told, byte by byte, and what it answers.
+
+use super::*;
+use tokio::io::DuplexStream;
+
+fn settings(more: &str) -> LdapSettings {
+    toml::from_str(&format!(
+        "url = 'ldaps://dc1.bank.example'\nbind = 'uid={{name}},ou=people,dc=bank'\nbase = 'ou=people,dc=bank'\n{more}\n\
+         [roles]\n'CN=Risk Makers, OU=groups,dc=bank' = ['maker']\n'cn=risk-viewers,ou=groups,dc=bank' = ['viewer']\n"
+    ))
+    .unwrap()
+}
+
+/// What came of a request, as a message of an operation.
+fn answer(id: u32, kind: u8, code: u32) -> Vec<u8> {
+    let empty = || ber::value(tag::OCTETS, b"");
+    message(id, ber::values(kind, &[ber::number(tag::ENUMERATED, code), empty(), empty()]))
+}
+
+fn message(id: u32, operation: Vec<u8>) -> Vec<u8> {
+    ber::values(tag::SEQUENCE, &[ber::number(tag::INTEGER, id), operation])
+}
+
+fn found(id: u32, name: &str, attribute: &str, values: &[&str]) -> Vec<u8> {
+    let text = |t: &str| ber::value(tag::OCTETS, t.as_bytes());
+    let values: Vec<Vec<u8>> = values.iter().map(|v| text(v)).collect();
+    let one = ber::values(tag::SEQUENCE, &[text(attribute), ber::values(tag::SET, &values)]);
+    message(id, ber::values(ENTRY, &[text(name), ber::values(tag::SEQUENCE, &[one])]))
+}
+
+/// The next request: its operation.
+async fn request(stream: &mut DuplexStream) -> Vec<u8> {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).await.unwrap();
+    let n = match head[1] {
+        n if n < 0x80 => usize::from(n),
+        0x81 => usize::from(stream.read_u8().await.unwrap()),
+        _ => usize::from(stream.read_u16().await.unwrap()),
+    };
+    let mut content = vec![0; n];
+    stream.read_exact(&mut content).await.unwrap();
+    let mut reader = Reader::new(&content);
+    reader.number(tag::INTEGER).unwrap();
+    let (kind, content) = reader.next().unwrap();
+    ber::value(kind, content)
+}
+
+/// Signs in while a directory answers each request in turn; gives the roles and the requests.
+async fn talk(
+    settings: &LdapSettings,
+    name: &str,
+    answers: Vec<Vec<u8>>,
+) -> (Result<Option<BTreeSet<Role>>>, Vec<Vec<u8>>) {
+    let ldap = Ldap::new(settings).unwrap();
+    let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+    let serving = async {
+        let mut requests = Vec::new();
+        for answer in answers {
+            requests.push(request(&mut theirs).await);
+            theirs.write_all(&answer).await.unwrap();
+        }
+        drop(theirs);
+        requests
+    };
+    tokio::join!(ldap.talk(ours, name, "pass word"), serving)
+}
+
+#[tokio::test]
+async fn groups_of_the_person_become_roles() {
+    let groups = ["cn=risk makers,ou=groups,DC=bank", "cn=unknown,dc=bank"];
+    let answers = vec![
+        answer(1, BIND_ANSWER, 0),
+        [found(2, "uid=kim,ou=people,dc=bank", "memberof", &groups), answer(2, SEARCH_DONE, 0)].concat(),
+    ];
+    let (roles, requests) = talk(&settings(""), "kim", answers).await;
+    assert_eq!(roles.unwrap(), Some(BTreeSet::from([Role::Maker])));
+    // By hand (RFC 4511): BIND { 3, name, [0] password }.
+    assert_eq!(requests[0], b"\x60\x29\x02\x01\x03\x04\x19uid=kim,ou=people,dc=bank\x80\x09pass word");
+    let search = &requests[1];
+    assert!(search.windows(15).any(|w| w == b"\xa3\x0a\x04\x03uid\x04\x03kim0\x0a\x04"), "{search:?}");
+}
+
+#[tokio::test]
+async fn groups_that_list_their_members_become_roles() {
+    let more = "group_base = 'ou=groups,dc=bank'\nmember_attribute = 'member'";
+    let done = answer(3, SEARCH_DONE, 0);
+    let answers = vec![
+        answer(1, BIND_ANSWER, 0),
+        [found(2, "uid=kim,ou=people,dc=bank", "cn", &["x"]), answer(2, SEARCH_DONE, 0)].concat(),
+        [found(3, "cn=risk-viewers,ou=groups,dc=bank", "1.1", &[]), done].concat(),
+    ];
+    let (roles, requests) = talk(&settings(more), "kim", answers).await;
+    assert_eq!(roles.unwrap(), Some(BTreeSet::from([Role::Viewer])));
+    let asked = b"\x04\x06member\x04\x19uid=kim,ou=people,dc=bank";
+    assert!(requests[2].windows(asked.len()).any(|w| w == asked));
+}
+
+#[tokio::test]
+async fn names_inject_nothing() {
+    let answers = vec![answer(1, BIND_ANSWER, 0), answer(2, SEARCH_DONE, 0)];
+    let (roles, requests) = talk(&settings(""), "*)(uid=*,ou=x+\\", answers).await;
+    assert_eq!(roles.unwrap(), None);
+    let bound = b"uid=*)(uid=*\\,ou=x\\+\\\\,ou=people,dc=bank";
+    assert!(requests[0].windows(bound.len()).any(|w| w == bound), "{:?}", String::from_utf8_lossy(&requests[0]));
+    // In the filter the name is one value, whatever is in it.
+    let filter = b"\xa3\x16\x04\x03uid\x04\x0f*)(uid=*,ou=x+\\";
+    assert!(requests[1].windows(filter.len()).any(|w| w == filter), "{:?}", String::from_utf8_lossy(&requests[1]));
+}
+
+#[tokio::test]
+async fn who_is_refused_or_not_one_has_no_roles() {
+    for code in [32, 34, 49, 53] {
+        let (roles, _) = talk(&settings(""), "kim", vec![answer(1, BIND_ANSWER, code)]).await;
+        assert_eq!(roles.unwrap(), None, "code {code}");
+    }
+    let twice = [found(2, "a", "memberOf", &[]), found(2, "b", "memberOf", &[]), answer(2, SEARCH_DONE, 0)].concat();
+    let (roles, _) = talk(&settings(""), "kim", vec![answer(1, BIND_ANSWER, 0), twice]).await;
+    assert_eq!(roles.unwrap(), None);
+    let ldap = Ldap::new(&settings("")).unwrap();
+    assert_eq!(ldap.sign_in("kim", "").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_ill_is_busy_and_not_a_refusal() {
+    let cases: [Vec<u8>; 6] = [
+        answer(1, BIND_ANSWER, 51),
+        answer(2, BIND_ANSWER, 0),
+        answer(1, SEARCH_DONE, 0),
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        b"\x30\x84\x7f\xff\xff\xff".to_vec(),
+        b"\x30\x80".to_vec(),
+    ];
+    for bytes in cases {
+        let (roles, _) = talk(&settings(""), "kim", vec![bytes.clone()]).await;
+        assert_eq!(roles.unwrap_err().kind(), statera_core::ErrorKind::Busy, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_directory_far_away_is_reached_over_tls_only() {
+    let way = |url: &str| {
+        let settings = LdapSettings { url: url.into(), ..settings("") };
+        Ldap::new(&settings).map(|l| (l.way, l.port)).ok()
+    };
+    assert_eq!(way("ldaps://dc1.bank.example"), Some((Way::Tls, 636)));
+    assert_eq!(way("ldap://dc1.bank.example:1389"), Some((Way::StartTls, 1389)));
+    assert_eq!(way("ldap://127.0.0.1"), Some((Way::Plain, 389)));
+    assert_eq!(way("http://dc1.bank.example"), None);
+    let settings = LdapSettings { bind: "cn=admin,dc=bank".into(), ..settings("") };
+    assert!(Ldap::new(&settings).is_err());
+}

@@ -1,0 +1,156 @@
+//! Sign-in: by a password of ours, by the directory's, or by what an issuer of identities says.
+
+use super::lockout::wait_of_person_us;
+use super::password::BYTES_MAX;
+use super::session::Begun;
+use super::{Doorkeeper, waiting};
+use crate::http::failure::Failure;
+use axum::http::StatusCode;
+use statera_core::{Error, ErrorKind, Result};
+use statera_store::act::{Act, Actor};
+use statera_store::people::{NewPerson, Person, Role};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use zeroize::Zeroizing;
+
+/// The same for every sign-in that fails: an unknown name, a wrong password, somebody who must wait, somebody disabled.
+pub const FAILED: &str =
+    "the name or the password is wrong, or too many sign-ins failed; after five failures each try needs a longer wait";
+
+/// Characters of a name at most, as the store has it.
+const NAME_CHARS_MAX: usize = 64;
+
+/// True for a name that a person may have: 1 to 64 of letters, digits, «.», «-», «_», «@».
+pub fn is_name(name: &str) -> bool {
+    let n = name.chars().count();
+    (1..=NAME_CHARS_MAX).contains(&n) && name.chars().all(|c| c.is_alphanumeric() || ".-_@".contains(c))
+}
+
+impl Doorkeeper {
+    /// Signs a person in by name and password.
+    ///
+    /// # Errors
+    /// 401 with the same words for whatever was wrong; 429 for an address that failed too often; 503 if too many sign in at once
+    /// or the store or the directory does not answer.
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: Zeroizing<String>,
+        address: Option<IpAddr>,
+        is_secure: bool,
+    ) -> std::result::Result<Begun, Failure> {
+        self.refuse_address(address)?;
+        let turn = self.passwords.turn().await?;
+        // Those that waited for their turn may have been guesses too.
+        self.refuse_address(address)?;
+        let is_possible = is_name(name) && !password.is_empty() && password.len() <= BYTES_MAX;
+        let known = if is_possible { self.known_person(name).await? } else { None };
+        let now_us = (self.clock)();
+        let is_locked = known.as_ref().is_some_and(|p| now_us < p.locked_until_us);
+        let may = known.as_ref().is_none_or(|p| !p.disabled) && !is_locked;
+        let phc = known.as_ref().filter(|_| may).and_then(|p| p.password.clone());
+        let is_local = known.as_ref().is_some_and(|p| p.password.is_some());
+        let mut is_right = turn.is_right(password.clone(), phc).await?;
+        if let Some(ldap) = self.ldap.as_ref().filter(|_| is_possible && may && !is_local)
+            && let Some(roles) = ldap.sign_in(name, &password).await?
+        {
+            self.admit(name, roles).await?;
+            is_right = true;
+        }
+        if !is_right {
+            self.failed(known.filter(|_| !is_locked), address).await?;
+            return Err(unauthorized(FAILED));
+        }
+        self.act(&Actor::Person(name.into()), Act::SignIn { name: name.into() }).await?;
+        Ok(self.begin_session(name, is_secure).await?)
+    }
+
+    /// Signs in a person whom another system has identified, with the roles that it gave them.
+    ///
+    /// # Errors
+    /// 401 if they have no role, a name that is not allowed or belongs to somebody with a password of ours, or are disabled.
+    pub async fn sign_in_identified(
+        &self,
+        name: &str,
+        roles: BTreeSet<Role>,
+        is_secure: bool,
+    ) -> std::result::Result<Begun, Failure> {
+        if !is_name(name) || roles.is_empty() {
+            return Err(unauthorized(
+                "the issuer names nobody who may come in: a name that is not allowed, or no role",
+            ));
+        }
+        self.admit(name, roles).await?;
+        self.act(&Actor::Person(name.into()), Act::SignIn { name: name.into() }).await?;
+        Ok(self.begin_session(name, is_secure).await?)
+    }
+
+    fn refuse_address(&self, address: Option<IpAddr>) -> std::result::Result<(), Failure> {
+        match self.lockout.wait_s(address, (self.clock)()) {
+            0 => Ok(()),
+            wait_s => Err(Failure {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                message: "too many sign-ins from this address failed".into(),
+                retry_after_s: Some(wait_s),
+            }),
+        }
+    }
+
+    async fn known_person(&self, name: &str) -> Result<Option<Person>> {
+        let (store, name) = (self.store.clone(), name.to_string());
+        match waiting(move || store.person(&name)).await {
+            Ok(person) => Ok(Some(person)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn is_empty(&self) -> Result<bool> {
+        let store = self.store.clone();
+        waiting(move || Ok(store.people()?.is_empty())).await
+    }
+
+    /// Keeps the person that another system identified, with the roles of today.
+    async fn admit(&self, name: &str, roles: BTreeSet<Role>) -> std::result::Result<(), Failure> {
+        let act = match self.known_person(name).await? {
+            Some(person) if person.password.is_some() || person.disabled => return Err(unauthorized(FAILED)),
+            Some(person) if person.roles == roles => return Ok(()),
+            Some(_) => Act::SetRoles { name: name.into(), roles },
+            // The link of the first start makes the first person, and is void once there is one.
+            None if self.is_empty().await? => return Err(unauthorized("the server has no admin yet; set it up first")),
+            None => Act::AddPerson { person: NewPerson { name: name.into(), roles, password: None } },
+        };
+        self.act(&Actor::System, act).await?;
+        Ok(())
+    }
+
+    /// Writes a failure down; tries while somebody must wait do not make the wait longer.
+    pub(crate) async fn failed(&self, person: Option<Person>, address: Option<IpAddr>) -> Result<()> {
+        let now_us = (self.clock)();
+        self.lockout.failed(address, now_us);
+        let wait_us = person.as_ref().map_or(0, |p| wait_of_person_us(p.failures.saturating_add(1)));
+        let act = Act::SignInFailed {
+            name: person.map(|p| p.name),
+            locked_until_us: (wait_us > 0).then_some(now_us + wait_us),
+        };
+        self.act(&Actor::System, act).await.map(|_| ())
+    }
+}
+
+/// 401.
+pub fn unauthorized(message: &str) -> Failure {
+    Failure { status: StatusCode::UNAUTHORIZED, message: message.into(), retry_after_s: None }
+}
+
+/// The password of a new person, or of one who changes it, as argon2 text.
+///
+/// # Errors
+/// A name or password that is not allowed; too many at once.
+pub async fn new_password(door: &Doorkeeper, name: &str, password: Zeroizing<String>) -> Result<String> {
+    if !is_name(name) {
+        return Err(Error::request(format!(
+            "name: «{name}»; allowed: 1 to {NAME_CHARS_MAX} of letters, digits, «.», «-», «_», «@»"
+        )));
+    }
+    door.passwords.turn().await?.hash(name, password).await
+}

@@ -1,0 +1,328 @@
+//! One connection over two drivers: the statements are the same text, with `$1`, and everything above is written once.
+//!
+//! Synchronous: SQLite's driver has a thread a connection, PostgreSQL's is driven by a runtime of the store's own. A
+//! connection that broke, or whose server did not answer in time, says [`Failure::Away`] from then on and is replaced.
+
+pub(crate) mod failure;
+pub(crate) mod migrate;
+pub(crate) mod readers;
+pub(crate) mod table;
+pub(crate) mod value;
+pub(crate) mod wait;
+
+pub(crate) use failure::{Attempt, Failure};
+pub(crate) use value::{Row, Value};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection as _, Executor};
+use statera_core::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use table::Table;
+use tokio::runtime::{Handle, Runtime};
+use wait::wait;
+
+/// How long PostgreSQL may take for one statement; beyond it the connection is given up.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another process that writes.
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
+/// Rows of one inserting statement of SQLite; a statement for each number up to this is kept prepared.
+const INSERT_ROWS: usize = 64;
+/// Prepared statements of a writing connection: those, for each table that records fill, and some more.
+const STATEMENTS: usize = 6 * INSERT_ROWS + 100;
+/// Kibibytes of pages that SQLite's writer keeps; a reader keeps SQLite's default of 2,000.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+/// Name of the database's file in the store's folder.
+pub(crate) const FILE: &str = "store.sqlite";
+
+/// A database that can be connected to.
+pub(crate) struct Database {
+    place: Place,
+    /// Drives PostgreSQL's sockets.
+    runtime: Option<Runtime>,
+}
+
+enum Place {
+    Sqlite(PathBuf),
+    Postgres(Box<PgConnectOptions>),
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    Write,
+    Read,
+    /// Reads a copy that nothing may change, not even by opening it.
+    Inspect,
+}
+
+impl Database {
+    /// The database at an address: a folder, or `postgres://…`. Nothing is opened yet.
+    pub(crate) fn at(address: &str) -> Result<Database> {
+        if !is_postgres(address) {
+            return Ok(Database { place: Place::Sqlite(Path::new(address).join(FILE)), runtime: None });
+        }
+        let options: PgConnectOptions = address.parse().map_err(|_| {
+            Error::request(
+                "the PostgreSQL address cannot be read; allowed is postgres://user:password@host:5432/database with special \
+                 characters of user and password written as %40 (@), %3A (:), %2F (/)",
+            )
+        })?;
+        let options = options.application_name("statera").statement_cache_capacity(STATEMENTS);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("store-io")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::io(format!("the store's threads: {e}")))?;
+        Ok(Database { place: Place::Postgres(Box::new(options)), runtime: Some(runtime) })
+    }
+
+    /// The SQLite file at a path.
+    pub(crate) fn file(path: &Path) -> Database {
+        Database { place: Place::Sqlite(path.into()), runtime: None }
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.place, Place::Sqlite(_))
+    }
+
+    /// The database in messages; never with a password.
+    pub(crate) fn label(&self) -> String {
+        match &self.place {
+            Place::Sqlite(path) => path.display().to_string(),
+            Place::Postgres(options) => format!(
+                "PostgreSQL database «{}» at {}:{}",
+                options.get_database().unwrap_or(options.get_username()),
+                options.get_host(),
+                options.get_port()
+            ),
+        }
+    }
+
+    /// A connection.
+    pub(crate) fn connect(&self, purpose: Use) -> Attempt<Connection> {
+        let handle = self.runtime.as_ref().map(|r| r.handle().clone());
+        match &self.place {
+            Place::Sqlite(path) => {
+                let connection = wait(sqlite_options(path, purpose).connect(), None, None);
+                let connection = connection.ok_or_else(|| Failure::Away("no answer".into()))?;
+                let connection = connection.map_err(|e| failure::sqlite(&e).at(&self.label()))?;
+                Ok(Connection { driver: Driver::Sqlite(connection), runtime: None, limit: None, is_broken: false })
+            }
+            Place::Postgres(options) => {
+                let options = options.as_ref().clone().disable_statement_logging();
+                let connecting = async move { PgConnection::connect_with(&options).await };
+                let connection = wait(connecting, handle.as_ref(), Some(CONNECT_LIMIT));
+                let connection = connection.ok_or_else(|| Failure::Away(format!("{}: no answer", self.label())))?;
+                let connection = connection.map_err(|e| failure::postgres(&e).at(&self.label()))?;
+                let driver = Driver::Postgres(connection);
+                let mut connection =
+                    Connection { driver, runtime: handle, limit: Some(ANSWER_LIMIT), is_broken: false };
+                if purpose == Use::Write {
+                    connection.refuse_lazy_commits()?;
+                }
+                Ok(connection)
+            }
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Dropping a runtime waits for it, which panics on a thread of another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// True for an address of PostgreSQL; anything else is a folder.
+pub(crate) fn is_postgres(address: &str) -> bool {
+    address.starts_with("postgres://") || address.starts_with("postgresql://")
+}
+
+fn sqlite_options(path: &Path, purpose: Use) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_LIMIT).disable_statement_logging();
+    match purpose {
+        // Checkpoints are made aside, by the tender, so that no decision waits for them.
+        Use::Write => options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .statement_cache_capacity(STATEMENTS)
+            .pragma("secure_delete", "ON")
+            .pragma("cache_size", (-WRITER_CACHE_KIB).to_string())
+            .pragma("wal_autocheckpoint", "0"),
+        Use::Read => options.pragma("query_only", "ON").pragma("wal_autocheckpoint", "0"),
+        // A copy without a log beside it is opened as it is; one with a log is read through it.
+        Use::Inspect => options.read_only(true).immutable(!has_log(path)),
+    }
+}
+
+/// True where the file has a log: rows may be in it that the file lacks, or a process writes them now.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_os_string();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok()
+}
+
+/// A connection to either database.
+pub(crate) struct Connection {
+    driver: Driver,
+    runtime: Option<Handle>,
+    /// For a statement.
+    limit: Option<Duration>,
+    is_broken: bool,
+}
+
+enum Driver {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Connection {
+    /// True where the connection must be replaced.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.driver, Driver::Sqlite(_))
+    }
+
+    /// The same connection with another limit for PostgreSQL's statements, as of backups; `None`: none.
+    pub(crate) fn limited<T>(&mut self, limit: Option<Duration>, work: impl FnOnce(&mut Connection) -> T) -> T {
+        let usual = std::mem::replace(&mut self.limit, limit);
+        let done = work(self);
+        self.limit = usual;
+        done
+    }
+
+    /// Runs a statement; rows that it changed.
+    pub(crate) fn execute(&mut self, sql: &str, values: Vec<Value>) -> Attempt<u64> {
+        self.check()?;
+        let done = match &mut self.driver {
+            Driver::Sqlite(c) => wait(sqlx::query_with(sql, value::sqlite(values)?).execute(c), None, None)
+                .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::sqlite(&e))),
+            Driver::Postgres(c) => {
+                wait(sqlx::query_with(sql, value::postgres(values)?).execute(c), self.runtime.as_ref(), self.limit)
+                    .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::postgres(&e)))
+            }
+        };
+        self.noticed(done)
+    }
+
+    /// Runs statements without arguments, as they are.
+    pub(crate) fn batch(&mut self, sql: &str) -> Attempt<()> {
+        self.check()?;
+        let done = match &mut self.driver {
+            Driver::Sqlite(c) => wait(c.execute(sqlx::raw_sql(sql)), None, None)
+                .map(|done| done.map(drop).map_err(|e| failure::sqlite(&e))),
+            Driver::Postgres(c) => wait(c.execute(sqlx::raw_sql(sql)), self.runtime.as_ref(), self.limit)
+                .map(|done| done.map(drop).map_err(|e| failure::postgres(&e))),
+        };
+        self.noticed(done)
+    }
+
+    /// All rows of a query.
+    pub(crate) fn fetch(&mut self, sql: &str, values: Vec<Value>) -> Attempt<Vec<Row>> {
+        self.check()?;
+        let done = match &mut self.driver {
+            Driver::Sqlite(c) => wait(sqlx::query_with(sql, value::sqlite(values)?).fetch_all(c), None, None)
+                .map(|rows| rows.map(|r| r.into_iter().map(Row::Sqlite).collect()).map_err(|e| failure::sqlite(&e))),
+            Driver::Postgres(c) => {
+                wait(sqlx::query_with(sql, value::postgres(values)?).fetch_all(c), self.runtime.as_ref(), self.limit)
+                    .map(|rows| {
+                        rows.map(|r| r.into_iter().map(Row::Postgres).collect()).map_err(|e| failure::postgres(&e))
+                    })
+            }
+        };
+        self.noticed(done)
+    }
+
+    /// The first row of a query, if there is one.
+    pub(crate) fn first(&mut self, sql: &str, values: Vec<Value>) -> Attempt<Option<Row>> {
+        Ok(self.fetch(sql, values)?.into_iter().next())
+    }
+
+    /// Inserts rows, given as values one after the other.
+    pub(crate) fn insert(&mut self, table: &Table, mut rows: Vec<Value>) -> Attempt<()> {
+        self.check()?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Driver::Postgres(c) = &mut self.driver {
+            let sql = table.insert_postgres();
+            let done = wait(sqlx::query_with(&sql, table.arrays(rows)?).execute(c), self.runtime.as_ref(), self.limit)
+                .map(|done| done.map(drop).map_err(|e| failure::postgres(&e)));
+            return self.noticed(done);
+        }
+        let width = table.columns.len();
+        while !rows.is_empty() {
+            let n = (rows.len() / width).min(INSERT_ROWS);
+            let rest = rows.split_off(n * width);
+            self.execute(&table.insert_sqlite(n), std::mem::replace(&mut rows, rest))?;
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) fn begin(&mut self) -> Attempt<()> {
+        let sql = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        self.execute(sql, Vec::new()).map(drop)
+    }
+
+    pub(crate) fn commit(&mut self) -> Attempt<()> {
+        self.execute("COMMIT", Vec::new()).map(drop)
+    }
+
+    /// Undoes a transaction; a connection that cannot even do that is broken.
+    pub(crate) fn rollback(&mut self) {
+        if self.execute("ROLLBACK", Vec::new()).is_err() {
+            self.is_broken = true;
+        }
+    }
+
+    /// Several queries that see the database at one moment.
+    pub(crate) fn snapshot<T>(&mut self, read: impl FnOnce(&mut Connection) -> Attempt<T>) -> Attempt<T> {
+        let sql = if self.is_sqlite() { "BEGIN" } else { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" };
+        self.execute(sql, Vec::new())?;
+        let done = read(self);
+        self.rollback();
+        done
+    }
+
+    /// Applies migrations.
+    pub(crate) fn migrate(&mut self, migrator: &sqlx::migrate::Migrator) -> Attempt<()> {
+        let done = match &mut self.driver {
+            Driver::Sqlite(c) => wait(migrator.run_direct(c), None, None),
+            Driver::Postgres(c) => wait(migrator.run_direct(c), self.runtime.as_ref(), None),
+        };
+        let done = done.ok_or_else(|| Failure::Away("no answer".into()))?;
+        done.map_err(|e| Error::io(format!("the store's tables cannot be made or brought up to date: {e}")).into())
+    }
+
+    /// A role or database may have switched durable commits off; what is acknowledged must be on disk.
+    fn refuse_lazy_commits(&mut self) -> Attempt<()> {
+        let row = self.first("SELECT current_setting('synchronous_commit')", Vec::new())?;
+        if row.map(|r| r.text(0)).transpose()?.as_deref() == Some("off") {
+            self.batch("SET synchronous_commit = on")?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Attempt<()> {
+        if self.is_broken { Err(Failure::Away("the connection broke".into())) } else { Ok(()) }
+    }
+
+    /// A statement whose answer is not known leaves a connection that cannot be used.
+    fn noticed<T>(&mut self, done: Option<Attempt<T>>) -> Attempt<T> {
+        let done = done.unwrap_or_else(|| Err(Failure::Away("no answer in time".into())));
+        self.is_broken |= matches!(done, Err(Failure::Away(_)));
+        done
+    }
+}

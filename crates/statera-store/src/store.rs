@@ -1,0 +1,285 @@
+//! The one implementation of [`Store`], over either database.
+
+use crate::act::{Act, Acted, Actor};
+use crate::keys::{self, MASTER};
+use crate::ledger::AuditRow;
+use crate::ledger::checkpoint::Notary;
+use crate::people::{ApiKey, NewSession, Person, Session, Sessions};
+use crate::record::{Done, Id, NewRecord, StoredRecord};
+use crate::registry::Registry;
+use crate::sql::migrate::{MIGRATIONS, meta, meta_int, migrate};
+use crate::sql::readers::Readers;
+use crate::sql::{Attempt, Connection, Database, Use, Value};
+use crate::tender::{self, Signals, Tender, refuse_cut};
+use crate::vault::Vault;
+use crate::writer::chain::Lock;
+use crate::writer::erase::Old;
+use crate::writer::queue::Queue;
+use crate::writer::sessions::Which;
+use crate::writer::{self, Writer};
+use crate::{CommitTimer, Store, StoreOptions, backup, bundles, check, read, state};
+use statera_core::{Error, Result};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long another process may take to make or change the tables.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(30);
+/// How long the database may take to answer for readiness.
+const READY_LIMIT: Duration = Duration::from_secs(1);
+
+/// An open store.
+pub(crate) struct OpenStore {
+    folder: PathBuf,
+    database: Arc<Database>,
+    readers: Readers,
+    queue: Arc<Queue>,
+    signals: Arc<Signals>,
+    vault: Arc<Vault>,
+    clock: fn() -> i64,
+    /// The writer and the tender, in the order in which they end.
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Opens a store, and makes or migrates it where needed.
+pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
+    let folder = &options.folder;
+    fs::create_dir_all(folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
+    let database = Arc::new(Database::at(&options.address)?);
+    let label = database.label();
+    let mut connection = database.connect(Use::Write)?;
+    {
+        let _alone = lock_migration(folder)?;
+        migrate(&mut connection, MIGRATIONS.len()).map_err(|e| e.at(&label))?;
+    }
+    let vault = Arc::new(open_vault(&mut connection, folder, &label)?);
+    let notary = Notary::open(folder)?;
+    let is_unsigned = refuse_cut(&mut connection, &notary, &label)?;
+    let chain = Lock::first_free(&mut connection, folder)?;
+    let queue = Arc::new(Queue::new(options.queue));
+    let (n_rows, seconds) = options.checkpoint_every;
+    let signals = Arc::new(Signals::new(n_rows));
+    if is_unsigned {
+        signals.written(1, 0);
+    }
+    let (clock, every) = (options.clock, Duration::from_secs(seconds.max(1)));
+    let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, clock };
+    let writer = Writer::new(database.clone(), connection, chain, vault.clone(), clock, queue.clone(), signals.clone());
+    let failed = |e: std::io::Error| Error::io(format!("the store's threads: {e}"));
+    let threads = vec![writer::start(writer).map_err(failed)?, tender::start(tender).map_err(failed)?];
+    let readers = Readers::new(database.clone());
+    Ok(OpenStore { folder: folder.clone(), database, readers, queue, signals, vault, clock, threads })
+}
+
+/// SQLite's migrations do not wait for each other by themselves.
+fn lock_migration(folder: &Path) -> Result<File> {
+    let path = folder.join("migration.lock");
+    let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
+    let file = File::options().create(true).append(true).open(&path).map_err(place)?;
+    let end = Instant::now() + MIGRATION_LIMIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::Error(e)) => return Err(place(e)),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Error::busy(format!("{}: another process is changing the tables", path.display())));
+            }
+        }
+    }
+}
+
+/// The vault of the master key, which is made at the first start and never replaced.
+fn open_vault(connection: &mut Connection, folder: &Path, label: &str) -> Result<Vault> {
+    let path = keys::folder(folder)?.join(MASTER);
+    let known = meta(connection, "key_check")?;
+    let master = match (keys::read(&path)?, &known) {
+        (Some(key), _) => key,
+        (None, Some(_)) => {
+            return Err(Error::io(format!(
+                "{} is missing, and the payloads of {label} cannot be read or written without it; copy it back",
+                path.display()
+            )));
+        }
+        (None, None) => {
+            let key = keys::random()?;
+            keys::write(&path, &key, true)?;
+            key
+        }
+    };
+    let vault = Vault::new(&master);
+    let sql = "INSERT INTO meta (name, value) VALUES ('key_check', $1) ON CONFLICT (name) DO NOTHING";
+    connection.execute(sql, vec![vault.check.as_str().into()])?;
+    // Another process with another key may have been first.
+    if meta(connection, "key_check")?.as_deref() != Some(vault.check.as_str()) {
+        return Err(Error::request(format!(
+            "{} is not the master key of {label}; copy the one that it was made with",
+            path.display()
+        )));
+    }
+    Ok(vault)
+}
+
+impl OpenStore {
+    /// Lets the writer do something, and waits for it.
+    fn on_writer<T: Send + 'static>(&self, work: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static) -> Result<T> {
+        let (answer, done) = mpsc::sync_channel(1);
+        self.queue.push_deed(Box::new(move |writer| {
+            let _ = answer.send(work(writer));
+        }))?;
+        done.recv().unwrap_or_else(|_| Err(Error::busy("the database does not answer; nothing was written")))
+    }
+
+    fn read<T>(&self, read: impl FnMut(&mut Connection) -> Attempt<T>) -> Result<T> {
+        self.readers.with(read).map_err(Error::from)
+    }
+}
+
+impl Store for OpenStore {
+    fn submit(&self, record: NewRecord, done: Done) -> Result<()> {
+        check::record(&record)?;
+        self.queue.push_record(record, done)
+    }
+
+    fn record(&self, id: Id) -> Result<StoredRecord> {
+        self.read(|c| read::record(c, &self.vault, id))
+    }
+
+    fn records_of(&self, id: Id, limit: usize) -> Result<Vec<StoredRecord>> {
+        self.read(|c| read::records_of(c, &self.vault, id, limit))
+    }
+
+    fn registry(&self) -> Result<Registry> {
+        self.read(|c| c.snapshot(|c| state::load_registry(c, false)))
+    }
+
+    fn registry_revision(&self) -> Result<u64> {
+        self.read(|c| meta_int(c, "revision")).map(|r| r as u64)
+    }
+
+    fn act(&self, actor: &Actor, act: Act) -> Result<Acted> {
+        if let Act::AddVersion { digest, .. } = &act {
+            bundles::find(&self.folder, digest)?;
+        }
+        let actor = actor.clone();
+        self.on_writer(move |writer| writer.act(&actor, &act))
+    }
+
+    fn put_bundle(&self, digest: &str, from: &Path) -> Result<PathBuf> {
+        bundles::put(&self.folder, digest, from)
+    }
+
+    fn bundle(&self, digest: &str) -> Result<PathBuf> {
+        bundles::find(&self.folder, digest)
+    }
+
+    fn person(&self, name: &str) -> Result<Person> {
+        let found = self.read(|c| state::load_persons(c, Some(name)))?.pop();
+        found.ok_or_else(|| Error::not_found("there is no person of that name"))
+    }
+
+    fn people(&self) -> Result<Vec<Person>> {
+        self.read(|c| state::load_persons(c, None))
+    }
+
+    fn api_key(&self, prefix: &str) -> Result<ApiKey> {
+        let found = self.read(|c| state::load_keys(c, Some(prefix)))?.pop();
+        found.ok_or_else(|| Error::not_found("there is no key of that prefix"))
+    }
+
+    fn api_keys(&self) -> Result<Vec<ApiKey>> {
+        self.read(|c| state::load_keys(c, None))
+    }
+
+    fn open_session(&self, session: NewSession) -> Result<()> {
+        self.on_writer(move |writer| writer.open_session(&session))
+    }
+
+    fn session(&self, secret_digest: &[u8; 32]) -> Result<Session> {
+        let now = (self.clock)();
+        let sql = "SELECT person, at_us, expires_us FROM session WHERE secret_digest = $1 AND expires_us > $2";
+        let row = self.read(|c| {
+            let row = c.first(sql, vec![Value::from(secret_digest), now.into()])?;
+            row.map(|r| Ok(Session { person: r.text(0)?, at_us: r.int(1)?, expires_us: r.int(2)? })).transpose()
+        })?;
+        row.ok_or_else(|| Error::not_found("there is no such session, or it has expired"))
+    }
+
+    fn close_sessions(&self, which: Sessions<'_>) -> Result<()> {
+        let which = Which::from(which);
+        self.on_writer(move |writer| writer.close_sessions(&which))
+    }
+
+    fn audit_rows(&self, chain: &str, after: u64, limit: usize) -> Result<Vec<AuditRow>> {
+        self.read(|c| read::audit_rows(c, chain, after, limit))
+    }
+
+    fn chains(&self) -> Result<Vec<String>> {
+        self.read(read::chains)
+    }
+
+    fn erase(&self, actor: &Actor, subject: &str, why: &str) -> Result<u64> {
+        let (actor, subject, why) = (actor.clone(), subject.to_string(), why.to_string());
+        self.on_writer(move |writer| writer.erase(&actor, &subject, &why))
+    }
+
+    fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64> {
+        if before_us > (self.clock)() {
+            return Err(Error::request(
+                "what is to be recorded yet cannot be too old; allowed is a time that has passed",
+            ));
+        }
+        let (mut n_keys, mut after) = (0, Vec::new());
+        // A batch at a time, so that decisions are written in between.
+        loop {
+            let old = self.read(|c| Old::find(c, before_us, after.clone()))?;
+            let next = old.last.clone();
+            if next.is_none() && n_keys > 0 {
+                break;
+            }
+            let (actor, why) = (actor.clone(), why.to_string());
+            n_keys += self.on_writer(move |writer| writer.retain(&actor, &old, &why))?;
+            match next {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        self.on_writer(|writer| {
+            writer.forget_old_pages();
+            Ok(())
+        })?;
+        Ok(n_keys)
+    }
+
+    fn backup(&self, to: &Path) -> Result<()> {
+        backup::backup(&self.database, &self.folder, to)
+    }
+
+    fn time_commits(&self, timer: CommitTimer) {
+        self.signals.time_commits(timer);
+    }
+
+    fn is_ready(&self) -> bool {
+        let answers = self.readers.within(READY_LIMIT, |c| {
+            c.limited(Some(READY_LIMIT), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
+        });
+        !self.queue.is_away() && self.signals.trouble().is_none() && matches!(answers, Ok(Some(_)))
+    }
+}
+
+impl Drop for OpenStore {
+    fn drop(&mut self) {
+        self.queue.close();
+        for (i, thread) in self.threads.drain(..).enumerate() {
+            if i > 0 {
+                self.signals.finish();
+            }
+            // Whoever was called last by the writer may hold the last reference; a thread cannot wait for itself.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Beside the writer, so that no decision waits for it: signed checkpoints, and copying SQLite's log into the database.
+
+use crate::CommitTimer;
+use crate::ledger::Head;
+use crate::ledger::checkpoint::{ChainHead, Notary};
+use crate::sql::{Attempt, Connection, Database, Use};
+use crate::writer::chain::head;
+use statera_core::{Error, Result};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// Bytes after which the log is copied.
+const COPY_AFTER: u64 = 4 << 20;
+/// Pages of the log beyond which the writer begins it anew: 64 MB.
+const RESTART_PAGES: i64 = 16_384;
+/// Between attempts, while the database is away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the writer tells the tender, and the other way round.
+#[derive(Default)]
+pub(crate) struct Signals {
+    /// Rows since the last checkpoint.
+    n_rows: AtomicU64,
+    /// Bytes since the log was copied, roughly.
+    n_bytes: AtomicU64,
+    /// Rows after which a checkpoint is due.
+    n_rows_max: AtomicU64,
+    restart: AtomicBool,
+    is_over: AtomicBool,
+    tender: OnceLock<Thread>,
+    /// Who is told how long commits take.
+    timer: OnceLock<CommitTimer>,
+    /// Why the last checkpoint could not be written.
+    trouble: Mutex<Option<Error>>,
+}
+
+impl Signals {
+    pub(crate) fn new(n_rows_max: u64) -> Signals {
+        Signals { n_rows_max: AtomicU64::new(n_rows_max.max(1)), ..Signals::default() }
+    }
+
+    /// The writer has committed.
+    pub(crate) fn written(&self, n_rows: u64, n_bytes: u64) {
+        let rows = self.n_rows.fetch_add(n_rows, Ordering::Relaxed) + n_rows;
+        let bytes = self.n_bytes.fetch_add(n_bytes, Ordering::Relaxed) + n_bytes;
+        let is_first = rows == n_rows && n_rows > 0;
+        if is_first || rows >= self.n_rows_max.load(Ordering::Relaxed) || bytes >= COPY_AFTER {
+            self.wake();
+        }
+    }
+
+    /// From now on `timer` is told how long commits take.
+    pub(crate) fn time_commits(&self, timer: CommitTimer) {
+        let _ = self.timer.set(timer);
+    }
+
+    /// A commit took so long.
+    pub(crate) fn timed(&self, time: Duration) {
+        if let Some(timer) = self.timer.get() {
+            timer(time);
+        }
+    }
+
+    /// True once, where the log is to be begun anew.
+    pub(crate) fn take_restart(&self) -> bool {
+        self.restart.load(Ordering::Relaxed) && self.restart.swap(false, Ordering::Relaxed)
+    }
+
+    /// Ends the tender after a last checkpoint.
+    pub(crate) fn finish(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Why the last checkpoint could not be written, if it could not.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn wake(&self) {
+        if let Some(tender) = self.tender.get() {
+            tender.unpark();
+        }
+    }
+}
+
+/// The tender's state.
+pub(crate) struct Tender {
+    pub(crate) database: Arc<Database>,
+    pub(crate) notary: Notary,
+    pub(crate) signals: Arc<Signals>,
+    /// How long rows may wait for a checkpoint.
+    pub(crate) every: Duration,
+    pub(crate) clock: fn() -> i64,
+}
+
+/// The tender's thread.
+pub(crate) fn start(tender: Tender) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("store-tender".into()).spawn(move || tender.run())
+}
+
+impl Tender {
+    fn run(&self) {
+        let _ = self.signals.tender.set(thread::current());
+        let mut connection: Option<Connection> = None;
+        let mut last = Instant::now();
+        loop {
+            let is_over = self.signals.is_over.load(Ordering::Acquire);
+            if self.signals.n_bytes.load(Ordering::Relaxed) >= COPY_AFTER {
+                self.signals.n_bytes.store(0, Ordering::Relaxed);
+                self.copy_log(&mut connection);
+            }
+            let n_rows = self.signals.n_rows.load(Ordering::Relaxed);
+            let is_due = n_rows >= self.signals.n_rows_max.load(Ordering::Relaxed)
+                || last.elapsed() >= self.every
+                || self.signals.trouble().is_some();
+            if n_rows > 0 && (is_due || is_over) {
+                let done = self.checkpoint(&mut connection);
+                let is_done = done.is_ok();
+                *self.signals.trouble.lock().unwrap_or_else(PoisonError::into_inner) = done.err();
+                if is_done {
+                    self.signals.n_rows.fetch_sub(n_rows, Ordering::Relaxed);
+                } else {
+                    connection = None;
+                }
+                last = Instant::now();
+            }
+            if is_over {
+                return;
+            }
+            self.sleep(last);
+        }
+    }
+
+    fn sleep(&self, last: Instant) {
+        let n_rows = self.signals.n_rows.load(Ordering::Relaxed);
+        if n_rows == 0 {
+            // Rows that come begin a new interval.
+            thread::park();
+        } else if self.signals.trouble().is_some() {
+            thread::park_timeout(PAUSE);
+        } else {
+            thread::park_timeout(self.every.saturating_sub(last.elapsed()).max(Duration::from_millis(1)));
+        }
+    }
+
+    fn connection<'c>(&self, connection: &'c mut Option<Connection>) -> Attempt<&'c mut Connection> {
+        let usable = connection.take().filter(|c| !c.is_broken());
+        let usable = match usable {
+            Some(usable) => usable,
+            // It writes nothing itself; but a reading connection of SQLite cannot copy the log.
+            None => self.database.connect(if self.database.is_sqlite() { Use::Write } else { Use::Read })?,
+        };
+        Ok(connection.insert(usable))
+    }
+
+    /// Signs the heads of all chains.
+    fn checkpoint(&self, connection: &mut Option<Connection>) -> Result<()> {
+        let heads = self.connection(connection)?.snapshot(heads)?;
+        self.notary.sign((self.clock)(), heads)
+    }
+
+    /// Copies the log while the writer goes on.
+    fn copy_log(&self, connection: &mut Option<Connection>) {
+        if !self.database.is_sqlite() {
+            return;
+        }
+        let Ok(connection) = self.connection(connection) else { return };
+        // Another process may be copying it.
+        if let Ok(Some(row)) = connection.first("PRAGMA wal_checkpoint(PASSIVE)", Vec::new())
+            && row.int(1).unwrap_or(0) > RESTART_PAGES
+        {
+            self.signals.restart.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The heads of all chains that have rows.
+pub(crate) fn heads(connection: &mut Connection) -> Attempt<Vec<ChainHead>> {
+    let mut heads = Vec::new();
+    for row in connection.fetch("SELECT id, name FROM chain ORDER BY id", Vec::new())? {
+        let Head { seq, hash, .. } = head(connection, row.int(0)?)?;
+        if seq > 0 {
+            heads.push(ChainHead { chain: row.text(1)?, seq, hash: crate::keys::hex(&hash) });
+        }
+    }
+    Ok(heads)
+}
+
+/// Refuses a database that lacks rows which the last checkpoint names. True where it has rows that no checkpoint names yet,
+/// as after a process that was killed.
+pub(crate) fn refuse_cut(connection: &mut Connection, notary: &Notary, label: &str) -> Result<bool> {
+    let heads = heads(connection)?;
+    let Some(checkpoint) = notary.last()? else { return Ok(!heads.is_empty()) };
+    let has_more = checkpoint.heads != heads;
+    for head in checkpoint.heads {
+        let sql = "SELECT a.hash FROM chain c JOIN audit a ON a.place = (c.id << 40) + $2 WHERE c.name = $1";
+        let values = vec![head.chain.as_str().into(), (head.seq as i64).into()];
+        let found = connection.first(sql, values)?.map(|r| r.bytes::<32>(0)).transpose()?;
+        if found.map(|hash| crate::keys::hex(&hash)) != Some(head.hash) {
+            return Err(Error::damaged(format!(
+                "{label}: the ledger is not the one that the last checkpoint names: chain {}, row {} is not there or another; \
+                 run `statera audit verify`; to go on in spite of it, move checkpoints.jsonl away",
+                head.chain, head.seq
+            )));
+        }
+    }
+    Ok(has_more)
+}

@@ -1,0 +1,300 @@
+//! The one thread that writes: it takes everything that waits, commits it in one transaction, and then answers.
+//!
+//! A transaction is repeated as a whole where another process was in the way. Where the database went away before the
+//! commit, nothing was written; where it went away during the commit, the writer comes back to the same chain, whose lock
+//! tells that the old session is over, and looks whether its last row arrived.
+
+pub(crate) mod acts;
+pub(crate) mod chain;
+pub(crate) mod erase;
+pub(crate) mod queue;
+pub(crate) mod records;
+pub(crate) mod sessions;
+
+use crate::ledger::{Head, place, row_hash};
+use crate::sql::table::AUDIT;
+use crate::sql::{Attempt, Connection, Database, Failure, Use, Value};
+use crate::tender::Signals;
+use crate::vault::{KeyCache, Random, Vault};
+use chain::{Chain, Lock};
+use queue::{Queue, Taken};
+use statera_core::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a transaction is repeated where another was in the way.
+const REPEATS: u32 = 8;
+/// How often where something existed already: another process may have been first, and is seen the next time.
+const REPEATS_UNIQUE: u32 = 2;
+/// Bytes of a row beside its texts, roughly, with what its record adds to other tables.
+const ROW_BYTES: usize = 300;
+/// Between attempts to come back to a database.
+const RECONNECT: Duration = Duration::from_millis(200);
+/// How long a commit may stay in doubt before those who wait are told so.
+const DOUBT_LIMIT: Duration = Duration::from_secs(600);
+
+/// The writer's state.
+pub(crate) struct Writer {
+    database: Arc<Database>,
+    connection: Option<Connection>,
+    lock: Lock,
+    chain: Chain,
+    seals: Seals,
+    clock: fn() -> i64,
+    queue: Arc<Queue>,
+    signals: Arc<Signals>,
+}
+
+/// What encrypts.
+pub(crate) struct Seals {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) cache: KeyCache,
+    /// The number of erasures when the cache was filled: another process may have erased since.
+    pub(crate) n_erasures: i64,
+    pub(crate) random: Random,
+}
+
+impl Seals {
+    pub(crate) fn new(vault: Arc<Vault>) -> Seals {
+        Seals { vault, cache: KeyCache::default(), n_erasures: -1, random: Random::new() }
+    }
+}
+
+/// A transaction under way.
+pub(crate) struct Tx<'a> {
+    pub(crate) connection: &'a mut Connection,
+    pub(crate) seals: &'a mut Seals,
+    chain: &'a Chain,
+    head: Head,
+    next_part: u64,
+    /// Rows of the ledger that are to be inserted.
+    audit: Vec<Value>,
+    /// Bytes that it writes, roughly.
+    pub(crate) n_bytes: u64,
+    /// The time of all its rows, microseconds since 1970 UTC.
+    pub(crate) at_us: i64,
+}
+
+impl Tx<'_> {
+    /// Where the next row of the ledger will be.
+    pub(crate) fn place(&self) -> i64 {
+        place(self.chain.id, self.head.seq + 1)
+    }
+
+    /// Adds a row to the ledger.
+    pub(crate) fn append(&mut self, actor: String, body: String) {
+        let seq = self.head.seq + 1;
+        let hash = row_hash(&self.head.hash, &self.chain.name, seq, self.at_us, &actor, &body);
+        self.n_bytes += (ROW_BYTES + actor.len() + body.len()) as u64;
+        self.audit.extend([
+            place(self.chain.id, seq).into(),
+            self.at_us.into(),
+            actor.into(),
+            body.into(),
+            Value::from(&hash),
+        ]);
+        self.head = Head { seq, hash, at_us: self.at_us };
+    }
+
+    /// The number of the next part, and of those after it.
+    pub(crate) fn take_parts(&mut self, n: usize) -> i64 {
+        let first = self.next_part;
+        self.next_part += n as u64;
+        place(self.chain.id, first)
+    }
+}
+
+/// The writer's thread: everything it was made of comes with it.
+pub(crate) fn start(mut writer: Writer) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name("store-writer".into()).spawn(move || {
+        let _last = Last(writer.queue.clone());
+        writer.run();
+    })
+}
+
+/// However the writer ends, also by a panic in somebody's callback: nobody waits for it any more.
+struct Last(Arc<Queue>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(
+        database: Arc<Database>,
+        connection: Connection,
+        (lock, chain): (Lock, Chain),
+        vault: Arc<Vault>,
+        clock: fn() -> i64,
+        queue: Arc<Queue>,
+        signals: Arc<Signals>,
+    ) -> Writer {
+        let seals = Seals::new(vault);
+        Writer { database, connection: Some(connection), lock, chain, seals, clock, queue, signals }
+    }
+
+    fn run(&mut self) {
+        loop {
+            let taken = self.queue.take(self.queue.is_away().then_some(RECONNECT));
+            let is_last = taken.is_last;
+            if self.connect().is_ok() {
+                self.work(taken);
+            } else {
+                refuse(taken);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn work(&mut self, taken: Taken) {
+        for deed in taken.deeds {
+            deed(self);
+        }
+        if !taken.records.is_empty() {
+            self.write_records(taken.records);
+        }
+        self.restart_log();
+    }
+
+    /// Does something in a transaction, repeated where another was in the way.
+    pub(crate) fn transact<T>(&mut self, mut work: impl FnMut(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
+        let mut repeat = 1;
+        loop {
+            match self.attempt(&mut work) {
+                Err(Failure::Again(_)) if repeat < REPEATS => {}
+                Err(Failure::Unique(_)) if repeat < REPEATS_UNIQUE => {}
+                done => return done,
+            }
+            std::thread::sleep(Duration::from_millis(u64::from(repeat)));
+            repeat += 1;
+        }
+    }
+
+    /// Does something in a transaction, once.
+    pub(crate) fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
+        self.connect()?;
+        let Some(connection) = &mut self.connection else { return Err(Failure::Away("no connection".into())) };
+        connection.begin()?;
+        let mut tx = Tx {
+            connection,
+            seals: &mut self.seals,
+            chain: &self.chain,
+            head: self.chain.head,
+            next_part: self.chain.next_part,
+            audit: Vec::new(),
+            n_bytes: 0,
+            at_us: (self.clock)().max(self.chain.head.at_us),
+        };
+        let done = work(&mut tx).and_then(|value| {
+            let rows = std::mem::take(&mut tx.audit);
+            tx.connection.insert(&AUDIT, rows)?;
+            Ok((value, tx.head, tx.next_part, tx.n_bytes))
+        });
+        let (value, head, next_part, n_bytes) = match done {
+            Ok(done) => done,
+            Err(e) => {
+                connection.rollback();
+                self.seals.cache.clear();
+                return Err(e);
+            }
+        };
+        let n_rows = head.seq - self.chain.head.seq;
+        let started = Instant::now();
+        let committed = connection.commit();
+        self.signals.timed(started.elapsed());
+        match committed {
+            Ok(()) => {}
+            // The disk or the server failed while it committed: whether it did is found out.
+            Err(Failure::Away(why)) => self.settle(head, &why)?,
+            Err(e) => {
+                connection.rollback();
+                self.seals.cache.clear();
+                return Err(e);
+            }
+        }
+        (self.chain.head, self.chain.next_part) = (head, next_part);
+        self.signals.written(n_rows, n_bytes);
+        Ok(value)
+    }
+
+    /// Whether a commit arrived whose answer was lost.
+    fn settle(&mut self, head: Head, why: &str) -> Attempt<()> {
+        self.queue.set_away(true);
+        self.seals.cache.clear();
+        let end = Instant::now() + DOUBT_LIMIT;
+        while Instant::now() < end && !self.queue.is_closed() {
+            if self.reconnect(true).is_ok() {
+                return if self.chain.head.seq >= head.seq && self.has(head)? {
+                    Ok(())
+                } else {
+                    Err(Failure::Away(format!("{why}; nothing was written")))
+                };
+            }
+            refuse(self.queue.take(Some(RECONNECT)));
+        }
+        Err(Failure::Away(format!("{why}; whether it was written is not known")))
+    }
+
+    fn has(&mut self, head: Head) -> Attempt<bool> {
+        let place = place(self.chain.id, head.seq);
+        let Some(connection) = &mut self.connection else { return Ok(false) };
+        let row = connection.first("SELECT hash FROM audit WHERE place = $1", vec![place.into()])?;
+        Ok(row.map(|r| r.bytes::<32>(0)).transpose()? == Some(head.hash))
+    }
+
+    /// Replaces a connection that broke.
+    fn connect(&mut self) -> Attempt<()> {
+        match &self.connection {
+            Some(connection) if !connection.is_broken() => Ok(()),
+            _ => self.reconnect(false),
+        }
+    }
+
+    fn reconnect(&mut self, same_chain: bool) -> Attempt<()> {
+        self.queue.set_away(true);
+        self.connection = None;
+        self.seals.cache.clear();
+        let mut connection = self.database.connect(Use::Write)?;
+        let is_taken = self.lock.take_again(&mut connection, self.chain.id)?;
+        if is_taken {
+            self.chain = Chain::load(&mut connection, self.chain.id)?;
+        } else if same_chain {
+            return Err(Failure::Away("the session before this one is not over yet".into()));
+        } else {
+            (self.lock, self.chain) = Lock::first_free(&mut connection, self.lock.folder())?;
+        }
+        self.connection = Some(connection);
+        self.queue.set_away(false);
+        Ok(())
+    }
+
+    /// Begins SQLite's log anew, when it has grown long and the tender has copied nearly all of it.
+    fn restart_log(&mut self) {
+        if self.signals.take_restart()
+            && let Some(connection) = &mut self.connection
+        {
+            // A reader that is still in it is no failure: the next time will do.
+            let _ = connection.fetch("PRAGMA wal_checkpoint(PASSIVE)", Vec::new());
+        }
+    }
+
+    /// The writer's connection, for reading what was just written.
+    pub(crate) fn connection(&mut self) -> Attempt<&mut Connection> {
+        self.connection.as_mut().ok_or_else(|| Failure::Away("no connection".into()))
+    }
+
+    pub(crate) fn vault(&self) -> Arc<Vault> {
+        self.seals.vault.clone()
+    }
+}
+
+/// Answers everybody that the database is away. Deeds are dropped, which tells those who wait.
+fn refuse(taken: Taken) {
+    for (_, done) in taken.records {
+        done(Err(Error::busy("the database does not answer; nothing was written")));
+    }
+}

@@ -1,0 +1,171 @@
+//! Facts about records.
+
+use super::*;
+use statera_store::record::StoredPart;
+
+pub const FACTS: &[(&str, fn(&Place))] = &[
+    ("keeps_records_and_what_follows_them", keeps_records),
+    ("a_request_is_recorded_once", once),
+    ("a_bad_record_harms_no_other", harmless),
+    ("a_full_queue_is_busy_at_once", busy),
+    ("a_record_of_many_parts_is_one", batch),
+    ("several_processes_share_a_store", shared),
+    ("nothing_is_lost_when_it_closes", closes),
+];
+
+fn keeps_records(place: &Place) {
+    let store = place.open();
+    let first = decision("customer-7", "{\"income\": 1}");
+    let at_us = submit(&*store, first.clone());
+    let kept = store.record(first.id).expect("is there");
+    assert_eq!((kept.id, kept.kind, kept.of, kept.at_us), (first.id, RecordKind::Decision, None, at_us));
+    assert_eq!((&kept.actor, kept.facts.as_str()), (&first.actor, first.facts.as_str()));
+    assert_eq!(kept.parts, [StoredPart::Plain(b"{\"income\": 1}".to_vec())]);
+    assert_eq!(kept.ledger, ("writer-1".to_string(), 1));
+
+    // An outcome that names nobody and has no payload, and an override with one.
+    let outcome = NewRecord { kind: RecordKind::Outcome, of: Some(first.id), parts: vec![], ..decision("", "") };
+    let over = NewRecord { kind: RecordKind::Override, of: Some(first.id), ..decision("", "note: 음") };
+    submit(&*store, outcome.clone());
+    submit(&*store, over.clone());
+    let follow = store.records_of(first.id, 10).expect("reads");
+    assert_eq!(follow.iter().map(|r| r.id).collect::<Vec<_>>(), [outcome.id, over.id]);
+    assert_eq!((follow[0].kind, follow[0].parts.len()), (RecordKind::Outcome, 0));
+    assert_eq!(follow[1].parts, [StoredPart::Plain("note: 음".as_bytes().to_vec())]);
+    assert_eq!(store.records_of(first.id, 1).expect("reads").len(), 1);
+    assert_eq!(store.records_of(over.id, 10).expect("reads"), []);
+    check_failure(store.record(Id::new(1)), ErrorKind::NotFound, "there is no record");
+    assert!(store.is_ready());
+}
+
+fn once(place: &Place) {
+    let store = place.open();
+    let first = named(decision("a", "1"), "payment-1", b"body");
+    let again = named(decision("a", "1"), "payment-1", b"body");
+    let other = named(decision("a", "2"), "payment-1", b"another body");
+    // All in one group, then one by one.
+    let answers = submit_all(&*store, vec![first.clone(), again.clone(), other.clone()]);
+    let check = |answers: &[Result<Recorded>]| {
+        match &answers[answers.len() - 2] {
+            Ok(Recorded::Before(before)) => assert_eq!(before.id, first.id),
+            answer => panic!("{answer:?}"),
+        }
+        let why = "the request «payment-1» was made before with another body";
+        check_failure(answers[answers.len() - 1].clone(), ErrorKind::Conflict, why);
+    };
+    assert!(matches!(answers[0], Ok(Recorded::New { .. })));
+    check(&answers);
+    check(&[again.clone(), other].map(|r| submit_all(&*store, vec![r]).remove(0)));
+    // The same name of another scope is another request.
+    let mut elsewhere = again;
+    elsewhere.request.as_mut().expect("named").scope = "key2".into();
+    submit(&*store, elsewhere);
+    assert_eq!(store.audit_rows("writer-1", 0, 10).expect("reads").len(), 2);
+}
+
+fn harmless(place: &Place) {
+    let store = place.open();
+    let twice = decision("a", "1");
+    submit(&*store, twice.clone());
+    let mut group: Vec<NewRecord> = (0..20).map(|i| decision(&format!("s{i}"), "x")).collect();
+    group[7] = twice.clone();
+    let answers = submit_all(&*store, group.clone());
+    for (i, answer) in answers.into_iter().enumerate() {
+        if i == 7 {
+            check_failure(answer, ErrorKind::Conflict, "there is a record");
+        } else {
+            assert!(matches!(answer, Ok(Recorded::New { .. })), "{i}: {answer:?}");
+            store.record(group[i].id).expect("is there");
+        }
+    }
+    let refused = |record: NewRecord, text: &str| {
+        check_failure(store.submit(record, Box::new(|_| panic!("not called"))), ErrorKind::Request, text);
+    };
+    refused(NewRecord { facts: "{".into(), ..decision("", "") }, "one line of JSON");
+    refused(NewRecord { facts: "{}\n{}".into(), ..decision("", "") }, "one line of JSON");
+    refused(NewRecord { facts: "{\"a\":\n1}".into(), ..decision("", "") }, "one line of JSON");
+    refused(named(decision("", ""), "", b""), "has 0 characters; allowed are 1 to 128");
+    refused(named(decision("", ""), "a\u{0}b", b""), "control characters");
+    refused(decision(&"s".repeat(2000), ""), "the name of a subject is longer");
+}
+
+fn busy(place: &Place) {
+    let options = StoreOptions { queue: 3, ..place.options() };
+    let store = open(&options).expect("opens");
+    // The writer is held by the first record's answer, until the test lets it go.
+    let (let_go, held) = mpsc::channel::<()>();
+    let (at_work, is_at_work) = mpsc::channel();
+    let hold = Box::new(move |_| {
+        at_work.send(()).expect("the test waits");
+        let _ = held.recv();
+    });
+    store.submit(decision("", "0"), hold).expect("is taken");
+    is_at_work.recv_timeout(ANSWER).expect("the writer has begun");
+    let (answer, answers) = mpsc::channel();
+    for i in 0..5 {
+        let answer = answer.clone();
+        let taken = store.submit(decision("", "1"), Box::new(move |done| answer.send(done).expect("the test waits")));
+        if i < 3 {
+            taken.expect("is taken");
+        } else {
+            check_failure(taken, ErrorKind::Busy, "3 records wait for the disk");
+        }
+    }
+    drop(let_go);
+    for _ in 0..3 {
+        answers.recv_timeout(ANSWER).expect("an answer").expect("is recorded");
+    }
+    drop(answer);
+    assert!(answers.recv_timeout(ANSWER).is_err(), "nobody else is answered");
+}
+
+fn batch(place: &Place) {
+    let store = place.open();
+    let parts: Vec<Part> = (0..700)
+        .map(|i| Part { subject: format!("customer-{}", i % 100), plain: format!("row {i}").into_bytes() })
+        .chain([Part { subject: String::new(), plain: b"nobody".to_vec() }])
+        .collect();
+    let record = NewRecord { parts: parts.clone(), ..decision("", "") };
+    submit(&*store, record.clone());
+    let kept = store.record(record.id).expect("is there");
+    let plain: Vec<StoredPart> = parts.into_iter().map(|p| StoredPart::Plain(p.plain)).collect();
+    assert_eq!(kept.parts, plain);
+    assert_eq!(store.audit_rows("writer-1", 0, 10).expect("reads").len(), 1);
+}
+
+fn shared(place: &Place) {
+    let (one, two) = (place.open(), place.open());
+    submit(&*one, named(decision("both", "1"), "n", b"body"));
+    // The other sees the request, the subject's key, and writes a chain of its own.
+    let answers = submit_all(&*two, vec![named(decision("both", "1"), "n", b"body"), decision("both", "2")]);
+    assert!(matches!(answers[0], Ok(Recorded::Before(_))), "{answers:?}");
+    assert_eq!(two.chains().expect("reads"), ["writer-1", "writer-2"]);
+    assert_eq!(one.erase(&person("ann"), "both", "asked").expect("is erased"), 2);
+    // The other remembers a key that is no more: it must make a new one.
+    let after = decision("both", "3");
+    submit(&*two, after.clone());
+    assert_eq!(one.record(after.id).expect("is there").parts, [StoredPart::Plain(b"3".to_vec())]);
+    drop(one);
+    // Its chain is free for the next.
+    let three = place.open();
+    submit(&*three, decision("", ""));
+    assert_eq!(three.chains().expect("reads"), ["writer-1", "writer-2"]);
+    assert_eq!(three.audit_rows("writer-1", 2, 10).expect("reads").len(), 1);
+}
+
+fn closes(place: &Place) {
+    let store = place.open();
+    let records: Vec<NewRecord> = (0..300).map(|i| decision("", &i.to_string())).collect();
+    let (answer, answers) = mpsc::channel();
+    for record in records.clone() {
+        let answer = answer.clone();
+        let done = Box::new(move |done: Result<Recorded>| answer.send(done.is_ok()).expect("the test waits"));
+        store.submit(record, done).expect("is taken");
+    }
+    drop((store, answer));
+    assert_eq!(answers.iter().filter(|ok| *ok).count(), 300);
+    let store = place.open();
+    for record in records {
+        store.record(record.id).expect("is there");
+    }
+}

@@ -1,0 +1,107 @@
+//! The facts over PostgreSQL, against a server of its own; skipped, with a message, where the machine has none.
+
+#[path = "../../statera-data/tests/server/mod.rs"]
+mod server;
+
+mod facts;
+
+use facts::{Place, decision, submit};
+use server::Server;
+use statera_core::{ErrorKind, Result};
+use statera_store::act::Act;
+use statera_store::ledger::verify;
+use statera_store::record::Recorded;
+use statera_store::{StoreOptions, copy_keys, restore};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+#[test]
+fn every_fact_holds_over_postgres() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    facts::every_fact(|name| {
+        server.sql(&format!("CREATE DATABASE {name}"));
+        let address = format!("postgres://bank:se%25cret@127.0.0.1:{}/{name}?sslmode=disable", server.port);
+        Place { address, folder: folder.path().join(name) }
+    });
+}
+
+/// Sessions are ended under load again and again: what is acknowledged is there, what is refused is not, nothing is twice.
+#[test]
+fn broken_connections_lose_and_double_nothing() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place { address: server.base(), folder: folder.path().into() };
+    let store = place.open();
+    let (answer, answers) = mpsc::channel();
+    let writing = AtomicBool::new(true);
+    let (mut n_recorded, mut n_refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while writing.load(Ordering::Relaxed) {
+                let record = decision("kim", "1");
+                let (id, answer) = (record.id, answer.clone());
+                let done = Box::new(move |done: Result<Recorded>| answer.send((id, done.is_ok())).expect("is read"));
+                // Refused at once while the database is away.
+                let _ = store.submit(record, done);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        });
+        for _ in 0..15 {
+            std::thread::sleep(Duration::from_millis(100));
+            server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'statera'");
+        }
+        writing.store(false, Ordering::Relaxed);
+    });
+    drop(answer);
+    // The writer comes back by itself.
+    let end = Instant::now() + Duration::from_secs(10);
+    while !store.is_ready() {
+        assert!(Instant::now() < end, "the store does not come back");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    submit(&*store, decision("kim", "2"));
+    for (id, is_recorded) in answers.iter() {
+        assert_eq!(store.record(id).is_ok(), is_recorded, "{id}");
+        if is_recorded { n_recorded += 1 } else { n_refused += 1 }
+    }
+    eprintln!("{n_recorded} recorded, {n_refused} refused");
+    assert!(n_recorded > 100);
+    let rows: usize =
+        store.chains().expect("reads").iter().map(|c| store.audit_rows(c, 0, 100_000).expect("reads").len()).sum();
+    assert_eq!(rows, n_recorded + 1);
+    drop(store);
+    let verified = verify(
+        &place.address,
+        Some(&place.folder.join("checkpoints.jsonl")),
+        Some(&place.folder.join("checkpoint.pub")),
+    );
+    assert_eq!(verified.expect("is checked").findings, []);
+}
+
+#[test]
+fn a_backup_of_postgres_is_restored_into_postgres() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| {
+        server.sql(&format!("CREATE DATABASE {name}"));
+        let address = format!("postgres://bank:se%25cret@127.0.0.1:{}/{name}?sslmode=disable", server.port);
+        Place { address, folder: folder.path().join(name) }
+    };
+    let old = place("old");
+    let store = old.open();
+    let digest = facts::bundle(&*store, &old.folder, 1);
+    let first = decision("kim", "1");
+    submit(&*store, first.clone());
+    facts::act(&*store, "mia", Act::AddModel { name: "credit".into(), tier: 1 });
+    facts::act(&*store, "mia", Act::AddVersion { model: "credit".into(), digest: digest.clone(), note: String::new() });
+    let (to, keys) = (folder.path().join("backup"), folder.path().join("keys"));
+    store.backup(&to).expect("is taken");
+    copy_keys(&old.folder, &keys).expect("are copied");
+    let new = place("new");
+    restore(&to, &keys, &new.options()).expect("is restored");
+    facts::backup::check_restored(&new, &first, &digest);
+    let into_used = StoreOptions { folder: folder.path().join("third"), ..new.options() };
+    facts::check_failure(restore(&to, &keys, &into_used), ErrorKind::Request, "holds a store already");
+}

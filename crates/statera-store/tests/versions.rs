@@ -1,0 +1,164 @@
+//! Stores of earlier versions: each is opened, brought up to date, read and written. And what a newer program left behind.
+//!
+//! `tests/versions/N` has a store as the program of migration N wrote it: the database as SQL text, its keys and checkpoints.
+//! `STATERA_WRITE_VERSION=FOLDER cargo test --test versions` writes one of this program; the next version is a folder and a line.
+
+mod facts;
+
+use facts::{Place, act, bundle, decision, named, submit};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, Executor, Row, TypeInfo, ValueRef};
+use statera_core::ErrorKind;
+use statera_store::act::Act;
+use statera_store::ledger::verify;
+use statera_store::open;
+use statera_store::people::{NewPerson, Role};
+use statera_store::record::{Id, StoredPart};
+use std::fmt::Write as _;
+use std::fs;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Every version, by its last migration.
+const VERSIONS: &[&str] = &["1"];
+/// Files of a version beside the database.
+const FILES: [&str; 5] =
+    ["keys/master.key", "keys/checkpoint.key", "checkpoints.jsonl", "checkpoint.pub", "record.txt"];
+
+fn wait<T>(work: impl Future<Output = sqlx::Result<T>>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(work).expect("is done")
+}
+
+async fn connect(folder: &Path) -> sqlx::Result<SqliteConnection> {
+    let options = SqliteConnectOptions::new().filename(folder.join("store.sqlite")).create_if_missing(true);
+    SqliteConnection::connect_with(&options).await
+}
+
+fn run(folder: &Path, sql: &str) {
+    wait(async {
+        let mut connection = connect(folder).await?;
+        connection.execute(sqlx::raw_sql(sql)).await?;
+        connection.close().await
+    });
+}
+
+/// All statements that make a database again.
+fn dump(folder: &Path) -> String {
+    wait(async {
+        let mut connection = connect(folder).await?;
+        let mut text = String::new();
+        let made = "SELECT sql, CASE type WHEN 'table' THEN name ELSE '' END FROM sqlite_master WHERE sql IS NOT NULL \
+                    AND name NOT LIKE 'sqlite_%' ORDER BY type DESC, name";
+        for row in connection.fetch_all(made).await? {
+            let (sql, table): (String, String) = (row.get(0), row.get(1));
+            writeln!(text, "{sql};").expect("is text");
+            if table.is_empty() {
+                continue;
+            }
+            for row in connection.fetch_all(format!("SELECT * FROM {table}").as_str()).await? {
+                let values: Vec<String> = (0..row.len()).map(|i| literal(&row, i)).collect();
+                writeln!(text, "INSERT INTO {table} VALUES ({});", values.join(", ")).expect("is text");
+            }
+        }
+        Ok(text)
+    })
+}
+
+fn literal(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
+    let raw = row.try_get_raw(at).expect("a value");
+    if raw.is_null() {
+        return "NULL".into();
+    }
+    match raw.type_info().name() {
+        "TEXT" | "DATETIME" => format!("'{}'", row.get_unchecked::<String, _>(at).replace('\'', "''")),
+        "BLOB" => {
+            let hex: String = row.get::<Vec<u8>, _>(at).iter().map(|b| format!("{b:02x}")).collect();
+            format!("x'{hex}'")
+        }
+        _ => row.get_unchecked::<i64, _>(at).to_string(),
+    }
+}
+
+#[test]
+fn writes_a_version() {
+    let Some(to) = std::env::var_os("STATERA_WRITE_VERSION").map(PathBuf::from) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place { address: folder.path().display().to_string(), folder: folder.path().into() };
+    let store = place.open();
+    let record = named(decision("kim", "{\"income\": 1}"), "payment-1", b"body");
+    submit(&*store, record.clone());
+    submit(&*store, decision("", "nobody"));
+    let digest = bundle(&*store, folder.path(), 1);
+    act(&*store, "mia", Act::AddModel { name: "credit".into(), tier: 1 });
+    act(&*store, "mia", Act::AddVersion { model: "credit".into(), digest, note: "first".into() });
+    let ann = NewPerson { name: "ann".into(), roles: [Role::Admin].into(), password: None };
+    act(&*store, "root", Act::AddPerson { person: ann });
+    drop(store);
+    fs::write(folder.path().join("record.txt"), record.id.to_string()).expect("is written");
+    fs::create_dir_all(to.join("keys")).expect("a folder");
+    for file in FILES {
+        fs::copy(folder.path().join(file), to.join(file)).expect("is copied");
+    }
+    fs::write(to.join("store.sql"), dump(folder.path())).expect("is written");
+}
+
+/// A store of a version in a folder of its own.
+fn version(name: &str, to: &Path) -> Place {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/versions").join(name);
+    fs::create_dir_all(to.join("keys")).expect("a folder");
+    for file in FILES {
+        fs::copy(from.join(file), to.join(file)).expect("is copied");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(to.join(file), fs::Permissions::from_mode(0o600)).expect("is set");
+        }
+    }
+    run(to, &fs::read_to_string(from.join("store.sql")).expect("reads"));
+    Place { address: to.display().to_string(), folder: to.into() }
+}
+
+#[test]
+fn every_earlier_version_is_read_and_written() {
+    for name in VERSIONS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = version(name, folder.path());
+        let store = place.open();
+        let id = Id::from_str(&fs::read_to_string(folder.path().join("record.txt")).expect("reads")).expect("an id");
+        let kept = store.record(id).expect("is there");
+        assert_eq!(kept.parts, [StoredPart::Plain(b"{\"income\": 1}".to_vec())], "version {name}");
+        assert_eq!(store.registry().expect("reads").models["credit"].versions.len(), 1);
+        assert_eq!(store.people().expect("reads").len(), 1);
+        let follows = statera_store::record::NewRecord { of: Some(id), ..decision("kim", "2") };
+        submit(&*store, follows);
+        act(&*store, "ann", Act::SetTier { tier: 1, approvals: 1 });
+        drop(store);
+        let verified = verify(&place.address, None, None).expect("is checked");
+        assert_eq!(verified.findings, [], "version {name}");
+    }
+}
+
+#[test]
+fn an_older_program_works_on_what_a_newer_one_added() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = version(VERSIONS[VERSIONS.len() - 1], folder.path());
+    // What a newer program may do: add tables, and columns that may be left out.
+    run(
+        folder.path(),
+        "INSERT INTO _sqlx_migrations VALUES (99, 'later', CURRENT_TIMESTAMP, 1, x'00', 1);
+         CREATE TABLE later (id INTEGER PRIMARY KEY);
+         ALTER TABLE record ADD COLUMN later TEXT; ALTER TABLE person ADD COLUMN later INTEGER NOT NULL DEFAULT 0;",
+    );
+    let store = place.open();
+    submit(&*store, decision("kim", "2"));
+    act(&*store, "ann", Act::SetTier { tier: 1, approvals: 1 });
+    drop(store);
+    assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
+    // What it must not work on any more.
+    run(folder.path(), "UPDATE meta SET value = '2' WHERE name = 'min_program'");
+    let why = "needs at least generation 2, this one is 1";
+    facts::check_failure(open(&place.options()).map(drop), ErrorKind::Newer, why);
+    facts::check_failure(verify(&place.address, None, None), ErrorKind::Newer, why);
+}
