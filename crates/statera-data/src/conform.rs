@@ -73,21 +73,40 @@ pub struct Conformed {
 pub fn conform(batch: &RecordBatch, inputs: &[InputColumn], origin: RowOrigin) -> Result<Conformed> {
     let schema = batch.schema();
     let places = find_columns(&schema, inputs)?;
-    let mut fields = Vec::with_capacity(inputs.len());
-    let mut arrays = Vec::with_capacity(inputs.len());
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(inputs.len());
     for (input, &place) in inputs.iter().zip(&places) {
         let array = normalise_column(&input.name, batch.column(place), origin.zone, origin.first_row)?;
         let array = input.retype(array, origin)?;
-        fields.push(Field::new(&input.name, array.data_type().clone(), true));
         arrays.push(array);
     }
+    if is_conformed(batch, inputs, &arrays) {
+        return Ok(Conformed { batch: batch.clone(), ignored: Vec::new() });
+    }
+    let field = |(input, array): (&InputColumn, &ArrayRef)| Field::new(&input.name, array.data_type().clone(), true);
+    let fields = inputs.iter().zip(&arrays).map(field).collect();
     let unused = schema.fields().iter().enumerate().filter(|(at, _)| !places.contains(at));
     let ignored = unused.map(|(_, field)| field.name().clone()).collect();
     Ok(Conformed { batch: rebuild(fields, arrays, batch.num_rows())?, ignored })
 }
 
+/// True if a batch is already what its arrays would be put together to: few rows at a time are scored, and names would cost
+/// more than cells.
+fn is_conformed(batch: &RecordBatch, inputs: &[InputColumn], arrays: &[ArrayRef]) -> bool {
+    let schema = batch.schema_ref();
+    let is_plain = |f: &Field, i: &InputColumn| *f.name() == i.name && f.is_nullable() && f.metadata().is_empty();
+    schema.fields().len() == inputs.len()
+        && schema.metadata().is_empty()
+        && schema.fields().iter().zip(inputs).all(|(f, i)| is_plain(f, i))
+        && batch.columns().iter().zip(arrays).all(|(own, array)| Arc::ptr_eq(own, array))
+}
+
 /// The place of each input column.
 fn find_columns(schema: &arrow_schema::Schema, inputs: &[InputColumn]) -> Result<Vec<usize>> {
+    // Names of inputs differ, so that columns in their order are found without looking further.
+    let is_own = |(field, input): (&Arc<Field>, &InputColumn)| *field.name() == input.name;
+    if schema.fields().len() == inputs.len() && schema.fields().iter().zip(inputs).all(is_own) {
+        return Ok((0..inputs.len()).collect());
+    }
     let mut places = Vec::with_capacity(inputs.len());
     let mut missing = Vec::new();
     for input in inputs {

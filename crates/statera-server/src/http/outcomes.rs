@@ -69,7 +69,7 @@ async fn record(
     let body = whole(body)?;
     let asked: Body = parsed(&body)?;
     app.settings.decisions.check_outcome(&asked.outcome)?;
-    let request = request_name(&who, asked.request_id.as_deref(), &body)?;
+    let request = request_name(&who, asked.request_id.as_deref(), "outcomes", &body)?;
     let (shared, of) = (app.clone(), asked.decision);
     let record = blocking(move || {
         let (facts, part) = check(&shared, asked)?;

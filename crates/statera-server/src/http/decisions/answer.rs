@@ -160,13 +160,17 @@ pub(crate) enum Document<'a> {
 
 /// What the parts of a record say.
 pub(crate) fn documents(record: &StoredRecord) -> Result<Vec<Document<'_>>> {
-    let read = |part| match part {
-        &StoredPart::Erased { at_us } => Ok(Document::Erased(at_us)),
+    record.parts.iter().map(|part| document(record.id, part)).collect()
+}
+
+/// What a part of a record says.
+pub(super) fn document(id: Id, part: &StoredPart) -> Result<Document<'_>> {
+    match part {
+        StoredPart::Erased { at_us } => Ok(Document::Erased(*at_us)),
         StoredPart::Plain(bytes) => serde_json::from_slice(bytes)
             .map(Document::Plain)
-            .map_err(|e| Error::damaged(format!("record {}: a part: {e}", record.id))),
-    };
-    record.parts.iter().map(read).collect()
+            .map_err(|e| Error::damaged(format!("record {id}: a part: {e}"))),
+    }
 }
 
 /// The head of an answer: all of it comes from the record's name and facts.

@@ -4,7 +4,7 @@
 
 use super::answer::{self, Counts, Facts};
 use super::request::Asked;
-use super::{blocking, json_response, lost, now_us, request_name, whole};
+use super::{blocking, json_response, lost, now_us, read_body, request_name, whole};
 use crate::app::Shared;
 use crate::compute::{Answers, Explain, Job, Lane, Rows, Wanted};
 use crate::http::failure::Failure;
@@ -34,8 +34,9 @@ pub(super) async fn post(
 ) -> std::result::Result<Response, Failure> {
     who.needs(&[Role::Scorer])?;
     let body = whole(body)?;
-    let asked = Asked::parse(body, app.settings.compute.explain, app.settings.compute.max_rows)?;
-    let request = request_name(&who, asked.request_id.as_deref(), &asked.body)?;
+    let (explain, max_rows) = (app.settings.compute.explain, app.settings.compute.max_rows);
+    let asked = read_body(body, move |body| Asked::parse(body, explain, max_rows)).await?;
+    let request = request_name(&who, asked.request_id.as_deref(), "decisions", &asked.body)?;
     let id = Id::new(now_us());
     let chosen = match asked.key() {
         Some(key) => app.models.route(&asked.model, key)?,

@@ -76,6 +76,17 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Bytes of a body from which on it is read beside the threads that serve connections.
+const LARGE_BODY: usize = 64 << 10;
+
+/// Reads a body, which takes milliseconds if it is large: then off the threads that serve connections.
+pub(crate) async fn read_body<T: Send + 'static>(
+    body: Bytes,
+    read: impl FnOnce(Bytes) -> Result<T> + Send + 'static,
+) -> std::result::Result<T, Failure> {
+    if body.len() < LARGE_BODY { Ok(read(body)?) } else { blocking(move || read(body)).await }
+}
+
 /// Bytes of JSON as an answer.
 pub(crate) fn json_response(bytes: Vec<u8>) -> Response {
     let kind = HeaderValue::from_static("application/json");
@@ -88,8 +99,9 @@ pub(crate) fn json_of(value: &impl Serialize) -> std::result::Result<Response, F
     Ok(json_response(bytes))
 }
 
-/// The name of a request under who asks; 1 to 128 characters.
-pub(crate) fn request_name(who: &Who, name: Option<&str>, body: &[u8]) -> Result<Option<RequestName>> {
+/// The name of a request under who asks; 1 to 128 characters. `of` is what the request's path says beside its body: the same
+/// body about another decision is another request.
+pub(crate) fn request_name(who: &Who, name: Option<&str>, of: &str, body: &[u8]) -> Result<Option<RequestName>> {
     let Some(name) = name else { return Ok(None) };
     let n = name.chars().count();
     if !(1..=128).contains(&n) || name.chars().any(char::is_control) {
@@ -100,7 +112,9 @@ pub(crate) fn request_name(who: &Who, name: Option<&str>, body: &[u8]) -> Result
         Actor::Key(prefix) => format!("key:{prefix}"),
         Actor::System => "system".into(),
     };
-    Ok(Some(RequestName { scope, name: name.into(), body_digest: *blake3::hash(body).as_bytes() }))
+    let mut digest = blake3::Hasher::new();
+    digest.update(of.as_bytes()).update(&[0]).update(body);
+    Ok(Some(RequestName { scope, name: name.into(), body_digest: *digest.finalize().as_bytes() }))
 }
 
 /// Hands a record to the store and waits until it is on disk.

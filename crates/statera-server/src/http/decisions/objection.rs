@@ -77,7 +77,7 @@ pub(super) async fn post(
     let body = whole(body)?;
     let asked: Body = parsed(&body)?;
     check_note(&asked.note, false)?;
-    let request = request_name(&who, asked.request_id.as_deref(), &body)?;
+    let request = request_name(&who, asked.request_id.as_deref(), &format!("objection {of}"), &body)?;
     let (shared, actor) = (app.clone(), who.actor.clone());
     let pending = blocking(move || {
         let record = decision_record(&*shared.store, of)?;

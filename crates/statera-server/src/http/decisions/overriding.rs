@@ -79,7 +79,7 @@ pub(super) async fn post(
     let body = whole(body)?;
     let asked: Body = parsed(&body)?;
     check_note(&asked.note, true)?;
-    let request = request_name(&who, asked.request_id.as_deref(), &body)?;
+    let request = request_name(&who, asked.request_id.as_deref(), &format!("override {of}"), &body)?;
     let shared = app.clone();
     let record = blocking(move || {
         let (facts, part) = check(&shared, &who, of, asked)?;

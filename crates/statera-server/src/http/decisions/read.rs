@@ -1,6 +1,6 @@
 //! `GET /api/v1/decisions/{id}`: a decision with what followed it.
 
-use super::answer::{Document, documents};
+use super::answer::{Document, document, documents};
 use super::{RowDoc, blocking, time_text};
 use crate::app::Shared;
 use crate::http::failure::Failure;
@@ -13,7 +13,7 @@ use statera_core::{Error, Result};
 use statera_store::Store;
 use statera_store::act::{Act, Actor};
 use statera_store::people::Role;
-use statera_store::record::{Id, RecordKind, StoredRecord};
+use statera_store::record::{Id, RecordKind, StoredPart, StoredRecord};
 
 /// Records that followed a decision which are listed at most.
 const MAX_LATER: usize = 1_000;
@@ -35,6 +35,9 @@ struct Shown<'a> {
     /// What was said with an objection; likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// Of an override its note, of an outcome its day; likewise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<&'a RawValue>,
     /// When parts of it were erased.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     erased: Vec<String>,
@@ -87,19 +90,25 @@ fn show(store: &dyn Store, who: &Who, id: Id) -> Result<Vec<u8>> {
     };
     let facts = json(&record.facts)?;
     let later_facts = later.iter().map(|r| json(&r.facts)).collect::<Result<Vec<_>>>()?;
-    let (mut rows, mut note, mut erased) = (Vec::new(), None, Vec::new());
+    let (mut rows, mut note) = (Vec::new(), None);
     let holds_rows = matches!(record.kind, RecordKind::Decision | RecordKind::Objection);
-    for document in if holds_rows { documents(&record)? } else { Vec::new() } {
-        match document {
-            Document::Erased(at) => erased.push(time_text(at)),
-            Document::Plain(part) => {
-                note = part.note.or(note);
-                rows.extend(part.rows);
-            }
+    let may_see = is_own || is_checker;
+    let seen = if may_see { &record.parts[..] } else { &[] };
+    for part in seen.iter().filter(|_| holds_rows) {
+        if let Document::Plain(part) = document(id, part)? {
+            note = part.note.or(note);
+            rows.extend(part.rows);
         }
     }
     rows.sort_by_key(|r| r.row);
-    let may_see = is_own || is_checker;
+    let plain = seen.iter().filter(|_| !holds_rows).filter_map(|part| match part {
+        StoredPart::Plain(bytes) => serde_json::from_slice(bytes).ok(),
+        StoredPart::Erased { .. } => None,
+    });
+    let erased = record.parts.iter().filter_map(|part| match part {
+        StoredPart::Erased { at_us } => Some(time_text(*at_us)),
+        StoredPart::Plain(_) => None,
+    });
     let shown = Shown {
         id,
         kind: record.kind,
@@ -108,9 +117,10 @@ fn show(store: &dyn Store, who: &Who, id: Id) -> Result<Vec<u8>> {
         actor: &record.actor,
         facts: &facts,
         ledger: Place { chain: &record.ledger.0, seq: record.ledger.1 },
-        rows: may_see.then_some(rows),
-        note: note.filter(|_| may_see),
-        erased,
+        rows: (may_see && holds_rows).then_some(rows),
+        note,
+        details: plain.collect(),
+        erased: erased.collect(),
         later: later
             .iter()
             .zip(&later_facts)

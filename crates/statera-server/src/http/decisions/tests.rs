@@ -331,6 +331,12 @@ fn an_override_needs_a_known_reason_a_note_and_authority() {
     let record = server.store.stored(id_of(&told).parse().expect("an id"));
     assert_eq!(record.kind, RecordKind::Override);
     assert!(!record.facts.contains("Kim"), "the note lies in the part");
+    let own = format!("{POST}/{}", id_of(&told));
+    assert_eq!(server.json(&viewer(), "GET", &own, "").1["details"], Value::Null);
+    assert_eq!(server.json(&checker(), "GET", &own, "").1["details"][0]["note"], json!("has a guarantor, Ms Kim"));
+    // The same name and body about another decision is another request.
+    let other = format!("{POST}/{}/override", id_of(&server.decide(DECLINED)));
+    assert_eq!(server.json(&checker(), "POST", &other, &good).0, StatusCode::CONFLICT);
     let (_, shown) = server.json(&viewer(), "GET", low.trim_end_matches("/override"), "");
     assert_eq!(shown["later"][0]["facts"]["to"], json!("approve"));
 }

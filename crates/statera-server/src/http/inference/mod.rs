@@ -11,7 +11,7 @@ mod tests;
 
 use crate::app::Shared;
 use crate::compute::{Answers, Job, Lane, Rows, Wanted};
-use crate::http::decisions::{blocking, json_of, json_response, lost, whole};
+use crate::http::decisions::{blocking, json_of, json_response, lost, read_body, whole};
 use crate::http::failure::Failure;
 use crate::http::timings::{Stage, Way};
 use crate::who::Who;
@@ -163,11 +163,14 @@ async fn inferred(app: &Shared, who: Who, way: Way, (model, version): (&str, Opt
     let body = whole(body)?;
     let model = app.models.version(model, version)?;
     let started = Instant::now();
-    let request = Request::parse(&body)?;
-    request.check_outputs(&answer::outputs(&model))?;
-    let (id, asked) = (request.id.clone(), request.outputs.clone());
-    let batch = request.batch(model.columns.inputs())?;
-    drop(body);
+    let of_body = model.clone();
+    let (id, asked, batch) = read_body(body, move |body| {
+        let request = Request::parse(&body)?;
+        request.check_outputs(&answer::outputs(&of_body))?;
+        let (id, asked) = (request.id.clone(), request.outputs.clone());
+        Ok((id, asked, request.batch(of_body.columns.inputs())?))
+    })
+    .await?;
     way.timings.since(Stage::Parse, started);
     let (tell, told) = oneshot::channel();
     let (of_model, deadline) = (model.clone(), way.deadline);
