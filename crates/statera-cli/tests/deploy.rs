@@ -1,5 +1,6 @@
-//! What is delivered beside the binary is right: the bill of materials, and that the files of `deploy/` name flags that exist.
+//! What is delivered beside the binary is right: the bill of materials, and settings and flags in the files of `deploy/`.
 
+mod common;
 #[allow(dead_code)]
 #[path = "../../../deploy/sbom.rs"]
 mod sbom;
@@ -64,4 +65,29 @@ fn everything_in_the_bill_is_reached_from_the_binary() {
 fn the_same_sources_give_the_same_bill() {
     let once = || serde_json::to_string(&sbom::bill(&workspace()).expect("a bill")).unwrap();
     assert_eq!(once(), once());
+}
+
+#[test]
+fn settings_and_flags_of_the_files_are_those_of_the_program() {
+    let deploy = workspace().join("deploy");
+    let read = |path: &str| std::fs::read_to_string(deploy.join(path)).expect(path);
+    for path in ["systemd/server.toml", "kubernetes/server.toml"] {
+        let file = deploy.join(path);
+        let told = common::done(&deploy, &["serve", "--settings", file.to_str().unwrap(), "--print-settings"]);
+        assert!(told.contains("/var/lib/statera"), "{path}: {told}");
+    }
+    let unit = read("systemd/statera.service");
+    assert!(unit.contains("ExecStart=/usr/local/bin/statera serve --settings /etc/statera/server.toml\n"));
+    assert!(read("kubernetes/deployment.yaml").contains("args: [serve, --settings=/etc/statera/server.toml]\n"));
+    // What the image runs, and how it is asked whether it is well: without a server the answer is no, and not «unknown flag».
+    let image = read("Containerfile");
+    assert!(image.contains("CMD [\"serve\", \"--store\", \"/var/lib/statera\", \"--listen\", \"0.0.0.0:8420\"]"));
+    let ask = ["--requests", "1", "--timeout-ms", "2000", "--quiet"];
+    assert!(image.contains(&format!("\"{}\"]", ask.join("\", \""))), "the health check asks otherwise");
+    common::check(
+        &deploy,
+        &[&["bench", "http://127.0.0.1:1/health/ready"], &ask[..]].concat(),
+        1,
+        &["no connection to"],
+    );
 }

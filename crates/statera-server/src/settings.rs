@@ -76,6 +76,7 @@ impl Settings {
     pub fn check(&self) -> Result<()> {
         self.serve.check()?;
         self.log.check()?;
+        self.who.check()?;
         self.flow.check()?;
         self.models.check()?;
         self.compute.check()?;

@@ -144,10 +144,10 @@ fn subjects_are_written_as_openssl_writes_them() {
     let office = Office::new();
     for subject in [
         "/C=KR/O=Bank/OU=Risk/OU=Models/CN=scorer-1",
-        "/O=A+B \"quoted\"/CN=<a;b>",
+        "/O=A\\+B \"quoted\"/CN=<a;b>",
         "/DC=kr/DC=bank/CN=한국 은행",
         "/CN=# leading and trailing ",
-        "/UID=u-17/CN=a=b",
+        "/UID=u-17/CN=a=b/serialNumber=5/emailAddress=a@b.kr",
     ] {
         office.issue("probe", subject, "clientAuth");
         let args = ["x509", "-in", "probe.pem", "-noout", "-subject", "-nameopt", "RFC2253,-esc_msb,utf8"];

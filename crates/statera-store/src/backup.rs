@@ -238,9 +238,9 @@ fn refuse_other_keys(source: &mut Connection, folder: &Path, backup: &Path) -> R
 
 /// Refuses a place where something is.
 fn refuse_used(path: &Path) -> Result<()> {
-    match fs::read_dir(path) {
-        Ok(entries) if entries.count() == 0 => Ok(()),
-        Ok(_) => Err(Error::request(format!("{} exists and is not empty", path.display()))),
+    match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::request(format!("{} exists and is not empty", path.display()))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(_) => Err(Error::request(format!("{} exists and is no folder that can be read", path.display()))),
     }

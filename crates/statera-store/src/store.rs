@@ -13,6 +13,7 @@ use crate::sql::{Attempt, Connection, Database, Use, Value};
 use crate::tender::{self, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
+use crate::writer::erase::Old;
 use crate::writer::queue::Queue;
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
@@ -55,11 +56,14 @@ pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
     }
     let vault = Arc::new(open_vault(&mut connection, folder, &label)?);
     let notary = Notary::open(folder)?;
-    refuse_cut(&mut connection, &notary, &label)?;
+    let is_unsigned = refuse_cut(&mut connection, &notary, &label)?;
     let chain = Lock::first_free(&mut connection, folder)?;
     let queue = Arc::new(Queue::new(options.queue));
     let (n_rows, seconds) = options.checkpoint_every;
     let signals = Arc::new(Signals::new(n_rows));
+    if is_unsigned {
+        signals.written(1, 0);
+    }
     let (clock, every) = (options.clock, Duration::from_secs(seconds.max(1)));
     let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, clock };
     let writer = Writer::new(database.clone(), connection, chain, vault.clone(), clock, queue.clone(), signals.clone());
@@ -222,8 +226,31 @@ impl Store for OpenStore {
     }
 
     fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64> {
-        let (actor, why) = (actor.clone(), why.to_string());
-        self.on_writer(move |writer| writer.retain(&actor, before_us, &why))
+        if before_us > (self.clock)() {
+            return Err(Error::request(
+                "what is to be recorded yet cannot be too old; allowed is a time that has passed",
+            ));
+        }
+        let (mut n_keys, mut after) = (0, Vec::new());
+        // A batch at a time, so that decisions are written in between.
+        loop {
+            let old = self.read(|c| Old::find(c, before_us, after.clone()))?;
+            let next = old.last.clone();
+            if next.is_none() && n_keys > 0 {
+                break;
+            }
+            let (actor, why) = (actor.clone(), why.to_string());
+            n_keys += self.on_writer(move |writer| writer.retain(&actor, &old, &why))?;
+            match next {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        self.on_writer(|writer| {
+            writer.forget_old_pages();
+            Ok(())
+        })?;
+        Ok(n_keys)
     }
 
     fn backup(&self, to: &Path) -> Result<()> {

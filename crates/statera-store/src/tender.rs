@@ -113,7 +113,9 @@ impl Tender {
                 self.copy_log(&mut connection);
             }
             let n_rows = self.signals.n_rows.load(Ordering::Relaxed);
-            let is_due = n_rows >= self.signals.n_rows_max.load(Ordering::Relaxed) || last.elapsed() >= self.every;
+            let is_due = n_rows >= self.signals.n_rows_max.load(Ordering::Relaxed)
+                || last.elapsed() >= self.every
+                || self.signals.trouble().is_some();
             if n_rows > 0 && (is_due || is_over) {
                 let done = self.checkpoint(&mut connection);
                 let is_done = done.is_ok();
@@ -187,9 +189,12 @@ pub(crate) fn heads(connection: &mut Connection) -> Attempt<Vec<ChainHead>> {
     Ok(heads)
 }
 
-/// Refuses a database that lacks rows which a checkpoint names.
-pub(crate) fn refuse_cut(connection: &mut Connection, notary: &Notary, label: &str) -> Result<()> {
-    let Some(checkpoint) = notary.last()? else { return Ok(()) };
+/// Refuses a database that lacks rows which the last checkpoint names. True where it has rows that no checkpoint names yet,
+/// as after a process that was killed.
+pub(crate) fn refuse_cut(connection: &mut Connection, notary: &Notary, label: &str) -> Result<bool> {
+    let heads = heads(connection)?;
+    let Some(checkpoint) = notary.last()? else { return Ok(!heads.is_empty()) };
+    let has_more = checkpoint.heads != heads;
     for head in checkpoint.heads {
         let sql = "SELECT a.hash FROM chain c JOIN audit a ON a.place = (c.id << 40) + $2 WHERE c.name = $1";
         let values = vec![head.chain.as_str().into(), (head.seq as i64).into()];
@@ -202,5 +207,5 @@ pub(crate) fn refuse_cut(connection: &mut Connection, notary: &Notary, label: &s
             )));
         }
     }
-    Ok(())
+    Ok(has_more)
 }

@@ -156,15 +156,13 @@ impl Client {
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            empty => {
-                let stream = TcpStream::connect(&self.place)?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(LIMIT))?;
-                empty.insert(BufReader::new(stream))
-            }
-        };
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(&self.place)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(LIMIT))?;
+            self.stream = Some(BufReader::new(stream));
+        }
+        let stream = self.stream.as_mut().expect("opened above");
         stream.get_mut().write_all(&[head.as_bytes(), b"\r\n", body].concat())?;
         let mut line = || {
             let mut line = String::new();

@@ -101,6 +101,13 @@ async fn what_is_not_in_the_table_is_refused_to_everybody() {
 }
 
 #[test]
+fn the_table_has_what_the_document_of_the_interface_has() {
+    let operations: BTreeSet<_> = crate::http::openapi::OPERATIONS.iter().map(|o| (o.method, o.path)).collect();
+    let rules: BTreeSet<_> = ACCESS.iter().map(|r| (r.method, r.path)).collect();
+    assert_eq!(rules, operations);
+}
+
+#[test]
 fn the_table_says_everything_once_and_what_it_must() {
     let mut lines = BTreeSet::new();
     for rule in ACCESS {

@@ -109,6 +109,22 @@ async fn forged_keys_are_refused_and_never_reach_the_store() {
     }
 }
 
+/// Verifying is on the way of every decision: a bound far above what it takes, so that only another order of magnitude fails.
+#[tokio::test]
+async fn a_key_that_is_cached_costs_microseconds() {
+    let scene = scene().with_people();
+    let token = scene.key(&[Role::Scorer]);
+    assert!(scene.door.key(&token).await.unwrap().is_some());
+    let n = 100_000;
+    let start = std::time::Instant::now();
+    for _ in 0..n {
+        assert!(scene.door.key(&token).await.unwrap().is_some());
+    }
+    let each_ns = start.elapsed().as_nanos() / n;
+    println!("a cached key: {each_ns} ns");
+    assert!(each_ns < 20_000, "{each_ns} ns");
+}
+
 #[test]
 fn keys_cannot_be_made_to_approve_or_administer() {
     let server_key = {

@@ -44,9 +44,11 @@ impl Certificates {
     }
 }
 
-/// Attributes that have a short name in RFC 4514; others are written by their numbers.
-const NAMES: [(&[u8], &str); 9] = [
+/// Attributes by the short names that OpenSSL and RFC 4514 give them; others are written by their numbers.
+const NAMES: [(&[u8], &str); 11] = [
     (&[0x55, 4, 3], "CN"),
+    (&[0x55, 4, 5], "serialNumber"),
+    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1], "emailAddress"),
     (&[0x55, 4, 7], "L"),
     (&[0x55, 4, 8], "ST"),
     (&[0x55, 4, 10], "O"),
@@ -121,7 +123,7 @@ pub(super) fn escaped(value: &str) -> String {
             out += "\\00";
             continue;
         }
-        if at_an_end || ",+\"\\<>;=".contains(c) {
+        if at_an_end || ",+\"\\<>;".contains(c) {
             out.push('\\');
         }
         out.push(c);

@@ -22,7 +22,7 @@ pub async fn identify(State(door): State<Doorkeeper>, request: Request, next: Ne
     let (mut parts, body) = request.into_parts();
     let rule = match find(&parts) {
         Ok(rule) => rule,
-        Err(answer) => return answer,
+        Err(failure) => return failure.into_response(),
     };
     let renewed = match rule {
         None => None,
@@ -39,15 +39,15 @@ pub async fn identify(State(door): State<Doorkeeper>, request: Request, next: Ne
 }
 
 /// The line of the table; `None` where there is no route at all, so that the router says 404.
-fn find(parts: &Parts) -> Result<Option<&'static Rule>, Response> {
+fn find(parts: &Parts) -> Result<Option<&'static Rule>, Failure> {
     let Some(path) = parts.extensions.get::<MatchedPath>() else { return Ok(None) };
     match access::find(&parts.method, path.as_str()) {
         Found::Rule(rule) => Ok(Some(rule)),
         Found::OtherMethod => {
             let message = format!("{} is not a method of this path", parts.method);
-            Err(Failure { status: StatusCode::METHOD_NOT_ALLOWED, message, retry_after_s: None }.into_response())
+            Err(Failure { status: StatusCode::METHOD_NOT_ALLOWED, message, retry_after_s: None })
         }
-        Found::Nothing => Err(Failure::from(Error::denied("nobody may call this path")).into_response()),
+        Found::Nothing => Err(Error::denied("nobody may call this path").into()),
     }
 }
 

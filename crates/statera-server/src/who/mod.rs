@@ -97,18 +97,45 @@ impl WhoSettings {
             "public_url",
             "The address that browsers have, as https://statera.bank.local; empty: what their requests name",
         ),
-        ("trusted_proxies", "Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as 10.0.0.0/24"),
-        ("key_file", "The server's key, mode 0600; empty: in the store's folder, made at the first start"),
-        ("session_hours", "A session ends after this in any case"),
-        ("session_idle_minutes", "and after so long without a request"),
-        ("setup_minutes", "The link of the first start is good for so long"),
-        ("sign_ins_at_once", "Passwords that are checked at once: each takes 19 MiB and some hundredths of a second"),
-        ("upload_bytes_max", "Largest bundle that may be sent"),
-        ("tls", "{ certificate = \"FILE.pem\", key = \"FILE.pem\" }, and client_ca for client certificates"),
-        ("certificates", "What client certificates stand for"),
-        ("oidc", "Sign-in by OpenID Connect"),
-        ("ldap", "Sign-in by LDAP or Active Directory"),
+        ("trusted_proxies", "Addresses or networks of reverse proxies that are believed"),
+        ("key_file", "The server's key; empty: keys/server.key in the store's folder"),
+        ("session_hours", "A session ends after so many hours, 1 to 168"),
+        ("session_idle_minutes", "And after so many minutes without a request, 1 to 1440"),
+        ("setup_minutes", "The link of the first start is good for so many minutes, 1 to 1440"),
+        ("sign_ins_at_once", "Passwords that are checked at once, 1 to 8; each takes 19 MiB"),
+        ("upload_bytes_max", "Largest bundle that may be sent; unpacked it may be 8 times as large"),
+        ("tls", "Table [who.tls]: certificate, key, client_ca, client_certificate_needed"),
+        (
+            "certificates",
+            "Tables [[who.certificates]]: the subject of a client's certificate, and the key it stands for",
+        ),
+        ("oidc", "Table [who.oidc]: issuer, client_id, client_secret_file, groups_claim, [who.oidc.roles]"),
+        ("ldap", "Table [who.ldap]: url, bind, base, name_attribute, groups_attribute, [who.ldap.roles]"),
     ];
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn check(&self) -> Result<()> {
+        let within = |name: &str, value: u64, low: u64, high: u64| match (low..=high).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::request(format!("who.{name} is {value}; allowed is {low} to {high}"))),
+        };
+        within("session_hours", self.session_hours.into(), 1, 168)?;
+        within("session_idle_minutes", self.session_idle_minutes.into(), 1, 1440)?;
+        within("setup_minutes", self.setup_minutes.into(), 1, 1440)?;
+        within("sign_ins_at_once", self.sign_ins_at_once as u64, 1, 8)?;
+        within("upload_bytes_max", self.upload_bytes_max, 1 << 20, 8 << 30)?;
+        let url = &self.public_url;
+        if !url.is_empty() && origin::of_url(url).is_none_or(|origin| origin != *url) {
+            return Err(Error::request(format!(
+                "who.public_url is «{url}»; allowed: http:// or https:// with a host and no path, as \
+                 https://statera.bank.local"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Microseconds since 1970 UTC.
@@ -122,7 +149,7 @@ pub const SECOND_US: i64 = 1_000_000;
 pub struct Doorkeeper(Arc<Inner>);
 
 /// What all clones share.
-pub(crate) struct Inner {
+pub struct Inner {
     pub(crate) settings: WhoSettings,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
@@ -161,12 +188,12 @@ impl Doorkeeper {
     /// # Errors
     /// A setting out of its range, a secret's file that others may read.
     pub fn open(settings: &WhoSettings, folder: &Path, store: Arc<dyn Store>, clock: Clock) -> Result<Doorkeeper> {
-        check(settings)?;
+        settings.check()?;
         let key_file = match settings.key_file.as_os_str().is_empty() {
             true => folder.join("keys").join("server.key"),
             false => settings.key_file.clone(),
         };
-        let at = |e: Error| e.at("server settings, who");
+        let at = |e: Error| e.at("who");
         Ok(Doorkeeper(Arc::new(Inner {
             server_key: ServerKey::open(&key_file, settings.key_file.as_os_str().is_empty())?,
             keys: KeyCache::default(),
@@ -247,26 +274,6 @@ impl Doorkeeper {
     }
 }
 
-fn check(settings: &WhoSettings) -> Result<()> {
-    let within = |name: &str, value: u64, low: u64, high: u64| match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(Error::request(format!("server settings, who.{name}: {value}; allowed: {low} to {high}"))),
-    };
-    within("session_hours", settings.session_hours.into(), 1, 168)?;
-    within("session_idle_minutes", settings.session_idle_minutes.into(), 1, 1440)?;
-    within("setup_minutes", settings.setup_minutes.into(), 1, 1440)?;
-    within("sign_ins_at_once", settings.sign_ins_at_once as u64, 1, 8)?;
-    within("upload_bytes_max", settings.upload_bytes_max, 1 << 20, 8 << 30)?;
-    let url = &settings.public_url;
-    if !url.is_empty() && origin::of_url(url).is_none_or(|origin| origin != *url) {
-        return Err(Error::request(format!(
-            "server settings, who.public_url: «{url}»; allowed: http:// or https:// with a host and no path, as \
-             https://statera.bank.local"
-        )));
-    }
-    Ok(())
-}
-
 /// Runs what waits for a disk, a database or a costly hash on a thread that is made for that.
 pub(crate) async fn waiting<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(f).await {
@@ -337,15 +344,4 @@ pub fn role(name: &str) -> Result<Role> {
         .into_iter()
         .find(|r| role_name(*r) == name)
         .ok_or_else(|| Error::request(format!("«{name}» is not a role; allowed: {}", ROLES.map(role_name).join(", "))))
-}
-
-impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Who {
-    type Rejection = crate::http::failure::Failure;
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        _: &S,
-    ) -> std::result::Result<Who, Self::Rejection> {
-        let unknown = || Self::Rejection::new(axum::http::StatusCode::UNAUTHORIZED, "nobody is identified");
-        parts.extensions.get().cloned().ok_or_else(unknown)
-    }
 }

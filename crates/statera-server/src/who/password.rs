@@ -147,8 +147,7 @@ mod tests {
         assert!(!turn.is_right(own("anything"), None).await.unwrap());
     }
 
-    /// Made by the reference implementation: `echo -n "password" | argon2 somesalt -id -t 2 -k 19456 -p 1 -e` has the same
-    /// form; this one is of RFC 9106's authors' command with t=2, m=65536, p=1.
+    /// A case of the reference implementation's own tests (P-H-C/phc-winner-argon2, src/test.c).
     #[tokio::test]
     async fn reads_what_the_reference_implementation_writes() {
         let turn = Passwords::new(1).unwrap().turn().await.unwrap();

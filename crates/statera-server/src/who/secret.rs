@@ -48,7 +48,14 @@ impl ServerKey {
     /// # Errors
     /// A file that others may read or that holds no key, or none where one was named.
     pub fn open(path: &Path, may_make: bool) -> Result<ServerKey> {
-        let key = if may_make && !path.exists() { make(path)? } else { Key::read(path)? };
+        let made = if may_make && !path.exists() { Some(make(path)) } else { None };
+        let key = match made {
+            Some(Ok(key)) => key,
+            // Another server that starts at the same time has made it.
+            Some(Err(_)) if path.exists() => Key::read(path)?,
+            Some(Err(e)) => return Err(e),
+            None => Key::read(path)?,
+        };
         let one = |domain: &str| key.subkey("server", domain);
         Ok(ServerKey {
             api_key: one("api key"),

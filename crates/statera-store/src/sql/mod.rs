@@ -163,11 +163,11 @@ fn sqlite_options(path: &Path, purpose: Use) -> SqliteConnectOptions {
     }
 }
 
-/// True where the file has a log whose rows are not in it yet.
+/// True where the file has a log: rows may be in it that the file lacks, or a process writes them now.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_os_string();
     log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|m| m.len() > 0)
+    std::fs::metadata(log).is_ok()
 }
 
 /// A connection to either database.

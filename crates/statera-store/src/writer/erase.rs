@@ -7,13 +7,35 @@ use crate::keys::hex;
 use crate::ledger::body::{self, Erased, Retained};
 use crate::rules::check_note;
 use crate::sql::migrate::{meta_int, set_meta};
-use crate::sql::{Attempt, Value};
+use crate::sql::{Attempt, Connection, Value};
 use crate::vault::period;
 use statera_core::{Error, Result};
 use std::str::FromStr;
 
-/// Keys that one transaction destroys at most.
-const BATCH: i64 = 5000;
+/// Keys that one transaction destroys at most: decisions wait for it.
+const BATCH: i64 = 1000;
+
+/// Keys that are old enough: those of earlier periods than one, with ids in a range.
+#[derive(Debug, Clone)]
+pub(crate) struct Old {
+    pub(crate) before_period: i64,
+    /// The id before the first.
+    pub(crate) after: Vec<u8>,
+    /// The last id; none where no key is old enough.
+    pub(crate) last: Option<Vec<u8>>,
+}
+
+impl Old {
+    /// The next range after an id, found on a connection that reads, since the search may be long.
+    pub(crate) fn find(connection: &mut Connection, before_us: i64, after: Vec<u8>) -> Attempt<Old> {
+        let before_period = period(before_us);
+        let sql =
+            "SELECT id FROM subject_key WHERE id > $1 AND wrapped IS NOT NULL AND period < $2 ORDER BY id LIMIT $3";
+        let found = connection.fetch(sql, vec![after.clone().into(), before_period.into(), BATCH.into()])?;
+        let last = found.last().map(|r| r.blob(0)).transpose()?;
+        Ok(Old { before_period, after, last })
+    }
+}
 
 impl Writer {
     /// Destroys the keys of a subject; parts that it had.
@@ -23,28 +45,21 @@ impl Writer {
         Ok(n_parts)
     }
 
-    /// Destroys the keys of periods that ended before a time; keys that it destroyed.
-    pub(crate) fn retain(&mut self, actor: &Actor, before_us: i64, why: &str) -> Result<u64> {
-        let mut n_keys = 0;
-        let mut after = Vec::new();
-        loop {
-            let (n, last) = self.transact(|tx| tx.retain(actor, period(before_us), &after, why))?;
-            n_keys += n;
-            match last {
-                Some(last) => after = last,
-                None => break,
-            }
-        }
-        self.forget_old_pages();
-        Ok(n_keys)
+    /// Destroys the keys of a range of ids whose periods ended before a time; keys that it destroyed.
+    pub(crate) fn retain(&mut self, actor: &Actor, old: &Old, why: &str) -> Result<u64> {
+        self.transact(|tx| tx.retain(actor, old, why)).map_err(Error::from)
     }
 
     /// Takes what was destroyed out of the log, or out of the pages of rows that are no more. A reader that is still in
-    /// there delays it to the next time.
-    fn forget_old_pages(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            let sql = if connection.is_sqlite() { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "VACUUM subject_key" };
-            let _ = connection.fetch(sql, Vec::new());
+    /// there, as of a backup, delays it to when the log begins anew, or to the next vacuum.
+    pub(crate) fn forget_old_pages(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        if connection.is_sqlite() {
+            // Decisions must not wait for that reader.
+            let _ = connection
+                .batch("PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000");
+        } else {
+            let _ = connection.batch("VACUUM subject_key");
         }
     }
 }
@@ -92,36 +107,26 @@ impl Tx<'_> {
         Ok(n_parts)
     }
 
-    /// Destroys a batch of old keys, in the order of their ids after one; how many, and the last id where there may be more.
-    fn retain(
-        &mut self,
-        actor: &Actor,
-        before_period: i64,
-        after: &[u8],
-        why: &str,
-    ) -> Attempt<(u64, Option<Vec<u8>>)> {
+    /// Destroys a batch of old keys.
+    fn retain(&mut self, actor: &Actor, old: &Old, why: &str) -> Attempt<u64> {
         check_note("the reason", why)?;
         let turn = self.take_turn()?;
-        let sql =
-            "SELECT id FROM subject_key WHERE id > $1 AND wrapped IS NOT NULL AND period < $2 ORDER BY id LIMIT $3";
-        let found = self.connection.fetch(sql, vec![after.to_vec().into(), before_period.into(), BATCH.into()])?;
-        let Some(last) = found.last().map(|r| r.blob(0)).transpose()? else {
-            // That nothing (more) was old enough is worth a row too: the policy was carried out.
-            return self.append_retained(actor, turn, before_period, 0, why).map(|()| (0, None));
-        };
-        let sql = "UPDATE subject_key SET wrapped = NULL, subject = NULL, erased_us = $1 \
-                   WHERE id > $2 AND id <= $3 AND wrapped IS NOT NULL AND period < $4";
-        let values = vec![self.at_us.into(), after.to_vec().into(), last.clone().into(), before_period.into()];
-        let n = self.connection.execute(sql, values)?;
-        self.count_erasure()?;
-        self.append_retained(actor, turn, before_period, n, why)?;
-        Ok((n, (found.len() as i64 == BATCH).then_some(last)))
-    }
-
-    fn append_retained(&mut self, actor: &Actor, turn: u64, before_period: i64, keys: u64, why: &str) -> Attempt<()> {
-        let retained = Retained { before_period, keys, why: why.into() };
+        let mut n = 0;
+        if let Some(last) = &old.last {
+            let sql = "UPDATE subject_key SET wrapped = NULL, subject = NULL, erased_us = $1 \
+                       WHERE id > $2 AND id <= $3 AND wrapped IS NOT NULL AND period < $4";
+            let (after, last) = (old.after.clone(), last.clone());
+            n = self
+                .connection
+                .execute(sql, vec![self.at_us.into(), after.into(), last.into(), old.before_period.into()])?;
+        }
+        if n > 0 {
+            self.count_erasure()?;
+        }
+        // That nothing was old enough is worth a row too: the policy was carried out.
+        let retained = Retained { before_period: old.before_period, keys: n, why: why.into() };
         self.append(actor_json(actor)?, body::of_retain(turn, &retained)?);
-        Ok(())
+        Ok(n)
     }
 
     /// Tells every process that keys it remembers may be gone.

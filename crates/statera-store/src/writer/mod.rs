@@ -106,7 +106,19 @@ impl Tx<'_> {
 
 /// The writer's thread: everything it was made of comes with it.
 pub(crate) fn start(mut writer: Writer) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run())
+    std::thread::Builder::new().name("store-writer".into()).spawn(move || {
+        let _last = Last(writer.queue.clone());
+        writer.run();
+    })
+}
+
+/// However the writer ends, also by a panic in somebody's callback: nobody waits for it any more.
+struct Last(Arc<Queue>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl Writer {

@@ -132,6 +132,15 @@ impl Queue {
         self.arrived.notify_one();
     }
 
+    /// Lets nothing more in and drops what waits, which tells those who wait for deeds.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        let waiting = (std::mem::take(&mut state.records), std::mem::take(&mut state.deeds));
+        drop(state);
+        drop(waiting);
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }

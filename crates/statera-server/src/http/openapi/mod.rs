@@ -177,7 +177,7 @@ fn described(operation: &Operation) -> Described {
     let done = StatusCode::from_u16(operation.status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Done");
     let mut responses = BTreeMap::new();
     responses.insert(operation.status.to_string(), response(done, content(operation.gives)));
-    let of_people = if is_open { &[] } else { OF_PEOPLE };
+    let of_people = if is_open { &[][..] } else { OF_PEOPLE };
     let of_bodies = if body.is_some() { OF_BODIES } else { &[] };
     for status in ALWAYS.iter().chain(of_people).chain(of_bodies).chain(operation.fails) {
         let name = StatusCode::from_u16(*status).map_or("failure", failure::name);

@@ -155,6 +155,8 @@ impl Look {
             "languages": languages,
             "path": self.path,
             "me": signed_in,
+            // What a link to this page keeps beside the language.
+            "query": data.get("query").and_then(Value::as_str).unwrap_or_default(),
             "style": shared.style,
             "d": data,
         });

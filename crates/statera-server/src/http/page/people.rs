@@ -35,6 +35,7 @@ async fn data(door: &Doorkeeper) -> Result<Value> {
     let now_us = (door.clock)();
     let shown = |p: Person| {
         json!({
+            "part": part(&p.name),
             "name": p.name,
             "roles": p.roles.iter().copied().map(role_name).collect::<Vec<_>>(),
             "has_password": p.password.is_some(),
@@ -45,6 +46,11 @@ async fn data(door: &Doorkeeper) -> Result<Value> {
     let people: Vec<Value> = all(door).await?.into_iter().map(shown).collect();
     let has_elsewhere = door.oidc.is_some() || door.ldap.is_some();
     Ok(json!({ "people": people, "roles": ROLES.map(role_name), "has_elsewhere": has_elsewhere }))
+}
+
+/// A text as a part of a path, or a value of a query.
+pub(super) fn part(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// The roles that are ticked.

@@ -1,5 +1,6 @@
 //! The pages of the first start, of signing in and out, and of one's own password.
 
+use super::people::part;
 use super::{Fields, Look};
 use crate::http::failure::Failure;
 use crate::http::people;
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use statera_core::Error;
 
 /// The routes of this file.
@@ -54,12 +55,14 @@ struct Link {
 
 async fn setup_page(State(door): State<Doorkeeper>, look: Look, Query(link): Query<Link>) -> Response {
     match people::all(&door).await {
-        Ok(people) if people.is_empty() => {
-            look.page("setup.html", Ok(json!({ "token": link.token, "name": "", "message": null })))
-        }
+        Ok(people) if people.is_empty() => look.page("setup.html", Ok(setup_data(&link.token, "", None))),
         Ok(_) => Redirect::to("/sign-in").into_response(),
         Err(e) => look.failed(e.into()),
     }
+}
+
+fn setup_data(token: &str, name: &str, message: Option<&str>) -> Value {
+    json!({ "token": token, "name": name, "message": message, "query": format!("&token={}", part(token)) })
 }
 
 async fn setup(State(door): State<Doorkeeper>, look: Look, fields: Result<Fields, Failure>) -> Response {
@@ -76,7 +79,7 @@ async fn setup(State(door): State<Doorkeeper>, look: Look, fields: Result<Fields
         Ok(()) => go("/sign-in?made=1", []),
         Err(e) => {
             let failure = Failure::from(e);
-            let data = json!({ "token": fields.text("token"), "name": name, "message": failure.message });
+            let data = setup_data(fields.text("token"), &name, Some(&failure.message));
             look.page_with(failure.status, "setup.html", data)
         }
     }

@@ -8,6 +8,7 @@ use crate::who::testing::{self, NOW_US};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use ring::rand::SystemRandom;
+use ring::rsa::PublicKeyComponents as RsaComponents;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
@@ -42,12 +43,10 @@ impl Keys {
     }
 
     fn public(&self) -> Value {
-        let rsa = self.rsa.public();
-        let n: Vec<u8> = rsa.modulus().big_endian_without_leading_zero().to_vec();
-        let e: Vec<u8> = rsa.exponent().big_endian_without_leading_zero().to_vec();
+        let rsa = RsaComponents::<Vec<u8>>::from(self.rsa.public());
         let point = self.ec.public_key().as_ref();
         json!({ "keys": [
-            { "kty": "RSA", "kid": "r", "use": "sig", "alg": "RS256", "n": text(&n), "e": text(&e) },
+            { "kty": "RSA", "kid": "r", "use": "sig", "alg": "RS256", "n": text(&rsa.n), "e": text(&rsa.e) },
             { "kty": "EC", "kid": "p", "crv": "P-256", "x": text(&point[1..33]), "y": text(&point[33..]) },
             { "kty": "OKP", "kid": "d", "crv": "Ed25519", "x": text(self.ed.public_key().as_ref()) },
             { "kty": "oct", "kid": "s", "k": "c2VjcmV0" },
