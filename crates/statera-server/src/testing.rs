@@ -293,20 +293,7 @@ impl Server {
 
     /// Sends a request of somebody; gives the answer's status and body.
     pub fn send(&self, who: &Who, method: &str, path: &str, body: &str) -> (StatusCode, Vec<u8>) {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        let mut request = request.body(Body::from(body.to_string())).expect("a request");
-        request.extensions_mut().insert(who.clone());
-        let routes = Router::new()
-            .merge(crate::http::decisions::routes())
-            .merge(crate::http::outcomes::routes())
-            .merge(crate::http::inference::routes())
-            .with_state(self.app.clone());
-        runtime().block_on(async {
-            let answer = routes.oneshot(request).await.expect("an answer");
-            let status = answer.status();
-            let body = answer.into_body().collect().await.expect("a body").to_bytes();
-            (status, body.to_vec())
-        })
+        answer_of(&self.app, who, method, path, body)
     }
 
     /// As [`Server::send`], for an answer of JSON.
@@ -323,6 +310,24 @@ impl Server {
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
     }
+}
+
+/// What a server answers to somebody: status and body.
+pub fn answer_of(app: &Shared, who: &Who, method: &str, path: &str, body: &str) -> (StatusCode, Vec<u8>) {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let mut request = request.body(Body::from(body.to_string())).expect("a request");
+    request.extensions_mut().insert(who.clone());
+    let routes = Router::new()
+        .merge(crate::http::decisions::routes())
+        .merge(crate::http::outcomes::routes())
+        .merge(crate::http::inference::routes())
+        .with_state(app.clone());
+    runtime().block_on(async {
+        let answer = routes.oneshot(request).await.expect("an answer");
+        let status = answer.status();
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        (status, body.to_vec())
+    })
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -160,7 +160,7 @@ fn person(row: &Row) -> Attempt<Person> {
         name: row.text(0)?,
         roles: json::<BTreeSet<Role>>(&row.text(1)?)?,
         password: row.maybe_text(2)?,
-        disabled: row.int(3)? != 0,
+        disabled: flag(row.int(3)?)?,
         failures: small(row.int(4)?)?,
         locked_until_us: row.int(5)?,
     })
@@ -184,10 +184,10 @@ fn api_key(row: &Row) -> Attempt<ApiKey> {
         label: row.text(2)?,
         roles: json::<BTreeSet<Role>>(&row.text(3)?)?,
         rate_per_second: small(row.int(4)?)?,
-        urgent: row.int(5)? != 0,
+        urgent: flag(row.int(5)?)?,
         expires_us: row.maybe_int(6)?,
     };
-    Ok(ApiKey { key, revoked: row.int(7)? != 0, by: row.text(8)?, at_us: row.int(9)? })
+    Ok(ApiKey { key, revoked: flag(row.int(7)?)?, by: row.text(8)?, at_us: row.int(9)? })
 }
 
 /// Everybody, and every key.
@@ -259,6 +259,14 @@ fn json<T: DeserializeOwned>(text: &str) -> Attempt<T> {
 
 fn text(value: &impl Serialize) -> Attempt<String> {
     serde_json::to_string(value).map_err(|e| Error::io(format!("a value cannot be written: {e}")).into())
+}
+
+fn flag(value: i64) -> Attempt<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(damaged(format!("the number {value}, where 0 and 1 are allowed"))),
+    }
 }
 
 fn small<T: TryFrom<i64>>(value: i64) -> Attempt<T> {

@@ -39,7 +39,8 @@ fn broken_connections_lose_and_double_nothing() {
     let (mut n_recorded, mut n_refused) = (0, 0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while writing.load(Ordering::Relaxed) {
+            let end = Instant::now() + Duration::from_secs(20);
+            while writing.load(Ordering::Relaxed) && Instant::now() < end {
                 let record = decision("kim", "1");
                 let (id, answer) = (record.id, answer.clone());
                 let done = Box::new(move |done: Result<Recorded>| answer.send((id, done.is_ok())).expect("is read"));

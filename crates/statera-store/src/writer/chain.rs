@@ -50,10 +50,12 @@ impl Lock {
     /// Takes the same chain on a new connection; false where its old session is not over.
     pub(crate) fn take_again(&mut self, connection: &mut Connection, id: i64) -> Attempt<bool> {
         let Lock::Session { pid } = self else { return Ok(true) };
-        // A session whose client is gone may hold its lock for long; it is ours, and may be ended.
-        let sql = "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid::bigint = $1 AND granted \
-                   AND pg_terminate_backend(pid)";
-        connection.first(sql, vec![(*pid).into()])?;
+        // A session whose client is gone may hold its lock for long; it is ours, and may be ended. Only CASE says in which
+        // order conditions are looked at; nothing but the session that holds this chain may be ended.
+        let sql = "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND \
+                   pid = $1::int AND classid::bigint = $2 AND objid::bigint = $3) THEN pg_terminate_backend($1::int) \
+                   ELSE false END";
+        connection.first(sql, vec![(*pid).into(), LOCK.into(), id.into()])?;
         let end = Instant::now() + END_LIMIT;
         loop {
             if let Some(lock) = lock_session(connection, id)? {

@@ -5,7 +5,7 @@ use statera_store::ledger::verify;
 use statera_store::record::StoredPart;
 use statera_store::{copy_keys, restore};
 
-pub const FACTS: &[(&str, fn(&Place))] = &[("a_backup_is_taken_while_it_runs_and_restored", backup)];
+pub const FACTS: &[Fact] = &[("a_backup_is_taken_while_it_runs_and_restored", backup)];
 
 fn backup(place: &Place) {
     let store = place.open();

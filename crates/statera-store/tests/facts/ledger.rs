@@ -3,7 +3,7 @@
 use super::*;
 use statera_store::record::StoredPart;
 
-pub const FACTS: &[(&str, fn(&Place))] = &[
+pub const FACTS: &[Fact] = &[
     ("rows_are_chained_and_time_never_falls", chained),
     ("an_erased_subject_cannot_be_read", erased),
     ("what_is_old_is_erased", retained),

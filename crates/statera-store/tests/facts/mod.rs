@@ -58,9 +58,11 @@ impl Place {
     }
 }
 
+/// A fact and its name, which can be one of a database.
+pub type Fact = (&'static str, fn(&Place));
+
 /// Runs every fact, each on a new store.
 pub fn every_fact(mut new_place: impl FnMut(&str) -> Place) {
-    type Fact = (&'static str, fn(&Place));
     let facts: Vec<Fact> = [records::FACTS, registry::FACTS, people::FACTS, ledger::FACTS, backup::FACTS].concat();
     for (name, fact) in facts {
         eprintln!("{name}");

@@ -3,7 +3,7 @@
 use super::*;
 use statera_store::people::{NewApiKey, NewPerson, NewSession, Role, Sessions};
 
-pub const FACTS: &[(&str, fn(&Place))] = &[
+pub const FACTS: &[Fact] = &[
     ("the_first_person_comes_by_the_link", setup),
     ("people_sign_in_and_are_locked_out", people),
     ("keys_are_made_and_revoked", keys),

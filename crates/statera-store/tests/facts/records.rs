@@ -3,7 +3,7 @@
 use super::*;
 use statera_store::record::StoredPart;
 
-pub const FACTS: &[(&str, fn(&Place))] = &[
+pub const FACTS: &[Fact] = &[
     ("keeps_records_and_what_follows_them", keeps_records),
     ("a_request_is_recorded_once", once),
     ("a_bad_record_harms_no_other", harmless),

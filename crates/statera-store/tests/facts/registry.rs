@@ -3,7 +3,7 @@
 use super::*;
 use statera_store::registry::{Challenger, Change, ProposalState};
 
-pub const FACTS: &[(&str, fn(&Place))] = &[
+pub const FACTS: &[Fact] = &[
     ("nothing_is_allowed_by_default", denied),
     ("another_person_must_approve", approvals),
     ("rolls_back_stops_and_resumes", emergencies),

@@ -15,6 +15,8 @@ mod replay;
 mod request;
 mod settings;
 #[cfg(test)]
+mod store_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use answer::{Facts, RowDoc};

@@ -95,7 +95,7 @@ fn open(copy: &str) -> Result<(Database, Option<PathBuf>)> {
         return Ok((Database::at(copy)?, None));
     }
     let path = Path::new(copy);
-    let (file, folder) = if path.is_dir() { (path.join(sql::FILE), Some(path)) } else { (path.into(), path.parent()) };
+    let (file, folder) = if path.is_file() { (path.into(), path.parent()) } else { (path.join(sql::FILE), Some(path)) };
     if !file.is_file() {
         return Err(Error::request(format!("{} is not there; a store or its backup has that file", file.display())));
     }
