@@ -88,7 +88,7 @@ async fn shake(acceptor: &Acceptor, config: Arc<rustls::ClientConfig>) -> Result
         let mut byte = [0];
         let read = tokio::io::AsyncReadExt::read_exact(&mut stream, &mut byte).await;
         read.map_err(|e| Error::io(e.to_string()))?;
-        Ok(certificate)
+        Ok::<_, Error>(certificate)
     };
     let server = async {
         let (mut stream, subject) = acceptor.accept(ours).await?;

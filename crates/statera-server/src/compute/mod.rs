@@ -182,11 +182,6 @@ pub struct Stages {
     pub explain: Duration,
 }
 
-impl ComputeSettings {
-    /// What each field is for, as `server.toml` says it.
-    pub const ABOUT: &[(&str, &str)] = &[];
-}
-
 /// The pool.
 pub struct Compute {
     lanes: Arc<Lanes>,

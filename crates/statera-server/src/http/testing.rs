@@ -1,5 +1,7 @@
 //! Clients of the routes for who may what: requests without a socket.
 
+#![allow(missing_docs, reason = "helpers of tests")]
+
 use crate::who::testing::{PASSWORD, TestClock, add_person, door};
 use crate::who::{Doorkeeper, Peer, layer};
 use axum::Router;

@@ -166,11 +166,6 @@ struct Live {
     failures: Vec<LoadFailure>,
 }
 
-impl ModelsSettings {
-    /// What each field is for, as `server.toml` says it.
-    pub const ABOUT: &[(&str, &str)] = &[];
-}
-
 /// The models in memory.
 pub struct Models {
     inner: Arc<Inner>,

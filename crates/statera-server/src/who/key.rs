@@ -71,7 +71,7 @@ pub fn make(server_key: &ServerKey, wish: KeyWish) -> Result<(NewApiKey, Zeroizi
     let random = Zeroizing::new(secret::random::<RANDOM_BYTES>()?);
     let mut whole = Zeroizing::new([0; RANDOM_BYTES + MARK_BYTES]);
     whole[..RANDOM_BYTES].copy_from_slice(&*random);
-    whole[RANDOM_BYTES..].copy_from_slice(&mark(server_key, &prefix, &random));
+    whole[RANDOM_BYTES..].copy_from_slice(&mark(server_key, &prefix, &*random));
     let token = Zeroizing::new(format!("{prefix}.{}", secret::text(&*whole)));
     let key = NewApiKey {
         secret_mac: server_key.mac(Use::ApiKey, &[prefix.as_bytes(), &*random]),

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use statera::explain::{Asked, Explanation, explain};
 use statera::policy::Decision;
 use statera::reasons::Language;
+use statera::recourse::LimitBy;
 use statera::scorer::RowSource;
 use statera_core::{Error, Result};
 use statera_store::act::Act;
@@ -251,7 +252,7 @@ fn page(app: &Shared, who: &Who, id: Id, asking: &Asking) -> Result<String> {
     rows.push(row.input.get(), asking.row + 1)?;
     let one = rows.finish()?;
     let source = RowSource { is_text: true, first_row: 0 };
-    let asked = Asked { language, with_recourse: true, ..Asked::default() };
+    let asked = Asked { language, recourse: Some(LimitBy::Time), ..Asked::default() };
     let explained = explain(&model.bundle, &one, source, &asking.row.to_string(), asked)?;
     let (mut corrections, mut before) = (None, None);
     if let (Some(of), Some(of_row)) = (record.of, row_objected_to(&record)?) {

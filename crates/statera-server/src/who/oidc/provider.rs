@@ -21,24 +21,17 @@ const AGAIN_US: i64 = 60 * SECOND_US;
 /// Keys of an issuer at most.
 const KEYS_MAX: usize = 100;
 
+/// An answer that is on its way: its status and body.
+pub type Fetched<'a> = Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes)>> + Send + 'a>>;
+
 /// How an issuer is asked; tests answer themselves.
 pub trait Fetch: Send + Sync {
     /// GET without a form, POST with one; `authorization` is the header's value.
-    fn fetch<'a>(
-        &'a self,
-        url: &'a str,
-        form: Option<String>,
-        authorization: Option<HeaderValue>,
-    ) -> Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes)>> + Send + 'a>>;
+    fn fetch<'a>(&'a self, url: &'a str, form: Option<String>, authorization: Option<HeaderValue>) -> Fetched<'a>;
 }
 
 impl Fetch for Client {
-    fn fetch<'a>(
-        &'a self,
-        url: &'a str,
-        form: Option<String>,
-        authorization: Option<HeaderValue>,
-    ) -> Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes)>> + Send + 'a>> {
+    fn fetch<'a>(&'a self, url: &'a str, form: Option<String>, authorization: Option<HeaderValue>) -> Fetched<'a> {
         Box::pin(async move {
             let mut headers = vec![Header(header::ACCEPT, HeaderValue::from_static("application/json"))];
             headers.extend(authorization.map(|value| Header(header::AUTHORIZATION, value)));

@@ -1,6 +1,6 @@
 //! An issuer in the process, and what it may not get away with.
 
-use super::provider::Fetch;
+use super::provider::{Fetch, Fetched};
 use super::token::{self, Expected, Jwk};
 use super::*;
 use crate::who::secret::text;
@@ -13,8 +13,6 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde_json::{Value, json};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 const ISSUER: &str = "https://sso.bank.example/realms/staff";
@@ -190,12 +188,7 @@ struct FakeIssuer {
 }
 
 impl Fetch for FakeIssuer {
-    fn fetch<'a>(
-        &'a self,
-        url: &'a str,
-        form: Option<String>,
-        authorization: Option<HeaderValue>,
-    ) -> Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes)>> + Send + 'a>> {
+    fn fetch<'a>(&'a self, url: &'a str, form: Option<String>, authorization: Option<HeaderValue>) -> Fetched<'a> {
         let mut said = form.clone().unwrap_or_default();
         said += authorization.as_ref().map_or("", |v| v.to_str().unwrap());
         self.desk.asked.lock().unwrap().push((url.into(), said));

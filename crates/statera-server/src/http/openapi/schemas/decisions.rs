@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 /// What every request that is recorded may be named by.
 fn request_id() -> Value {
-    text("The client's name for the request, 1 to 128 characters: sent again, it gets the same answer; another body is a conflict")
+    text(
+        "The client's name for the request, 1 to 128 characters: sent again, it gets the same answer; another body is a conflict",
+    )
 }
 
 fn row_number() -> Value {

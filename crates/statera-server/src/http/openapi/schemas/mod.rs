@@ -1,10 +1,15 @@
 //! The forms of what is taken and given, as JSON Schema.
 
+mod decisions;
+mod inference;
+mod people;
+mod registry;
+
 use serde_json::{Map, Value, json};
 
 /// All of them by name.
 pub fn all() -> Map<String, Value> {
-    [watching()]
+    [watching(), decisions::schemas(), inference::schemas(), people::schemas(), registry::schemas()]
         .into_iter()
         .flat_map(|schemas| if let Value::Object(map) = schemas { map } else { Map::new() })
         .collect()
@@ -39,4 +44,45 @@ fn watching() -> Value {
             "stopping": flag("What was begun is finished, nothing new is taken"),
         }), json!({})),
     })
+}
+
+/// An answer: fields that are always there, and others that may be.
+fn object(required: Value, optional: Value) -> Value {
+    let fields = |value: Value| if let Value::Object(map) = value { map } else { Map::new() };
+    let required = fields(required);
+    let names: Vec<&String> = required.keys().collect();
+    let mut object = json!({ "type": "object", "required": names });
+    object["properties"] = Value::Object(required.into_iter().chain(fields(optional)).collect());
+    object
+}
+
+/// What is taken: other fields are refused.
+fn request(required: Value, optional: Value) -> Value {
+    let mut request = object(required, optional);
+    request["additionalProperties"] = false.into();
+    request
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn one_of(values: &[&str]) -> Value {
+    json!({ "type": "string", "enum": values })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "description": description })
+}
+
+fn flag(description: &str) -> Value {
+    json!({ "type": "boolean", "description": description })
+}
+
+fn integer(least: i64, description: &str) -> Value {
+    json!({ "type": "integer", "minimum": least, "description": description })
 }
