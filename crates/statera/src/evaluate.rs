@@ -113,7 +113,10 @@ pub(crate) fn baseline_falls(bundle: &Bundle) -> bool {
     bundle.facts.pointer("/baseline_falls_with_risk").and_then(serde_json::Value::as_bool) == Some(true)
 }
 
-/// The probability from which a row counts as the event, as training found it.
+/// The probability from which a row counts as the event: where the policy declines, else as training found it.
 pub(crate) fn stored_cutoff(bundle: &Bundle) -> f64 {
+    if let Some((_, fitted)) = &bundle.deciding.policy {
+        return fitted.cutoffs.decline_from;
+    }
     bundle.facts.pointer("/leaderboard/cutoff").and_then(serde_json::Value::as_f64).unwrap_or(0.5)
 }
