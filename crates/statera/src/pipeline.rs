@@ -526,6 +526,7 @@ impl TrainingSet {
             amount: numbers(&self.amount),
             baseline: numbers(&self.baseline),
             fingerprint: self.fingerprint.clone(),
+            features_fingerprint: self.features_fingerprint.clone(),
             notes: Vec::new(),
         })
     }
