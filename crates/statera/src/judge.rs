@@ -42,7 +42,8 @@ pub struct Judgement {
     pub n_rows: usize,
     /// Which rows those are.
     pub measured_on: MeasuredOn,
-    /// True if this is the very table the model was trained on: then the figures flatter it.
+    /// True if the model was trained on this very table or one with the same features in the same rows: then the figures flatter
+    /// it. Of a part of those rows it is false, though they flatter too.
     pub is_training_table: bool,
     /// What decides.
     pub decided_by: DecidedBy,
@@ -162,6 +163,12 @@ fn judged(bundle: &Bundle, table: &Table, protected: &[String], run: &Run) -> Re
         return Err(Error::request(
             "a policy decides by the probability of an event, which this bundle does not predict",
         ));
+    }
+    if protected.contains(&bundle.scorer.schema().target) {
+        return Err(Error::request(format!(
+            "protected column «{}» is the target; allowed: columns that tell people apart, not what they did",
+            bundle.scorer.schema().target
+        )));
     }
     let Outcomes { batch, target, weight, is_training_table } = Outcomes::of(bundle, table)?;
     let scored = bundle.scorer.score(&batch)?;
@@ -377,7 +384,12 @@ mod tests {
         assert_eq!((b.n_rows, b.predicted, b.observed), (1, Some(0.5), Some(1.0)));
         // Half of the weight is nearer to the first row's .6 than to nothing.
         let half = &found.what_if[1];
-        assert_eq!((half.cutoff, half.model.approval_rate, half.model.bad_rate), (0.3, 0.6, Some(0.0)));
+        assert_eq!((half.cutoff, half.model.approval_rate, half.model.bad_rate), (Some(0.3), 0.6, Some(0.0)));
+        // Where all are approved nobody is declined from anywhere; former versions wrote 2.
+        let all = found.what_if.last().expect("eleven rates");
+        assert_eq!((all.cutoff, all.model.approval_rate), (None, 1.0));
+        let former = serde_json::to_string(all).expect("JSON").replace("\"cutoff\":null", "\"cutoff\":2.0");
+        assert_eq!(serde_json::from_str::<WhatIf>(&former).expect("a former file"), *all);
         let refused = rule.judge(Rows { weight: Some(&[1.0, -1.0, 1.0, 1.0]), ..rows }, &Rules::default(), 1);
         let refused = refused.expect_err("refused").to_string();
         assert_eq!(refused, "row 2: weight -1; allowed: finite numbers of 0 and above");

@@ -151,7 +151,7 @@ fn what_if(subject: &Subject<'_>, judgement: &Judgement) -> Block {
     let bad_rate = |a: &Alternative| a.bad_rate.map_or_else(|| words.get("cutoff.nobody"), |b| words.percent(b));
     let mut table = Table::new(&head);
     for (i, w) in judgement.what_if.iter().enumerate() {
-        let cutoff = if w.cutoff > 1.0 { words.get("cutoff.none") } else { words.percent(w.cutoff) };
+        let cutoff = w.cutoff.map_or_else(|| words.get("cutoff.none"), |cutoff| words.percent(cutoff));
         let cutoff = if i == 0 { format!("{cutoff} ({})", words.get("cutoff.the_policy")) } else { cutoff };
         let mut row = vec![
             Cell::toned(cutoff, if i == 0 { "accent" } else { "" }),
