@@ -140,6 +140,33 @@ fn scores_become_decisions_with_reasons() {
 }
 
 #[test]
+fn tables_whose_figures_flatter_are_told_from_others() {
+    let folder = folder();
+    let dir = folder.path();
+    let csv = loans(1500);
+    // The rows of the training with a column more, a part of them, and others.
+    let wider: String = csv.lines().enumerate().map(|(i, line)| format!("{line},n{i}\n")).collect();
+    let part: String = csv.lines().take(700).map(|line| format!("{line}\n")).collect();
+    let short: String = csv.lines().map(|line| format!("{}\n", line.rsplit_once(',').unwrap().0)).collect();
+    for (name, text) in [("wider.csv", wider), ("part.csv", part), ("short.csv", short)] {
+        fs::write(dir.join(name), text).unwrap();
+    }
+    let is_training = |file: &str| -> Value {
+        let shown = done(dir, &["evaluate", "m.statera", file, "--json"]);
+        serde_json::from_str::<Value>(&shown).unwrap()["is_training_table"].clone()
+    };
+    assert_eq!(["loans.csv", "wider.csv", "part.csv"].map(is_training), [true, true, false].map(Value::from));
+    let judged = done(dir, &["policy", "m.statera", "--data=part.csv", "--protected=sex", "--json"]);
+    let judged: Value = serde_json::from_str(&judged).unwrap();
+    let what_if = judged["judgement"]["what_if"].as_array().unwrap();
+    assert_eq!(what_if.last().unwrap()["cutoff"], Value::Null, "nobody is declined");
+    let target = ["policy", "m.statera", "--data=loans.csv", "--protected=sex,bad"];
+    check(dir, &target, 2, &["loans.csv: protected column «bad» is the target"]);
+    let short = ["evaluate", "m.statera", "short.csv"];
+    check(dir, &short, 2, &["short.csv: no column «bad», the target; there are loan, income, late, sex"]);
+}
+
+#[test]
 fn what_a_policy_came_to_is_kept_with_it() {
     let folder = folder();
     let dir = folder.path();

@@ -3,6 +3,9 @@
 //! The files are the bank's own and are copied into the bundle as they are. A change of one makes a new bundle whose
 //! parent is the old one; the model and its scores stay the same to the bit.
 
+#[cfg(test)]
+mod tests;
+
 use crate::bundle::{Bundle, FORMAT_VERSION, Manifest};
 use crate::judge::{self, JUDGEMENT_FILE, Judgement, RULES_FILE};
 use crate::note::Note;
@@ -10,9 +13,8 @@ use crate::pipeline::SOFTWARE;
 use crate::policy::{Cutoffs, Decision, POLICY_FILE, Policy};
 use crate::reasons::{Given, REASONS_FILE, Reasons};
 use crate::recourse::{RECOURSE_FILE, Recourse};
-use crate::reference::Reference;
 use crate::scorer::{RowSource, Scored, Scorer};
-use crate::training_set::take_rows;
+use crate::training_set::{TrainingSet, even_steps, take_rows};
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::fairness::Rules;
@@ -23,10 +25,18 @@ use std::path::Path;
 pub(crate) const OWN_FILES: [&str; 4] = [POLICY_FILE, REASONS_FILE, RECOURSE_FILE, RULES_FILE];
 /// Name in a bundle of what the policy comes to for its model.
 pub(crate) const FITTED_FILE: &str = "policy.json";
-/// Synthetic rows among which approved ones are looked for, and most of those that reasons are measured from: the
-/// attributions of large networks take time.
+/// Synthetic rows among which approved ones are looked for in bundles without background rows.
 const N_DRAWN: usize = 1_000;
-const N_APPROVED: usize = 50;
+/// Most training rows that approved ones are looked for among, at even steps over all.
+const MAX_TYPICAL: usize = 5_000;
+/// Approved rows that reasons are measured from at least: the average of fewer could tell of one customer.
+const LEAST_APPROVED: usize = 10;
+/// Multiplications that attributing approved rows may take, and the rows that are attributed at least and at most.
+const NEUTRAL_WORK: f64 = 2e10;
+const LEAST_ATTRIBUTED: usize = 50;
+const MAX_ATTRIBUTED: usize = 2_000;
+/// Steps from one quantile of the training's margins to the next, between which rows are taken to lie evenly.
+const N_BETWEEN: usize = 100;
 
 /// A file of the bank with what was read from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,9 +65,9 @@ impl<T> Own<T> {
 pub struct Fitted {
     /// Where rows are reviewed and declined.
     pub cutoffs: Cutoffs,
-    /// What each raw column adds to the margin of the average approved row: reasons are measured from there, so that every
-    /// row that is not approved has one. Measured from the average of all rows, a row could be declined without any, because
-    /// it is better than that average.
+    /// What each raw column adds to the margin of the average approved row (`Typical` says of which rows): reasons are measured
+    /// from there, so that every row that is not approved has one. Measured from the average of all rows, a row could be declined
+    /// without any, because it is better than that average.
     pub neutral: Vec<f64>,
 }
 
@@ -181,6 +191,17 @@ impl Bundle {
     /// A model of no two classes; files that cannot be what they are; reasons or changes of other columns than the model's; a
     /// recourse without a policy or without background rows.
     pub fn decided_by(self, policy: Option<&str>, reasons: Option<&str>, recourse: Option<&str>) -> Result<Bundle> {
+        self.decided_among(policy, reasons, recourse, None)
+    }
+
+    /// As [`Bundle::decided_by`], with reasons measured from the rows given; from those that the bundle has if there are none.
+    pub(crate) fn decided_among(
+        self,
+        policy: Option<&str>,
+        reasons: Option<&str>,
+        recourse: Option<&str>,
+        typical: Option<&Typical>,
+    ) -> Result<Bundle> {
         let parent = if self.manifest.parts.is_empty() { None } else { Some(self.digest()?) };
         let task = self.scorer.schema().task;
         if task != Task::Binary {
@@ -194,7 +215,10 @@ impl Bundle {
             let read = Policy::parse(text)?;
             let probabilities = self.reference_probabilities();
             let cutoffs = read.cutoffs(&probabilities)?;
-            let neutral = neutral(&self.scorer, &self.reference, cutoffs, self.manifest.seed)?;
+            let neutral = match typical {
+                Some(typical) => neutral(&self.scorer, typical, cutoffs)?,
+                None => neutral(&self.scorer, &Typical::of_bundle(&self)?, cutoffs)?,
+            };
             deciding.policy = Some((Own { text: text.into(), read }, Fitted { cutoffs, neutral }));
         }
         if let Some(text) = reasons {
@@ -219,10 +243,9 @@ impl Bundle {
         Ok(Bundle { manifest, deciding, ..self })
     }
 
-    /// Probabilities of rows like those of the training: at the quantiles of its out-of-fold margins.
+    /// Probabilities of rows like those of the training (see [`typical_probabilities`]).
     pub(crate) fn reference_probabilities(&self) -> Vec<f64> {
-        let margins = self.reference.margins.first().cloned().unwrap_or_default();
-        self.scorer.calibrator().probabilities(Task::Binary, &margins)
+        typical_probabilities(&self.scorer, self.reference.margins.first().map_or(&[], Vec::as_slice))
     }
 
     /// What the bank should know of its policy's capacity for reviews (see [`Policy::review_note`]).
@@ -254,22 +277,66 @@ impl Bundle {
     }
 }
 
-/// What each raw column adds to the margin of the average approved row, of rows drawn from the training's distributions.
-pub(crate) fn neutral(scorer: &Scorer, reference: &Reference, cutoffs: Cutoffs, seed: u64) -> Result<Vec<f64>> {
-    let rows = reference.draw(&scorer.schema().inputs, N_DRAWN, seed ^ 0x6e65)?;
-    let p = scorer.score(&rows)?.probabilities;
-    let mut order: Vec<usize> = (0..p.len()).collect();
-    let is_approved = |&i: &usize| cutoffs.decide(p[i]) == Decision::Approve;
-    if order.iter().any(is_approved) {
-        order.retain(is_approved);
-    } else {
-        // A policy that approves nothing like these rows: those nearest to approval.
-        order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+/// Probabilities of rows like those whose margins have these quantiles: at the quantiles, and at even steps between each two, so
+/// that a share of the rows is met to a part of a hundredth.
+pub(crate) fn typical_probabilities(scorer: &Scorer, quantiles: &[f64]) -> Vec<f64> {
+    let step = |pair: &[f64], k: usize| pair[0] + (pair[1] - pair[0]) * k as f64 / N_BETWEEN as f64;
+    let between = quantiles.windows(2).flat_map(|pair| (0..N_BETWEEN).map(move |k| step(pair, k)));
+    let margins: Vec<f64> = between.chain(quantiles.last().copied()).collect();
+    scorer.calibrator().probabilities(Task::Binary, &margins)
+}
+
+/// Rows like those that will be decided, among which the approved ones are what reasons are measured from.
+pub(crate) struct Typical {
+    /// The raw columns, with more or without.
+    rows: RecordBatch,
+    /// How much each row counts.
+    weight: Vec<f64>,
+    /// Approved rows whose average is told at least.
+    least: usize,
+}
+
+impl Typical {
+    /// The training rows, of a large table some at even steps.
+    pub fn of_training(train: &TrainingSet) -> Result<Typical> {
+        let rows: Vec<usize> = even_steps(train.n_rows(), MAX_TYPICAL).collect();
+        let weight = rows.iter().map(|&row| train.weight.as_ref().map_or(1.0, |w| w[row])).collect();
+        Ok(Typical { rows: take_rows(&train.batch, &rows)?, weight, least: LEAST_APPROVED })
     }
-    order.truncate(N_APPROVED);
-    let parts = scorer.attribute(&take_rows(&rows, &order)?)?;
-    let mean = |j: usize| (0..order.len()).map(|i| parts.of(i, 0)[j]).sum::<f64>() / order.len() as f64;
-    Ok((0..parts.n_raw).map(mean).collect())
+
+    /// Those that stand for the training rows in a bundle: its background rows, each in proportion to its cell; synthetic rows,
+    /// whose columns are drawn one by one, where it has none.
+    fn of_bundle(bundle: &Bundle) -> Result<Typical> {
+        if let Some(background) = &bundle.background {
+            let weight = background.n_rows.iter().map(|&n| n as f64).collect();
+            // A background row is the mean of ten customers or more.
+            return Ok(Typical { rows: background.rows.clone(), weight, least: 1 });
+        }
+        let rows = bundle.reference.draw(&bundle.scorer.schema().inputs, N_DRAWN, bundle.manifest.seed ^ 0x6e65)?;
+        Ok(Typical { weight: vec![1.0; rows.num_rows()], rows, least: 1 })
+    }
+}
+
+/// What each raw column adds to the margin of the average approved row. Of a policy that approves fewer rows than may be told,
+/// that of the rows nearest to approval, as many as may be and at least a twentieth.
+pub(crate) fn neutral(scorer: &Scorer, typical: &Typical, cutoffs: Cutoffs) -> Result<Vec<f64>> {
+    let p = scorer.score(&typical.rows)?.probabilities;
+    let is_counted = |&i: &usize| typical.weight[i] > 0.0;
+    let mut order: Vec<usize> = (0..p.len()).filter(is_counted).collect();
+    let approved: Vec<usize> = order.iter().copied().filter(|&i| cutoffs.decide(p[i]) == Decision::Approve).collect();
+    if approved.len() >= typical.least {
+        order = approved;
+    } else {
+        order.sort_by(|&a, &b| p[a].total_cmp(&p[b]).then(a.cmp(&b)));
+        order.truncate(typical.least.max(order.len().div_ceil(20)));
+    }
+    let work: f64 = scorer.members().iter().map(|m| m.model.attribution_work()).sum();
+    let affordable = ((NEUTRAL_WORK / work.max(1.0)) as usize).clamp(LEAST_ATTRIBUTED, MAX_ATTRIBUTED);
+    let order: Vec<usize> = even_steps(order.len(), affordable).map(|at| order[at]).collect();
+    let parts = scorer.attribute(&take_rows(&typical.rows, &order)?)?;
+    let total: f64 = order.iter().map(|&i| typical.weight[i]).sum();
+    let sum = |j: usize| order.iter().enumerate().map(|(at, &i)| typical.weight[i] * parts.of(at, 0)[j]).sum::<f64>();
+    Ok((0..parts.n_raw).map(|j| sum(j) / total).collect())
 }
 
 /// Loads what decides from a bundle's parts, by name.

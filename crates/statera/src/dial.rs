@@ -87,7 +87,7 @@ pub fn dial(bundle: &Bundle, table: &Table, members: &[usize], run: &Run) -> Res
     if let Some(k) = members.iter().find(|k| !(1..=most).contains(*k)) {
         return Err(Error::request(format!("members is {k}; allowed: 1 to {most}")));
     }
-    let outcomes = Outcomes::of(bundle, table)?;
+    let outcomes = Outcomes::of(bundle, table).map_err(|e| e.at(&table.origin))?;
     let schema = scorer.schema();
     let keys = Keys { task: schema.task, target: &outcomes.target, time: None, known: None, group: None };
     let (choosing, judging) = split::holdout(&keys, 0.5, bundle.manifest.seed)?;

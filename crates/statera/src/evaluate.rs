@@ -22,7 +22,8 @@ pub struct Evaluation {
     pub deciles: Vec<Decile>,
     /// Probability from which a row counts as the event; binary only.
     pub cutoff: Option<f64>,
-    /// True if this is the very table the model was trained on: then the figures flatter it.
+    /// True if the model was trained on this very table or one with the same features in the same rows: then the figures flatter
+    /// it. Of a part of those rows it is false, though they flatter too.
     pub is_training_table: bool,
 }
 
@@ -78,7 +79,7 @@ pub(crate) struct Outcomes {
     pub target: Vec<f64>,
     /// As in training, where the table has the column.
     pub weight: Option<Vec<f64>>,
-    /// True if this is the very table the model was trained on.
+    /// True if the model was trained on this very table or one with the same features in the same rows.
     pub is_training_table: bool,
 }
 
@@ -86,15 +87,33 @@ impl Outcomes {
     /// The rows of a table that has the target.
     pub fn of(bundle: &Bundle, table: &Table) -> Result<Outcomes> {
         let schema = bundle.scorer.schema();
-        table.column(&schema.target)?;
+        if !table.columns.iter().any(|c| c.name == schema.target) {
+            let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+            let names = names.join(", ");
+            return Err(Error::request(format!("no column «{}», the target; there are {names}", schema.target)));
+        }
         let batch = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)
             .map_err(|e| Error::data(e.to_string()))?;
         let target = target_by_classes(&batch, &schema.target, schema.task, &schema.classes)?;
         let weight = named(bundle, &batch, "/settings/weight");
         let weight = weight.map(|name| complete_numbers(&batch, name, "a weight")).transpose()?;
-        let fingerprint = rows::fingerprint(&batch, &rows::row_digests(&batch));
-        Ok(Outcomes { batch, target, weight, is_training_table: fingerprint == bundle.manifest.data_fingerprint })
+        let is_training_table = is_training_table(bundle, &batch);
+        Ok(Outcomes { batch, target, weight, is_training_table })
     }
+}
+
+/// True of the very table that the model was trained on, and of any other with the same features in the same rows: what a table
+/// has beside them is of no account. Of a part of the rows nothing is known, since a bundle keeps no rows.
+fn is_training_table(bundle: &Bundle, batch: &RecordBatch) -> bool {
+    if rows::fingerprint(batch, &rows::row_digests(batch)) == bundle.manifest.data_fingerprint {
+        return true;
+    }
+    let Some(known) = bundle.facts.pointer("/features_fingerprint").and_then(serde_json::Value::as_str) else {
+        return false;
+    };
+    let time = bundle.facts.pointer("/settings/time").and_then(serde_json::Value::as_str);
+    let inputs = bundle.scorer.schema().inputs.iter().map(|i| i.name.as_str());
+    rows::fingerprint_of(batch, inputs.filter(|name| Some(*name) != time)).is_some_and(|own| own == known)
 }
 
 /// The column that a setting of the training names, where the table has it.
@@ -113,7 +132,10 @@ pub(crate) fn baseline_falls(bundle: &Bundle) -> bool {
     bundle.facts.pointer("/baseline_falls_with_risk").and_then(serde_json::Value::as_bool) == Some(true)
 }
 
-/// The probability from which a row counts as the event, as training found it.
+/// The probability from which a row counts as the event: where the policy declines, else as training found it.
 pub(crate) fn stored_cutoff(bundle: &Bundle) -> f64 {
+    if let Some((_, fitted)) = &bundle.deciding.policy {
+        return fitted.cutoffs.decline_from;
+    }
     bundle.facts.pointer("/leaderboard/cutoff").and_then(serde_json::Value::as_f64).unwrap_or(0.5)
 }

@@ -39,6 +39,9 @@ pub struct Facts {
     pub target: String,
     /// Classes by index; of two, the second is the event.
     pub classes: Vec<String>,
+    /// Fingerprint of the features in the table as it was read; `None` in bundles of former versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features_fingerprint: Option<String>,
     /// Rows used.
     pub n_rows: usize,
     /// Rows that candidates were trained on.
@@ -203,6 +206,7 @@ pub(crate) fn gather(
         task: set.task,
         target: settings.target.clone(),
         classes: set.classes.clone(),
+        features_fingerprint: set.features_fingerprint.clone(),
         n_rows: set.n_rows(),
         n_train: train.n_rows(),
         n_test: test.map_or(0, TrainingSet::n_rows),

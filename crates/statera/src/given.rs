@@ -1,7 +1,7 @@
 //! What a training is given beside its table and settings: the bank's own files, and declined applications.
 
 use crate::bundle::Bundle;
-use crate::decision::Own;
+use crate::decision::{Own, Typical};
 use crate::models;
 use crate::policy::Policy;
 use crate::project::{Settings, UseCase};
@@ -83,15 +83,17 @@ impl Given {
         self.bins.as_ref().map_or(Ok(()), |text| models::check_bins(text, Some(&names)))
     }
 
-    /// The trained bundle under what was given.
+    /// The trained bundle under what was given; `train` are the rows that it was trained on.
     ///
     /// # Errors
     /// As [`Bundle::decided_by`].
-    pub(crate) fn decide(&self, bundle: Bundle) -> Result<Bundle> {
+    pub(crate) fn decide(&self, bundle: Bundle, train: &TrainingSet) -> Result<Bundle> {
         let policy = self.policy.as_ref().map(|own| own.text.as_str());
         let reasons = self.reasons.as_ref().map(|own| own.text.as_str());
         let is_decided = policy.is_some() || reasons.is_some();
-        let mut bundle = if is_decided { bundle.decided_by(policy, reasons, None)? } else { bundle };
+        let typical = policy.map(|_| Typical::of_training(train)).transpose()?;
+        let mut bundle =
+            if is_decided { bundle.decided_among(policy, reasons, None, typical.as_ref())? } else { bundle };
         bundle.deciding.rules.clone_from(&self.rules);
         Ok(bundle)
     }

@@ -42,7 +42,8 @@ pub struct Judgement {
     pub n_rows: usize,
     /// Which rows those are.
     pub measured_on: MeasuredOn,
-    /// True if this is the very table the model was trained on: then the figures flatter it.
+    /// True if the model was trained on this very table or one with the same features in the same rows: then the figures flatter
+    /// it. Of a part of those rows it is false, though they flatter too.
     pub is_training_table: bool,
     /// What decides.
     pub decided_by: DecidedBy,
@@ -76,7 +77,11 @@ impl Judgement {
     /// The groups of single protected columns that are large enough to be judged, by their places in `groups`.
     pub fn large_groups(&self) -> impl Iterator<Item = usize> {
         let is_large = |name: &String| self.fairness.iter().any(|f| f.group == *name && !f.is_small);
-        let is_single = |name: &String| !name.contains(", ");
+        // A level may hold a comma; bundles of former versions know groups by their names alone.
+        let is_single = |name: &String| match self.group_parts.get(name) {
+            Some(parts) => parts.len() == 1,
+            None => !name.contains(", "),
+        };
         self.groups.iter().enumerate().filter(move |(_, name)| is_single(name) && is_large(name)).map(|(g, _)| g)
     }
 }
@@ -158,6 +163,12 @@ fn judged(bundle: &Bundle, table: &Table, protected: &[String], run: &Run) -> Re
         return Err(Error::request(
             "a policy decides by the probability of an event, which this bundle does not predict",
         ));
+    }
+    if protected.contains(&bundle.scorer.schema().target) {
+        return Err(Error::request(format!(
+            "protected column «{}» is the target; allowed: columns that tell people apart, not what they did",
+            bundle.scorer.schema().target
+        )));
     }
     let Outcomes { batch, target, weight, is_training_table } = Outcomes::of(bundle, table)?;
     let scored = bundle.scorer.score(&batch)?;
@@ -373,10 +384,46 @@ mod tests {
         assert_eq!((b.n_rows, b.predicted, b.observed), (1, Some(0.5), Some(1.0)));
         // Half of the weight is nearer to the first row's .6 than to nothing.
         let half = &found.what_if[1];
-        assert_eq!((half.cutoff, half.model.approval_rate, half.model.bad_rate), (0.3, 0.6, Some(0.0)));
+        assert_eq!((half.cutoff, half.model.approval_rate, half.model.bad_rate), (Some(0.3), 0.6, Some(0.0)));
+        // Where all are approved nobody is declined from anywhere; former versions wrote 2.
+        let all = found.what_if.last().expect("eleven rates");
+        assert_eq!((all.cutoff, all.model.approval_rate), (None, 1.0));
+        let former = serde_json::to_string(all).expect("JSON").replace("\"cutoff\":null", "\"cutoff\":2.0");
+        assert_eq!(serde_json::from_str::<WhatIf>(&former).expect("a former file"), *all);
         let refused = rule.judge(Rows { weight: Some(&[1.0, -1.0, 1.0, 1.0]), ..rows }, &Rules::default(), 1);
         let refused = refused.expect_err("refused").to_string();
         assert_eq!(refused, "row 2: weight -1; allowed: finite numbers of 0 and above");
+    }
+
+    #[test]
+    fn a_level_with_a_comma_is_a_group_of_one_column() {
+        let policy =
+            Policy::parse("version = \"1\"\n[decision]\nby = \"cutoff\"\ndecline_from = 0.5\n").expect("a policy");
+        let cutoffs = policy.cutoffs(&[]).expect("nothing is reviewed");
+        let by = DecidedBy::Policy { version: "1".into() };
+        let rule = Rule { policy: Some(&policy), by, rule: policy.decision.clone(), cutoffs };
+        let n = 1_200;
+        let target: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
+        let probabilities: Vec<f64> = (0..n).map(|i| (i % 10) as f64 / 10.0).collect();
+        let labels = |column: &str, names: [&str; 2], every: usize| Labels {
+            column: column.into(),
+            of_rows: (0..n).map(|i| Some(names[i / every % 2].to_string())).collect(),
+            meaning: names.map(|name| (name.to_string(), crate::bins::BinLabel::Level(name.into()))).into(),
+        };
+        let labels = [labels("job", ["clerk", "clerk, senior"], 10), labels("sex", ["f", "m"], 20)];
+        let rows = Rows {
+            target: &target,
+            margins: &probabilities,
+            probabilities: &probabilities,
+            baseline: None,
+            weight: None,
+            labels: &labels,
+        };
+        let mut found = rule.judge(rows, &Rules::default(), 1).expect("groups");
+        let large = |found: &Judgement| found.large_groups().map(|g| found.groups[g].clone()).collect::<Vec<_>>();
+        assert_eq!(large(&found), ["job clerk", "job clerk, senior", "sex f", "sex m"]);
+        found.group_parts.clear();
+        assert_eq!(large(&found), ["job clerk", "sex f", "sex m"], "as far as the names of former versions tell");
     }
 
     #[test]

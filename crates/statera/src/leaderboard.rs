@@ -1,9 +1,11 @@
 //! Which candidate is best, and which is the simplest that is not clearly worse.
 
 use crate::cross_calibration;
+use crate::decision;
 use crate::ensemble;
 use crate::models::{self, ModelFamily};
 use crate::pipeline::Contender;
+use crate::policy::Policy;
 use crate::project::{Prefer, Settings};
 use crate::training_set::TrainingSet;
 use crate::variant::Variant;
@@ -52,16 +54,18 @@ pub struct Leaderboard {
     pub simplest: String,
     /// The one that is used.
     pub chosen: String,
-    /// Probability from which a row counts as the event in precision, recall, F1 and accuracy; binary only.
+    /// Probability from which a row counts as the event in precision, recall, F1 and accuracy; binary only. That from which the
+    /// policy declines, where the training was given one.
     pub cutoff: f64,
 }
 
-/// Measures every contender and the bank's present score, and chooses.
+/// Measures every contender and the bank's present score, and chooses; `policy` says where rows are declined.
 pub fn judge(
     contenders: &[Contender],
     train: &TrainingSet,
     test: Option<&TrainingSet>,
     settings: &Settings,
+    policy: Option<&Policy>,
     run: &Run,
 ) -> Result<Leaderboard> {
     let rows = &contenders[0].rows;
@@ -75,8 +79,11 @@ pub fn judge(
     let mut entries = Vec::new();
     run.progress.start("Measuring", contenders.len() as u64 + 1);
     // Cut-offs are for the probabilities that the final calibrator gives.
-    let cutoffs: Vec<f64> =
-        contenders.iter().map(|c| cutoff_of(&c.probabilities(), &judged, train.task, settings)).collect();
+    let cutoff = |c: &Contender| match policy {
+        Some(policy) => Ok(policy.cutoffs(&c.typical_probabilities(train))?.decline_from),
+        None => Ok(cutoff_of(&c.probabilities(), &judged, train.task, settings)),
+    };
+    let cutoffs: Vec<f64> = contenders.iter().map(cutoff).collect::<Result<_>>()?;
     for (i, contender) in contenders.iter().enumerate() {
         run.check()?;
         let measured = judged.evaluate(train.task, predicted(i), cutoffs[i], settings.seed)?;
@@ -213,6 +220,12 @@ impl Contender {
     /// Calibrated probabilities of the out-of-fold margins.
     pub fn probabilities(&self) -> Vec<f64> {
         self.calibrator.probabilities(self.scorer.schema().task, &self.out_of_fold)
+    }
+
+    /// Probabilities of its scorer of rows like those of the training, as the bundle has them.
+    fn typical_probabilities(&self, train: &TrainingSet) -> Vec<f64> {
+        let margins = self.reference_margins(train);
+        decision::typical_probabilities(&self.scorer, margins.first().map_or(&[], Vec::as_slice))
     }
 
     /// A few figures of the final model; of an ensemble the share of each candidate.

@@ -138,7 +138,8 @@ pub fn train(
     let test = if test_rows.is_empty() { None } else { Some(set.take(&test_rows)?) };
     let training = Training { train: &train, schema: &schema, settings, variants: &variants };
     let (contenders, timings) = finalists(&candidates, cross_fitted, &folds, training, run)?;
-    let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, run)?;
+    let policy = given.policy.as_ref().map(|own| &own.read);
+    let leaderboard = leaderboard::judge(&contenders, &train, test.as_ref(), settings, policy, run)?;
     let measured = facts::measured(&train, test.as_ref(), &contenders, &leaderboard, settings)?;
     let sides = (&train, test.as_ref());
     let mut facts = facts::gather(&set, sides, &measured, &contenders, leaderboard, settings, run)?;
@@ -158,7 +159,7 @@ pub fn train(
         cross_fitted,
         scores,
     };
-    let mut bundle = given.decide(bundle(chosen, &set, training, &facts, run)?)?;
+    let mut bundle = given.decide(bundle(chosen, &set, training, &facts, run)?, &train)?;
     let background = bundle.background.as_ref().map(|rows| rows.facts(&train.batch, &bundle.scorer));
     facts.background = background.transpose()?;
     bundle.review_note().into_iter().for_each(|note| facts.note(note));
@@ -230,17 +231,7 @@ fn labels(set: &TrainingSet, settings: &Settings) -> Result<Vec<Labels>> {
 fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &Facts, run: &Run) -> Result<Bundle> {
     let Training { train, schema, settings, .. } = training;
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
-    let n_outputs = train.task.n_outputs();
-    let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| chosen.rows.iter().map(|&row| w[row]).collect());
-    let of_output = |o: usize| {
-        let single = chosen.out_of_fold.iter().skip(o).step_by(n_outputs);
-        let margins: Vec<f64> = single.map(|&margin| chosen.spread.margin(margin)).collect();
-        match &weight {
-            Some(weight) => reference::weighted_quantiles(&margins, weight),
-            None => reference::quantiles(margins),
-        }
-    };
-    reference.margins = (0..n_outputs).map(of_output).collect();
+    reference.margins = chosen.reference_margins(train);
     let background = background::make(train, schema, &reference, settings, run)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
@@ -289,6 +280,23 @@ pub struct Contender {
     pub(crate) variant: Variant,
     /// What stands for its fit on each fold.
     pub(crate) folds: Vec<Vec<Member>>,
+}
+
+impl Contender {
+    /// Quantiles of the margins that its scorer gives rows like those of the training, of each output.
+    pub(crate) fn reference_margins(&self, train: &TrainingSet) -> Vec<Vec<f64>> {
+        let n_outputs = train.task.n_outputs();
+        let weight: Option<Vec<f64>> = train.weight.as_ref().map(|w| self.rows.iter().map(|&row| w[row]).collect());
+        let of_output = |o: usize| {
+            let single = self.out_of_fold.iter().skip(o).step_by(n_outputs);
+            let margins: Vec<f64> = single.map(|&margin| self.spread.margin(margin)).collect();
+            match &weight {
+                Some(weight) => reference::weighted_quantiles(&margins, weight),
+                None => reference::quantiles(margins),
+            }
+        };
+        (0..n_outputs).map(of_output).collect()
+    }
 }
 
 /// What splits go by.
@@ -518,6 +526,7 @@ impl TrainingSet {
             amount: numbers(&self.amount),
             baseline: numbers(&self.baseline),
             fingerprint: self.fingerprint.clone(),
+            features_fingerprint: self.features_fingerprint.clone(),
             notes: Vec::new(),
         })
     }

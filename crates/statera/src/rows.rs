@@ -61,6 +61,16 @@ pub fn fingerprint(batch: &RecordBatch, digests: &[[u8; 16]]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
+/// The same of some columns of a table, whatever the order in which they are named or stand; `None` if one is not there.
+pub fn fingerprint_of<'a>(batch: &RecordBatch, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let schema = batch.schema();
+    let mut places: Vec<(&str, usize)> = names.map(|n| Some((n, schema.index_of(n).ok()?))).collect::<Option<_>>()?;
+    places.sort_unstable();
+    let places: Vec<usize> = places.into_iter().map(|(_, place)| place).collect();
+    let own = batch.project(&places).ok()?;
+    Some(fingerprint(&own, &row_digests(&own)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,6 +52,8 @@ pub struct TrainingSet {
     pub baseline: Option<Vec<f64>>,
     /// Fingerprint of the table as it was read.
     pub fingerprint: String,
+    /// The same of its features alone.
+    pub features_fingerprint: Option<String>,
     /// What the user should know: rows dropped, columns left out.
     pub notes: Vec<Note>,
 }
@@ -81,10 +83,11 @@ impl TrainingSet {
         refuse_infinite(&batch)?;
         let digests = rows::row_digests(&batch);
         let fingerprint = rows::fingerprint(&batch, &digests);
-        let batch = without_repeats(batch, &digests, settings, &mut notes)?;
-        let batch = without_weightless(batch, settings, &mut notes)?;
         let features: Vec<(String, Kind)> =
             columns.iter().filter(|c| settings.is_feature(&c.name)).map(|c| (c.name.clone(), c.kind)).collect();
+        let features_fingerprint = rows::fingerprint_of(&batch, features.iter().map(|(name, _)| name.as_str()));
+        let batch = without_repeats(batch, &digests, settings, &mut notes)?;
+        let batch = without_weightless(batch, settings, &mut notes)?;
         refuse_empty(&batch, &features)?;
         refuse_personal_data(&batch, &features, &mut notes)?;
         let (task, classes, target) = match settings.use_case {
@@ -112,6 +115,7 @@ impl TrainingSet {
             classes,
             target,
             fingerprint,
+            features_fingerprint,
             notes,
         };
         Ok(set)

@@ -7,7 +7,7 @@ use statera::bundle::Bundle;
 use statera::decision::Own;
 use statera::facts::Facts;
 use statera::given::Given;
-use statera::judge;
+use statera::judge::{self, MeasuredOn};
 use statera::pipeline;
 use statera::policy::{Decision, Policy};
 use statera::project::{Prefer, Settings};
@@ -397,6 +397,72 @@ fn documents_are_filled_in_every_language() {
     let annex = report::document(&whole(Language::En), Pack::find("eu-annex-iv").unwrap(), None).unwrap();
     let points: Vec<&str> = annex.lines().filter(|l| l.starts_with("## ")).map(|l| &l[3..5]).collect();
     assert_eq!(points, ["1.", "2.", "3.", "4.", "5.", "6.", "7.", "8.", "9.", "Wh"]);
+}
+
+#[test]
+fn documents_say_of_which_rows_and_cut_off_their_figures_are() {
+    let mut judgement = report::judgement(&WHOLE).unwrap().clone();
+    let own = report::document(&whole(Language::En), Pack::find("sr-26-2").unwrap(), None).unwrap();
+    assert!(own.contains("Judged on the test rows. Rows: ") && own.contains("From there the policy declines."));
+    (judgement.measured_on, judgement.is_training_table) = (MeasuredOn::Table, true);
+    let group = judgement.fairness[0].clone();
+    judgement.fairness.resize(75, group);
+    (judgement.fairness[0].is_small, judgement.fairness[0].is_reference) = (true, true);
+    for (language, said) in [
+        (
+            Language::En,
+            [
+                "the rows that the model was trained on: the figures flatter",
+                "(reference) (too small to be judged)",
+                "15 more are not shown",
+                "count a row as an event from a probability of",
+            ],
+        ),
+        (
+            Language::Ko,
+            [
+                "모형을 학습한 바로 그 행",
+                "(기준) (너무 작아 판단하지 않음)",
+                "15건은 표시하지 않았습니다",
+                "부터 사건으로 봅니다",
+            ],
+        ),
+        (Language::Zh, ["这正是训练模型所用的行", "(参照) (太小，不作判断)", "另有 15 项未显示", "起视为事件"]),
+    ] {
+        let subject = Subject::of(&WHOLE, Some(&judgement), language).unwrap();
+        for pack in PACKS {
+            let text = report::document(&subject, pack, None).unwrap();
+            for words in said {
+                assert!(text.contains(words), "{} {language:?}: «{words}» is not in\n{text}", pack.name);
+            }
+            assert!(!text.contains("Judged on the test rows"), "{}", pack.name);
+        }
+        let page = report::html(&subject).unwrap();
+        assert!(page.contains(said[0]));
+    }
+}
+
+#[test]
+fn figures_name_the_rows_and_the_cut_off_that_they_are_of() {
+    let facts: Facts = serde_json::from_value(WHOLE.facts.clone()).unwrap();
+    let page = report::html(&whole(Language::En)).unwrap();
+    let n = facts.n_train;
+    assert!(n < facts.n_rows && page.contains(&format!("trained on {},{:03} of 1,500 rows", n / 1000, n % 1000)));
+    assert!(page.contains("From there the policy declines.") && page.contains("declined from "));
+    // Another policy, given later: the figures stay those of the training, and say so.
+    let later = POLICY.replace("bad_approved = 5", "bad_approved = 9");
+    let folder = tempfile::tempdir().unwrap();
+    WHOLE.write(&folder.path().join("whole.statera"), false, &Run::new(1, 2)).unwrap();
+    let bundle = Bundle::read(&folder.path().join("whole.statera")).unwrap();
+    let bundle = bundle.decided_by(Some(&later), None, None).unwrap();
+    let subject = Subject::of(&bundle, None, Language::En).unwrap();
+    let card = report::document(&subject, Pack::find("model-card").unwrap(), None).unwrap();
+    for text in [report::html(&subject).unwrap(), card] {
+        assert!(text.contains("This is not the cut-off of the policy, which declines from "), "{text}");
+    }
+    assert!(
+        report::html(&subject).unwrap().contains("in accuracy, precision, recall and F1; the policy declines from")
+    );
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub fn run(args: &Dial, console: &Console, run: &Run) -> anyhow::Result<()> {
 fn print(found: &dial::Dialled, console: &Console) {
     let dial = &found.dial;
     if dial.is_training_table {
-        console.note("this is the table the model was trained on; the figures flatter it");
+        console.note("these are the rows that the model was trained on; the figures flatter it");
     }
     console.paragraph(format!(
         "Members chosen on {} rows, judged on {} others",

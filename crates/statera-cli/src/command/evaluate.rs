@@ -21,7 +21,9 @@ pub fn run(args: &Evaluate, console: &Console, run: &Run) -> anyhow::Result<()> 
     }
     console.line(format!("{} rows, model {}", count(found.n_rows as f64), bundle.manifest.family));
     if found.is_training_table {
-        console.note("this is the table the model was trained on; the figures flatter it");
+        console.note("these are the rows that the model was trained on; the figures flatter it");
+    } else {
+        console.note("rows of the table that the model was trained on would flatter the figures");
     }
     if let Some(cutoff) = found.cutoff {
         console.line(format!("accuracy, precision, recall and F1 at a probability of {cutoff:.4} or more"));

@@ -5,6 +5,7 @@ use crate::args::Explain;
 use crate::console::{Console, figure};
 use statera::bundle::Bundle;
 use statera::policy::Decision;
+use statera::reasons::Language;
 use statera::recourse::LimitBy;
 use statera::{explain, models};
 use statera_core::{Run, Task};
@@ -35,7 +36,13 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
     let grade = found.grade.as_ref().map_or(String::new(), |g| format!(", grade {g}"));
     let decision = found.decision.map_or(String::new(), |d| format!(": {}", d.name()));
     console.paragraph(format!("Row {}: {what} {:.4}{grade}{decision}", found.row, found.score));
-    let base = if args.background && has_two_ways { "(the average background row)" } else { "(the average row)" };
+    let has_one_way = bundle.scorer.members().iter().any(|m| m.family != models::BOOSTING);
+    let base = match (args.background && has_two_ways, has_one_way) {
+        (false, _) => "(the average row)",
+        (true, false) => "(the average background row)",
+        // Each member measures from its own average.
+        (true, true) => "(the average row, of boosting the average background row)",
+    };
     let mut rows = vec![vec![base.into(), String::new(), figure(found.base)]];
     rows.extend(
         found
@@ -56,7 +63,8 @@ pub fn run(args: &Explain, console: &Console, run: &Run) -> anyhow::Result<()> {
         console.line("What speaks for it:");
     }
     for (i, reason) in found.reasons.iter().enumerate() {
-        let about = if reason.actionable { "  (can be changed)" } else { "" };
+        let language: Language = args.lang.into();
+        let about = if reason.actionable { format!("  ({})", language.actionable()) } else { String::new() };
         console.line(format!("{}. {}{about}", i + 1, reason.text));
     }
     if let Some(recourse) = &found.recourse {

@@ -38,7 +38,9 @@ pub fn print(deciding: &Deciding, console: &Console) {
 
 fn judged(judgement: &Judgement, console: &Console) {
     if judgement.is_training_table {
-        console.note("this is the table the model was trained on; the figures flatter it");
+        console.note("these are the rows that the model was trained on; the figures flatter it");
+    } else if judgement.measured_on == MeasuredOn::Table {
+        console.note("rows of the table that the model was trained on would flatter the figures");
     }
     let stand_in = match &judgement.decided_by {
         DecidedBy::Policy { .. } => None,
@@ -125,7 +127,7 @@ fn what_if(judgement: &Judgement, console: &Console) {
     header.extend(with_baseline.then_some("Bad rate, present score"));
     let rows = judgement.what_if.iter().enumerate().map(|(i, w)| {
         let mark = if i == 0 { " (the policy's)" } else { "" };
-        let cutoff = if w.cutoff > 1.0 { "none".into() } else { format!("{:.4}", w.cutoff) };
+        let cutoff = w.cutoff.map_or("none".into(), |cutoff| format!("{cutoff:.4}"));
         let bad_rate = |a: &Alternative| a.bad_rate.map_or("nobody approved".into(), percent);
         let mut row = vec![format!("{cutoff}{mark}"), percent(w.model.approval_rate), bad_rate(&w.model)];
         if with_value {
@@ -151,7 +153,7 @@ fn against_present(judgement: &Judgement, console: &Console) {
     if !rows.is_empty() {
         console.paragraph(format!(
             "Approved of each group at the cut-off {:.4}, beside the present score with as many approvals",
-            own.cutoff
+            own.cutoff.unwrap_or(1.0)
         ));
         console.table(&["Group", "Approved", "Present score", "Points"], rows);
     }

@@ -4,7 +4,7 @@
 use super::frontier::{self, Compared, Frontier, Scores};
 use super::{Judgement, MeasuredOn, Rows, Rule, rules_of};
 use crate::bundle::Bundle;
-use crate::decision::{self, Deciding, Own};
+use crate::decision::{self, Deciding, Own, Typical};
 use crate::facts::{Facts, Measured};
 use crate::groups::{self, Labels};
 use crate::leaderboard::baseline_risk;
@@ -82,7 +82,7 @@ pub(crate) fn judge_training(
     let mut judgement = Rule::of(bundle).judge(rows, &rules, seed)?;
     judgement.measured_on = if training.has_test { MeasuredOn::Test } else { MeasuredOn::CrossFitted };
     run.check()?;
-    judgement.stability = stability(bundle, &training.folds, set, run)?;
+    judgement.stability = stability(bundle, training, set, run)?;
     if !training.labels.is_empty() {
         judgement.frontier = Some(compared(training, facts, judgement.shares[0], &rules)?);
         run.check()?;
@@ -109,7 +109,8 @@ fn compared(training: &Training<'_>, facts: &Facts, rate: f64, rules: &Rules) ->
 
 /// How often the reasons of rows that are not approved are those that the folds' fits of the same model give, each measured
 /// from its own average approved row. `None` without a policy, reasons, or such rows.
-fn stability(bundle: &Bundle, folds: &[Vec<Member>], set: &TrainingSet, run: &Run) -> Result<Option<Stability>> {
+fn stability(bundle: &Bundle, training: &Training<'_>, set: &TrainingSet, run: &Run) -> Result<Option<Stability>> {
+    let folds = &training.folds;
     let Deciding { policy: Some((_, fitted)), reasons: Some(reasons), .. } = &bundle.deciding else { return Ok(None) };
     let scorer = &bundle.scorer;
     let work: f64 = scorer.members().iter().map(|m| m.model.attribution_work()).sum();
@@ -128,9 +129,11 @@ fn stability(bundle: &Bundle, folds: &[Vec<Member>], set: &TrainingSet, run: &Ru
     };
     let own = codes(scorer, &fitted.neutral)?;
     let mut others = Vec::new();
+    let typical = Typical::of_training(training.train)?;
     for members in folds {
+        run.check()?;
         let fold = Scorer::new(scorer.schema().clone(), members.clone(), scorer.calibrator().clone())?;
-        let neutral = decision::neutral(&fold, &bundle.reference, fitted.cutoffs, bundle.manifest.seed)?;
+        let neutral = decision::neutral(&fold, &typical, fitted.cutoffs)?;
         others.push(codes(&fold, &neutral)?);
     }
     Ok(reasons::stability(&own, &others))

@@ -127,7 +127,9 @@ impl DecisionRule {
         match *self {
             // p · bad = (1 − p) · good
             DecisionRule::Cost { bad_approved: bad, good_declined: good } | DecisionRule::Profit { good, bad } => {
-                good / (good + bad)
+                let both = good + bad;
+                // The halves of two numbers have a sum where the numbers have none.
+                if both.is_finite() { good / both } else { good / 2.0 / (good / 2.0 + bad / 2.0) }
             }
             DecisionRule::Cutoff { decline_from } => decline_from,
         }
@@ -266,20 +268,26 @@ impl Policy {
     }
 
     /// What the bank should know of its `review_capacity`: that fewer rows are reviewed than could be, because too few lie on
-    /// one side of the rule's cut-off; `None` if all can be, but for ties.
+    /// one side of the rule's cut-off, or because rows of one probability have one decision; `None` if nine of ten can be.
     pub fn review_note(&self, probabilities: &[f64]) -> Option<Note> {
         let mut sorted = probabilities.to_vec();
         sorted.sort_by(f64::total_cmp);
         let Band { n_below, below, above, most } = self.band(&sorted);
         let n_above = sorted.len() - n_below;
-        if below + above >= most {
-            return None;
-        }
         let percent = |n: usize| format!("{:.1}", 100.0 * n as f64 / sorted.len() as f64);
+        let capacity = format!("{:.1}", 100.0 * self.review_capacity);
+        if below + above >= most {
+            let cutoffs = self.cutoffs(&sorted).ok()?;
+            let reviewed = sorted.iter().filter(|p| cutoffs.decide(**p) == Decision::Review).count();
+            let is_met = reviewed as f64 >= 0.9 * self.review_capacity * sorted.len() as f64;
+            let values: [(&str, &dyn std::fmt::Display); 2] =
+                [("capacity", &capacity), ("reviewed", &percent(reviewed))];
+            return (!is_met).then(|| Note::new("review_ties", &values));
+        }
         Some(Note::new(
             "review_capacity",
             &[
-                ("capacity", &format!("{:.1}", 100.0 * self.review_capacity)),
+                ("capacity", &capacity),
                 ("reviewed", &percent(below + above)),
                 ("cutoff", &format!("{:.4}", self.decision.cutoff())),
                 ("below", &percent(n_below)),

@@ -52,6 +52,28 @@ fn grades_and_decisions_follow_the_file() {
 }
 
 #[test]
+fn costs_have_a_cut_off_however_large_they_are() {
+    let cutoff = |bad: f64, good: f64| DecisionRule::Cost { bad_approved: bad, good_declined: good }.cutoff();
+    assert_eq!(cutoff(1e308, 1e308), 0.5);
+    assert_eq!(cutoff(f64::MAX, f64::MAX / 3.0), 0.25);
+    assert_eq!(cutoff(5.0, 1.0), 1.0 / 6.0);
+    assert_eq!(DecisionRule::Profit { good: 1.5e308, bad: 0.5e308 }.cutoff(), 0.75);
+}
+
+#[test]
+fn rows_of_one_probability_are_reviewed_all_or_none() {
+    let policy = Policy::parse(POLICY).expect("allowed");
+    let rows: Vec<f64> = (0..100).map(|i| if i < 50 { 0.1 } else { 0.5 }).collect();
+    assert_eq!(
+        policy.review_note(&rows).map(|n| n.english()).as_deref(),
+        Some(
+            "review_capacity is 20.0 %, and 0.0 % of rows like those of the training are reviewed: rows of one probability are \
+             reviewed all or none, and no share below a ten-thousandth is told"
+        )
+    );
+}
+
+#[test]
 fn reviews_stay_within_the_capacity() {
     let policy = Policy::parse(POLICY).expect("allowed");
     for n in [1usize, 2, 3, 7, 50, 333] {

@@ -1,7 +1,7 @@
 //! What a cut-off would do: approvals, bad loans, money, groups of people, and the present score at the same approvals.
 
 use super::DecisionRule;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use statera_core::fairness::Group;
 use statera_core::{Error, Result};
 
@@ -22,8 +22,9 @@ pub struct Outcomes<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhatIf {
-    /// Declined from this probability.
-    pub cutoff: f64,
+    /// Declined from this probability; `None` where nobody is.
+    #[serde(deserialize_with = "probability_or_none")]
+    pub cutoff: Option<f64>,
     /// Under the model.
     pub model: Alternative,
     /// Under the present score, with as many approvals.
@@ -33,6 +34,11 @@ pub struct WhatIf {
     /// The same under the present score, with as many approvals; empty without a present score.
     #[serde(default)]
     pub baseline_groups: Vec<Option<f64>>,
+}
+
+/// Former versions wrote 2 where nobody is declined.
+fn probability_or_none<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<f64>, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.filter(|cutoff| *cutoff <= 1.0))
 }
 
 /// What a way of deciding comes to.
@@ -47,7 +53,7 @@ pub struct Alternative {
     pub value: Option<f64>,
 }
 
-/// What each cut-off would have done with rows whose outcomes are known. Shares are of weights.
+/// What each cut-off would have done with rows whose outcomes are known; above 1 nobody is declined. Shares are of weights.
 ///
 /// # Errors
 /// Lengths that differ, weights that are below 0 or not finite, no rows of weight above 0.
@@ -62,7 +68,7 @@ pub fn what_if(rows: Outcomes<'_>, groups: &[Group], rule: &DecisionRule, cutoff
             .map(|(score, order)| shares_at_rate(order, score, rows.weight, model.approval_rate * total));
         let present = present.as_deref();
         WhatIf {
-            cutoff,
+            cutoff: (cutoff <= 1.0).then_some(cutoff),
             model,
             baseline: present.map(|shares| rows.alternative(rule, shares)),
             groups: rows.of_groups(groups, &approved),

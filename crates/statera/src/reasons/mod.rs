@@ -103,6 +103,20 @@ pub enum Language {
     Zh,
 }
 
+/// Every language, with its key in the file.
+const LANGUAGES: [(Language, &str); 3] = [(Language::En, "en"), (Language::Ko, "ko"), (Language::Zh, "zh")];
+
+impl Language {
+    /// What stands behind a reason that the customer can do something about.
+    pub fn actionable(self) -> &'static str {
+        match self {
+            Language::En => "can be changed",
+            Language::Ko => "바꿀 수 있음",
+            Language::Zh => "可以改变",
+        }
+    }
+}
+
 impl Reason {
     /// True if it may be given against approval.
     pub(crate) fn is_adverse(&self) -> bool {
@@ -136,12 +150,18 @@ impl Reasons {
     /// direction or with reasons for approval only; the message names the file, the reason and what is allowed.
     pub fn parse(text: &str) -> Result<Reasons> {
         let reasons = Reasons::stored(text)?;
-        reasons.check_adverse().map_err(|e| e.at(REASONS_FILE))?;
+        let check = || -> Result<()> {
+            for reason in &reasons.reason {
+                reason.check_texts().map_err(|e| e.at(format!("reason «{}»", reason.code)))?;
+            }
+            reasons.check_adverse()
+        };
+        check().map_err(|e| e.at(REASONS_FILE))?;
         Ok(reasons)
     }
 
-    /// Reads the text of a bundle: files of former versions may have columns with reasons for approval only, which are refused
-    /// when a file is given.
+    /// Reads the text of a bundle: files of former versions may have columns with reasons for approval only, and texts that they
+    /// did not find vague, which are refused when a file is given.
     ///
     /// # Errors
     /// As [`Reasons::parse`] otherwise.
@@ -240,6 +260,13 @@ impl Reasons {
 }
 
 impl Reason {
+    /// Refuses texts that name no reason.
+    fn check_texts(&self) -> Result<()> {
+        LANGUAGES.iter().try_for_each(|&(language, key)| {
+            vague::check(self.text(language), language, &self.columns).map_err(|e| e.at(key))
+        })
+    }
+
     fn check(&self, others: &[Reason]) -> Result<()> {
         if self.code.trim().is_empty() || others.iter().any(|o| o.code == self.code) {
             return Err(Error::request("the code is empty or taken"));
@@ -263,9 +290,8 @@ impl Reason {
                 )));
             }
         }
-        for (language, key) in [(Language::En, "en"), (Language::Ko, "ko"), (Language::Zh, "zh")] {
+        for (language, key) in LANGUAGES {
             let text = self.text(language);
-            vague::check(text, language, &self.columns).map_err(|e| e.at(key))?;
             if let Some(other) = others.iter().find(|o| o.text(language).trim() == text.trim()) {
                 let code = &other.code;
                 return Err(Error::request(format!(

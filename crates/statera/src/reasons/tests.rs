@@ -141,6 +141,74 @@ fn refuses_files_that_give_no_reasons() {
     assert_eq!(refused, "reasons.toml: no reason is given for SEX; each column that moves the score needs one");
 }
 
+/// A file whose first reason has another text in a language.
+fn with_text(language: Language, text: &str) -> String {
+    let own = match language {
+        Language::En => "Payments were late in recent months",
+        Language::Ko => "최근 몇 달간 납부가 늦었습니다",
+        Language::Zh => "最近几个月还款有延迟",
+    };
+    REASONS.replacen(own, text, 1)
+}
+
+#[test]
+fn texts_that_tell_of_a_score_a_rule_or_a_refusal_are_vague() {
+    for (language, texts) in [
+        (
+            Language::En,
+            &[
+                "Failed to qualify under our scoring model",
+                "Insufficient overall rating",
+                "The decision of the bank's model",
+                "Your probability of default is too high",
+                "Application could not be approved",
+                "You did not meet the bank's requirements",
+                "aaaaaaaaaaaaaaaa",
+            ][..],
+        ),
+        (
+            Language::Ko,
+            &[
+                "신용평점 부족",
+                "신용평점이 낮습니다",
+                "종합 평가 결과",
+                "종합평가 결과",
+                "신용등급 미달",
+                "심사 결과 부적격",
+                "은행 내부 방침",
+                "대출 승인 불가",
+            ],
+        ),
+        (Language::Zh, &["综合评价不足", "不符合贷款条件", "信用等级不足", "风险过高无法批准"]),
+    ] {
+        for text in texts {
+            let refused = Reasons::parse(&with_text(language, text)).expect_err(text).to_string();
+            assert!(refused.contains("is vague") || refused.contains("different letters"), "{refused}");
+            // A bundle of a former version may hold it.
+            Reasons::stored(&with_text(language, text)).expect("of a bundle");
+        }
+    }
+    // Words are what is compared, not their parts; what was not done is a reason if it is named.
+    for (language, text) in [
+        (Language::En, "You did not meet two payments last year"),
+        (Language::En, "Unpaid invoices underscore late payment"),
+        (Language::En, "The rating of your lease is missing"),
+        (Language::Ko, "거래 상점 수가 적습니다"),
+        (Language::Zh, "还款未达到最低还款额"),
+    ] {
+        Reasons::parse(&with_text(language, text)).expect(text);
+    }
+}
+
+#[test]
+fn the_name_of_a_column_is_no_reason_however_it_is_written() {
+    for text in ["Checking status", "CHECKING-STATUS", "checking_status"] {
+        let file = with_text(Language::En, text).replacen("\"PAY_0\"", "\"checking_status\"", 1);
+        let refused = Reasons::parse(&file).expect_err(text).to_string();
+        assert!(refused.contains("is the name of a column"), "{refused}");
+    }
+}
+
 #[test]
 fn stability_counts_what_stays() {
     let model = vec![vec!["a", "b"], vec!["c"], vec![]];

@@ -203,6 +203,13 @@ fn environment<'a>(subject: &Subject<'_>) -> std::result::Result<Environment<'a>
     env.add_function("gap", move |what: String| own.fill("pack.gap", &[("what", &what)]));
     let own = words.clone();
     env.add_function("t", move |key: String| own.get(&key));
+    let [measured_on, judged_on] = [subject.measured_on(), subject.judged_on().join(" ")];
+    env.add_function("measured_on", move || measured_on.clone());
+    env.add_function("judged_on", move || judged_on.clone());
+    let cutoff_note = subject.cutoff_note().unwrap_or_default();
+    env.add_function("cutoff_note", move || cutoff_note.clone());
+    let own = words.clone();
+    env.add_function("left_out", move |all: usize, shown: usize| left_out(&own, all, shown));
     Ok(env)
 }
 
@@ -212,6 +219,14 @@ fn number(value: &Value) -> Option<f64> {
 
 fn is_nothing(value: &Value) -> bool {
     value.is_undefined() || value.is_none() || value.as_str().is_some_and(|s| s.trim().is_empty())
+}
+
+/// What stands below a table of so many lines, of which so many are shown: nothing, or how many are not, as its own paragraph.
+fn left_out(words: &Words, all: usize, shown: usize) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        n => format!("\n{}\n", words.fill("page.hidden", &[("n", &words.count(n))])),
+    }
 }
 
 fn gap(words: &Words) -> String {

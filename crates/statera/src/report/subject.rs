@@ -6,7 +6,7 @@ use crate::bundle::Bundle;
 use crate::explain::{self, Asked, Explanation};
 use crate::facts::Facts;
 use crate::groups::GroupPart;
-use crate::judge::Judgement;
+use crate::judge::{DecidedBy, Judgement, MeasuredOn};
 use crate::reasons::Language;
 use crate::recourse::LimitBy;
 use crate::reference::UNKNOWN_LEVEL;
@@ -154,8 +154,68 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn lead(&self) -> String {
-        let rows = self.words.count(self.facts.n_rows);
-        self.words.fill("page.lead", &[("model", &self.model()), ("rows", &rows), ("purpose", &self.purpose())])
+        let [rows, train] = [self.facts.n_rows, self.facts.n_train].map(|n| self.words.count(n));
+        let values = [("model", self.model()), ("train", train), ("rows", rows), ("purpose", self.purpose())];
+        self.words.fill("page.lead", &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+    }
+
+    /// Which rows the figures of the training are of.
+    pub(super) fn measured_on(&self) -> String {
+        if self.facts.measured_on == "test" {
+            self.words.fill("performance.on_test", &[("rows", &self.words.count(self.facts.n_test))])
+        } else {
+            self.words.get("performance.cross_fitted")
+        }
+    }
+
+    /// Which rows the policy was judged on, and by what where there is none, in sentences; empty if it was not judged.
+    pub(super) fn judged_on(&self) -> Vec<String> {
+        let (words, Some(judgement)) = (&self.words, self.judgement) else { return Vec::new() };
+        let stand_in = match &judgement.decided_by {
+            DecidedBy::Policy { .. } => None,
+            DecidedBy::Cutoff { decline_from } => {
+                Some(words.fill("cutoff.by_cutoff", &[("cutoff", &words.percent(*decline_from))]))
+            }
+            DecidedBy::ApprovalRate { rate } => Some(words.fill("cutoff.by_rate", &[("rate", &words.percent(*rate))])),
+        };
+        let origin = words.get(match judgement.measured_on {
+            MeasuredOn::Test => "cutoff.on_test",
+            MeasuredOn::CrossFitted => "cutoff.on_cross_fitted",
+            MeasuredOn::Table => "cutoff.on_table",
+        });
+        let flatters = match (judgement.is_training_table, judgement.measured_on) {
+            (true, _) => Some(words.get("cutoff.flatters")),
+            (false, MeasuredOn::Table) => Some(words.get("cutoff.may_flatter")),
+            _ => None,
+        };
+        stand_in.into_iter().chain([origin]).chain(flatters).collect()
+    }
+
+    /// Where the policy declines, if there is one.
+    pub(super) fn declined_from(&self) -> Option<f64> {
+        self.bundle.deciding.policy.as_ref().map(|(_, fitted)| fitted.cutoffs.decline_from)
+    }
+
+    /// Where the policy declines, if its cut-off is not that of the training's figures.
+    pub(super) fn other_cutoff(&self) -> Option<f64> {
+        // Both were written and read as text.
+        self.declined_from().filter(|decline| (decline - self.facts.leaderboard.cutoff).abs() > 1e-9)
+    }
+
+    /// At which cut-off the training's figures are, and whether the policy has it; `None` if they have none.
+    pub(super) fn cutoff_note(&self) -> Option<String> {
+        if !self.is_binary() {
+            return None;
+        }
+        let words = &self.words;
+        let cutoff = words.percent(self.facts.leaderboard.cutoff);
+        let note = words.fill("performance.metrics_note", &[("cutoff", &cutoff)]);
+        let policy = match (self.other_cutoff(), self.declined_from()) {
+            (Some(decline), _) => words.fill("performance.cutoff_not_policy", &[("decline", &words.percent(decline))]),
+            (None, Some(_)) => words.get("performance.cutoff_of_policy"),
+            (None, None) => return Some(note),
+        };
+        Some(format!("{note} {policy}"))
     }
 
     /// What the model is for, in words where there are some.

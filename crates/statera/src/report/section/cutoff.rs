@@ -1,7 +1,7 @@
 //! Where approval ends, and what other cut-offs would do.
 
 use super::Section;
-use crate::judge::{DecidedBy, Judgement, MeasuredOn};
+use crate::judge::Judgement;
 use crate::policy::{Alternative, DecisionRule, Policy, WhatIf};
 use crate::report::chart::{self, Axis, Chart, Color, Mark};
 use crate::report::subject::Subject;
@@ -74,24 +74,7 @@ fn judged(subject: &Subject<'_>, judgement: &Judgement) -> Result<Vec<Block>> {
             (declined, words.get("decision.decline")),
         ],
     }];
-    match &judgement.decided_by {
-        DecidedBy::Policy { .. } => {}
-        DecidedBy::Cutoff { decline_from } => {
-            let cutoff = words.percent(*decline_from);
-            blocks.push(Block::remark(words.fill("cutoff.by_cutoff", &[("cutoff", &cutoff)])));
-        }
-        DecidedBy::ApprovalRate { rate } => {
-            blocks.push(Block::remark(words.fill("cutoff.by_rate", &[("rate", &words.percent(*rate))])));
-        }
-    }
-    blocks.push(Block::remark(words.get(match judgement.measured_on {
-        MeasuredOn::Test => "cutoff.on_test",
-        MeasuredOn::CrossFitted => "cutoff.on_cross_fitted",
-        MeasuredOn::Table => "cutoff.on_table",
-    })));
-    if judgement.is_training_table {
-        blocks.push(Block::remark(words.get("cutoff.flatters")));
-    }
+    blocks.extend(subject.judged_on().into_iter().map(Block::remark));
     blocks.extend(grades(subject, judgement));
     blocks.push(Block::heading(words.get("cutoff.what_if_title")));
     blocks.extend(picture(subject, judgement)?);
@@ -168,7 +151,7 @@ fn what_if(subject: &Subject<'_>, judgement: &Judgement) -> Block {
     let bad_rate = |a: &Alternative| a.bad_rate.map_or_else(|| words.get("cutoff.nobody"), |b| words.percent(b));
     let mut table = Table::new(&head);
     for (i, w) in judgement.what_if.iter().enumerate() {
-        let cutoff = if w.cutoff > 1.0 { words.get("cutoff.none") } else { words.percent(w.cutoff) };
+        let cutoff = w.cutoff.map_or_else(|| words.get("cutoff.none"), |cutoff| words.percent(cutoff));
         let cutoff = if i == 0 { format!("{cutoff} ({})", words.get("cutoff.the_policy")) } else { cutoff };
         let mut row = vec![
             Cell::toned(cutoff, if i == 0 { "accent" } else { "" }),

@@ -41,9 +41,7 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
         ],
     );
     let mut blocks = vec![Block::text(lead)];
-    if judgement.is_training_table {
-        blocks.push(Block::remark(words.get("cutoff.flatters")));
-    }
+    blocks.extend(subject.judged_on().into_iter().map(Block::remark));
     blocks.push(Block::text(verdict(words, &judgement.fairness)));
     blocks.push(Block::Panels { panels: vec![approvals(subject, judgement)] });
     blocks.push(rates(subject, judgement));
@@ -100,6 +98,7 @@ fn approvals(subject: &Subject<'_>, judgement: &Judgement) -> Panel {
 fn group(subject: &Subject<'_>, g: &GroupFigures) -> String {
     let (words, name) = (&subject.words, subject.group(&g.group));
     match (g.is_reference, g.is_small) {
+        (true, true) => words.fill("fairness.small_reference", &[("group", &name)]),
         (true, _) => words.fill("fairness.reference", &[("group", &name)]),
         (_, true) => words.fill("fairness.small", &[("group", &name)]),
         _ => name,

@@ -12,12 +12,7 @@ pub(in super::super) const PERFORMANCE: Section = Section { name: "performance",
 
 fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     let (words, facts) = (&subject.words, &subject.facts);
-    let lead = if facts.measured_on == "test" {
-        words.fill("performance.on_test", &[("rows", &words.count(facts.n_test))])
-    } else {
-        words.get("performance.cross_fitted")
-    };
-    let mut blocks = vec![Block::text(lead)];
+    let mut blocks = vec![Block::text(subject.measured_on())];
     if subject.is_binary() {
         let gap = match &facts.bands {
             None => Some("gap_bands"),
@@ -75,7 +70,7 @@ fn figures(subject: &Subject<'_>) -> Result<Vec<Figure>> {
         figures.push(reliability(&subject.words, &facts.reliability)?);
     }
     if !facts.score_distribution.is_empty() {
-        figures.push(distribution(&subject.words, &facts.score_distribution, facts.leaderboard.cutoff)?);
+        figures.push(distribution(subject, &facts.score_distribution)?);
     }
     Ok(figures)
 }
@@ -204,7 +199,13 @@ fn shares(bins: &[ScoreBin], of: impl Fn(&ScoreBin) -> (f64, Option<[f64; 2]>)) 
     bins.iter().map(share).collect()
 }
 
-fn distribution(words: &Words, bins: &[ScoreBin], cutoff: f64) -> Result<Figure> {
+fn distribution(subject: &Subject<'_>, bins: &[ScoreBin]) -> Result<Figure> {
+    let words = &subject.words;
+    // The picture shows where rows are divided: by the policy, where there is one.
+    let (cutoff, key) = match subject.declined_from() {
+        Some(decline) => (decline, "performance.declined_from"),
+        None => (subject.facts.leaderboard.cutoff, "performance.cutoff"),
+    };
     let (events, others) = bins.iter().fold((0.0, 0.0), |sum, b| (sum.0 + b.n_events, sum.1 + b.n_others));
     let share = |n: f64, of: f64| if of > 0.0 { n / of } else { 0.0 };
     let (first, last) = (bins.first().map_or(0.0, |b| b.from), bins.last().map_or(1.0, |b| b.to));
@@ -228,7 +229,7 @@ fn distribution(words: &Words, bins: &[ScoreBin], cutoff: f64) -> Result<Figure>
     }
     if cutoff > first && cutoff < last {
         marks.push(Mark::Line(Color::Guide, vec![(cutoff, 0.0), (cutoff, top)]));
-        legend.push((Color::Guide, words.fill("performance.cutoff", &[("value", &words.percent(cutoff))])));
+        legend.push((Color::Guide, words.fill(key, &[("value", &words.percent(cutoff))])));
     }
     let percent = |v: f64| words.percent((v * 1000.0).round() / 1000.0).replace(".0", "");
     let title = words.get("performance.distribution_title");
@@ -266,12 +267,7 @@ fn metrics(subject: &Subject<'_>) -> Block {
         ]
     };
     table.rows = subject.measured().iter().map(row).collect();
-    table.note = Some(if subject.is_binary() {
-        let cutoff = words.percent(subject.facts.leaderboard.cutoff);
-        words.fill("performance.metrics_note", &[("cutoff", &cutoff)])
-    } else {
-        words.get("performance.metrics_note_plain")
-    });
+    table.note = Some(subject.cutoff_note().unwrap_or_else(|| words.get("performance.metrics_note_plain")));
     Block::Table(table)
 }
 

@@ -32,7 +32,11 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     line("chosen", words.get(&format!("purpose.prefer_{prefer}")));
     line("calibration", calibration(subject));
     if subject.is_binary() {
-        line("cutoff", words.percent(facts.leaderboard.cutoff));
+        let cutoff = words.percent(facts.leaderboard.cutoff);
+        let named = |decline: f64| {
+            words.fill("purpose.cutoff_not_policy", &[("cutoff", &cutoff), ("decline", &words.percent(decline))])
+        };
+        line("cutoff", subject.other_cutoff().map_or_else(|| cutoff.clone(), named));
     }
     if let Some((policy, _)) = &subject.bundle.deciding.policy {
         line("policy", cut(&policy.read.version));
