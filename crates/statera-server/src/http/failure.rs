@@ -104,6 +104,10 @@ pub async fn in_one_form(response: Response) -> Response {
         return response;
     }
     let (mut parts, body) = response.into_parts();
+    // JSON of another shape is told with the same status as JSON of another grammar, whoever reads it.
+    if parts.status == StatusCode::UNPROCESSABLE_ENTITY {
+        parts.status = StatusCode::BAD_REQUEST;
+    }
     let text = axum::body::to_bytes(body, TEXT_MAX).await.unwrap_or_default();
     let text = match std::str::from_utf8(&text) {
         Ok(text) if !text.is_empty() => text.trim_end_matches('.').to_string(),
@@ -141,6 +145,8 @@ mod tests {
         let body =
             r#"{"error":"unsupported_media_type","message":"Expected request with `Content-Type: application/json`"}"#;
         check(text.into_response(), 415, body);
+        let shape = (StatusCode::UNPROCESSABLE_ENTITY, "a: unknown field `a`");
+        check(shape.into_response(), 400, r#"{"error":"bad_request","message":"a: unknown field `a`"}"#);
         let empty = StatusCode::METHOD_NOT_ALLOWED.into_response();
         check(empty, 405, r#"{"error":"method_not_allowed","message":"method not allowed"}"#);
         check((StatusCode::FORBIDDEN, Html("<p>no</p>")).into_response(), 403, "<p>no</p>");
