@@ -1,16 +1,14 @@
-//! The middleware that asks flow control on behalf of a request; it stands after identification and before the body is read.
+//! Asks flow control on behalf of a request: after identification, and before the body is read.
 
 use super::gate::Class;
-use super::{Ask, Asker, Reason, Refusal};
+use super::{Ask, Asker, Permit, Reason, Refusal};
 use crate::app::Shared;
 use crate::http::failure::Failure;
 use crate::http::limits::Limits;
 use crate::http::timings::{Stage, Timings};
 use crate::who::{Peer, Who};
-use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use statera_core::{Error, Result};
 use statera_store::act::Actor;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,44 +17,39 @@ use std::time::Instant;
 /// The header by which a request says that it matters less than its key: `everyday` or `batch`.
 pub const PRIORITY: &str = "x-priority";
 
-/// Lets the request in, and keeps its place until it is answered.
-pub async fn admit(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    let who = request.extensions().get::<Who>();
-    let limits = request.extensions().get::<Limits>().copied().unwrap_or_else(|| Limits::of(&app.settings.flow));
-    let ask = match ask(&app, &request, who, &limits) {
-        Ok(ask) => ask,
-        Err(e) => return Failure::from(e).into_response(),
-    };
+/// Lets a request in, maybe after waiting; its place is kept until the permit is dropped.
+///
+/// # Errors
+/// Why it is not let in, as its client reads it.
+pub async fn admit(app: &Shared, parts: &Parts) -> std::result::Result<Permit, Failure> {
+    let who = parts.extensions.get::<Who>();
+    let limits = parts.extensions.get::<Limits>().copied().unwrap_or_else(|| Limits::of(&app.settings.flow));
+    let ask = ask(app, parts, who, &limits)?;
     let start = Instant::now();
-    let permit = match app.flow.admit(ask).await {
-        Ok(permit) => permit,
-        Err(refusal) => return told(refusal, &ask).into_response(),
-    };
-    if let Some(timings) = request.extensions().get::<Timings>() {
+    let permit = app.flow.admit(ask).await.map_err(|refusal| told(refusal, &ask))?;
+    if let Some(timings) = parts.extensions.get::<Timings>() {
         timings.since(Stage::Queue, start);
     }
-    let response = next.run(request).await;
-    drop(permit);
-    response
+    Ok(permit)
 }
 
-fn ask<'a>(app: &Shared, request: &'a Request, who: Option<&'a Who>, limits: &Limits) -> Result<Ask<'a>> {
+fn ask<'a>(app: &Shared, parts: &'a Parts, who: Option<&'a Who>, limits: &Limits) -> Result<Ask<'a>> {
     let by = match who.map(|who| &who.actor) {
         Some(Actor::Key(prefix)) => Asker::Key(prefix),
         Some(Actor::Person(name)) => Asker::Person(name),
-        Some(Actor::System) | None => Asker::Address(address(app, request)),
+        Some(Actor::System) | None => Asker::Address(address(app, parts)),
     };
     // What is uploaded goes to a file piece by piece: its length is not what it takes in memory.
     let body_bytes = if limits.is_upload { 0 } else { limits.body_bytes };
-    let class = class(request.headers(), who.is_some_and(|who| who.urgent))?;
+    let class = class(&parts.headers, who.is_some_and(|who| who.urgent))?;
     let class = if body_bytes > app.settings.flow.batch_bytes { Class::Batch } else { class };
     let rate_per_second = who.map_or(0, |who| who.rate_per_second);
     Ok(Ask { by, rate_per_second, class, body_bytes, wait_until: limits.wait_until })
 }
 
 /// Where the request comes from; the machine itself where no connection is known.
-fn address(app: &Shared, request: &Request) -> IpAddr {
-    let origin = app.doorkeeper.proxies.origin(request.extensions().get::<Peer>(), request.headers());
+fn address(app: &Shared, parts: &Parts) -> IpAddr {
+    let origin = app.doorkeeper.proxies.origin(parts.extensions.get::<Peer>(), &parts.headers);
     origin.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 

@@ -1,10 +1,13 @@
-//! What every request passes first and every answer last: a name, its limits, its times, the one form of errors, metrics, log.
+//! What every request passes before its handler, and every answer after it: a name, its limits, identification, admission; the
+//! one form of errors, metrics, log. One middleware, not one for each: every layer of the router costs each request a microsecond.
 
 use super::body::{self, Fate};
 use super::failure::{self, Failure};
 use super::limits::Limits;
 use super::timings::Timings;
 use crate::app::Shared;
+use crate::flow::admission;
+use crate::who::layer;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -64,23 +67,33 @@ impl RequestId {
     }
 }
 
+/// What the middleware knows.
+#[derive(Clone)]
+pub struct Entry {
+    /// The server.
+    pub app: Shared,
+    /// False where a test says who asks.
+    pub identifies: bool,
+}
+
 /// The middleware around everything.
-pub async fn enter(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+pub async fn enter(State(entry): State<Entry>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
+    let app = &entry.app;
     let id = RequestId::of(request.headers());
     let wants_timings = request.headers().contains_key(TIMINGS);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let timings = Timings::default();
-    let mut response = match prepare(&app, &mut request, route.as_ref()) {
+    let mut response = match prepare(app, &mut request, route.as_ref()) {
         Ok((limits, watch)) => {
             let extensions = request.extensions_mut();
             extensions.insert(id.clone());
             extensions.insert(timings.clone());
             extensions.insert(limits);
-            let answer = CURRENT.scope(id.clone(), next.run(request));
+            let answer = CURRENT.scope(id.clone(), pass(&entry, request, route.as_ref(), next));
             match tokio::time::timeout_at(limits.deadline.into(), answer).await {
-                Ok(response) => finish(response, watch.fate(), &app, &limits).await,
+                Ok(response) => finish(response, watch.fate(), app, &limits).await,
                 Err(_) => too_late().into_response(),
             }
         }
@@ -95,6 +108,30 @@ pub async fn enter(State(app): State<Shared>, mut request: Request, next: Next) 
     app.metrics.answered(route, &method, response.status(), time, &timings);
     log(&id, route, &method, response.status(), time);
     response
+}
+
+/// Identification, then admission, then the handler. What watches the server is answered also while it is full.
+async fn pass(entry: &Entry, request: Request, route: Option<&MatchedPath>, next: Next) -> Response {
+    let app = &entry.app;
+    let (mut parts, body) = request.into_parts();
+    let renewed = match entry.identifies {
+        true => layer::let_pass(&app.doorkeeper, &mut parts).await,
+        false => Ok(None),
+    };
+    let renewed = match renewed {
+        Ok(renewed) => renewed,
+        Err(refusal) => return refusal,
+    };
+    let permit = match route {
+        Some(route) if !super::WATCHING.contains(&route.as_str()) => match admission::admit(app, &parts).await {
+            Ok(permit) => Some(permit),
+            Err(failure) => return failure.into_response(),
+        },
+        _ => None,
+    };
+    let response = next.run(Request::from_parts(parts, body)).await;
+    drop(permit);
+    layer::renew(response, renewed)
 }
 
 /// Reads the limits of a request and bounds its body by them.

@@ -23,23 +23,23 @@ pub(crate) mod tests;
 pub mod timings;
 
 use crate::app::Shared;
-use crate::flow::admission;
-use crate::who::layer;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use entry::Entry;
 use failure::Failure;
 
 /// Routes whose bodies are files, and may be as large as the settings of uploads say.
 pub const UPLOADS: &[&str] = &[bundle_upload::ROUTE];
 
-/// Everything that is answered, as the tests and the loop of connections call it. A request passes [`entry`], identification
-/// and [`admission`], in this order, before its handler.
+/// Routes of machines that watch the server; [`watching`] has their handlers.
+const WATCHING: &[&str] = &["/health/live", "/health/ready", "/metrics", "/api/openapi.json"];
+
+/// Everything that is answered, as the tests and the loop of connections call it. A request passes [`entry`] before its handler.
 pub fn router(app: Shared) -> Router {
-    let door = app.doorkeeper.clone();
-    around(routes(), app, |router| router.layer(from_fn_with_state(door, layer::identify)))
+    around(routes(), Entry { app, identifies: true })
 }
 
 /// Whatever decides, changes or shows something: behind flow control.
@@ -65,16 +65,14 @@ fn watching() -> Router<Shared> {
 }
 
 /// Lays what all requests pass around some routes.
-fn around(routes: Router<Shared>, app: Shared, identified: impl FnOnce(Router<Shared>) -> Router<Shared>) -> Router {
-    let routes = routes
-        .layer(from_fn_with_state(app.clone(), admission::admit))
+fn around(routes: Router<Shared>, entry: Entry) -> Router {
+    let app = entry.app.clone();
+    routes
         .merge(watching())
         .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed);
-    identified(routes)
-        // Bodies are bounded by the entry, which knows the route.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(app.clone(), entry::enter))
+        .method_not_allowed_fallback(method_not_allowed)
+        // The entry bounds bodies, because it knows the route.
+        .layer((from_fn_with_state(entry, entry::enter), DefaultBodyLimit::disable()))
         .with_state(app)
 }
 

@@ -38,7 +38,7 @@ pub fn router(app: Shared) -> Router {
         .route("/test/slow/{ms}", get(slow))
         .route("/test/large", get(|| async { vec![b'x'; 32 << 20] }))
         .route("/test/boom", get(|| async { Err::<(), _>(Failure::from(statera_core::Error::io("/srv/secret"))) }));
-    around(routes, app, |router| router.layer(from_fn(named)))
+    around(routes, Entry { app, identifies: false }).layer(from_fn(named))
 }
 
 async fn slow(Path(ms): Path<u64>) -> &'static str {

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last.
 
+use super::settings::HEAD_LINES;
 use super::watched::{Patience, Progress, Watched};
 use crate::who::Peer;
 use axum::Router;
@@ -54,8 +55,11 @@ where
         }
     });
     let io = TokioIo::new(Watched::new(stream, progress.clone()));
-    let mut connection = http1::Builder::new()
-        .max_headers(manners.head_lines_max)
+    let mut builder = http1::Builder::new();
+    if manners.head_lines_max != HEAD_LINES {
+        builder.max_headers(manners.head_lines_max);
+    }
+    let mut connection = builder
         .max_buf_size(manners.head_bytes_max)
         // The watch over the stream tells idle time from a slow head, and needs one timer a connection, not one a request.
         .header_read_timeout(None)

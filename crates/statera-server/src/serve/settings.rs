@@ -43,6 +43,9 @@ pub struct ServeSettings {
     pub checkpoint_seconds: u64,
 }
 
+/// What the protocol's reader has room for without allocating.
+pub(super) const HEAD_LINES: usize = 100;
+
 impl Default for ServeSettings {
     fn default() -> Self {
         ServeSettings {
@@ -53,7 +56,7 @@ impl Default for ServeSettings {
             connections: 4_096,
             connections_per_address: 1_024,
             head_bytes_max: 64 << 10,
-            head_lines_max: 64,
+            head_lines_max: HEAD_LINES,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,
             answer_timeout_ms: 30_000,

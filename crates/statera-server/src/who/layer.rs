@@ -20,19 +20,26 @@ type Identified = Option<(Who, Option<Session>)>;
 /// [`access::ACCESS`]. To be laid over the router of all routes with [`axum::Router::layer`], so that it sees which route it is.
 pub async fn identify(State(door): State<Doorkeeper>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let rule = match find(&parts) {
-        Ok(rule) => rule,
-        Err(failure) => return failure.into_response(),
-    };
-    let renewed = match rule {
-        None => None,
-        Some(rule) => match admit(&door, rule, &mut parts).await {
-            Ok(renewed) => renewed,
-            Err(failure) => return refused(rule, &parts.headers, failure),
-        },
-    };
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    if let Some(cookie) = renewed.filter(|_| !response.headers().contains_key(header::SET_COOKIE)) {
+    match let_pass(&door, &mut parts).await {
+        Ok(renewed) => renew(next.run(Request::from_parts(parts, body)).await, renewed),
+        Err(refusal) => refusal,
+    }
+}
+
+/// The first half of [`identify`]. Gives the cookie for [`renew`].
+///
+/// # Errors
+/// The answer to who may not pass.
+pub async fn let_pass(door: &Doorkeeper, parts: &mut Parts) -> Result<Option<HeaderValue>, Response> {
+    match find(parts).map_err(IntoResponse::into_response)? {
+        None => Ok(None),
+        Some(rule) => admit(door, rule, parts).await.map_err(|failure| refused(rule, &parts.headers, failure)),
+    }
+}
+
+/// The second half: the answer with the cookie, unless it sets another one.
+pub fn renew(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie.filter(|_| !response.headers().contains_key(header::SET_COOKIE)) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
