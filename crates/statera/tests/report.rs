@@ -35,7 +35,9 @@ const REASONS: &str = "version = \"2026-1\"\n\
     en = \"The account is young\"\nko = \"계좌 개설 기간이 짧습니다\"\nzh = \"账户开立时间短\"\n";
 
 /// A bundle with everything that a report shows.
-static WHOLE: LazyLock<Bundle> = LazyLock::new(|| {
+static WHOLE: LazyLock<Bundle> = LazyLock::new(train_whole);
+
+fn train_whole() -> Bundle {
     let settings = Settings {
         models: vec!["scorecard".into(), "boosting".into()],
         protected: vec!["region".into()],
@@ -58,7 +60,7 @@ static WHOLE: LazyLock<Bundle> = LazyLock::new(|| {
     trained.bundle = trained.bundle.decided_by(None, None, Some(RECOURSE)).unwrap();
     assert!(trained.bundle.deciding.judgement.is_some());
     trained.bundle
-});
+}
 
 const RECOURSE: &str = "version = \"r-7\"\n[[change]]\ncolumn = \"income\"\ndirection = \"increase\"\nstep = 100\n\
     max = 6000\n[[change]]\ncolumn = \"debt\"\ndirection = \"decrease\"\nmin = -3\nstep = 0.1\n[[change]]\n\
@@ -451,10 +453,7 @@ fn figures_name_the_rows_and_the_cut_off_that_they_are_of() {
     assert!(page.contains("From there the policy declines.") && page.contains("declined from "));
     // Another policy, given later: the figures stay those of the training, and say so.
     let later = POLICY.replace("bad_approved = 5", "bad_approved = 9");
-    let folder = tempfile::tempdir().unwrap();
-    WHOLE.write(&folder.path().join("whole.statera"), false, &Run::new(1, 2)).unwrap();
-    let bundle = Bundle::read(&folder.path().join("whole.statera")).unwrap();
-    let bundle = bundle.decided_by(Some(&later), None, None).unwrap();
+    let bundle = train_whole().decided_by(Some(&later), None, None).unwrap();
     let subject = Subject::of(&bundle, None, Language::En).unwrap();
     let card = report::document(&subject, Pack::find("model-card").unwrap(), None).unwrap();
     for text in [report::html(&subject).unwrap(), card] {
