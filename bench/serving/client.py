@@ -77,7 +77,7 @@ def rows():
     """The first rows of taiwan as cells: numbers without identifier and outcome."""
     with gzip.open(TAIWAN, "rt", newline="") as file:
         table = csv.DictReader(file)
-        return [{k: int(v) for k, v in row.items() if k not in ("ID", "class")} for row, _ in zip(table, range(N_ROWS))]
+        return [{k: int(float(v)) for k, v in row.items() if k not in ("ID", "class")} for row, _ in zip(table, range(N_ROWS))]
 
 
 def write_lines(path, values):

@@ -23,7 +23,7 @@ parser.add_argument("--work", default="/tmp/statera-serving")
 arguments = parser.parse_args()
 folder = os.path.join(arguments.work, "overload")
 shutil.rmtree(folder, ignore_errors=True)
-server = Server(folder, None, f"[flow]\nrate_per_second = {arguments.limit}\n")
+server = Server(folder, None, f"[flow]\nrate_per_second = {arguments.limit}\nurgent_percent = 0\n")
 server.start().furnish(bundles(arguments.work))
 url = server.url + "/api/v1/decisions"
 flags = ["--body", decision_bodies(folder, "taiwan-1"), "--key-file", server.key_file, "--connections", 128]

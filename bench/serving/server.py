@@ -83,7 +83,8 @@ class Person:
 
     def __init__(self, place):
         self.connection = http.client.HTTPConnection(place, timeout=120)
-        self.headers = {}
+        # What a browser says of its own; without it whatever changes something is refused.
+        self.headers = {"origin": f"http://{place}"}
 
     def sign_in(self, name):
         self.headers["x-csrf-token"] = self.call("POST", "/api/v1/sessions", {"name": name, "password": PASSWORD})["csrf"]

@@ -24,6 +24,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+/// A policy under which the rows below are approved and declined.
+pub const POLICY: &str = r#"
+version = "policy-1"
+[decision]
+by = "cutoff"
+decline_from = 0.25
+[[grade]]
+name = "A"
+from = 0
+to = 0.1
+[[grade]]
+name = "B"
+from = 0.1
+to = 1
+"#;
+
 /// Reasons for the columns of the kept bundles.
 pub const REASONS: &str = r#"
 version = "reasons-1"
@@ -55,9 +71,10 @@ ko = "최근 연체 이후 경과 기간"
 zh = "距上次逾期的时间"
 "#;
 
-/// A row that the kept boosting approves, one that it reviews, one that it declines.
+/// A row that the kept boosting approves.
 pub const APPROVED: &str =
     r#"{"employment":"permanent","monthly_income":2590,"debt_ratio":0.144,"months_since_delinquency":999}"#;
+/// A row that it declines.
 pub const DECLINED: &str =
     r#"{"employment":"temporary","monthly_income":900,"debt_ratio":0.9,"months_since_delinquency":1}"#;
 
@@ -255,7 +272,7 @@ impl Store for MemoryStore {
 pub fn bundle(folder: &Path, family: &str) -> (String, PathBuf) {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../statera/tests/artifact/format-4");
     let read = Bundle::read(&kept.join(format!("{family}.zip"))).expect("a kept bundle");
-    let mut bundle = read.decided_by(None, Some(REASONS), None).expect("reasons of its columns");
+    let mut bundle = read.decided_by(Some(POLICY), Some(REASONS), None).expect("reasons of its columns");
     let path = folder.join(format!("{family}.statera"));
     bundle.write(&path, false, &Run::new(1, 1)).expect("written");
     (bundle.digest().expect("a digest"), path)

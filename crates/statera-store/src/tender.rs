@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Bytes after which the log is copied.
 const COPY_AFTER: u64 = 4 << 20;
 /// Pages of the log beyond which the writer begins it anew: 64 MB.
-const RESTART_PAGES: i64 = 16_384;
+const RESTART_PAGES: i64 = 8192;
 /// Between attempts, while the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
 

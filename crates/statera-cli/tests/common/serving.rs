@@ -115,7 +115,9 @@ pub struct Client {
 
 impl Client {
     pub fn new(place: &str) -> Client {
-        Client { place: place.into(), stream: None, headers: Vec::new() }
+        // What a browser says of its own; without it whatever a person changes is refused.
+        let origin = ("origin".into(), format!("http://{place}"));
+        Client { place: place.into(), stream: None, headers: vec![origin] }
     }
 
     pub fn with_key(place: &str, key: &str) -> Client {

@@ -128,8 +128,6 @@ impl Inner {
                 }
             }
         }
-        let still = wanted(&registry);
-        failures.retain(|f| still.iter().any(|w| (&f.model, f.version, &f.digest) == (&w.0, w.1, &w.2)));
         self.swap(assemble(&registry, &now, &loaded, failures));
     }
 
@@ -190,8 +188,10 @@ fn assemble(
     registry: &Registry,
     before: &Live,
     loaded: &BTreeMap<Wanted, Arc<Loaded>>,
-    failures: Vec<LoadFailure>,
+    mut failures: Vec<LoadFailure>,
 ) -> Live {
+    let still = wanted(registry);
+    failures.retain(|f| still.iter().any(|w| (&f.model, f.version, &f.digest) == (&w.0, w.1, &w.2)));
     let mut models = BTreeMap::new();
     for (name, model) in &registry.models {
         let old = before.models.get(name).cloned().unwrap_or_default();

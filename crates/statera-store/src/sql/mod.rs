@@ -35,6 +35,8 @@ const INSERT_ROWS: usize = 64;
 const STATEMENTS: usize = 6 * INSERT_ROWS + 100;
 /// Kibibytes of pages that SQLite's writer keeps; a reader keeps SQLite's default of 2,000.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
+/// Bytes of a page of a new SQLite file: two calls of the system write one to the log, and a record is half of one of 4,096.
+const PAGE_BYTES: u32 = 8192;
 /// Name of the database's file in the store's folder.
 pub(crate) const FILE: &str = "store.sqlite";
 
@@ -151,6 +153,7 @@ fn sqlite_options(path: &Path, purpose: Use) -> SqliteConnectOptions {
         // Checkpoints are made aside, by the tender, so that no decision waits for them.
         Use::Write => options
             .create_if_missing(true)
+            .page_size(PAGE_BYTES)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS)
@@ -250,7 +253,7 @@ impl Connection {
     }
 
     /// Inserts rows, given as values one after the other.
-    pub(crate) fn insert(&mut self, table: &Table, mut rows: Vec<Value>) -> Attempt<()> {
+    pub(crate) fn insert(&mut self, table: &Table, rows: Vec<Value>) -> Attempt<()> {
         self.check()?;
         if rows.is_empty() {
             return Ok(());
@@ -262,10 +265,12 @@ impl Connection {
             return self.noticed(done);
         }
         let width = table.columns.len();
-        while !rows.is_empty() {
-            let n = (rows.len() / width).min(INSERT_ROWS);
-            let rest = rows.split_off(n * width);
-            self.execute(&table.insert_sqlite(n), std::mem::replace(&mut rows, rest))?;
+        let mut n_left = rows.len() / width;
+        let mut rows = rows.into_iter();
+        while n_left > 0 {
+            let n = n_left.min(INSERT_ROWS);
+            self.execute(&table.insert_sqlite(n), rows.by_ref().take(n * width).collect())?;
+            n_left -= n;
         }
         Ok(())
     }

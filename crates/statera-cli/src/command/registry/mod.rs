@@ -8,7 +8,7 @@ mod door;
 mod show;
 
 use crate::args::{ChangeKind, Registry, RegistryVerb as Verb};
-use crate::console::Console;
+use crate::console::{Console, counted};
 use anyhow::Context;
 use door::{Door, password};
 use serde_json::{Value, json};
@@ -122,8 +122,8 @@ async fn govern(door: &Door, verb: &Verb, console: &Console) -> anyhow::Result<(
         }
         Verb::Tier { tier, approvals } => {
             let answer = door.put(&format!("/api/v1/tiers/{tier}"), json!({ "approvals": approvals })).await?;
-            let text = format!("changes of models in tier {tier} need {approvals} other persons");
-            told(console, &answer, &text)
+            let persons = counted(usize::from(*approvals), "other person", "other persons");
+            told(console, &answer, &format!("changes of models in tier {tier} need the approval of {persons}"))
         }
         _ => Ok(()),
     }

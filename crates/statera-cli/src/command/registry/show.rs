@@ -63,24 +63,32 @@ pub fn models(answer: &Value, console: &Console) -> anyhow::Result<()> {
     })
 }
 
+/// A proposal a paragraph: its name is copied from here, so that no table may break it.
 pub fn proposals(answer: &Value, console: &Console) -> anyhow::Result<()> {
-    let header = ["proposal", "model", "change", "state", "by", "at", "approved by", "needed", "why"];
-    table(answer, console, &header, "no proposals", |p| {
+    if console.json {
+        return console.print_json(answer);
+    }
+    let all = answer.as_array().map_or(&[][..], Vec::as_slice);
+    if all.is_empty() {
+        console.line("no proposals");
+    }
+    for p in all {
         let change = &p["change"];
         let version = if change["version"].is_null() { &change["challenger"]["version"] } else { &change["version"] };
         let version = if version.is_null() { String::new() } else { format!(" {version}") };
-        vec![
-            cell(&p["id"]),
-            cell(&p["model"]),
-            format!("{}{version}", cell(&change["change"])),
-            cell(&p["state"]),
-            cell(&p["by"]),
-            minute(&p["at"]),
-            cell(&p["approved_by"]),
-            cell(&p["approvals_needed"]),
-            cell(&p["note"]),
-        ]
-    })
+        let (model, kind, state) = (cell(&p["model"]), cell(&change["change"]), cell(&p["state"]));
+        console.line(format!("{}  {model}: {kind}{version}, {state}", cell(&p["id"])));
+        let n_approved = p["approved_by"].as_array().map_or(0, Vec::len);
+        let names = if n_approved == 0 { String::new() } else { format!(" ({})", cell(&p["approved_by"])) };
+        let needed = cell(&p["approvals_needed"]);
+        let proposed = format!("by {}, {}", cell(&p["by"]), minute(&p["at"]));
+        console.line(format!("    {proposed}; {n_approved} of {needed} approvals{names}"));
+        console.line(format!("    {}", cell(&p["note"])));
+        if !p["rejected_by"].is_null() {
+            console.line(format!("    rejected by {}: {}", cell(&p["rejected_by"]), cell(&p["rejected_why"])));
+        }
+    }
+    Ok(())
 }
 
 pub fn people(answer: &Value, console: &Console) -> anyhow::Result<()> {

@@ -53,7 +53,7 @@ fn a_decision_is_the_one_of_batch_scoring() {
     let answer = server.decide(DECLINED);
     assert_eq!(
         (&answer["version"], &answer["part"], &answer["policy"]),
-        (&json!(1), &json!("champion"), &json!("2026-1"))
+        (&json!(1), &json!("champion"), &json!("policy-1"))
     );
     assert_eq!(answer["decisions"][0]["decision"], json!("decline"));
     assert!(!answer["decisions"][0]["reasons"].as_array().expect("reasons").is_empty());

@@ -90,7 +90,7 @@ fn tensors_that_cannot_be_are_refused_in_the_protocols_form() {
         inputs
     };
     let cases: Vec<(Vec<Value>, &str)> = vec![
-        (vec![], "columns are missing that the model was trained on"),
+        (vec![], "0 rows; allowed: 1 to 10000"),
         (tensors()[1..].to_vec(), "a column is missing that the model was trained on: «employment»"),
         (one(0, "shape", json!([3])), "tensor «employment»: shape [3] does not fit 2 elements of data"),
         (one(0, "shape", json!([4_294_967_296u64, 4_294_967_296u64])), "does not fit 2 elements"),

@@ -125,7 +125,7 @@ fn model_row(look: &Look, name: &str, model: &Model) -> Value {
 }
 
 fn challenger_text(look: &Look, c: Challenger) -> String {
-    let how = look.word("registry", if c.shadow { "in_shadow" } else { "in_split" });
+    let how = if c.shadow { look.word("registry", "in_shadow") } else { look.word("registry", "in_split") };
     format!("{} ({how}, {} ‰)", c.version, c.per_mille)
 }
 
