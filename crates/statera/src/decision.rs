@@ -211,7 +211,9 @@ impl Bundle {
             )));
         }
         let mut deciding = self.deciding.clone();
-        if let Some(text) = policy {
+        // The same policy keeps what it came to where it was first given, with what was at hand there.
+        let is_held = |text: &&str| self.deciding.policy.as_ref().is_some_and(|(own, _)| own.text == *text);
+        if let Some(text) = policy.filter(|text| !is_held(text)) {
             let read = Policy::parse(text)?;
             let probabilities = self.reference_probabilities();
             let cutoffs = read.cutoffs(&probabilities)?;

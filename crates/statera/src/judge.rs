@@ -386,6 +386,7 @@ mod tests {
         let half = &found.what_if[1];
         assert_eq!((half.cutoff, half.model.approval_rate, half.model.bad_rate), (Some(0.3), 0.6, Some(0.0)));
         // Where all are approved nobody is declined from anywhere; former versions wrote 2.
+        let found = rule.judge(Rows { weight: None, ..rows }, &Rules::default(), 1).expect("rows");
         let all = found.what_if.last().expect("eleven rates");
         assert_eq!((all.cutoff, all.model.approval_rate), (None, 1.0));
         let former = serde_json::to_string(all).expect("JSON").replace("\"cutoff\":null", "\"cutoff\":2.0");
