@@ -136,7 +136,7 @@ impl Scorer {
     /// As [`Scorer::score`].
     pub fn score_rows(&self, batch: &RecordBatch, is_text: bool, first_row: usize) -> Result<Scored> {
         let inputs = self.inputs(batch, RowSource { is_text, first_row })?;
-        let margins = self.blocks(&inputs, |block| self.margins(block))?.concat();
+        let margins = self.blocks(&inputs, |block| self.margins(block, &mut Prepared::default()))?.concat();
         let n_outputs = self.schema.task.n_outputs();
         if let Some(at) = margins.iter().position(|m| !m.is_finite()) {
             let row = first_row + at / n_outputs + 1;
@@ -260,9 +260,8 @@ impl Scorer {
             .collect()
     }
 
-    fn margins(&self, block: &RecordBatch) -> Result<Vec<f64>> {
+    fn margins(&self, block: &RecordBatch, prepared: &mut Prepared) -> Result<Vec<f64>> {
         let mut sum = vec![0.0; block.num_rows() * self.schema.task.n_outputs()];
-        let mut prepared = Prepared::default();
         for member in &self.members {
             let scores = member.model.predict(prepared.frame(&member.preparer, block)?)?;
             if scores.margins.len() != sum.len() {
@@ -296,7 +295,7 @@ impl Scorer {
         }
         let mut all = all.unwrap_or_default();
         all.base.iter_mut().chain(&mut all.values).chain(&mut all.remainder).for_each(|v| *v /= total);
-        check_sums(&all, &self.margins(block)?)?;
+        check_sums(&all, &self.margins(block, &mut prepared)?)?;
         Ok(all)
     }
 

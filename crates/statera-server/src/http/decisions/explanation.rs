@@ -3,7 +3,9 @@
 
 use super::answer::{Document, Facts, documents};
 use super::objection::Pairs;
-use super::{blocking, decision_record, row_of, time_text};
+use super::overriding::OverrideFacts;
+use super::read::MAX_LATER;
+use super::{blocking, decision_record, row_of};
 use crate::app::Shared;
 use crate::compute::RowsBuilder;
 use crate::http::failure::Failure;
@@ -23,7 +25,7 @@ use statera::scorer::RowSource;
 use statera_core::{Error, Result};
 use statera_store::act::Act;
 use statera_store::people::Role;
-use statera_store::record::{Id, StoredRecord};
+use statera_store::record::{Id, RecordKind, StoredRecord};
 use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
@@ -42,6 +44,7 @@ struct Words {
     title: &'static str,
     about: &'static str,
     decision: &'static str,
+    person: &'static str,
     approve: &'static str,
     review: &'static str,
     decline: &'static str,
@@ -74,6 +77,7 @@ const EN: Words = Words {
     title: "Explanation of a decision",
     about: "A computer program worked out how likely a payment default or similar event is from the data below. The bank's policy makes this decision from that.",
     decision: "Decision",
+    person: "A person has decided otherwise since",
     approve: "approved",
     review: "to be reviewed by a person",
     decline: "declined",
@@ -106,6 +110,7 @@ const KO: Words = Words {
     title: "결정에 대한 설명",
     about: "아래 자료를 바탕으로 컴퓨터 프로그램이 연체 등 사건의 가능성을 계산하였고, 은행의 정책에 따라 이 결정이 이루어졌습니다.",
     decision: "결정",
+    person: "이후 담당자가 달리 결정하였습니다",
     approve: "승인",
     review: "담당자 심사",
     decline: "거절",
@@ -138,6 +143,7 @@ const ZH: Words = Words {
     title: "决定说明",
     about: "计算机程序根据以下数据计算了违约等事件的可能性，银行的政策据此作出了本决定。",
     decision: "决定",
+    person: "此后由人工作出了不同的决定",
     approve: "批准",
     review: "由人工审核",
     decline: "拒绝",
@@ -191,6 +197,8 @@ struct Page<'a> {
     style: &'static str,
     words: &'static Words,
     decision: &'static str,
+    /// What a person decided since, and when.
+    overridden: Option<String>,
     before: &'static str,
     corrections: Option<Vec<Correction>>,
     reasons_title: &'static str,
@@ -259,7 +267,9 @@ fn page(app: &Shared, who: &Who, id: Id, asking: &Asking) -> Result<String> {
         let found = corrected(&decision_record(&*app.store, of)?, of_row, row.input.get())?;
         (corrections, before) = (Some(found.0), found.1);
     }
-    let shown = Shown { record: &record, facts: &facts, language, explained: &explained, corrections, before };
+    let overridden = overridden(&app.store.records_of(id, MAX_LATER)?, asking.row);
+    let shown =
+        Shown { record: &record, facts: &facts, language, explained: &explained, overridden, corrections, before };
     render(shown)
 }
 
@@ -269,6 +279,7 @@ struct Shown<'a> {
     facts: &'a Facts<'a>,
     language: Language,
     explained: &'a Explanation,
+    overridden: Option<(Decision, i64)>,
     /// Of an objection: what it corrected, and what was decided before.
     corrections: Option<Vec<Correction>>,
     before: Option<Decision>,
@@ -282,7 +293,7 @@ fn render(shown: Shown<'_>) -> Result<String> {
     let cells: BTreeMap<&String, &Option<String>> =
         explained.contributions.iter().map(|c| (&c.column, &c.cell)).collect();
     let line = |name, value: String| Line { name, value };
-    let mut origin = vec![line(words.id, shown.record.id.to_string()), line(words.at, time_text(shown.record.at_us))];
+    let mut origin = vec![line(words.id, shown.record.id.to_string()), line(words.at, minute(shown.record.at_us))];
     origin.extend(shown.record.of.map(|of| line(words.of, of.to_string())));
     origin.push(line(words.model, shown.facts.model.to_string()));
     origin.push(line(words.version, format!("{} ({})", shown.facts.version, &shown.facts.digest)));
@@ -296,6 +307,7 @@ fn render(shown: Shown<'_>) -> Result<String> {
         style: statera_data::page::STYLE,
         words,
         decision: words.decision(explained.decision),
+        overridden: shown.overridden.map(|(to, at)| format!("{} ({})", words.decision(Some(to)), minute(at))),
         before: words.decision(shown.before),
         corrections: shown.corrections,
         reasons_title: if is_approved { words.reasons_for } else { words.reasons_against },
@@ -311,6 +323,21 @@ fn render(shown: Shown<'_>) -> Result<String> {
     // The name's ending turns escaping on.
     env.add_template("explanation.html", include_str!("explanation.html")).map_err(fault)?;
     env.get_template("explanation.html").and_then(|template| template.render(Serde(page))).map_err(fault)
+}
+
+/// What a person decided last of a row, of the records that follow its decision.
+fn overridden(later: &[StoredRecord], row: usize) -> Option<(Decision, i64)> {
+    let of = |record: &StoredRecord| {
+        let facts: OverrideFacts = serde_json::from_str(&record.facts).ok()?;
+        (facts.row == row).then_some((facts.to, record.at_us))
+    };
+    later.iter().rev().filter(|record| record.kind == RecordKind::Override).find_map(of)
+}
+
+/// A time to the minute, UTC.
+fn minute(at_us: i64) -> String {
+    jiff::Timestamp::from_microsecond(at_us)
+        .map_or_else(|_| at_us.to_string(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// The row of the decision before that an objection is about.

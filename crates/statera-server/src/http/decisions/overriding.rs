@@ -36,13 +36,13 @@ struct Body {
 /// What the ledger holds of an override, and what is answered.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OverrideFacts {
+pub(super) struct OverrideFacts {
     model: String,
     version: u32,
     digest: String,
-    row: usize,
+    pub row: usize,
     from: Option<Decision>,
-    to: Decision,
+    pub to: Decision,
     reason: String,
 }
 

@@ -16,7 +16,7 @@ use statera_store::people::Role;
 use statera_store::record::{Id, RecordKind, StoredPart, StoredRecord};
 
 /// Records that followed a decision which are listed at most.
-const MAX_LATER: usize = 1_000;
+pub(super) const MAX_LATER: usize = 1_000;
 
 /// A record as it is read.
 #[derive(Serialize)]

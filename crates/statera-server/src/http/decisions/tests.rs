@@ -337,6 +337,12 @@ fn an_override_needs_a_known_reason_a_note_and_authority() {
     // The same name and body about another decision is another request.
     let other = format!("{POST}/{}/override", id_of(&server.decide(DECLINED)));
     assert_eq!(server.json(&checker(), "POST", &other, &good).0, StatusCode::CONFLICT);
+    let page = low.replace("/override", "/explanation");
+    let page = String::from_utf8(server.send(&program(), "GET", &page, "").1).expect("UTF-8");
+    assert!(
+        page.contains("Decision: declined") && page.contains("A person has decided otherwise since: approved"),
+        "{page}"
+    );
     let (_, shown) = server.json(&viewer(), "GET", low.trim_end_matches("/override"), "");
     assert_eq!(shown["later"][0]["facts"]["to"], json!("approve"));
 }
