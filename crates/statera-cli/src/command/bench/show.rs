@@ -22,8 +22,8 @@ pub fn print(report: &Report, console: &Console) {
     stages(report, console);
     if report.rate.is_some() && report.share_late > SHARE_LATE {
         console.note(format!(
-            "{:.1} % of the requests were sent more than 1 ms late: all {} connections waited for answers, or this machine was \
-             busy; the latency counts that, more --connections may not",
+            "{:.1} % of the requests were sent more than 1 ms late, which their latency counts: all {} connections waited for \
+             answers (then more --connections help), or this machine was busy",
             100.0 * report.share_late,
             report.connections
         ));
