@@ -98,7 +98,7 @@ fn tensors_that_cannot_be_are_refused_in_the_protocols_form() {
         (one(0, "shape", json!([1, 1, 2])), "tensor «employment» has shape [1, 1, 2]"),
         (one(0, "datatype", json!("FP16")), "unknown variant `FP16`"),
         (one(0, "datatype", json!("FP64")), "tensor «employment» is FP64, but its data are text"),
-        (one(0, "data", json!(["a", 1])), "text and other things are mixed"),
+        (one(0, "data", json!(["a", 1])), "numbers and other things are mixed"),
         (one(1, "data", json!([1.5, 2])), "tensor «monthly_income» is INT64, but its data are numbers with a fraction"),
         (one(1, "data", json!([[[1]], 2])), "arrays are nested more than 2 deep"),
         (one(3, "data", json!([3_000_000_000u64, 1])), "3000000000 is no INT32"),
