@@ -227,12 +227,11 @@ impl Writer {
         self.seals.cache.clear();
         let end = Instant::now() + DOUBT_LIMIT;
         while Instant::now() < end && !self.queue.is_closed() {
-            if self.reconnect(true).is_ok() {
-                return if self.chain.head.seq >= head.seq && self.has(head)? {
-                    Ok(())
-                } else {
-                    Err(Failure::Away(format!("{why}; nothing was written")))
-                };
+            match self.reconnect(true).and_then(|()| self.has(head)) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Failure::Away(format!("{why}; nothing was written"))),
+                // It went away again before it said so.
+                Err(_) => self.queue.set_away(true),
             }
             refuse(self.queue.take(Some(RECONNECT)));
         }
