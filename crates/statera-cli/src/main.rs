@@ -15,6 +15,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// The system's allocator keeps what a sign-in's hash or an upload took, thread by thread, and costs a server about a
+/// seventh of a request; this one gives it back and is built from source with the C compiler that SQLite needs anyway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code of an interrupted command, as shells have it.
 const INTERRUPTED: u8 = 130;
 

@@ -2,6 +2,7 @@
 
 use crate::compute::Compute;
 use crate::flow::Flow;
+use crate::http::decisions::Courier;
 use crate::http::health::Health;
 use crate::http::metrics::Metrics;
 use crate::models::Models;
@@ -33,6 +34,8 @@ pub struct App {
     pub health: Health,
     /// What is counted.
     pub metrics: Metrics,
+    /// Brings answers from the writer's thread.
+    pub courier: Arc<Courier>,
 }
 
 /// As handlers have it.
@@ -67,6 +70,7 @@ impl App {
             guests: Guests::new(settings.serve.connections, settings.serve.connections_per_address),
             health: Health::default(),
             metrics: Metrics::new()?,
+            courier: Arc::default(),
             store,
             settings,
         });
@@ -78,6 +82,8 @@ impl App {
             }
         });
         app.store.time_commits(app.metrics.commit_timer());
+        let courier = app.courier.clone();
+        app.store.announce_groups(Box::new(move |group| courier.note(group)));
         app.look();
         Ok(app)
     }

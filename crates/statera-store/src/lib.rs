@@ -102,6 +102,18 @@ pub fn open(options: &StoreOptions) -> Result<Arc<dyn Store>> {
 /// Is told how long a commit took; it must not block.
 pub type CommitTimer = Box<dyn Fn(Duration) + Send + Sync>;
 
+/// Where the writer is with the callbacks of a group of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// They are about to be called, one after the other.
+    Begins,
+    /// All were called.
+    Ends,
+}
+
+/// Who is told of groups; must not block.
+pub type GroupListener = Box<dyn Fn(Group) + Send + Sync>;
+
 /// What `statera serve` and the auditor's commands need kept.
 ///
 /// Errors of every call: [`statera_core::ErrorKind::Busy`] if the database does not answer or a queue is full (the same call
@@ -238,6 +250,13 @@ pub trait Store: Send + Sync {
     /// first call counts. A store that has no disk tells nothing.
     fn time_commits(&self, timer: CommitTimer) {
         drop(timer);
+    }
+
+    /// Has `listener` told, on the writer's thread, when the callbacks of a group of records are about to be called and when
+    /// all were, so that what they leave can be handed on at once; only the first call counts. A store that calls each as it
+    /// comes tells nothing.
+    fn announce_groups(&self, listener: GroupListener) {
+        drop(listener);
     }
 
     /// True if the database answers within a second: for readiness.

@@ -17,7 +17,7 @@ use crate::writer::erase::Old;
 use crate::writer::queue::Queue;
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
-use crate::{CommitTimer, Store, StoreOptions, backup, bundles, check, read, state};
+use crate::{CommitTimer, GroupListener, Store, StoreOptions, backup, bundles, check, read, state};
 use statera_core::{Error, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -259,6 +259,10 @@ impl Store for OpenStore {
 
     fn time_commits(&self, timer: CommitTimer) {
         self.signals.time_commits(timer);
+    }
+
+    fn announce_groups(&self, listener: GroupListener) {
+        self.signals.announce_groups(listener);
     }
 
     fn is_ready(&self) -> bool {

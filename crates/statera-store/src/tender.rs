@@ -1,10 +1,10 @@
 //! Beside the writer, so that no decision waits for it: signed checkpoints, and copying SQLite's log into the database.
 
-use crate::CommitTimer;
 use crate::ledger::Head;
 use crate::ledger::checkpoint::{ChainHead, Notary};
 use crate::sql::{Attempt, Connection, Database, Use};
 use crate::writer::chain::head;
+use crate::{CommitTimer, Group, GroupListener};
 use statera_core::{Error, Result};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,6 +17,10 @@ const COPY_AFTER: u64 = 4 << 20;
 const RESTART_PAGES: i64 = 8192;
 /// Between attempts, while the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Of the tender, on the system's scale from -20 to 19; others have 0.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 /// What the writer tells the tender, and the other way round.
 #[derive(Default)]
@@ -32,6 +36,8 @@ pub(crate) struct Signals {
     tender: OnceLock<Thread>,
     /// Who is told how long commits take.
     timer: OnceLock<CommitTimer>,
+    /// Who is told when a group's callbacks are called.
+    listener: OnceLock<GroupListener>,
     /// Why the last checkpoint could not be written.
     trouble: Mutex<Option<Error>>,
 }
@@ -54,6 +60,18 @@ impl Signals {
     /// From now on `timer` is told how long commits take.
     pub(crate) fn time_commits(&self, timer: CommitTimer) {
         let _ = self.timer.set(timer);
+    }
+
+    /// From now on `listener` is told of groups.
+    pub(crate) fn announce_groups(&self, listener: GroupListener) {
+        let _ = self.listener.set(listener);
+    }
+
+    /// The callbacks of a group are about to be called, or all were.
+    pub(crate) fn announce(&self, group: Group) {
+        if let Some(listener) = self.listener.get() {
+            listener(group);
+        }
     }
 
     /// A commit took so long.
@@ -101,9 +119,18 @@ pub(crate) fn start(tender: Tender) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("store-tender".into()).spawn(move || tender.run())
 }
 
+/// Has the system prefer every other thread of the process: where cores are few, copying the log would take whole slices of
+/// time from decisions. Nothing is lost where that cannot be asked for.
+fn step_back() {
+    // On Linux no process named means the calling thread alone; elsewhere it would be the whole process.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
 impl Tender {
     fn run(&self) {
         let _ = self.signals.tender.set(thread::current());
+        step_back();
         let mut connection: Option<Connection> = None;
         let mut last = Instant::now();
         loop {

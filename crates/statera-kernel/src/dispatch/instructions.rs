@@ -27,6 +27,8 @@ pub(crate) trait Instructions: Copy {
     fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a · b` in each lane.
     fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b` in each lane.
+    fn div(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a · b + c` in each lane, rounded once.
     fn fused(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The columns of eight rows of eight numbers; lane r of column k is `rows[r][k]`.
@@ -63,6 +65,10 @@ impl Instructions for Sse2 {
     #[inline(always)]
     fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector {
         std::array::from_fn(|l| a[l] * b[l])
+    }
+    #[inline(always)]
+    fn div(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|l| a[l] / b[l])
     }
     #[inline(always)]
     fn fused(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
@@ -117,6 +123,11 @@ impl Instructions for Avx2 {
     fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has AVX2, see the module.
         unsafe { [_mm256_mul_pd(a[0], b[0]), _mm256_mul_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn div(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has AVX2, see the module.
+        unsafe { [_mm256_div_pd(a[0], b[0]), _mm256_div_pd(a[1], b[1])] }
     }
     #[inline(always)]
     fn fused(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
@@ -178,6 +189,11 @@ impl Instructions for Avx512 {
     fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector {
         // SAFETY: the CPU has AVX-512, see the module.
         unsafe { _mm512_mul_pd(a, b) }
+    }
+    #[inline(always)]
+    fn div(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the CPU has AVX-512, see the module.
+        unsafe { _mm512_div_pd(a, b) }
     }
     #[inline(always)]
     fn fused(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {

@@ -3,17 +3,21 @@
 //! A search over 255 edges costs more than a node of every tree, so a forest's edges come with a [`Grid`]: the bits of
 //! `|x| + offset`, shifted to some buckets, tell how many edges are in earlier buckets, and one to four comparisons with the
 //! edges of x's own bucket tell the rest. The sum is monotone in |x| (rounding is), nearly linear below the offset and
-//! logarithmic above it, and the comparisons are exact, so a grid changes the time and never the code.
+//! logarithmic above it, and the comparisons are exact, so a grid changes the time and never the code. It is made when
+//! enough cells come at once to be worth it: a server that scores row by row has neither the wait nor the memory.
 
 use super::MAX_CODES;
 use crate::dispatch::Level;
 use grid::Grid;
+use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod grid;
 
+/// Cells that come at once from which on a forest's columns get their grids: in a table more of them follow.
+const GRID_CELLS: usize = 256;
 /// Edges readable behind the last of 255, so that a grid's comparisons need no bound.
 const PADDING: usize = 8;
 /// The lowest byte of a number's bits.
@@ -27,7 +31,9 @@ pub(super) struct EdgeTable {
     n_steps: u32,
     /// Code of a number below all edges.
     first_code: u8,
-    grid: Option<Grid>,
+    n_edges: usize,
+    /// Made when first needed; `None` inside where it would not help.
+    grid: OnceLock<Option<Grid>>,
 }
 
 impl EdgeTable {
@@ -39,13 +45,21 @@ impl EdgeTable {
             edges: table,
             n_steps: usize::BITS - edges.len().leading_zeros(),
             first_code: (1 + n_sentinels) as u8,
-            grid: None,
+            n_edges: edges.len(),
+            grid: OnceLock::from(None),
         }
     }
 
-    /// A table for many cells: making it takes as long as encoding thousands.
+    /// A table that will be used for many cells, if not at once: its grid takes as long as encoding thousands, and some
+    /// ten thousand bytes.
     pub(super) fn with_grid(edges: &[f64], n_sentinels: usize) -> EdgeTable {
-        EdgeTable { grid: Grid::new(edges, (1 + n_sentinels) as u8), ..EdgeTable::new(edges, n_sentinels) }
+        EdgeTable { grid: OnceLock::new(), ..EdgeTable::new(edges, n_sentinels) }
+    }
+
+    /// The grid for so many cells.
+    fn grid(&self, n_cells: usize) -> Option<&Grid> {
+        let make = || Grid::new(&self.edges[..self.n_edges], self.first_code);
+        if n_cells < GRID_CELLS { self.grid.get()?.as_ref() } else { self.grid.get_or_init(make).as_ref() }
     }
 }
 
@@ -59,7 +73,7 @@ pub(super) fn encode_numbers(level: Level, table: &EdgeTable, sentinels: &[f64],
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the features were detected.
         Level::Avx512 => unsafe { avx512::encode_numbers(table, values, out) },
-        _ => match &table.grid {
+        _ => match table.grid(values.len()) {
             Some(grid) => through_grid(table, grid, values, out),
             None => search(table, values, out),
         },

@@ -9,7 +9,7 @@
 //! constants that make it the test itself. Marks are chosen so that this is often the case. The root's five bits are the
 //! mark of the row's leaf, whose value is looked up.
 
-use super::{Coder, MAX_CODES, Node, Tree, whole};
+use super::{Coder, Node, Tree, whole};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -272,18 +272,16 @@ impl<'a> Compiler<'a> {
 
     /// Operations of a node whose branches have these first marks and sizes.
     fn own_cost(&self, [a, b]: [(usize, usize); 2], is_yes_first: bool) -> u16 {
-        let needs_one = |plane: &usize| {
-            let bit = |(first, size): (usize, usize)| {
-                let (low, high) = (first >> plane, (first + size - 1) >> plane);
-                (low == high).then_some(low & 1)
-            };
-            match (bit(a), bit(b)) {
-                // Where the bits differ and that of the set rows is 1, the bit is the test.
-                (Some(a), Some(b)) => a != b && if is_yes_first { a == 0 } else { b == 0 },
-                _ => true,
-            }
+        // The bits that all marks of a branch share: those above the highest in which the first and the last differ.
+        let shared = |(first, size): (usize, usize)| {
+            let differing = first ^ (first + size - 1);
+            !(differing.checked_ilog2().map_or(0, |top| (2 << top) - 1))
         };
-        (0..N_PLANES).filter(needs_one).count() as u16
+        let constant = shared(a) & shared(b);
+        let (a, b) = (a.0, b.0);
+        // Where constants differ and that of the set rows is 1, the bit is the test.
+        let chosen = (a ^ b) & !if is_yes_first { a } else { b };
+        ((!constant | chosen) & ((1 << N_PLANES) - 1)).count_ones() as u16
     }
 
     /// Appends the operations of a child whose marks start there; the slots of its mark.
@@ -311,11 +309,13 @@ impl<'a> Compiler<'a> {
 /// The coders and trees with only those edges that some node tells apart: a search among fewer edges is faster, and no row
 /// changes its leaf. The trees are checked.
 pub(super) fn compact(coders: &[Coder], trees: &[Tree]) -> (Vec<Coder>, Vec<Tree>) {
-    let mut splits = vec![[false; MAX_CODES]; coders.len()];
     let has = |set: &[u64; 4], code: usize| set[code >> 6] >> (code & 63) & 1 == 1;
+    // By column, the codes that some node sends another way than the next code; the last has none.
+    let mut splits = vec![[0_u64; 4]; coders.len()];
     for node in trees.iter().flat_map(|tree| &tree.nodes) {
-        for (code, split) in splits[node.column as usize][..MAX_CODES - 1].iter_mut().enumerate() {
-            *split |= has(&node.left, code) != has(&node.left, code + 1);
+        for (word, split) in splits[node.column as usize].iter_mut().enumerate() {
+            let following = node.left.get(word + 1).map_or(node.left[word] >> 63, |next| next & 1);
+            *split |= node.left[word] ^ (node.left[word] >> 1 | following << 63);
         }
     }
     // For each column, one of the old codes of each new code.
@@ -325,7 +325,7 @@ pub(super) fn compact(coders: &[Coder], trees: &[Tree]) -> (Vec<Coder>, Vec<Tree
         match coder {
             Coder::Number { edges, sentinels } => {
                 let first = 1 + sentinels.len();
-                let kept: Vec<usize> = (0..edges.len()).filter(|i| splits[first + i]).collect();
+                let kept: Vec<usize> = (0..edges.len()).filter(|i| has(splits, first + i)).collect();
                 olds.push((0..=first).chain(kept.iter().map(|i| first + i + 1)).collect());
                 let edges = kept.iter().map(|&i| edges[i]).collect();
                 short.push(Coder::Number { edges, sentinels: sentinels.clone() });

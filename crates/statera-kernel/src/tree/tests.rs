@@ -194,6 +194,10 @@ fn a_grid_gives_the_codes_of_the_search() {
         let near = |x: f64| [x, x.next_up(), x.next_down(), -x, x * 1.01];
         let mut values: Vec<f64> = edges.iter().flat_map(|&x| near(x)).collect();
         values.extend([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, 0.0, -0.0, 5e-324]);
+        // As many as a grid is made for.
+        while values.len() < 256 {
+            values.extend_from_within(..);
+        }
         for level in Level::available() {
             let mut codes = [vec![0; values.len()], vec![0; values.len()]];
             for (codes, table) in codes.iter_mut().zip([EdgeTable::with_grid, EdgeTable::new]) {

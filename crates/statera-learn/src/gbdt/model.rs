@@ -2,7 +2,7 @@
 
 use super::bin::cells;
 use super::fit::Course;
-use super::shap::Paths;
+use super::shap::{Paths, Shares};
 use super::{GbdtParams, NAME};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,8 @@ pub struct GbdtModel {
     pub(super) valid_loss: Option<f64>,
     /// All that the fit grew, so that another number of rounds can be kept; empty in a loaded model.
     pub(super) course: Arc<Course>,
-    /// What attribution needs, made when first asked for.
+    /// What attributions need, made when first asked for: without a background, and with one.
+    pub(super) shares: OnceLock<Shares>,
     pub(super) paths: OnceLock<Paths>,
 }
 
@@ -53,7 +54,17 @@ impl GbdtModel {
         }
         let forest = Forest::new(coders, base, trees).map_err(|e| Error::data(format!("{NAME}: {e}")))?;
         let valid_loss = rounds.checked_sub(1).and_then(|last| course.curve.get(last).copied());
-        Ok(GbdtModel { params, spec, forest, gains, covers, valid_loss, course, paths: OnceLock::new() })
+        Ok(GbdtModel {
+            params,
+            spec,
+            forest,
+            gains,
+            covers,
+            valid_loss,
+            course,
+            shares: OnceLock::new(),
+            paths: OnceLock::new(),
+        })
     }
 
     /// The same fit with its first `rounds` rounds, or all that it has if they are fewer.
@@ -163,9 +174,9 @@ impl Model for GbdtModel {
     /// A frame or a background of other features, or a background without rows.
     fn attribute(&self, frame: &Frame, background: &Background) -> Result<Attributions> {
         let columns = self.columns(frame)?;
-        let paths = self.paths.get_or_init(|| Paths::new(&self.forest, &self.covers, &self.spec));
         let Some(background) = &background.frame else {
-            return paths.path_dependent(&self.forest, &columns, frame.n_rows);
+            let shares = self.shares.get_or_init(|| Shares::new(&self.forest, &self.covers, &self.spec));
+            return shares.attribute(&self.forest, &columns, frame.n_rows);
         };
         if background.n_rows == 0 {
             return Err(Error::request(format!("{NAME}: the background has no rows, at least one is needed")));
@@ -175,6 +186,7 @@ impl Model for GbdtModel {
         let mean =
             |output| (0..background.n_rows).map(|r| margins.row(r)[output]).sum::<f64>() / background.n_rows as f64;
         let base = (0..self.forest.n_outputs()).map(mean).collect();
+        let paths = self.paths.get_or_init(|| Paths::new(&self.forest, &self.spec));
         paths.interventional(&self.forest, &columns, frame.n_rows, (&theirs, background.n_rows), base)
     }
 
@@ -329,6 +341,7 @@ fn load_model(parts: &Parts) -> Result<GbdtModel> {
         covers,
         valid_loss,
         course: Arc::default(),
+        shares: OnceLock::new(),
         paths: OnceLock::new(),
     })
 }

@@ -2,27 +2,26 @@
 //!
 //! A forest is a sum over leaves, and a row is in a leaf if it passes every test of the leaf's path. Tests of a path on one
 //! feature are one *element*; the elements of a leaf are the players of a game of its own, whose Shapley values depend
-//! on nothing of the row but which elements it passes. Rows share such patterns, so the values of a pattern are computed
-//! once for the rows of a task and looked up for the others (Yang, "Fast TreeSHAP", 2021, tabulates all patterns; here
-//! those that occur): a row costs a few additions per leaf.
+//! on nothing of the row but which elements it passes. The values of features that came from one raw column are added up.
 //!
-//! There are two games, which differ in what an unknown feature is: `path_dependent.rs` and `interventional.rs`. In both
-//! the players are the features, and the values of features that came from one raw column are added up.
+//! There are two games, which differ in what an unknown feature is. Where a row then goes down both sides in the proportion
+//! of the training rows, `statera-kernel` plays all leaves of a tree at once, row by row (`path_dependent.rs`). Where it has
+//! the value of a row of a background (`interventional.rs`), rows share patterns of elements, so the values of a
+//! pattern are computed once for the rows of a task and looked up for the others (Yang, "Fast TreeSHAP", 2021, tabulates all
+//! patterns; here those that occur): a row costs a few additions per leaf.
 //!
-//! Leaves are added in their order for every row, and a pattern's values are the same whoever computes them: the bits do
-//! not depend on the other rows or on threads.
+//! Trees and leaves are added in their order for every row: the bits do not depend on the other rows or on threads.
 
-mod few;
 mod interventional;
 mod path_dependent;
+mod quadrature;
 
-use few::{Blocks, Room};
+pub(super) use path_dependent::Shares;
+
 use interventional::{Interventional, Seen, words};
-use path_dependent::{PathDependent, Quadrature};
 use rayon::prelude::*;
 use statera_core::{Attributions, Error, FrameSpec, Result};
 use statera_kernel::tree::{Cells, Forest, Tree};
-use std::sync::OnceLock;
 
 /// Most rows of a task: more share more patterns, but their sums must stay in the second-level cache.
 const TASK_ROWS: usize = 4096;
@@ -30,10 +29,6 @@ const TASK_ROWS: usize = 4096;
 const TASK_SUMS: usize = 1 << 18;
 /// Elements of a leaf up to which the values of patterns are kept.
 const TABLE_BITS: usize = 12;
-/// Rows up to which they are attributed one by one, without tables; measured on 100 trees of 31 leaves.
-const FEW_ROWS: usize = 32;
-/// Least share of a child, where a damaged or tiny cover would give 0.
-const MIN_SHARE: f64 = 1e-9;
 
 /// All tests of a path on one feature.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +36,6 @@ struct Element {
     /// The last of them, which implies the others: 2 · node + side.
     test: u32,
     raw: u32,
-    /// Share of the training rows that pass, if the feature is unknown.
-    share: f64,
 }
 
 /// A leaf and its part of the elements.
@@ -67,42 +60,18 @@ pub(super) struct Paths {
     leaves: Vec<Leaf>,
     elements: Vec<Element>,
     n_raw: usize,
-    quadrature: Quadrature,
-    /// Margins of the training rows as the covers know them.
-    mean: Vec<f64>,
-    /// The leaves as few rows need them; made when first asked for.
-    blocks: OnceLock<Blocks>,
-}
-
-/// What an unknown feature is.
-trait Game {
-    /// Goes to a tree.
-    fn enter(&mut self, tree: usize);
-    /// The Shapley values of a leaf's elements, where a row `passes` some of them, for a leaf of value 1.
-    fn play(&mut self, elements: &[Element], passes: &[bool], values: &mut [f64]);
 }
 
 impl Paths {
-    /// The paths of a forest; `covers` are the training rows of each leaf of each tree.
-    pub(super) fn new(forest: &Forest, covers: &[Vec<f64>], spec: &FrameSpec) -> Paths {
-        let mut paths = Paths {
-            trees: Vec::new(),
-            leaves: Vec::new(),
-            elements: Vec::new(),
-            n_raw: spec.raw_columns.len(),
-            quadrature: Quadrature::default(),
-            mean: forest.base().to_vec(),
-            blocks: OnceLock::new(),
-        };
-        for (tree, covers) in forest.trees().iter().zip(covers) {
-            paths.add_tree(tree, covers, spec);
-        }
-        paths.quadrature = Quadrature::new(paths.leaves.iter().map(|l| l.elements.len()).max().unwrap_or(0));
+    /// The paths of a forest.
+    pub(super) fn new(forest: &Forest, spec: &FrameSpec) -> Paths {
+        let mut paths =
+            Paths { trees: Vec::new(), leaves: Vec::new(), elements: Vec::new(), n_raw: spec.raw_columns.len() };
+        forest.trees().iter().for_each(|tree| paths.add_tree(tree, spec));
         paths
     }
 
-    fn add_tree(&mut self, tree: &Tree, leaf_covers: &[f64], spec: &FrameSpec) {
-        let node_covers = node_covers(tree, leaf_covers);
+    fn add_tree(&mut self, tree: &Tree, spec: &FrameSpec) {
         let first = self.leaves.len();
         let mut before = vec![None; tree.nodes.len()];
         // A stack instead of recursion: a tree may be 4,095 deep.
@@ -111,7 +80,6 @@ impl Paths {
             let Ok(at) = usize::try_from(at) else {
                 let leaf = !at as usize;
                 let value = tree.leaves[leaf];
-                self.mean[tree.output] += value * path.iter().map(|e| e.share).product::<f64>();
                 let start = self.elements.len();
                 self.elements.extend(path);
                 self.leaves.push(Leaf { value, elements: start..self.elements.len() });
@@ -123,48 +91,16 @@ impl Paths {
             let same = path.iter().position(|e| column_of(e) == node.column);
             before[at] = same.map(|i| path[i].test);
             for (side, child) in node.children.into_iter().enumerate() {
-                let cover = match usize::try_from(child) {
-                    Ok(child) => node_covers[child],
-                    Err(_) => leaf_covers[!child as usize],
-                };
-                let share = if node_covers[at] > 0.0 { cover / node_covers[at] } else { 0.5 };
-                let mut element = Element { test: (2 * at + side) as u32, raw, share: share.max(MIN_SHARE) };
+                let element = Element { test: (2 * at + side) as u32, raw };
                 let mut path = path.clone();
                 match same {
-                    Some(i) => {
-                        element.share *= path[i].share;
-                        path[i] = element;
-                    }
+                    Some(i) => path[i] = element,
                     None => path.push(element),
                 }
                 open.push((child, path));
             }
         }
         self.trees.push(TreePaths { leaves: first..self.leaves.len(), before });
-    }
-
-    /// Path-dependent attributions of rows. The base is the mean margin of the training rows.
-    pub(super) fn path_dependent(&self, forest: &Forest, columns: &[Cells], n_rows: usize) -> Result<Attributions> {
-        if n_rows <= FEW_ROWS {
-            return self.few(forest, columns, n_rows);
-        }
-        self.attribute(forest, columns, n_rows, self.mean.clone(), &PathDependent::new(&self.quadrature))
-    }
-
-    /// The same, one row after the other.
-    fn few(&self, forest: &Forest, columns: &[Cells], n_rows: usize) -> Result<Attributions> {
-        let trees = (&self.trees[..], forest);
-        let blocks = self.blocks.get_or_init(|| Blocks::new(trees, (&self.leaves, &self.elements), self.n_raw));
-        let width = self.mean.len() * self.n_raw;
-        let (mut values, mut room) = (vec![0.0; n_rows * width], Room::default());
-        let columns = encode(forest, columns, 0..n_rows)?;
-        let mut codes = vec![0; columns.len()];
-        for (row, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
-            codes.iter_mut().zip(&columns).for_each(|(code, column)| *code = column[row]);
-            blocks.add_row(trees, &self.quadrature, &codes, values, &mut room);
-        }
-        let base = self.mean.clone();
-        Ok(Attributions { n_outputs: base.len(), n_raw: self.n_raw, base, values, remainder: Vec::new() })
     }
 
     /// Interventional attributions of rows against a background: its columns, its rows (at least one), and their mean margin.
@@ -187,13 +123,13 @@ impl Paths {
         self.attribute(forest, columns, n_rows, base, &Interventional::new(&seen))
     }
 
-    fn attribute<G: Game + Clone + Sync>(
+    fn attribute(
         &self,
         forest: &Forest,
         columns: &[Cells],
         n_rows: usize,
         base: Vec<f64>,
-        game: &G,
+        game: &Interventional<'_>,
     ) -> Result<Attributions> {
         let n_outputs = base.len();
         let width = n_outputs * self.n_raw;
@@ -218,7 +154,7 @@ impl Paths {
         codes: &[Vec<u8>],
         values: &mut [f64],
         width: usize,
-        game: &mut impl Game,
+        game: &mut Interventional<'_>,
     ) {
         let n_rows = values.len() / width;
         let mut sums = vec![0.0; values.len()]; // of each output and raw column, the rows
@@ -283,7 +219,7 @@ impl Table {
         elements: &[Element],
         passes: &[u8],
         n_rows: usize,
-        game: &mut impl Game,
+        game: &mut Interventional<'_>,
         sums: &mut [f64],
     ) {
         let n_patterns = 1 << elements.len();
@@ -322,7 +258,7 @@ fn add_long_leaf(
     elements: &[Element],
     passes: &[u8],
     n_rows: usize,
-    game: &mut impl Game,
+    game: &mut Interventional<'_>,
     sums: &mut [f64],
 ) {
     let mut shapley = vec![0.0; elements.len()];
@@ -347,18 +283,4 @@ fn encode(forest: &Forest, columns: &[Cells], rows: std::ops::Range<usize>) -> R
         }
     };
     forest.coders().iter().zip(columns).map(encode).collect()
-}
-
-/// Cover of each node: the sum of its leaves'.
-fn node_covers(tree: &Tree, leaf_covers: &[f64]) -> Vec<f64> {
-    let mut covers = vec![0.0; tree.nodes.len()];
-    // Children come after their parents, so the last node's children are known first.
-    for (at, node) in tree.nodes.iter().enumerate().rev() {
-        covers[at] = node
-            .children
-            .iter()
-            .map(|&child| usize::try_from(child).map_or_else(|_| leaf_covers[!child as usize], |c| covers[c]))
-            .sum();
-    }
-    covers
 }

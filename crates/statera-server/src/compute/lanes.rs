@@ -55,6 +55,8 @@ struct Queues {
     large: VecDeque<Box<Waiting>>,
     shadow: VecDeque<Waiting>,
     small_turns: u32,
+    /// Threads that sleep and were not woken yet.
+    n_sleeping: usize,
     is_closed: bool,
 }
 
@@ -82,6 +84,7 @@ impl Lanes {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a request; nobody is woken for it yet.
     pub(super) fn push(&self, job: Job) -> Result<()> {
         let waiting = Waiting { job, since: Instant::now(), done_rows: 0, answers: None };
         let mut queues = self.lock();
@@ -106,9 +109,17 @@ impl Lanes {
             Lane::Urgent => queues.urgent.push_back(waiting),
             Lane::Plain => queues.plain.push_back(waiting),
         }
-        drop(queues);
-        self.filled.notify_one();
         Ok(())
+    }
+
+    /// Wakes a thread that sleeps, if something waits. Waking one that is at work would be a call of the system for nothing.
+    pub(super) fn wake(&self) {
+        let mut queues = self.lock();
+        if queues.n_sleeping > 0 && queues.has_any() {
+            queues.n_sleeping -= 1;
+            drop(queues);
+            self.filled.notify_one();
+        }
     }
 
     /// Puts back a large request of which rows are left; it goes on before others of its kind.
@@ -119,7 +130,7 @@ impl Lanes {
             Lane::Urgent | Lane::Plain => queues.large.push_front(waiting),
         }
         drop(queues);
-        self.filled.notify_one();
+        self.wake();
     }
 
     /// What to do next; waits for it. `None` once the pool is closed and nothing is left.
@@ -132,6 +143,7 @@ impl Lanes {
             if queues.is_closed {
                 return None;
             }
+            queues.n_sleeping += 1;
             queues = self.filled.wait(queues).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -148,6 +160,10 @@ impl Lanes {
 }
 
 impl Queues {
+    fn has_any(&self) -> bool {
+        !(self.urgent.is_empty() && self.plain.is_empty() && self.large.is_empty() && self.shadow.is_empty())
+    }
+
     fn next(&mut self, batch_rows: usize) -> Option<Turn> {
         let is_large_due = self.small_turns >= SMALL_TURNS || (self.urgent.is_empty() && self.plain.is_empty());
         if is_large_due && let Some(large) = self.large.pop_front() {

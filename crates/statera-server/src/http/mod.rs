@@ -5,6 +5,8 @@ pub mod bundle_upload;
 pub mod decisions;
 pub mod entry;
 pub mod failure;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod health;
 pub mod inference;
 pub mod keys;

@@ -71,6 +71,7 @@ pub fn serve(settings: Settings, started: impl FnOnce(&Started), stop: &AtomicBo
     let acceptor = settings.who.tls.as_ref().map(tls::Acceptor::open).transpose()?;
     let runtime = runtime(settings.serve.threads)?;
     let app = App::open(settings)?;
+    app.courier.serve(runtime.handle());
     let setup_token = app.doorkeeper.offer_setup()?;
     started(&Started {
         address,

@@ -3,6 +3,7 @@
 use super::acts::actor_json;
 use super::queue::Waiting;
 use super::{Tx, Writer};
+use crate::Group;
 use crate::ledger::body::{self, PartLine};
 use crate::read;
 use crate::record::{Id, NewRecord, Recorded};
@@ -37,6 +38,7 @@ impl Writer {
                 records.iter().map(|_| Fate::Refused(e.clone())).collect()
             }
         };
+        self.signals.announce(Group::Begins);
         for (fate, done) in fates.into_iter().zip(dones) {
             done(match fate {
                 Fate::New { at_us } => Ok(Recorded::New { at_us }),
@@ -44,6 +46,7 @@ impl Writer {
                 Fate::Refused(e) => Err(e),
             });
         }
+        self.signals.announce(Group::Ends);
     }
 
     fn write_one(&mut self, record: &NewRecord) -> Fate {

@@ -13,7 +13,7 @@ const CHUNK: usize = 64;
 /// Writes the code of each number; `out` has at least as many places.
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,popcnt")]
 pub(super) fn encode_numbers(table: &EdgeTable, values: &[f64], out: &mut [u8]) {
-    match &table.grid {
+    match table.grid(values.len()) {
         Some(grid) if grid.n_compares == 1 && grid.entries.len() <= IN_REGISTERS && grid.is_exact => {
             let mut entries = [0; IN_REGISTERS];
             entries[..grid.entries.len()].copy_from_slice(&grid.entries);

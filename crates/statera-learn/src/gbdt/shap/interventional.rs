@@ -10,7 +10,7 @@
 //! and nothing where an element is passed by neither. Q is what the row does not pass, the same for all background rows
 //! that count. Which these are is found for 64 at a time.
 
-use super::{Element, Game};
+use super::Element;
 
 /// The background as the tests of the trees see it.
 pub(super) struct Seen {
@@ -52,14 +52,14 @@ impl<'a> Interventional<'a> {
     pub(super) fn new(seen: &'a Seen) -> Self {
         Interventional { seen, tree: 0, weights: Vec::new(), misses: Vec::new() }
     }
-}
 
-impl Game for Interventional<'_> {
-    fn enter(&mut self, tree: usize) {
+    /// Goes to a tree.
+    pub(super) fn enter(&mut self, tree: usize) {
         self.tree = tree;
     }
 
-    fn play(&mut self, elements: &[Element], passes: &[bool], values: &mut [f64]) {
+    /// The Shapley values of a leaf's elements, where a row `passes` some of them, for a leaf of value 1.
+    pub(super) fn play(&mut self, elements: &[Element], passes: &[bool], values: &mut [f64]) {
         let Seen { n_rows, tests } = self.seen;
         let n_words = n_rows.div_ceil(64);
         let tests = &tests[self.tree];

@@ -1,125 +1,94 @@
-//! The game of path-dependent TreeSHAP (Lundberg et al., Nature Machine Intelligence 2020): a row goes down both sides of a
-//! node on an unknown feature, in the proportion of the training rows.
-//!
-//! A leaf of value 1 is then worth Π_j f_j over its elements, where f_j is 1 or 0 for a known feature (the row passes or
-//! not) and the share z_j for an unknown one. The Shapley value of a product game is the integral of its multilinear
-//! extension (Owen, Management Science 1972):
-//!
-//! φ_i = (o_i - z_i) · ∫₀¹ Π_{j≠i} (z_j + (o_j - z_j)·t) dt
-//!
-//! The integrand is a polynomial of degree D - 1, so ⌈D/2⌉ Gauss-Legendre nodes give it exactly; all factors are
-//! positive, so unlike the usual extend-and-unwind recursion nothing cancels. `statera-kernel` plays the games.
+//! The game of path-dependent TreeSHAP (Lundberg et al., Nature Machine Intelligence 2020), which `statera_kernel::shapley`
+//! plays: a row goes down both sides of a node on an unknown feature, in the proportion of the training rows.
 
-use super::{Element, Game};
-use statera_kernel::shapley::{self, ProductScratch};
+use super::encode;
+use super::quadrature::gauss_legendre;
+use rayon::prelude::*;
+use statera_core::{Attributions, FrameSpec, Result};
+use statera_kernel::shapley::{PathForest, PathScratch, PathTree, Sums};
+use statera_kernel::tree::{Cells, Forest, Tree};
 
-/// Most quadrature nodes: exact up to 128 different features on a path, and to rounding beyond.
-const MAX_NODES: usize = 64;
+/// Rows of a task; rows share nothing.
+const TASK_ROWS: usize = 64;
+/// Least share of a child, where a damaged or tiny cover would give 0.
+const MIN_SHARE: f64 = 1e-9;
 
-/// Gauss-Legendre nodes and weights on [0, 1] by their number.
-#[derive(Debug, Default)]
-pub(super) struct Quadrature(Vec<Vec<(f64, f64)>>);
-
-impl Quadrature {
-    /// Exact for paths of up to `longest` elements.
-    pub(super) fn new(longest: usize) -> Quadrature {
-        Quadrature(gauss_legendre(longest.div_ceil(2).clamp(1, MAX_NODES)))
-    }
+/// A forest with the shares of the training rows.
+#[derive(Debug)]
+pub(in super::super) struct Shares {
+    forest: PathForest,
+    n_raw: usize,
+    /// Margins of the training rows as the covers know them.
+    mean: Vec<f64>,
 }
 
-impl Quadrature {
-    /// The rule for a path of `n` elements.
-    pub(super) fn rule(&self, n: usize) -> &[(f64, f64)] {
-        &self.0[n.div_ceil(2).clamp(1, MAX_NODES) - 1]
-    }
-}
-
-/// The game with its workspace.
-#[derive(Clone)]
-pub(super) struct PathDependent<'a> {
-    quadrature: &'a Quadrature,
-    /// Of each element, z and o - z.
-    shares: Vec<f64>,
-    surplus: Vec<f64>,
-    scratch: ProductScratch,
-}
-
-impl<'a> PathDependent<'a> {
-    pub(super) fn new(quadrature: &'a Quadrature) -> Self {
-        PathDependent { quadrature, shares: Vec::new(), surplus: Vec::new(), scratch: ProductScratch::default() }
-    }
-}
-
-impl Game for PathDependent<'_> {
-    fn enter(&mut self, _tree: usize) {}
-
-    fn play(&mut self, elements: &[Element], passes: &[bool], values: &mut [f64]) {
-        let outcomes = passes.iter().map(|&passes| f64::from(u8::from(passes)));
-        self.shares.clear();
-        self.shares.extend(elements.iter().map(|e| e.share));
-        self.surplus.clear();
-        self.surplus.extend(outcomes.zip(&self.shares).map(|(o, z)| o - z));
-        let rule = self.quadrature.rule(elements.len());
-        shapley::product_game(rule, &self.shares, &self.surplus, values, &mut self.scratch);
-    }
-}
-
-/// Gauss-Legendre nodes and weights on [0, 1], for 1 to `most` nodes.
-///
-/// The roots of each Legendre polynomial lie between those of the one before, and are found by halving: no cosine, so
-/// the numbers are the same on every machine.
-fn gauss_legendre(most: usize) -> Vec<Vec<(f64, f64)>> {
-    let mut rules = Vec::with_capacity(most);
-    let mut roots: Vec<f64> = Vec::new();
-    for n in 1..=most {
-        let ends: Vec<f64> = std::iter::once(-1.0).chain(roots).chain([1.0]).collect();
-        roots = ends.windows(2).map(|w| root_between(n, w[0], w[1])).collect();
-        let rule = roots.iter().map(|&x| {
-            let (p, before) = legendre(n, x);
-            let slope = n as f64 * (x * p - before) / (x * x - 1.0);
-            ((1.0 + x) / 2.0, 1.0 / ((1.0 - x * x) * slope * slope))
-        });
-        rules.push(rule.collect());
-    }
-    rules
-}
-
-/// P_n(x) and P_{n-1}(x) by Bonnet's recursion.
-fn legendre(n: usize, x: f64) -> (f64, f64) {
-    let (mut p, mut before) = (x, 1.0);
-    for k in 2..=n {
-        let k = k as f64;
-        (p, before) = (((2.0 * k - 1.0) * x * p - (k - 1.0) * before) / k, p);
-    }
-    (p, before)
-}
-
-fn root_between(n: usize, mut low: f64, mut high: f64) -> f64 {
-    let rises = legendre(n, high).0 > 0.0;
-    for _ in 0..80 {
-        let middle = (low + high) / 2.0;
-        if (legendre(n, middle).0 > 0.0) == rises {
-            high = middle;
-        } else {
-            low = middle;
+impl Shares {
+    /// Of a forest; `covers` are the training rows of each leaf of each tree.
+    pub(in super::super) fn new(forest: &Forest, covers: &[Vec<f64>], spec: &FrameSpec) -> Shares {
+        let n_raw = spec.raw_columns.len();
+        let mut mean = forest.base().to_vec();
+        let mut trees = Vec::with_capacity(covers.len());
+        for (tree, covers) in forest.trees().iter().zip(covers) {
+            let shares = shares(tree, covers);
+            mean[tree.output] += expectation(tree, &shares);
+            trees.push(PathTree::new(tree, &shares, |c| tree.output * n_raw + spec.features[c].raw));
         }
+        let longest = trees.iter().map(PathTree::longest).max().unwrap_or(0);
+        Shares { forest: PathForest::new(trees, &gauss_legendre(longest)), n_raw, mean }
     }
-    (low + high) / 2.0
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quadrature_integrates_polynomials_exactly() {
-        for (n, rule) in gauss_legendre(MAX_NODES).iter().enumerate() {
-            let degree = 2 * n as i32 + 1;
-            for power in [0, 1, degree] {
-                let sum: f64 = rule.iter().map(|(t, w)| w * t.powi(power)).sum();
-                let exact = 1.0 / (f64::from(power) + 1.0);
-                assert!((sum - exact).abs() < 1e-14, "{} nodes, t^{power}: {sum} for {exact}", n + 1);
+    /// Attributions of rows. The base is the mean margin of the training rows.
+    pub(in super::super) fn attribute(
+        &self,
+        forest: &Forest,
+        columns: &[Cells],
+        n_rows: usize,
+    ) -> Result<Attributions> {
+        let base = self.mean.clone();
+        let (n_outputs, width) = (base.len(), base.len() * self.n_raw);
+        let mut values = vec![0.0; n_rows * width];
+        let task = |(i, values): (usize, &mut [f64])| -> Result<()> {
+            let first = i * TASK_ROWS;
+            let columns = encode(forest, columns, first..first + values.len() / width)?;
+            let (mut codes, mut sums, mut scratch) = (vec![0; columns.len()], Sums::default(), PathScratch::default());
+            for (row, values) in values.chunks_exact_mut(width).enumerate() {
+                codes.iter_mut().zip(&columns).for_each(|(code, column)| *code = column[row]);
+                sums.reset(width);
+                self.forest.add_row(&codes, &mut sums, &mut scratch);
+                values.iter_mut().enumerate().for_each(|(at, value)| *value = sums.of(at));
             }
+            Ok(())
+        };
+        if width > 0 && n_rows <= TASK_ROWS {
+            // A few rows are not worth another thread's waking up.
+            task((0, &mut values))?;
+        } else if width > 0 {
+            values.par_chunks_mut(TASK_ROWS * width).enumerate().try_for_each(task)?;
         }
+        Ok(Attributions { n_outputs, n_raw: self.n_raw, base, values, remainder: Vec::new() })
     }
+}
+
+/// By node and side, the share of the training rows at the node that goes there.
+fn shares(tree: &Tree, leaf_covers: &[f64]) -> Vec<[f64; 2]> {
+    let mut covers = vec![0.0; tree.nodes.len()];
+    let mut shares = vec![[0.0; 2]; tree.nodes.len()];
+    // Children come after their parents, so the last node's children are known first.
+    for (at, node) in tree.nodes.iter().enumerate().rev() {
+        let below = node.children.map(|c| usize::try_from(c).map_or_else(|_| leaf_covers[!c as usize], |c| covers[c]));
+        covers[at] = below[0] + below[1];
+        shares[at] = below.map(|b| if covers[at] > 0.0 { b / covers[at] } else { 0.5 }.max(MIN_SHARE));
+    }
+    shares
+}
+
+/// The mean leaf of rows that go down by these shares.
+fn expectation(tree: &Tree, shares: &[[f64; 2]]) -> f64 {
+    let mut below = vec![0.0; tree.nodes.len()];
+    let of =
+        |child: i32, below: &[f64]| usize::try_from(child).map_or_else(|_| tree.leaves[!child as usize], |c| below[c]);
+    for (at, (node, shares)) in tree.nodes.iter().zip(shares).enumerate().rev() {
+        below[at] = shares[0] * of(node.children[0], &below) + shares[1] * of(node.children[1], &below);
+    }
+    of(if tree.nodes.is_empty() { !0 } else { 0 }, &below)
 }

@@ -1,6 +1,6 @@
 //! Shapley values beside their definition.
 
-use super::super::shap::Paths;
+use super::super::shap::{Paths, Shares};
 use super::{close, fit, margins, quick, sample};
 use crate::gbdt::{GbdtModel, GbdtParams};
 use statera_core::{Attributions, Background, Column, Frame, FrameSpec, Model, Rng, Task};
@@ -138,7 +138,7 @@ fn cells_of(columns: &[Vec<u32>]) -> Vec<Cells<'_>> {
 #[test]
 fn long_paths_have_shapley_values_too() {
     let (forest, covers, spec) = long_path();
-    let paths = Paths::new(&forest, &covers, &spec);
+    let (paths, shares) = (Paths::new(&forest, &spec), Shares::new(&forest, &covers, &spec));
     let mut rng = Rng::new(58);
     // Rows get far, so that long leaves count.
     let mut rows = |n: usize| -> Vec<Vec<u32>> {
@@ -150,7 +150,7 @@ fn long_paths_have_shapley_values_too() {
     let base = vec![(0..70).map(|b| margin(&|c| background[c][b])).sum::<f64>() / 70.0];
     let with =
         paths.interventional(&forest, &cells_of(&test), 12, (&cells_of(&background), 70), base).expect("same columns");
-    let without = paths.path_dependent(&forest, &cells_of(&test), 12).expect("same columns");
+    let without = shares.attribute(&forest, &cells_of(&test), 12).expect("same columns");
     for row in 0..12 {
         let expected = shapley(14, |s| {
             let mixed = |b: usize| margin(&|c| if s >> c & 1 == 1 { test[c][row] } else { background[c][b] });
@@ -209,17 +209,5 @@ fn attributions_sum_to_the_margin_of_every_class() {
             let sum = base[i % 3] + values[i * 3..][..3].iter().sum::<f64>();
             assert!((sum - margin).abs() < 1e-9, "{sum} for {margin}");
         }
-    }
-}
-
-#[test]
-fn a_row_has_the_same_bits_alone_and_in_a_table() {
-    // 40 rows are looked up in tables of patterns; one is played by itself.
-    let model = fit(&GbdtParams { max_trees: 12, ..quick() }, &sample(1_200, 52));
-    let test = sample(40, 53);
-    let together = model.attribute(&test, &Background::default()).expect("same features");
-    for row in 0..40 {
-        let alone = model.attribute(&test.take(&[row]), &Background::default()).expect("same features");
-        assert_eq!(alone.of(0, 0), together.of(row, 0), "row {row}");
     }
 }

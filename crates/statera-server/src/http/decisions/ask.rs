@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 /// Decides about rows.
 pub(super) async fn post(
@@ -83,7 +84,7 @@ pub(super) struct Pending {
 }
 
 /// What came of it.
-pub(super) enum Told {
+pub(crate) enum Told {
     /// On disk; the answer.
     New(Vec<u8>),
     /// The request was recorded before.
@@ -105,7 +106,10 @@ pub(super) async fn decide(
         Err(e) => drop(tell.send(Err(e))),
         Ok(answers) => pending.record(&of_app, answers, tell),
     });
-    app.compute.submit(Job { model, rows, wanted, lane, deadline, done })?;
+    let wake = app.compute.enqueue(Job { model, rows, wanted, lane, deadline, done })?;
+    // What other connections have sent meanwhile is read first, and scored together with this.
+    yield_now().await;
+    drop(wake);
     told.await.map_err(|_| lost())?.map_err(Failure::from)
 }
 
@@ -117,7 +121,7 @@ pub(super) async fn answered(told: Told) -> std::result::Result<Response, Failur
     }
 }
 
-type Tell = oneshot::Sender<Result<Told>>;
+pub(crate) type Tell = oneshot::Sender<Result<Told>>;
 
 impl Pending {
     /// On a thread of the pool: writes answer and record, hands a copy of the rows to the shadow, and the record to the writer.
@@ -126,7 +130,7 @@ impl Pending {
         self.way.scored(&answers.stages);
         let timings = self.way.timings.clone();
         // Not the server itself: the writer's thread must not be the one that lets go of it last.
-        let (meters, chosen) = (app.metrics.decisions.clone(), self.chosen.clone());
+        let (meters, courier, chosen) = (app.metrics.decisions.clone(), app.courier.clone(), self.chosen.clone());
         let counts = answers.decided.as_deref().map(Counts::of);
         let (record, answer) = match self.written(answers) {
             Ok(written) => written,
@@ -142,7 +146,7 @@ impl Pending {
                 Recorded::New { .. } => Told::New(answer),
                 Recorded::Before(record) => Told::Before(record),
             });
-            drop(tell.send(told));
+            courier.tell(tell, told);
         });
         // A full queue drops the callback, and with it the request learns that nothing was written.
         if let Err(e) = app.store.submit(record, done) {

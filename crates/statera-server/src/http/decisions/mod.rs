@@ -6,6 +6,7 @@
 
 mod answer;
 mod ask;
+mod courier;
 mod explanation;
 mod meters;
 mod objection;
@@ -20,6 +21,7 @@ mod store_tests;
 mod tests;
 
 pub(crate) use answer::{Facts, RowDoc};
+pub use courier::Courier;
 pub use meters::Meters;
 pub(crate) use overriding::subject_of;
 pub(crate) use read::{decision_record, row_of};
