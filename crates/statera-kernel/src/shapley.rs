@@ -19,14 +19,23 @@
 use crate::dispatch::{Instructions, LANES, Level, by_level};
 use crate::tree::Tree;
 
-/// No test above.
-const NONE: u32 = u32::MAX;
+/// The numbers of a vector, in one line of the cache: where they lie in two, every load and store is two.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Eight([f64; LANES]);
 
 /// A tree whose rows' margins are told by column.
+///
+/// The loops over it have no branches but their own: what differs from node to node (a column tested again, a leaf below)
+/// stands in lists of its own, because no processor could foretell it.
 #[derive(Debug, Clone)]
 pub struct PathTree {
     nodes: Vec<PathNode>,
-    leaves: Vec<f64>,
+    /// The nodes whose column is tested above for the first time, and the others.
+    first: Vec<u32>,
+    again: Vec<u32>,
+    /// The edge to each leaf, and its value.
+    leaves: Vec<(u32, f64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -34,13 +43,11 @@ struct PathNode {
     /// Whose codes it tests, and which go to the first child.
     column: u32,
     left: [u64; 4],
-    /// A node's index, or `!leaf`.
-    children: [i32; 2],
     /// Where its values are added.
     sum: u32,
     /// The edge that leads here: 2 · node + side; of the root, the one after all.
     parent: u32,
-    /// The nearest edge above of a node on the same column, or none.
+    /// The nearest edge above of a node on the same column, or the one after all.
     before: u32,
     /// By side, the share of the training rows that pass all tests of the path on this column down to here.
     shares: [f64; 2],
@@ -55,14 +62,14 @@ pub struct PathForest {
 
 /// Nodes and weights of a Gauss-Legendre rule on [0, 1], eight at a time.
 #[derive(Debug, Clone, Default)]
-struct Rule(Vec<[[f64; LANES]; 2]>);
+struct Rule(Vec<[Eight; 2]>);
 
 impl Rule {
     fn new(rule: &[(f64, f64)]) -> Rule {
         let eight = |some: &[(f64, f64)]| {
             // What is missing of eight has no weight.
             let of = |l: usize| some.get(l).copied().unwrap_or((0.5, 0.0));
-            [std::array::from_fn(|l| of(l).0), std::array::from_fn(|l| of(l).1)]
+            [Eight(std::array::from_fn(|l| of(l).0)), Eight(std::array::from_fn(|l| of(l).1))]
         };
         Rule(rule.chunks(LANES).map(eight).collect())
     }
@@ -70,47 +77,47 @@ impl Rule {
 
 /// Sums by raw column (of all outputs, one after the other), kept apart by node of the rule until all trees are done.
 #[derive(Debug, Clone, Default)]
-pub struct Sums(Vec<[f64; LANES]>);
+pub struct Sums(Vec<Eight>);
 
 impl Sums {
     /// So many zeros.
     pub fn reset(&mut self, n: usize) {
         self.0.clear();
-        self.0.resize(n, [0.0; LANES]);
+        self.0.resize(n, Eight::default());
     }
 
     /// A sum.
     pub fn of(&self, at: usize) -> f64 {
-        let x = &self.0[at];
+        let x = &self.0[at].0;
         ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
     }
 }
 
-/// Room to work in, kept between trees and rows.
+/// Room to work in, kept between trees and rows. By edge, the one after all included, which leads to the root.
 #[derive(Debug, Clone, Default)]
 pub struct PathScratch {
-    /// By edge: whether the row passes, 1 or 0.
+    /// Whether the row passes, 1 or 0.
     passes: Vec<f64>,
-    /// By edge: its factor; that factor over the one above; the product down to it with the rule's weight.
-    factors: Vec<[f64; LANES]>,
-    ratios: Vec<[f64; LANES]>,
-    products: Vec<[f64; LANES]>,
-    /// By node: one over the factor of the edge above on the same column, and the sum over the leaves below.
-    inverses: Vec<[f64; LANES]>,
-    below: Vec<[f64; LANES]>,
+    /// The factor; that factor over the one above; the product down to the edge with the rule's weight; the sum over the
+    /// leaves below.
+    factors: Vec<Eight>,
+    ratios: Vec<Eight>,
+    products: Vec<Eight>,
+    below: Vec<Eight>,
+    /// By node that tests a column again, one over the factor of the edge above.
+    inverses: Vec<Eight>,
 }
 
 impl PathScratch {
     /// Has room for a tree.
     fn fit(&mut self, n_nodes: usize) {
-        if self.below.len() < n_nodes {
-            let zeros = [0.0; LANES];
-            self.passes.resize(2 * n_nodes, 0.0);
-            self.factors.resize(2 * n_nodes, zeros);
-            self.ratios.resize(2 * n_nodes, zeros);
-            self.products.resize(2 * n_nodes + 1, zeros);
-            self.inverses.resize(n_nodes, zeros);
-            self.below.resize(n_nodes, zeros);
+        let n_edges = 2 * n_nodes + 1;
+        if self.passes.len() < n_edges {
+            self.passes.resize(n_edges, 0.0);
+            for lanes in [&mut self.factors, &mut self.ratios, &mut self.products, &mut self.below] {
+                lanes.resize(n_edges, Eight::default());
+            }
+            self.inverses.resize(n_nodes, Eight::default());
         }
     }
 }
@@ -126,10 +133,13 @@ impl PathTree {
         let mut nodes: Vec<PathNode> = Vec::with_capacity(shares.len());
         let root = 2 * shares.len() as u32;
         let mut parents = vec![root; shares.len()];
+        let mut leaves = Vec::with_capacity(tree.leaves.len());
         for (at, (node, shares)) in tree.nodes.iter().zip(shares).enumerate() {
             for (side, child) in node.children.into_iter().enumerate() {
-                if let Ok(child) = usize::try_from(child) {
-                    parents[child] = (2 * at + side) as u32;
+                let edge = (2 * at + side) as u32;
+                match usize::try_from(child) {
+                    Ok(child) => parents[child] = edge,
+                    Err(_) => leaves.push((edge, tree.leaves[!child as usize])),
                 }
             }
             let mut before = parents[at];
@@ -140,14 +150,15 @@ impl PathTree {
             nodes.push(PathNode {
                 column: node.column,
                 left: node.left,
-                children: node.children,
                 sum: sum_of(node.column as usize) as u32,
                 parent: parents[at],
-                before: if before == root { NONE } else { before },
+                before,
                 shares: shares.map(|share| share * of_before),
             });
         }
-        PathTree { nodes, leaves: tree.leaves.clone() }
+        let is_first = |at: &u32| nodes[*at as usize].before == root;
+        let (first, again) = (0..shares.len() as u32).partition(is_first);
+        PathTree { nodes, first, again, leaves }
     }
 
     /// The most columns that a path tests.
@@ -155,7 +166,8 @@ impl PathTree {
         let mut tested = vec![0; self.nodes.len()];
         for (at, node) in self.nodes.iter().enumerate() {
             let above = self.nodes.len().min(node.parent as usize / 2);
-            tested[at] = tested.get(above).copied().unwrap_or(0) + usize::from(node.before == NONE);
+            tested[at] =
+                tested.get(above).copied().unwrap_or(0) + usize::from(node.before as usize == 2 * self.nodes.len());
         }
         tested.into_iter().max().unwrap_or(0)
     }
@@ -176,18 +188,18 @@ impl PathForest {
         by_level!(Level::active(), add_row(
             forest: &PathForest,
             codes: &[u8],
-            sums: &mut [[f64; LANES]],
+            sums: &mut [Eight],
             scratch: &mut PathScratch
         ));
     }
 }
 
 #[inline(always)]
-fn add_row<I: Instructions>(forest: &PathForest, codes: &[u8], sums: &mut [[f64; LANES]], scratch: &mut PathScratch) {
+fn add_row<I: Instructions>(forest: &PathForest, codes: &[u8], sums: &mut [Eight], scratch: &mut PathScratch) {
     for tree in &forest.trees {
         scratch.fit(tree.nodes.len());
         for [at, weights] in &forest.rule.0 {
-            go_down::<I>(tree, (I::load(at), weights), codes, scratch);
+            go_down::<I>(tree, (I::load(&at.0), weights), codes, scratch);
             go_up::<I>(tree, sums, scratch);
         }
     }
@@ -197,76 +209,78 @@ fn add_row<I: Instructions>(forest: &PathForest, codes: &[u8], sums: &mut [[f64;
 #[inline(always)]
 fn go_down<I: Instructions>(
     tree: &PathTree,
-    (t, weights): (I::Vector, &[f64; LANES]),
+    (t, weights): (I::Vector, &Eight),
     codes: &[u8],
     scratch: &mut PathScratch,
 ) {
-    let n_edges = 2 * tree.nodes.len();
-    let passes = &mut scratch.passes[..n_edges];
-    let factors = &mut scratch.factors[..n_edges];
-    let ratios = &mut scratch.ratios[..n_edges];
-    let products = &mut scratch.products[..n_edges + 1];
-    let inverses = &mut scratch.inverses[..tree.nodes.len()];
-    products[n_edges] = *weights;
+    let root = 2 * tree.nodes.len();
+    let (passes, factors) = (&mut scratch.passes[..root + 1], &mut scratch.factors[..root + 1]);
+    let (ratios, products) = (&mut scratch.ratios[..root + 1], &mut scratch.products[..root + 1]);
+    passes[root] = 1.0;
     for (at, node) in tree.nodes.iter().enumerate() {
         let code = codes[node.column as usize];
         let goes_left = (node.left[usize::from(code >> 6)] >> (code & 63) & 1) as f64;
-        let above = I::load(&products[node.parent as usize]);
-        let is_again = node.before != NONE;
-        let (mut left, mut right, mut inverse) = (goes_left, 1.0 - goes_left, I::splat(1.0));
-        if is_again {
-            let before = passes[node.before as usize];
-            (left, right) = (before * left, before * right);
-            inverse = I::div(inverse, I::load(&factors[node.before as usize]));
-            inverses[at] = I::lanes(inverse);
-        }
-        for (side, pass) in [left, right].into_iter().enumerate() {
+        let before = passes[node.before as usize];
+        let left = before * goes_left;
+        for (side, pass) in [left, before - left].into_iter().enumerate() {
             let share = node.shares[side];
-            let factor = I::add(I::splat(share), I::mul(I::splat(pass - share), t));
-            let ratio = if is_again { I::mul(factor, inverse) } else { factor };
+            let factor = Eight(I::lanes(I::add(I::splat(share), I::mul(I::splat(pass - share), t))));
             passes[2 * at + side] = pass;
-            factors[2 * at + side] = I::lanes(factor);
-            ratios[2 * at + side] = I::lanes(ratio);
-            products[2 * at + side] = I::lanes(I::mul(above, ratio));
+            factors[2 * at + side] = factor;
+            ratios[2 * at + side] = factor;
+        }
+    }
+    for (&at, inverse) in tree.again.iter().zip(&mut scratch.inverses) {
+        let above = I::div(I::splat(1.0), I::load(&factors[tree.nodes[at as usize].before as usize].0));
+        *inverse = Eight(I::lanes(above));
+        for edge in [2 * at as usize, 2 * at as usize + 1] {
+            ratios[edge] = Eight(I::lanes(I::mul(I::load(&ratios[edge].0), above)));
+        }
+    }
+    products[root] = *weights;
+    for (at, node) in tree.nodes.iter().enumerate() {
+        let above = I::load(&products[node.parent as usize].0);
+        for edge in [2 * at, 2 * at + 1] {
+            products[edge] = Eight(I::lanes(I::mul(above, I::load(&ratios[edge].0))));
         }
     }
 }
 
 /// The sums over the leaves below each edge, and with them the values.
 #[inline(always)]
-fn go_up<I: Instructions>(tree: &PathTree, sums: &mut [[f64; LANES]], scratch: &mut PathScratch) {
-    let n_nodes = tree.nodes.len();
-    let (passes, ratios) = (&scratch.passes[..2 * n_nodes], &scratch.ratios[..2 * n_nodes]);
-    let (products, inverses) = (&scratch.products[..2 * n_nodes + 1], &scratch.inverses[..n_nodes]);
-    let below = &mut scratch.below[..n_nodes];
+fn go_up<I: Instructions>(tree: &PathTree, sums: &mut [Eight], scratch: &mut PathScratch) {
+    let root = 2 * tree.nodes.len();
+    let (passes, ratios) = (&scratch.passes[..root + 1], &scratch.ratios[..root + 1]);
+    let (products, below) = (&scratch.products[..root + 1], &mut scratch.below[..root + 1]);
+    for &(edge, value) in &tree.leaves {
+        below[edge as usize] = Eight(I::lanes(I::splat(value)));
+    }
     for (at, node) in tree.nodes.iter().enumerate().rev() {
-        let mut above = I::load(&products[node.parent as usize]);
-        let is_again = node.before != NONE;
-        if is_again {
-            above = I::mul(above, I::load(&inverses[at]));
+        let left = I::mul(I::load(&ratios[2 * at].0), I::load(&below[2 * at].0));
+        let right = I::mul(I::load(&ratios[2 * at + 1].0), I::load(&below[2 * at + 1].0));
+        below[node.parent as usize] = Eight(I::lanes(I::add(left, right)));
+    }
+    let surplus = |edge: usize| passes[edge] - tree.nodes[edge / 2].shares[edge % 2];
+    for &at in &tree.first {
+        let (node, left, right) = (&tree.nodes[at as usize], 2 * at as usize, 2 * at as usize + 1);
+        let of_left = I::mul(I::load(&below[left].0), I::splat(surplus(left)));
+        let of_right = I::mul(I::load(&below[right].0), I::splat(surplus(right)));
+        let value = I::mul(I::load(&products[node.parent as usize].0), I::add(of_left, of_right));
+        let sum = &mut sums[node.sum as usize].0;
+        *sum = I::lanes(I::add(I::load(sum), value));
+    }
+    for (&at, inverse) in tree.again.iter().zip(&scratch.inverses) {
+        let node = &tree.nodes[at as usize];
+        let above = I::mul(I::load(&products[node.parent as usize].0), I::load(&inverse.0));
+        let of_before = I::splat(-surplus(node.before as usize));
+        let sum = &mut sums[node.sum as usize].0;
+        let mut value = I::load(sum);
+        for edge in [2 * at as usize, 2 * at as usize + 1] {
+            // The leaves below are this edge's now, and no more the one's above.
+            let own = I::add(I::splat(surplus(edge)), I::mul(I::load(&ratios[edge].0), of_before));
+            value = I::add(value, I::mul(I::mul(above, I::load(&below[edge].0)), own));
         }
-        let mut value = I::load(&sums[node.sum as usize]);
-        let mut sum = I::splat(0.0);
-        for side in 0..2 {
-            let child = node.children[side];
-            let leaves = match usize::try_from(child) {
-                Ok(child) => I::load(&below[child]),
-                Err(_) => I::splat(tree.leaves[!child as usize]),
-            };
-            let ratio = I::load(&ratios[2 * at + side]);
-            let without = I::mul(above, leaves);
-            let surplus = passes[2 * at + side] - node.shares[side];
-            value = I::add(value, I::mul(without, I::splat(surplus)));
-            if is_again {
-                // The leaves below are this edge's now.
-                let before = node.before as usize;
-                let of_before = passes[before] - tree.nodes[before / 2].shares[before % 2];
-                value = I::add(value, I::mul(I::mul(without, ratio), I::splat(-of_before)));
-            }
-            sum = I::add(sum, I::mul(ratio, leaves));
-        }
-        sums[node.sum as usize] = I::lanes(value);
-        below[at] = I::lanes(sum);
+        *sum = I::lanes(value);
     }
 }
 

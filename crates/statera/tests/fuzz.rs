@@ -17,13 +17,14 @@ fn kept(family: &str) -> PathBuf {
 
 fn parts(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut zip = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    let n = zip.len();
     let read = |i| {
         let mut file = zip.by_index(i).unwrap();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
         (file.name().unwrap().to_string(), bytes)
     };
-    (0..zip.len()).map(read).collect()
+    (0..n).map(read).collect()
 }
 
 /// Makes the manifest right again: a digest keeps nobody out who can write one.
