@@ -1,5 +1,6 @@
 //! What can be typed. Lists of models, sources and sinks come from the crates that hold them.
 
+use crate::command::rules::arguments as rules;
 use crate::command::store::arguments as store;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use statera::models::{CLUSTERINGS, MODELS};
@@ -61,6 +62,9 @@ pub enum Command {
     /// Give a bundle a policy, reasons and a recourse, and judge them on rows whose outcomes are known
     #[command(after_help = POLICY_EXAMPLES)]
     Policy(Policy),
+    /// Decision rules beside a model: check them, try them on known outcomes, put them into a bundle
+    #[command(after_help = rules::EXAMPLES)]
+    Rules(rules::Rules),
     /// Explain one decision: what each column adds, the reasons, what is left unexplained, what would turn it
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
@@ -174,7 +178,7 @@ const SERVE_EXAMPLES: &str = "Examples:
   statera serve --print-settings > server.toml      every setting with a remark, to edit";
 
 /// The addresses a table can come from.
-const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
+pub const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
 
 #[derive(Args)]
 pub struct Demo {

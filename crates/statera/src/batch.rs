@@ -2,6 +2,7 @@
 
 use crate::bundle::Bundle;
 use crate::decision::Decided;
+use crate::rules::{Fired, RuleSet, Ruling, Verdict};
 use crate::scorer::{RowSource, Schema, Scored, Scorer};
 use crate::training_set::texts_of;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -99,6 +100,7 @@ fn score_rows(
     run: &Run,
 ) -> Result<BatchSummary> {
     let (schema, place) = (bundle.scorer.schema(), source::label(address));
+    let ruling = bundle.deciding.ruling(&bundle.scorer)?;
     let mut summary = BatchSummary::default();
     let (mut seen, mut sum, mut scored_now) = (0u64, 0.0, 0u64);
     run.progress.start("Scoring", 0);
@@ -136,11 +138,9 @@ fn score_rows(
             ids.map_or(0, |ids| texts_of(ids).iter().filter(|id| is_blank(id.as_deref())).count()) as u64;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
-        let codes = if code { bundle.scorer.codes(&rest, reader.is_text(), first as usize) } else { Ok(Vec::new()) };
         let source = RowSource { is_text: reader.is_text(), first_row: first as usize };
-        let decided = bundle.deciding.decide(&bundle.scorer, &rest, &scored, source).map_err(|e| e.at(&place))?;
-        let more = More { codes: &codes.map_err(|e| e.at(&place))?, decided: decided.as_deref() };
-        sink.write(&output(bundle, &rest, &scored, more, first)?)?;
+        let more = More::of(bundle, ruling.as_ref(), (&rest, source), &scored, code).map_err(|e| e.at(&place))?;
+        sink.write(&output(bundle, &rest, &scored, &more, first)?)?;
         run.progress.update(seen, "rows");
     }
     run.progress.finish();
@@ -254,10 +254,28 @@ fn output_schema(bundle: &Bundle, batch: &RecordBatch, code: bool) -> SchemaRef 
         fields.push(Field::new("decision", DataType::Utf8, false));
         fields.extend((1..=n_reasons(bundle)).map(|i| Field::new(format!("reason_{i}"), DataType::Utf8, true)));
     }
+    if bundle.deciding.decision_rules.is_some() {
+        let names = ["action", "rule", "rules", "rules_in_shadow"];
+        fields.extend(names.map(|name| Field::new(name, DataType::Utf8, name != "action")));
+    }
     if let (true, Ok((_, encoder))) = (code, scorer.encoder()) {
         fields.extend((1..=encoder.n_codes()).map(|j| Field::new(format!("code_{j}"), DataType::Float64, false)));
     }
     Arc::new(ArrowSchema::new(fields))
+}
+
+/// What is done with each row, the code of the rule that decides it, and the codes of those that hold, by whether they act.
+fn rule_columns(set: &RuleSet, ruled: &[Verdict]) -> [ArrayRef; 4] {
+    let active = set.active();
+    let texts =
+        |f: &dyn Fn(&Verdict) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(ruled.iter().map(f))) };
+    let codes = |fired: Fired| Some(set.codes(fired).join(";")).filter(|codes| !codes.is_empty());
+    [
+        texts(&|v| Some(v.action.name().into())),
+        texts(&|v| v.deciding.and_then(|rule| set.rules.get(usize::from(rule))).map(|r| r.code.clone())),
+        texts(&|v| codes(v.fired.and(active))),
+        texts(&|v| codes(v.fired.without(active))),
+    ]
 }
 
 /// Reasons that a row gets at most.
@@ -266,17 +284,34 @@ fn n_reasons(bundle: &Bundle) -> usize {
 }
 
 /// What stands beside scores.
-struct More<'a> {
+struct More {
     /// n × d numbers, or none.
-    codes: &'a [f32],
-    decided: Option<&'a [Decided]>,
+    codes: Vec<f32>,
+    decided: Option<Vec<Decided>>,
+    ruled: Option<Vec<Verdict>>,
+}
+
+impl More {
+    fn of(
+        bundle: &Bundle,
+        ruling: Option<&Ruling>,
+        (batch, source): (&RecordBatch, RowSource),
+        scored: &Scored,
+        code: bool,
+    ) -> Result<More> {
+        let scorer = &bundle.scorer;
+        let codes = if code { scorer.codes(batch, source.is_text, source.first_row)? } else { Vec::new() };
+        let decided = bundle.deciding.decide(scorer, batch, scored, source)?;
+        let ruled = ruling.map(|r| r.verdicts(batch, &scored.probabilities, source)).transpose()?;
+        Ok(More { codes, decided, ruled })
+    }
 }
 
 fn output(
     bundle: &Bundle,
     batch: &RecordBatch,
     scored: &Scored,
-    More { codes, decided }: More<'_>,
+    More { codes, decided, ruled }: &More,
     first: u64,
 ) -> Result<RecordBatch> {
     let scorer = &bundle.scorer;
@@ -311,6 +346,9 @@ fn output(
         }
         arrays.push(texts(&|d| Some(d.decision.name().into())));
         arrays.extend((0..n_reasons(bundle)).map(|i| texts(&|d| d.reasons.get(i).cloned())));
+    }
+    if let (Some(ruled), Some(rules)) = (ruled, &bundle.deciding.decision_rules) {
+        arrays.extend(rule_columns(&rules.read, ruled));
     }
     let n_codes = codes.len().checked_div(batch.num_rows()).unwrap_or(0);
     for j in 0..n_codes {

@@ -40,6 +40,7 @@ pub mod reject;
 pub mod report;
 mod resolution;
 mod rows;
+pub mod rules;
 pub mod sample;
 pub mod scorer;
 pub mod search;

@@ -433,7 +433,7 @@ fn refuse_few_values(
 }
 
 /// Classes by index; of two, the event is the second.
-fn class_order(name: &str, counts: &BTreeMap<&str, usize>, positive: Option<&str>) -> Result<Vec<String>> {
+pub(crate) fn class_order(name: &str, counts: &BTreeMap<&str, usize>, positive: Option<&str>) -> Result<Vec<String>> {
     let listed = || counts.iter().map(|(v, n)| format!("«{v}» ({n} rows)")).collect::<Vec<_>>().join(", ");
     let mut classes: Vec<String> = counts.keys().map(|c| (*c).to_string()).collect();
     if counts.len() > 2 {

@@ -31,9 +31,8 @@ pub(crate) use auc::area_ranked;
 pub use auc::{area, delong_variance};
 pub use band::{BandPoint, CurveBands, curve_bands};
 pub(crate) use bootstrap::draw as draw_weights;
-pub(crate) use curve::wilson;
 pub use curve::{
-    CurvePoint, KsPoint, MAX_POINTS, ReliabilityBin, ks_curve, precision_recall_curve, reliability, roc_curve,
+    CurvePoint, KsPoint, MAX_POINTS, ReliabilityBin, ks_curve, precision_recall_curve, reliability, roc_curve, wilson,
 };
 pub use decile::{Decile, deciles};
 pub use difference::{Difference, paired_difference};

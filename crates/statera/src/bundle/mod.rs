@@ -183,7 +183,7 @@ impl Bundle {
         if let Some(background) = &self.background {
             parts.insert(BACKGROUND_FILE.into(), background.parquet()?);
         }
-        parts.extend(self.deciding_parts()?.into_iter().map(|(name, bytes)| (name.into(), bytes)));
+        parts.extend(self.deciding_parts()?);
         Ok(parts)
     }
 

@@ -21,10 +21,12 @@ pub use assemble::{Assembled, JoinCount, Step};
 pub use definition::{Clause, Definition, Function, Value, Window};
 pub use file::NoRows;
 pub use images::{ImageColumns, Sequences};
+pub(crate) use rule::instant;
 pub use rule::{Rule, Test};
 pub use settings::{MAX_REJECT_FACTOR, Mitigation, Prefer, RejectInference, Sensitivity, Settings, UseCase};
 pub use template::{TemplateColumn, guess_columns, template};
 pub use token::Comparison;
+pub(crate) use token::{Token, Tokens};
 
 use file::{OutcomeFile, ProjectFile, Scalar};
 use statera_core::{Error, Kind, Result};
