@@ -39,7 +39,7 @@ pub enum Command {
     /// See the main job on a built-in sample bank, told as a story
     #[command(after_help = "Example:\n  statera demo --out my-demo")]
     Demo(Demo),
-    /// Write the tables of the sample bank: invented loan applications with known truth
+    /// Write the tables of the sample bank: invented loan applications, payments and frauds with known truth
     #[command(after_help = "Example:\n  statera sample bank --rows 100000 --seed 7")]
     Sample(Sample),
     /// Write a commented project file, filled in from a table
@@ -197,7 +197,7 @@ pub struct Demo {
 pub struct Sample {
     /// Folder to write to; made if it does not exist
     pub dir: PathBuf,
-    /// Loan applications
+    /// Loan applications; a card with six months of payments for each 40 of them, at most 5,000
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     pub rows: usize,
     /// Seed: the same seed writes the same bytes

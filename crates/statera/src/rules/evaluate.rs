@@ -200,7 +200,6 @@ impl Compiled {
             *field.name() == input.name && *field.data_type() == input.data_type
         };
         let same = schema.fields().len() == self.inputs.len() && schema.fields().iter().zip(&self.inputs).all(fits);
-        // A batch without columns knows its rows all the same.
         if !same {
             return Err(Error::request("the rules are given other columns than those that they read"));
         }

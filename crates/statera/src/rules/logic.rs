@@ -275,15 +275,13 @@ pub(super) fn check(set: &RuleSet, nodes: &[Node], tests: &[Test], inputs: &[Inp
         let mut found = disjunction(node, tests, true);
         if let Some(all) = &mut found {
             if let Some(first) = all.iter().find(|c| c.is_empty).filter(|_| all.iter().all(|c| c.is_empty)) {
-                let column = match first.nothing_of() {
-                    Some(Source::Column(at)) => format!("«{}» would have to be", inputs[at].name),
-                    Some(Source::Score) => "the score would have to be".into(),
-                    None => "the same test would have to be true and false,".into(),
+                let why = match first.nothing_of() {
+                    Some(Source::Column(at)) => format!("no cell of «{}» is all that it asks for", inputs[at].name),
+                    Some(Source::Score) => "no score is all that it asks for".into(),
+                    None => "it asks that one test is true and false".into(),
                 };
-                return Err(Error::request(format!(
-                    "rule «{}»: its condition can never hold: {column} two things at once in «{}»",
-                    rule.code, rule.when
-                )));
+                let (code, when) = (&rule.code, rule.when.trim());
+                return Err(Error::request(format!("rule «{code}»: its condition can never hold, {why}: «{when}»")));
             }
             all.retain(|c| !c.is_empty);
         }

@@ -260,7 +260,7 @@ fn errors_name_the_rule_the_place_and_what_is_allowed() {
     let plain = file(&[("R", "hold", 0, "amount > 1")]);
     refused(&plain.replace("version = \"1\"", "version = \" \""), "version is empty");
     refused(&plain.replace("ko = \"이\"", "ko = \"\""), "rule «R»: ko has 0 characters; allowed: 1 to 200");
-    refused(&plain.replace("when", "valid_from = 2026-11-31\nwhen"), "line 8");
+    refused(&plain.replace("when", "valid_from = 2026-11-31\nwhen"), "line 9");
     refused(&plain.replace("when", "valid_from = \"soon\"\nwhen"), "valid_from is «soon»; allowed: a day such as");
     refused(&plain.replace("when", "valid_to = 2026-11-30\nwhen"), "name its column at the top: time");
     let timed = plain.replace("version", "time = \"at\"\nversion");
