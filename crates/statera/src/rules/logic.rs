@@ -13,7 +13,7 @@ use statera_data::conform::InputColumn;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Conjunctions of one condition that are looked at; a condition of more is taken as it is.
-const MAX_CONJUNCTIONS: usize = 256;
+const MAX_CONJUNCTIONS: usize = 64;
 
 /// Numbers between two ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -256,6 +256,9 @@ fn disjunction(node: &Node, tests: &[Test], holds: bool) -> Option<Vec<Conjuncti
     let mut all = if is_all { vec![Conjunction::default()] } else { Vec::new() };
     for part in parts {
         let own = disjunction(part, tests, holds)?;
+        if is_all && all.len() * own.len() > MAX_CONJUNCTIONS {
+            return None;
+        }
         if is_all {
             all = all.iter().flat_map(|a| own.iter().map(|b| a.and(b))).collect();
         } else {

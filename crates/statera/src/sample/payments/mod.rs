@@ -88,10 +88,7 @@ pub(super) struct World {
 impl World {
     /// The world of a bank with this many applications and cards, at least one of each; a card a customer.
     pub fn new(seed: u64, rows: usize, cards: usize) -> World {
-        let every = (rows / cards).max(1);
-        let mut seen = HashSet::new();
-        let applicants = (0..rows).step_by(every).take(cards).map(|row| draw(seed, row, rows).customer);
-        let customers: Vec<usize> = applicants.filter(|customer| seen.insert(*customer)).collect();
+        let customers = customers(seed, rows, cards);
         let people = person::people(seed, &customers);
         let mut rng = Rng::fork(seed, PLACES);
         let n_terminals = TERMINALS_A_CARD * people.len();
@@ -111,6 +108,16 @@ impl World {
     fn of_role(&self, role: Role) -> Vec<usize> {
         (0..self.people.len()).filter(|&i| self.people[i].role == role).collect()
     }
+}
+
+/// So many different customers, spread over the applications; fewer where not as many have applied.
+fn customers(seed: u64, rows: usize, n: usize) -> Vec<usize> {
+    let every = (rows / n).max(1);
+    let mut seen = HashSet::new();
+    // A customer may come back: what lies between is looked at too, until there are enough.
+    let places = (0..every).flat_map(|first| (first..rows).step_by(every));
+    let applicants = places.map(|row| draw(seed, row, rows).customer);
+    applicants.filter(|customer| seen.insert(*customer)).take(n).collect()
 }
 
 /// Terminals within the radius that holds as many as the handbook's does; the nearest one where none is.
