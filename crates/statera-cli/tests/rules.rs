@@ -13,6 +13,7 @@ version = "2026-11"
 time = "at"
 
 [columns]
+at = "time"
 terminal = "identifier"
 
 [[list]]

@@ -113,8 +113,15 @@ impl RuleSet {
             let others = self.columns.iter().filter(|(name, _)| !columns.iter().any(|c| c.name == **name));
             known.extend(others.map(|(name, kind)| declared(name, *kind)));
         }
-        let mut compiler =
-            Compiler { set: self, known: &known, zone, inputs: Vec::new(), tests: Vec::new(), places: HashMap::new() };
+        let mut compiler = Compiler {
+            set: self,
+            known: &known,
+            with_declared,
+            zone,
+            inputs: Vec::new(),
+            tests: Vec::new(),
+            places: HashMap::new(),
+        };
         let mut nodes = Vec::with_capacity(self.rules.len());
         for (rule, condition) in self.rules.iter().zip(&self.conditions) {
             let node = compiler.rule(rule, condition).map_err(|e| e.at(format!("rule «{}»", rule.code)))?;
@@ -191,6 +198,7 @@ fn is_equality(comparison: Comparison) -> bool {
 struct Compiler<'a> {
     set: &'a RuleSet,
     known: &'a [InputColumn],
+    with_declared: bool,
     zone: TimeZone,
     inputs: Vec<InputColumn>,
     tests: Vec<Test>,
@@ -254,7 +262,8 @@ impl Compiler<'_> {
         }
         let Some(column) = self.known.iter().find(|c| c.name == name) else {
             let names: Vec<&str> = self.known.iter().map(|c| c.name.as_str()).collect();
-            return Err(Error::request(format!("there is no column «{name}»; there are {}", names.join(", "))));
+            let hint = if self.with_declared { "; [columns] declares those that the model does not see" } else { "" };
+            return Err(Error::request(format!("there is no column «{name}»; there are {}{hint}", names.join(", "))));
         };
         self.inputs.push(column.clone());
         Ok(self.inputs.len() - 1)

@@ -12,8 +12,8 @@ pub const EXAMPLES: &str = "Examples:
   statera rules backtest fraud-rules.toml transactions.csv --bundle fraud.statera --amount tx_amount
   statera rules put fraud-rules.toml fraud.statera --out ruled.statera
 
-A bundle with other rules is another bundle: it becomes a version of its model by statera registry add-version, and answers
-once other persons have approved it. docs/rules.md has the file.";
+A bundle with other rules is another bundle: statera registry add-version makes it a version of
+its model, which answers once other persons have approved it. docs/rules.md has the file.";
 
 #[derive(Args)]
 pub struct Rules {

@@ -22,19 +22,18 @@ pub fn rules(set: &RuleSet, language: Language, console: &Console) -> anyhow::Re
         }));
     }
     console.line(format!("Rules {}, the one that decides before the others first", set.version));
-    let rows = order.iter().map(|(_, rule)| {
-        let days = match (&rule.valid_from, &rule.valid_to) {
-            (None, None) => "always".into(),
-            (from, to) => format!("{} – {}", from.as_deref().unwrap_or("…"), to.as_deref().unwrap_or("…")),
-        };
+    for (_, rule) in order {
         let action = match rule.mode {
             Mode::Active => rule.action.name().to_string(),
-            Mode::Shadow => format!("({}) in shadow", rule.action.name()),
+            Mode::Shadow => format!("{} in shadow", rule.action.name()),
         };
-        let when = rule.when.split_whitespace().collect::<Vec<_>>().join(" ");
-        vec![rule.code.clone(), action, rule.precedence.to_string(), days, rule.name(language).into(), when]
-    });
-    console.table(&["Code", "Action", "Precedence", "Valid", "Name", "When"], rows.collect());
+        let end =
+            |key: &str, day: &Option<String>| day.as_ref().map(|day| format!(", {key} {day}")).unwrap_or_default();
+        let days = end("from", &rule.valid_from) + &end("to", &rule.valid_to);
+        let (code, name, precedence) = (&rule.code, rule.name(language), rule.precedence);
+        console.paragraph(format!("\n{code}  {name}: {action}, precedence {precedence}{days}"));
+        console.line(format!("    {}", rule.when.split_whitespace().collect::<Vec<_>>().join(" ")));
+    }
     Ok(())
 }
 
@@ -90,7 +89,10 @@ fn name(result: &RuleResult) -> String {
 }
 
 fn main_table<'a>(lines: impl Iterator<Item = (String, &'a RuleResult)>, has_days: bool, console: &Console) {
-    let share = |i: Option<Interval>| i.map_or("–".into(), |i| interval(i, &percent));
+    let share = |i: Option<Interval>| {
+        let [value, low, high] = i.map_or([f64::NAN; 3], |i| [i.value, i.low, i.high].map(|share| 100.0 * share));
+        if i.is_none() { "–".into() } else { format!("{value:.1} [{low:.1}–{high:.1}]") }
+    };
     let rows = lines.map(|(name, r)| {
         let mut row = vec![name, count(r.alerts as f64), count(r.decided as f64)];
         row.extend(has_days.then(|| r.alerts_a_day.map_or("–".into(), |i| format!("{:.1}", i.value))));
@@ -99,7 +101,7 @@ fn main_table<'a>(lines: impl Iterator<Item = (String, &'a RuleResult)>, has_day
     });
     let mut header = vec!["Rule", "Alerts", "Decides"];
     header.extend(has_days.then_some("A day"));
-    header.extend(["Events", "Precision [95 %]", "Recall [95 %]"]);
+    header.extend(["Events", "Precision, % [95 %]", "Recall, % [95 %]"]);
     console.table(&header, rows.collect());
 }
 
