@@ -144,6 +144,7 @@ fn rules_are_checked_tried_put_into_a_bundle_and_act() {
     let back = json(dir, &["rules", "backtest", "r.statera", "payments.csv", "--bundle=r.statera", "--amount=amount"]);
     let by_action: Vec<u64> = back["actions"].as_array().unwrap().iter().map(|a| a[1].as_u64().unwrap()).collect();
     assert_eq!(by_action, [n["allow"], 0, n["hold"], n["block"]]);
+    assert_eq!(back["is_training_table"], true);
     assert_eq!((back["n_rows"].as_u64(), back["n_days"].as_u64()), (Some(2_000), Some(10)));
     let large = &back["rules"][0];
     let frauds = payments.values().filter(|p| p["fraud"] == "1");

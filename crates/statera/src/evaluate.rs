@@ -104,7 +104,7 @@ impl Outcomes {
 
 /// True of the very table that the model was trained on, and of any other with the same features in the same rows: what a table
 /// has beside them is of no account. Of a part of the rows nothing is known, since a bundle keeps no rows.
-fn is_training_table(bundle: &Bundle, batch: &RecordBatch) -> bool {
+pub(crate) fn is_training_table(bundle: &Bundle, batch: &RecordBatch) -> bool {
     if rows::fingerprint(batch, &rows::row_digests(batch)) == bundle.manifest.data_fingerprint {
         return true;
     }

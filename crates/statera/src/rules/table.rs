@@ -3,7 +3,7 @@
 use super::backtest::{Backtest, Cases, backtest};
 use super::{RuleSet, table_columns};
 use crate::bundle::Bundle;
-use crate::evaluate::stored_cutoff;
+use crate::evaluate::{is_training_table, stored_cutoff};
 use crate::training_set::{class_order, complete_numbers, complete_times, take_rows, texts_of};
 use arrow_array::RecordBatch;
 use serde::Serialize;
@@ -38,6 +38,9 @@ pub struct TableBacktest {
     pub backtest: Backtest,
     /// Rows without an outcome, which are left out.
     pub n_without_outcome: usize,
+    /// True if the bundle's model was trained on this very table, as [`crate::evaluate::Evaluation`] has it: then its figures flatter
+    /// it, and rules beside it look worse than they are.
+    pub is_training_table: bool,
     /// Columns that rules read and that have missing cells, with how many: tests of these are false.
     pub missing: Vec<(String, usize)>,
 }
@@ -74,6 +77,7 @@ fn on_table(set: &RuleSet, table: &Table, bundle: Option<&Bundle>, how: Labelled
     Ok(TableBacktest {
         backtest: backtest(set, &verdicts, cases)?,
         n_without_outcome: all.num_rows() - batch.num_rows(),
+        is_training_table: bundle.is_some_and(|bundle| is_training_table(bundle, &all)),
         missing: missing.filter(|(_, n)| *n > 0).collect(),
     })
 }

@@ -6,6 +6,9 @@ use statera::reasons::Language;
 use statera::rules::{Mode, Overlap, RuleResult, RuleSet, TableBacktest};
 use statera_core::metric::Interval;
 
+/// The line of the model alone; no code of a rule has a blank.
+const MODEL: &str = "the model";
+
 /// The rules in the order in which they decide, those in shadow last.
 pub fn rules(set: &RuleSet, language: Language, console: &Console) -> anyhow::Result<()> {
     let mut order: Vec<_> = set.rules.iter().enumerate().collect();
@@ -52,12 +55,15 @@ pub fn backtest(found: &TableBacktest, console: &Console) {
         let n = count(found.n_without_outcome as f64);
         console.note(format!("{n} rows without an outcome are left out"));
     }
+    if found.is_training_table {
+        console.note("these are the rows that the model was trained on; its figures flatter it");
+    }
     for (column, n) in &found.missing {
         let n = count(*n as f64);
         console.note(format!("column «{column}» has {n} missing cells; tests of them are false, but for «is missing»"));
     }
     let lines = || back.rules.iter().map(|r| (name(r), r)).chain([("all that act".to_string(), &back.total)]);
-    let lines = || lines().chain(back.model.iter().map(|m| ("the model".to_string(), m)));
+    let lines = || lines().chain(back.model.iter().map(|m| (MODEL.to_string(), m)));
     main_table(lines(), back.n_days.is_some(), console);
     if back.total.money.is_some() {
         console.paragraph("Money of the alerts [95 % interval]");
@@ -94,7 +100,9 @@ fn main_table<'a>(lines: impl Iterator<Item = (String, &'a RuleResult)>, has_day
         if i.is_none() { "–".into() } else { format!("{value:.1} [{low:.1}–{high:.1}]") }
     };
     let rows = lines.map(|(name, r)| {
-        let mut row = vec![name, count(r.alerts as f64), count(r.decided as f64)];
+        // The model decides nothing by itself here.
+        let decided = if name == MODEL { "–".into() } else { count(r.decided as f64) };
+        let mut row = vec![name, count(r.alerts as f64), decided];
         row.extend(has_days.then(|| r.alerts_a_day.map_or("–".into(), |i| format!("{:.1}", i.value))));
         row.extend([count(r.events as f64), share(r.precision), share(r.recall)]);
         row
