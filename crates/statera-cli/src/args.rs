@@ -268,7 +268,7 @@ pub struct Train {
     /// The target's value that is the event
     #[arg(long, value_name = "VALUE")]
     pub positive: Option<String>,
-    /// What is to be found: the outcome (table, credit), or groups of rows that are alike (segment)
+    /// What is to be found: the outcome (table, credit, fraud), or groups of rows that are alike (segment)
     #[arg(long, value_enum)]
     pub use_case: Option<UseCase>,
     /// Number of segments, or a range among which it is chosen (2..8 if not given)
@@ -306,6 +306,18 @@ pub struct Train {
     /// Column of money at stake, for figures in money. It is a feature too, unless --drop names it as well
     #[arg(long, value_name = "COL")]
     pub amount: Option<String>,
+    /// Column of the card or account that a transaction is of: what alerts are of; never a feature (fraud)
+    #[arg(long, value_name = "COL")]
+    pub card: Option<String>,
+    /// Column of where a transaction is made: terminal, merchant, payee; never a feature (fraud)
+    #[arg(long, value_name = "COL")]
+    pub terminal: Option<String>,
+    /// Cards that can be reviewed a day; sets the cut-off where nothing else does (fraud: 100 if not given)
+    #[arg(long, value_name = "N")]
+    pub capacity: Option<usize>,
+    /// What a review costs, in the money of --amount
+    #[arg(long, value_name = "MONEY")]
+    pub review_cost: Option<f64>,
     /// Column of the bank's present score, to compare with
     #[arg(long, value_name = "COL")]
     pub baseline: Option<String>,
@@ -383,6 +395,8 @@ pub enum UseCase {
     Table,
     /// Loans that go bad
     Credit,
+    /// Transactions that are not their card holder's; needs --card and --time
+    Fraud,
     /// Groups of rows that are alike; needs no --target
     Segment,
 }

@@ -523,6 +523,7 @@ impl TrainingSet {
             time: times(&self.time),
             known: times(&self.known),
             group: self.group.as_ref().map(|g| rows.iter().map(|&r| g[r]).collect()),
+            card: self.card.as_ref().map(|c| rows.iter().map(|&r| c[r]).collect()),
             amount: numbers(&self.amount),
             baseline: numbers(&self.baseline),
             fingerprint: self.fingerprint.clone(),

@@ -117,12 +117,25 @@ impl AlertQueue {
 
     /// Reviews the first `capacity` open cards of every day.
     pub fn work(&self, capacity: usize) -> Worked {
-        self.work_drawn(capacity, &vec![1; self.cards.len()])
+        self.work_and_catch(capacity).0
+    }
+
+    /// The same, with the numbers of the cards that are caught, ascending.
+    pub fn work_and_catch(&self, capacity: usize) -> (Worked, Vec<u64>) {
+        let mut open = vec![1; self.cards.len()];
+        let worked = self.work_open(capacity, &mut open);
+        let caught = self.cards.iter().zip(open).filter(|(_, open)| *open == 0).map(|(card, _)| *card);
+        (worked, caught.collect())
     }
 
     /// The same of a table in which each card stands `copies` times; copies are caught one by one, as cards of equal score are.
     pub(super) fn work_drawn(&self, capacity: usize, copies: &[u32]) -> Worked {
-        let mut open = copies.to_vec();
+        self.work_open(capacity, &mut copies.to_vec())
+    }
+
+    /// Works the queue of cards that stand `open` times, and leaves those that are not caught.
+    fn work_open(&self, capacity: usize, open: &mut [u32]) -> Worked {
+        let copies = open.to_vec();
         let mut sum = Worked::default();
         for day in &self.days {
             let (mut left, mut hits) = (capacity, 0.0);

@@ -37,6 +37,9 @@ pub(super) fn fit(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) 
 
 fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Result<GbdtModel> {
     let (train, labels) = labelled(params, train, "training rows")?;
+    // Weights and bags move the odds of all rows alike: those of the trees' sum are again those of the rows as they are (King &
+    // Zeng 2001).
+    let base = start(params.task, &labels)?;
     let rare = &params.imbalance;
     let train = rare.weighted(train);
     let labels = if rare.positive_weight == 1.0 { labels } else { labelled(params, &train, "training rows")?.1 };
@@ -57,8 +60,6 @@ fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Res
     for (number, bag) in bags.iter().enumerate() {
         boosts.push(Boost::new(params, bag, &kinds, run.seed, number)?);
     }
-    let mean = |output: usize| boosts.iter().map(|b| b.base[output]).sum::<f64>() / boosts.len() as f64;
-    let base: Vec<f64> = (0..params.task.n_outputs()).map(mean).collect();
     let valid = (valid.n_rows > 0).then(|| Validation::new(params, valid, &coders, &base)).transpose()?;
     let mut course = Course { base, ..Course::default() };
     rounds(params, &mut boosts, valid, &mut course, run)?;
@@ -196,8 +197,6 @@ struct Boost<'a> {
     labels: &'a Labels,
     kinds: &'a [Kind],
     splittable: Vec<bool>,
-    /// The margins before any tree.
-    base: Vec<f64>,
     /// Margins of the training rows, one vector per output.
     margins: Vec<Vec<f64>>,
     cells: Vec<Vec<Cell>>,
@@ -271,7 +270,6 @@ impl<'a> Boost<'a> {
             matrix: &bag.matrix,
             labels,
             kinds,
-            base,
             trees: Vec::new(),
             // The first bag draws as a fit without bags does.
             seed: if number == 0 { seed } else { Rng::fork(seed, (BAGS << 32) + number as u64).next_u64() },

@@ -32,6 +32,9 @@ use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Resul
 /// Name of the family in lists, files and on the command line.
 pub const NAME: &str = "boosting";
 
+/// Name of the family with the settings of [`GbdtParams::rare`].
+pub const NAME_RARE: &str = "boosting_rare";
+
 /// Settings of gradient boosting. The default is the shipped start; [`GbdtParams::lightgbm_parity`] are the settings of
 /// LightGBM's own defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,6 +136,20 @@ impl GbdtParams {
             row_share: point.real("row_share"),
             column_share: point.real("column_share"),
             level_smoothing: point.real("level_smoothing"),
+            ..GbdtParams::default()
+        }
+    }
+
+    /// Settings for rare events: ten bags of all positive rows and 30 negative ones for each, small trees that see three columns
+    /// in ten, leaves with some events in them. Chosen on the earlier weeks of the fraud handbook's transactions
+    /// (`bench/README.md`).
+    pub fn rare() -> Self {
+        GbdtParams {
+            max_leaves: 7,
+            min_hessian_per_leaf: 1.0,
+            column_share: 0.3,
+            row_share: 1.0,
+            imbalance: Imbalance { bags: 10, negatives_per_positive: 30.0, ..Imbalance::default() },
             ..GbdtParams::default()
         }
     }

@@ -231,7 +231,11 @@ impl Model for IsolationModel {
             Header { family: NAME.into(), rows_per_tree: self.rows_per_tree, spec: FrameSpec::clone(&self.spec) };
         let nodes = || self.trees.iter().flatten();
         let mut next = 0;
-        let mut first = |tree: &Vec<Node>| std::mem::replace(&mut next, next + tree.len() as i32);
+        let mut first = |tree: &Vec<Node>| {
+            let start = next;
+            next += tree.len() as i32;
+            start
+        };
         let column = |node: &Node| node.cut.map_or(LEAF, |cut| cut.column as i32);
         let integers = [
             (FIRST, self.trees.iter().map(&mut first).collect()),

@@ -383,6 +383,7 @@ fn check_policy(policy: &file::PolicyFile) -> Result<()> {
 fn settings_of(file: &ProjectFile) -> Result<Settings> {
     let (roles, standard) = (&file.roles, Settings::default());
     let mut settings = Settings {
+        use_case: file.use_case,
         target: roles.target.clone().unwrap_or_default(),
         positive: roles.positive.as_ref().map(Scalar::text),
         id: roles.id.clone(),
@@ -390,6 +391,10 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         group: roles.group.clone(),
         weight: roles.weight.clone(),
         amount: roles.amount.clone(),
+        card: roles.card.clone(),
+        terminal: roles.terminal.clone(),
+        capacity: file.policy.capacity,
+        review_cost: file.policy.review_cost,
         baseline: roles.baseline.clone(),
         protected: roles.protected.clone(),
         drop: roles.drop.clone(),

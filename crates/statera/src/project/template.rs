@@ -182,6 +182,8 @@ seed = 1
 [policy]
 # approval_rate = 0.85              # share that is approved; or
 # cutoff = 0.12                     # probability from which a row is declined; or
+# capacity = 100                    # cards that can be reviewed a day (use_case fraud), and what a review costs:
+# review_cost = 2.5
 # file = \"policy.toml\"              # cut-offs and grades that the bundle decides by (docs/policy.md)
 # reasons = \"reasons.toml\"          # what customers are told
 # rules = \"fairness.toml\"           # limits that groups of people are judged by
