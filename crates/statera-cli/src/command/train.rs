@@ -243,6 +243,23 @@ pub fn print(trained: &Trained, console: &Console) {
         card(&facts.scorecard, console);
     }
     swap_set(facts, console);
+    alerts(facts, console);
+}
+
+/// What a fraud desk finds, on one line.
+fn alerts(facts: &Facts, console: &Console) {
+    let Some(alerts) = &facts.alerts else { return };
+    let own = alerts.by_capacity.iter().find(|p| p.capacity == alerts.capacity);
+    let percent = |i: &Interval| format!("{:.1} % [{:.1}, {:.1}]", 100.0 * i.value, 100.0 * i.low, 100.0 * i.high);
+    let precision = own.map_or("–".into(), |p| percent(&p.card_precision));
+    let saved = own
+        .and_then(|p| p.share_saved.as_ref())
+        .map_or(String::new(), |s| format!("; {} of the fraudulent money is saved", percent(s)));
+    console.paragraph(format!(
+        "Reviewing {} cards a day, {precision} of them are caught{saved}; alerts from a probability of {}",
+        count(alerts.capacity as f64),
+        figure(facts.leaderboard.cutoff),
+    ));
 }
 
 /// The scorecard, a line a characteristic.
