@@ -47,3 +47,4 @@ pub mod segment;
 mod spread;
 pub mod training_set;
 mod variant;
+pub mod windows;
