@@ -488,6 +488,9 @@ pub struct Score {
     /// Add to a database table that holds rows already
     #[arg(long)]
     pub append: bool,
+    /// Rows of the same columns that came before, for windowed features to reach back to; they are not scored
+    #[arg(long, value_name = "DATA")]
+    pub history: Option<String>,
     /// Write what an autoencoder squeezes each row into beside its score: columns code_1, code_2, … for other models
     #[arg(long)]
     pub code: bool,

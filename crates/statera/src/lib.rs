@@ -49,3 +49,4 @@ mod spread;
 pub mod training_set;
 pub mod use_case;
 mod variant;
+pub mod windows;

@@ -28,7 +28,7 @@ pub use events::Events;
 pub use refusal::Refusal;
 pub use span::Span;
 pub use state::{Limits, State, Taken, WhenFull};
-pub use sweep::{column_infos, sweep, with_columns};
+pub use sweep::{column_infos, sweep, sweep_rows, with_columns};
 
 #[cfg(test)]
 mod tests;

@@ -33,14 +33,25 @@ pub(super) fn order(events: &Events) -> Vec<usize> {
 /// The columns of all events, in the definition's order.
 ///
 /// # Errors
-/// The first event that is refused, with its row (1 is the first).
+/// An event that is refused, with its row (1 is the first).
 pub fn sweep(definition: &Arc<Definition>, events: &Events) -> Result<Vec<ArrayRef>> {
     let place = |(row, refusal): (usize, Refusal)| Error::from(refusal).at(format!("windows: row {}", row + 1));
+    sweep_rows(definition, events).map_err(place)
+}
+
+/// As [`sweep`], with the row of an event that is refused (0 is the first) and why.
+///
+/// # Errors
+/// An event that is refused.
+pub fn sweep_rows(
+    definition: &Arc<Definition>,
+    events: &Events,
+) -> std::result::Result<Vec<ArrayRef>, (usize, Refusal)> {
     if let Some((row, refusal)) = events.refused.first_key_value() {
-        return Err(place((*row, refusal.clone())));
+        return Err((*row, refusal.clone()));
     }
     if let Some(row) = repeated(events) {
-        return Err(place((row, Refusal::Duplicate { id: events.id(row) })));
+        return Err((row, Refusal::Duplicate { id: events.id(row) }));
     }
     let order = order(events);
     let mut columns = vec![vec![f64::NAN; events.n_rows()]; definition.n_columns()];
@@ -48,7 +59,7 @@ pub fn sweep(definition: &Arc<Definition>, events: &Events) -> Result<Vec<ArrayR
         let shards = shards(events, at, &order);
         let made: Vec<Part> = shards.par_iter().map(|rows| part(definition, events, at, rows)).collect();
         if let Some(first) = made.iter().filter_map(|p| p.refused.as_ref()).min_by_key(|(row, _)| *row) {
-            return Err(place(first.clone()));
+            return Err(first.clone());
         }
         let own = own_columns(definition, at);
         let mut targets: Vec<(usize, &mut Vec<f64>)> =

@@ -4,6 +4,7 @@ use super::images::ImageColumns;
 use super::settings::{Mitigation, Prefer, RejectInference, Sensitivity, UseCase};
 use serde::Deserialize;
 use statera_core::Kind;
+use statera_data::window::Windows;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
@@ -36,6 +37,7 @@ pub(super) struct ProjectFile {
     #[serde(default)]
     pub policy: PolicyFile,
     pub rejects: Option<RejectsFile>,
+    pub windows: Option<Windows>,
 }
 
 fn credit() -> String {

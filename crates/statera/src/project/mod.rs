@@ -28,6 +28,7 @@ pub use token::Comparison;
 
 use file::{OutcomeFile, ProjectFile, Scalar};
 use statera_core::{Error, Kind, Result};
+use statera_data::window::Windows;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A checked project.
@@ -262,6 +263,7 @@ impl Project {
         if settings.time.is_none() {
             settings.time.clone_from(&self.main.date);
         }
+        settings.complete_windows();
         match keys {
             [key] if settings.id.is_none() && settings.group.as_ref() != Some(key) => settings.id = Some(key.clone()),
             _ => {}
@@ -276,7 +278,8 @@ impl Project {
             .iter()
             .flat_map(|j| j.columns.iter().map(move |c| (format!("{}{c}", j.prefix), (j.source.as_str(), c.as_str()))))
             .collect();
-        let made = self.outcome.as_ref().map(|o| [o.target.clone(), o.weight_column()]).unwrap_or_default();
+        let mut made: Vec<String> = self.outcome.iter().flat_map(|o| [o.target.clone(), o.weight_column()]).collect();
+        made.extend(self.settings.windows.iter().flat_map(Windows::column_names));
         let types = self.settings.types.iter().filter(|(name, _)| !made.contains(name));
         types
             .filter_map(|(name, kind)| match joined.get(name) {
@@ -415,6 +418,7 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         mitigate: file.candidates.mitigate,
         reject_inference: file.rejects.as_ref().map(|r| r.inference),
         reject_factor: file.rejects.as_ref().and_then(|r| r.factor),
+        windows: file.windows.clone(),
         purpose: file.purpose.clone(),
         ..standard
     };

@@ -6,6 +6,7 @@ use crate::search::Limit;
 use crate::segment::{DEFAULT_CLUSTERS, MAX_CLUSTERS};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role};
+use statera_data::window::Windows;
 use statera_data::{ColumnInfo, Table};
 use std::collections::{BTreeMap, HashMap};
 
@@ -177,6 +178,10 @@ pub struct Settings {
     /// [`MAX_REJECT_FACTOR`]; `None`: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reject_factor: Option<f64>,
+    /// Features that are counted of the rows of the table itself, by key and over time; their columns are made when the table is
+    /// read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
     /// What the model is for; columns whose purposes do not name it are refused as features.
     pub purpose: String,
 }
@@ -224,6 +229,7 @@ impl Default for Settings {
             mitigate: None,
             reject_inference: None,
             reject_factor: None,
+            windows: None,
             purpose: "credit".into(),
         }
     }
@@ -368,6 +374,20 @@ impl Settings {
         }
         let holds = factor > 0.0 && factor <= MAX_REJECT_FACTOR;
         within("reject_factor", factor, holds, &format!("above 0 and at most {MAX_REJECT_FACTOR}"))
+    }
+
+    /// Fills what windows say of the training: the label's event, and the delay after which a label is known, in whole days.
+    pub(super) fn complete_windows(&mut self) {
+        let Some(windows) = &mut self.windows else { return };
+        if windows.label.as_ref() != Some(&self.target) {
+            return;
+        }
+        if windows.positive.is_none() {
+            windows.positive.clone_from(&self.positive);
+        }
+        if let (None, Some(delay), Some(_)) = (&self.label_delay, windows.label_delay, &self.time) {
+            self.label_delay = Some(format!("{} days", (delay.micros() + 86_399_999_999) / 86_400_000_000));
+        }
     }
 
     /// Refuses what has a meaning with an outcome only.
