@@ -35,11 +35,29 @@ fn complete(settings: &mut Settings) -> Result<()> {
         }
     }
     settings.label_delay.get_or_insert_with(|| LABEL_DELAY.into());
+    if settings.windows.is_none() {
+        settings.windows = declared(settings)?;
+    }
     settings.capacity.get_or_insert(DEFAULT_CAPACITY);
     if settings.purpose == Settings::default().purpose {
         settings.purpose = "fraud".into();
     }
     Ok(())
+}
+
+/// The default windows of the columns that the settings name; `None` without an id, by which events of equal time are ordered.
+fn declared(settings: &Settings) -> Result<Option<Windows>> {
+    let (Some(time), Some(id), Some(card)) = (&settings.time, &settings.id, &settings.card) else { return Ok(None) };
+    let columns = Columns {
+        time,
+        id,
+        label: (&settings.target, settings.positive.as_deref()),
+        label_delay: settings.label_delay.as_deref().unwrap_or(LABEL_DELAY),
+        card,
+        terminal: settings.terminal.as_deref(),
+        amount: settings.amount.as_deref(),
+    };
+    windows(&columns).map(Some)
 }
 
 /// Columns of a table of transactions.

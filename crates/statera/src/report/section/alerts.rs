@@ -18,7 +18,10 @@ const LARGE: f64 = 0.25;
 fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     let words = &subject.words;
     let Some(alerts) = &subject.facts.alerts else {
-        return Ok(vec![Block::gap(words.get("alerts.not_cards"), words.get("alerts.how"))]);
+        return Ok(vec![Block::gap(
+            words.get("alerts.not_cards"),
+            "statera train DATA --use-case fraud --card COL --time COL",
+        )]);
     };
     let of_day = |number: i64| day(number as f64 * DAY);
     let lead = words.fill(
@@ -68,9 +71,9 @@ fn tiles(subject: &Subject<'_>, alerts: &Alerts) -> Block {
 
 fn pictures(subject: &Subject<'_>, alerts: &Alerts) -> Result<Vec<Figure>> {
     let precision = |p: &CapacityPoint| Some(p.card_precision);
-    let mut figures = vec![picture(subject, alerts, "alerts.precision", &precision)?];
+    let mut figures = vec![picture(subject, alerts, ("alerts.precision", "alerts.precision"), &precision)?];
     if alerts.by_capacity.iter().all(|p| p.share_saved.is_some()) {
-        figures.push(picture(subject, alerts, "alerts.money", &|p| p.share_saved)?);
+        figures.push(picture(subject, alerts, ("alerts.money", "alerts.share_saved"), &|p| p.share_saved)?);
     }
     Ok(figures)
 }
@@ -79,7 +82,7 @@ fn pictures(subject: &Subject<'_>, alerts: &Alerts) -> Result<Vec<Figure>> {
 fn picture(
     subject: &Subject<'_>,
     alerts: &Alerts,
-    key: &str,
+    (key, height): (&str, &str),
     of: &dyn Fn(&CapacityPoint) -> Option<Interval>,
 ) -> Result<Figure> {
     let words = &subject.words;
@@ -96,7 +99,7 @@ fn picture(
         title: &title,
         description: &words.get(&format!("{key}_line")),
         x: Axis { label: words.get("alerts.capacity"), low: 0.0, high: last, words: &count },
-        y: Axis { label: String::new(), low: 0.0, high: top, words: &percent },
+        y: Axis { label: words.get(height), low: 0.0, high: top, words: &percent },
         marks: vec![
             Mark::Band(Color::First, points.iter().map(|(x, i)| (*x, i.low, i.high)).collect()),
             Mark::Line(Color::Guide, vec![(capacity, 0.0), (capacity, top)]),
@@ -140,7 +143,7 @@ fn week_picture(subject: &Subject<'_>, alerts: &Alerts) -> Result<Option<Figure>
         title: &title,
         description: &words.get("alerts.weeks_line"),
         x: Axis { label: words.get("alerts.week"), low: first as f64, high: last as f64, words: &date },
-        y: Axis { label: String::new(), low: 0.0, high: top, words: &percent },
+        y: Axis { label: words.get("alerts.precision"), low: 0.0, high: top, words: &percent },
         marks: vec![Mark::Bars(Color::First, bars.collect())],
     })?;
     Ok(Some(Figure::new(title, svg, vec![(Color::First, words.get("alerts.precision"))])))
