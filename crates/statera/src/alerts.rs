@@ -192,7 +192,11 @@ fn weeks(table: &Transactions<'_>, capacity: usize, reference: &[f64]) -> Result
             card_precision: worked.card_precision,
             share_saved: (worked.at_stake > 0.0).then(|| worked.saved / worked.at_stake),
             psi: metric::population_stability(&expected, &actual)?,
-            psi_bound: metric::stability_bound(reference.len() as f64, all_rows.len() as f64, expected.len())?,
+            // A score that is the same for all cannot drift.
+            psi_bound: match expected.len() {
+                1 => 0.0,
+                n => metric::stability_bound(reference.len() as f64, all_rows.len() as f64, n)?,
+            },
         });
         caught.extend(found);
     }

@@ -258,7 +258,11 @@ pub(crate) fn gather(
                 Some(metric::orient(&train.target, score, train.weight.as_deref())?.flipped);
         }
         facts.swap_set = swap_set(train, rows, margins, settings)?;
-        facts.alerts = alerts::alerts(measured, (train, chosen), settings)?;
+        match alerts::alerts(measured, (train, chosen), settings) {
+            Ok(alerts) => facts.alerts = alerts,
+            // A finished training is not lost for a test without fraud.
+            Err(e) => facts.note(Note::new("alerts_unknown", &[("why", &e)])),
+        }
     }
     Ok(facts)
 }
