@@ -360,6 +360,38 @@ mod tests {
         assert_eq!(curve[2].share_saved.unwrap().value, 1.0);
     }
 
+    /// i = np.arange(300); card = (i * 7) % 23; u = (i * np.sqrt(3)) % 1; y = ((card % 5 == 0) & (u > .5)).astype(int);
+    /// score = (i * np.sqrt(2)) % 1 + .3 * y; day = i // 30
+    #[test]
+    fn figures_are_those_of_the_handbook_and_of_scikit_learn() {
+        let i: Vec<f64> = (0..300).map(f64::from).collect();
+        let card: Vec<u64> = (0..300).map(|i| (i * 7) % 23).collect();
+        let is_fraud = |row: usize| card[row] % 5 == 0 && (i[row] * 3f64.sqrt()).fract() > 0.5;
+        let target: Vec<f64> = (0..300).map(|row| f64::from(u8::from(is_fraud(row)))).collect();
+        let score: Vec<f64> = (0..300).map(|row| (i[row] * 2f64.sqrt()).fract() + 0.3 * target[row]).collect();
+        let day: Vec<i64> = (0..300).map(|i| i / 30).collect();
+        let table = Transactions { day: &day, card: &card, target: &target, score: &score, amount: &[] };
+        // `card_precision` of `../shared/bench/handbook.py` with k = 1, 3, 8.
+        let queue = AlertQueue::new(&table).unwrap();
+        for (capacity, expected) in [(1, 0.5), (3, 0.16666666666666666), (8, 0.0625)] {
+            let precision = queue.work(capacity).card_precision;
+            assert!((precision - expected).abs() < 1e-12, "{capacity}: {precision}");
+        }
+        // roc_auc_score, average_precision_score, and the last point of roc_curve at a rate of at most .01 and .1.
+        let figures = ScoredFolds::new(&[table]).unwrap().measure(REVIEWING, 1, 40).unwrap();
+        let expected = [
+            ("auc", 0.7966576819407009),
+            ("average_precision", 0.5257229505899496),
+            ("recall_at_1_percent_fpr", 0.3142857142857143),
+        ];
+        for (name, expected) in expected {
+            let value = measured(&figures, name).unwrap().value;
+            assert!((value - expected).abs() < 1e-12, "{name}: {value}");
+        }
+        let ranking = Ranking::new(300, |row| score[row]);
+        assert!((recall_at_rate(&ranking, &target, &[1.0; 300], 0.1) - 0.4857142857142857).abs() < 1e-12);
+    }
+
     #[test]
     fn a_better_model_is_better_by_more_than_its_interval_and_a_model_not_than_itself() {
         let (good, poor) = (Table::new(3, 3.0), Table::new(3, 0.2));
