@@ -9,7 +9,10 @@
 //! threads. Attributions are Shapley values, exact for the trees: path-dependent, or interventional against a background
 //! ([`GbdtModel`]'s `attribute`).
 //!
-//! Deliberately absent: losses beyond log loss, softmax and squared error; growth level by level.
+//! Rare positive rows may be weighed, drawn in balanced bags that become one forest, or take a focal loss
+//! ([`crate::imbalance`]).
+//!
+//! Deliberately absent: losses beyond log loss, focal loss, softmax and squared error; growth level by level.
 
 mod bin;
 mod fit;
