@@ -1,10 +1,12 @@
-//! Scoring a table of any length in constant memory, every row exactly once, restartable.
+//! Scoring a table of any length in constant memory, every row exactly once, restartable. A table whose windowed features are
+//! still to be made is read whole.
 
 use crate::bundle::Bundle;
 use crate::decision::Decided;
 use crate::rules::{Fired, RuleSet, Ruling, Verdict};
 use crate::scorer::{RowSource, Schema, Scored, Scorer};
 use crate::training_set::texts_of;
+use crate::windows;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use statera_core::{Error, ErrorKind, Result, Run, Task};
@@ -28,6 +30,8 @@ pub struct BatchOptions {
     pub replace: bool,
     /// True adds to a database table that holds rows already.
     pub append: bool,
+    /// Address of the rows that came before, which windows reach back to; they are not scored.
+    pub history: Option<String>,
     /// True writes what the bundle's autoencoder squeezes each row into beside its score.
     pub code: bool,
 }
@@ -69,11 +73,12 @@ pub fn score(
     if !out.contains("://") && !Path::new(out).is_dir() {
         crate::file::check_place(Path::new(out))?;
     }
-    let mut reader = source::open(address, read)?;
+    let history = options.history.as_deref();
+    let mut reader = windows::open(bundle, address, history, read, run)?;
     let sink_options = SinkOptions {
         encoding: options.encoding,
         resume: is_same_again(address) && !options.start_over,
-        fingerprint: fingerprint(bundle, address, options.code)?,
+        fingerprint: fingerprint(bundle, [Some(address), history], options.code)?,
         replace: options.replace,
         append: options.append,
         ..SinkOptions::default()
@@ -100,7 +105,7 @@ fn score_rows(
     run: &Run,
 ) -> Result<BatchSummary> {
     let (schema, place) = (bundle.scorer.schema(), source::label(address));
-    let ruling = bundle.deciding.ruling(&bundle.scorer)?;
+    let ruling = bundle.ruling()?;
     let mut summary = BatchSummary::default();
     let (mut seen, mut sum, mut scored_now) = (0u64, 0.0, 0u64);
     run.progress.start("Scoring", 0);
@@ -118,7 +123,7 @@ fn score_rows(
                 // The first batch is checked before an output is begun: a wrong table leaves no trace.
                 let first = batch.slice(0, batch.num_rows().min(1));
                 bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(&place))?;
-                summary.ignored_columns = ignored(&batch, schema);
+                summary.ignored_columns = ignored(&batch, bundle, ruling.as_ref());
                 let opened = sink::open(out, &output_schema(bundle, &batch, code), sink_options)?;
                 summary.n_done_before = opened.rows_done();
                 sink.insert(opened)
@@ -184,14 +189,16 @@ pub(crate) fn refuse_own_input(address: &str, out: &str) -> Result<()> {
 }
 
 /// What a run must agree on with the one it continues: the model, and every file's length, time of change, beginning and end.
-fn fingerprint(bundle: &Bundle, address: &str, code: bool) -> Result<String> {
+fn fingerprint(bundle: &Bundle, addresses: [Option<&str>; 2], code: bool) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     if code {
         hasher.update(b"code");
     }
     hasher.update(bundle.digest()?.as_bytes());
-    hasher.update(address.as_bytes());
-    for file in source::files_of(address) {
+    for address in addresses.iter().flatten() {
+        hasher.update(address.as_bytes());
+    }
+    for file in addresses.into_iter().flatten().flat_map(source::files_of) {
         let place = |e: std::io::Error| Error::io(format!("{}: {e}", file.display()));
         let mut opened = File::open(&file).map_err(place)?;
         let meta = opened.metadata().map_err(place)?;
@@ -209,8 +216,12 @@ fn fingerprint(bundle: &Bundle, address: &str, code: bool) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn ignored(batch: &RecordBatch, schema: &Schema) -> Vec<String> {
-    let used: BTreeSet<&str> = schema.inputs.iter().map(|i| i.name.as_str()).chain(schema.id.as_deref()).collect();
+fn ignored(batch: &RecordBatch, bundle: &Bundle, ruling: Option<&Ruling>) -> Vec<String> {
+    let schema = bundle.scorer.schema();
+    let windows = bundle.windows.iter().flat_map(|own| own.inputs.iter());
+    let rules = ruling.into_iter().flat_map(|ruling| ruling.compiled.inputs.iter());
+    let inputs = schema.inputs.iter().chain(windows).chain(rules).map(|i| i.name.as_str());
+    let used: BTreeSet<&str> = inputs.chain(schema.id.as_deref()).collect();
     batch.schema().fields().iter().map(|f| f.name().clone()).filter(|n| !used.contains(n.as_str())).collect()
 }
 

@@ -16,6 +16,7 @@ use crate::recourse::{RECOURSE_FILE, Recourse};
 use crate::rules::{DECISION_RULES_FILE, RuleSet, Ruling, list_part};
 use crate::scorer::{RowSource, Scored, Scorer};
 use crate::training_set::{TrainingSet, even_steps, take_rows};
+use crate::windows::OwnWindows;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::fairness::Rules;
@@ -165,14 +166,6 @@ impl Deciding {
         Ok(Some((decided, explained)))
     }
 
-    /// The rules beside the model, ready for rows; `None` where the bundle has none. To be made once, not for each row.
-    ///
-    /// # Errors
-    /// As [`RuleSet::compile`], which loading and putting them in have checked.
-    pub fn ruling(&self, scorer: &Scorer) -> Result<Option<Ruling>> {
-        self.decision_rules.as_ref().map(|own| Ruling::new(&own.read, scorer)).transpose()
-    }
-
     /// The principal reasons against a row, the strongest first, of what each of its columns adds to the margin; none where
     /// the bundle has no reasons.
     pub fn reasons_of(&self, contributions: &[f64], columns: &[String]) -> Vec<Given<'_>> {
@@ -273,8 +266,7 @@ impl Bundle {
                 read.version
             )));
         }
-        let schema = self.scorer.schema();
-        read.compile(&schema.inputs, true, &schema.tz).map_err(|e| e.at(DECISION_RULES_FILE))?;
+        Ruling::new(&read, &self.scorer, self.windows.as_ref()).map_err(|e| e.at(DECISION_RULES_FILE))?;
         let mut deciding = self.deciding.clone();
         deciding.decision_rules = Some(Own { text: text.into(), read });
         let mut parents = self.manifest.parents.clone();
@@ -282,6 +274,15 @@ impl Bundle {
         let software = SOFTWARE.into();
         let manifest = Manifest { format_version: FORMAT_VERSION, software, parents, ..self.manifest.clone() };
         Ok(Bundle { manifest, deciding, ..self })
+    }
+
+    /// The rules beside the model, ready for rows; `None` where the bundle has none. To be made once, not for each row.
+    ///
+    /// # Errors
+    /// As [`RuleSet::compile`], which loading and putting them in have checked.
+    pub fn ruling(&self) -> Result<Option<Ruling>> {
+        let rules = self.deciding.decision_rules.as_ref();
+        rules.map(|own| Ruling::new(&own.read, &self.scorer, self.windows.as_ref())).transpose()
     }
 
     /// Probabilities of rows like those of the training (see [`typical_probabilities`]).
@@ -390,7 +391,7 @@ pub(crate) fn neutral(scorer: &Scorer, typical: &Typical, cutoffs: Cutoffs) -> R
 pub(crate) fn load<'a>(
     part: impl Fn(&str) -> Option<&'a [u8]>,
     scorer: &Scorer,
-    has_background: bool,
+    (windows, has_background): (Option<&OwnWindows>, bool),
 ) -> Result<Deciding> {
     let columns = scorer.raw_columns();
     let text = |name: &str| -> Result<Option<String>> {
@@ -432,8 +433,7 @@ pub(crate) fn load<'a>(
             part(&name).map(<[u8]>::to_vec).ok_or_else(|| Error::damaged(format!("{name} is missing")))
         };
         let read = RuleSet::parse(&text, list).map_err(|e| damaged(e.at(DECISION_RULES_FILE)))?;
-        let schema = scorer.schema();
-        read.compile(&schema.inputs, true, &schema.tz).map_err(|e| damaged(e.at(DECISION_RULES_FILE)))?;
+        Ruling::new(&read, scorer, windows).map_err(|e| damaged(e.at(DECISION_RULES_FILE)))?;
         deciding.decision_rules = Some(Own { text, read });
     }
     deciding.judgement =

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod background;
 pub mod batch;
 pub mod bins;
@@ -47,4 +48,6 @@ pub mod search;
 pub mod segment;
 mod spread;
 pub mod training_set;
+pub mod use_case;
 mod variant;
+pub mod windows;

@@ -6,6 +6,8 @@ use super::list::ListSet;
 use super::logic::{self, Span};
 use super::{Action, Fired, Mode, RuleSet};
 use crate::project::{Comparison, instant};
+use crate::scorer::Scorer;
+use crate::windows::OwnWindows;
 use arrow_schema::{DataType, TimeUnit};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -80,6 +82,19 @@ pub fn table_columns(table: &Table) -> Vec<InputColumn> {
         text: None,
     };
     table.columns.iter().zip(schema.fields()).map(column).collect()
+}
+
+/// The columns of the raw rows that a scorer sees: the model's, those that windows read, and those that windows make.
+pub fn seen_columns(scorer: &Scorer, windows: Option<&OwnWindows>) -> Vec<InputColumn> {
+    let mut columns = scorer.schema().inputs.clone();
+    let read = windows.iter().flat_map(|own| own.inputs.iter().cloned());
+    let made = windows.iter().flat_map(|own| own.definition.column_names().map(|name| declared(name, Kind::Number)));
+    for column in read.chain(made) {
+        if !columns.iter().any(|c| c.name == column.name) {
+            columns.push(column);
+        }
+    }
+    columns
 }
 
 /// How a column of a kind is stored where nothing else is known of it.

@@ -2,11 +2,12 @@
 //!
 //! Buffers are the caller's and are used again; a row itself takes no memory but its [`Verdict`].
 
-use super::compile::{Compiled, Node, Source, Test};
+use super::compile::{Compiled, Node, Source, Test, seen_columns};
 use super::logic::Span;
 use super::{Action, MAX_RULES, RuleSet};
 use crate::project::Comparison;
 use crate::scorer::{RowSource, Scorer};
+use crate::windows::OwnWindows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
@@ -96,13 +97,15 @@ pub struct Ruling {
 }
 
 impl Ruling {
-    /// The rules for the raw rows of a scorer, which have the columns that the file declares beside the model's.
+    /// The rules for the raw rows of a scorer and the columns of its bundle's windows, which have the columns that the file declares
+    /// besides.
     ///
     /// # Errors
     /// As [`RuleSet::compile`].
-    pub fn new(set: &RuleSet, scorer: &Scorer) -> Result<Ruling> {
+    pub fn new(set: &RuleSet, scorer: &Scorer, windows: Option<&OwnWindows>) -> Result<Ruling> {
         let schema = scorer.schema();
-        Ok(Ruling { compiled: set.compile(&schema.inputs, true, &schema.tz)?, zone: Zone::new(Some(&schema.tz))? })
+        let compiled = set.compile(&seen_columns(scorer, windows), true, &schema.tz)?;
+        Ok(Ruling { compiled, zone: Zone::new(Some(&schema.tz))? })
     }
 
     /// What the rules say of raw rows with these probabilities, one verdict a row.

@@ -20,7 +20,7 @@ mod table;
 mod tests;
 
 pub use backtest::{Backtest, Cases, Caught, Overlap, RuleResult, backtest};
-pub use compile::{Compiled, table_columns};
+pub use compile::{Compiled, seen_columns, table_columns};
 pub use condition::{CellTest, Condition, Operand, Subject};
 pub use evaluate::{Fired, Ruling, Scratch, Verdict};
 pub use list::{List, ListSet, list_part};

@@ -5,6 +5,7 @@ use super::{RuleSet, table_columns};
 use crate::bundle::Bundle;
 use crate::evaluate::{is_training_table, stored_cutoff};
 use crate::training_set::{class_order, complete_numbers, complete_times, take_rows, texts_of};
+use crate::windows;
 use arrow_array::RecordBatch;
 use serde::Serialize;
 use statera_core::{Error, Result, Task};
@@ -55,6 +56,8 @@ pub fn backtest_table(set: &RuleSet, table: &Table, bundle: Option<&Bundle>, how
 }
 
 fn on_table(set: &RuleSet, table: &Table, bundle: Option<&Bundle>, how: Labelled) -> Result<TableBacktest> {
+    let windowed = bundle.map(|bundle| windows::complete(bundle, table)).transpose()?;
+    let table = windowed.as_ref().unwrap_or(table);
     let tz = bundle.map_or("UTC", |b| b.scorer.schema().tz.as_str());
     let compiled = set.compile(&table_columns(table), false, tz)?;
     let all = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)

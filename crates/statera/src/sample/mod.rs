@@ -77,6 +77,8 @@ pub struct SampleFiles {
     pub rows: usize,
     /// Defaults among them.
     pub defaults: usize,
+    /// Cards whose payments were written.
+    pub n_cards: usize,
     /// Card transactions written, and frauds among them.
     pub n_transactions: [usize; 2],
     /// Account transfers written, and frauds among them.
@@ -160,6 +162,7 @@ impl SampleBank {
             readme: place.join(file::README),
             rows: self.rows,
             defaults,
+            n_cards: written.counts.cards,
             n_transactions: written.counts.transactions,
             n_transfers: written.counts.transfers,
             expected_auc: attainable.expected().filter(|_| self.rows > 1),

@@ -8,7 +8,7 @@ use crate::console::{Console, count};
 use arguments::{Backtest, Rules, Verb};
 use serde_json::json;
 use statera::bundle::Bundle;
-use statera::rules::{DECISION_RULES_FILE, Labelled, RuleSet, backtest_table, table_columns};
+use statera::rules::{DECISION_RULES_FILE, Labelled, RuleSet, backtest_table, seen_columns, table_columns};
 use statera_core::{Error, Result, Run};
 use std::path::Path;
 
@@ -67,8 +67,8 @@ fn check(
         }
         (None, Some(bundle)) => {
             let bundle = Bundle::read(bundle)?;
-            let schema = bundle.scorer.schema();
-            set.compile(&schema.inputs, true, &schema.tz).map_err(at)?
+            let seen = seen_columns(&bundle.scorer, bundle.windows.as_ref());
+            set.compile(&seen, true, &bundle.scorer.schema().tz).map_err(at)?
         }
         (None, None) => {
             console.note("kinds of columns that the file does not declare are guessed from the values beside them");
