@@ -218,5 +218,10 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
     let payments = fs::read_to_string(dir.join("payments.csv")).unwrap().replace("terminal,", "place,");
     fs::write(dir.join("other.csv"), payments).unwrap();
     fs::write(dir.join("r.statera/list-watched.txt"), "# terminals\n03\n").unwrap();
-    check(dir, &["score", "r.statera", "other.csv", "--out=o.csv"], 1, &["terminal"]);
+    check(
+        dir,
+        &["score", "r.statera", "other.csv", "--out=o.csv"],
+        1,
+        &["the rules read column «terminal» (identifier), which is missing"],
+    );
 }

@@ -125,6 +125,14 @@ impl Compiled {
     /// # Errors
     /// Columns that are missing, cells that cannot be what the rules take them for.
     pub fn inputs(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<RecordBatch> {
+        let schema = batch.schema_ref();
+        if let Some(input) = self.inputs.iter().find(|i| schema.field_with_name(&i.name).is_err()) {
+            let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            let (name, kind, names) = (&input.name, input.kind.name(), names.join(", "));
+            return Err(Error::data(format!(
+                "the rules read column «{name}» ({kind}), which is missing; the rows have {names}"
+            )));
+        }
         Ok(conform::conform(batch, &self.inputs, origin)?.batch)
     }
 
