@@ -1,5 +1,6 @@
 //! What can be typed. Lists of models, sources and sinks come from the crates that hold them.
 
+use crate::command::rules::arguments as rules;
 use crate::command::store::arguments as store;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use statera::models::{CLUSTERINGS, MODELS};
@@ -36,9 +37,9 @@ pub struct Common {
 #[derive(Subcommand)]
 pub enum Command {
     /// See the main job on a built-in sample bank, told as a story
-    #[command(after_help = "Example:\n  statera demo --out my-demo")]
+    #[command(after_help = "Examples:\n  statera demo --out my-demo\n  statera demo --use-case fraud")]
     Demo(Demo),
-    /// Write the tables of the sample bank: invented loan applications with known truth
+    /// Write the tables of the sample bank: invented loan applications, payments and frauds with known truth
     #[command(after_help = "Example:\n  statera sample bank --rows 100000 --seed 7")]
     Sample(Sample),
     /// Write a commented project file, filled in from a table
@@ -61,6 +62,9 @@ pub enum Command {
     /// Give a bundle a policy, reasons and a recourse, and judge them on rows whose outcomes are known
     #[command(after_help = POLICY_EXAMPLES)]
     Policy(Policy),
+    /// Decision rules beside a model: check them, try them on known outcomes, put them into a bundle
+    #[command(after_help = rules::EXAMPLES)]
+    Rules(rules::Rules),
     /// Explain one decision: what each column adds, the reasons, what is left unexplained, what would turn it
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
@@ -174,10 +178,13 @@ const SERVE_EXAMPLES: &str = "Examples:
   statera serve --print-settings > server.toml      every setting with a remark, to edit";
 
 /// The addresses a table can come from.
-const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
+pub const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
 
 #[derive(Args)]
 pub struct Demo {
+    /// The story: loans that go bad, or cards in wrong hands
+    #[arg(long, value_enum, default_value = "credit")]
+    pub use_case: Story,
     /// Folder for the bank's tables and the bundle
     #[arg(long, value_name = "DIR", default_value = "statera-demo")]
     pub out: PathBuf,
@@ -189,11 +196,20 @@ pub struct Demo {
     pub seed: u64,
 }
 
+/// What the demo is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Story {
+    /// Loans that go bad
+    Credit,
+    /// Cards in wrong hands
+    Fraud,
+}
+
 #[derive(Args)]
 pub struct Sample {
     /// Folder to write to; made if it does not exist
     pub dir: PathBuf,
-    /// Loan applications
+    /// Loan applications; a card with six months of payments for each 40 of them, at most 5,000
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     pub rows: usize,
     /// Seed: the same seed writes the same bytes
@@ -268,7 +284,7 @@ pub struct Train {
     /// The target's value that is the event
     #[arg(long, value_name = "VALUE")]
     pub positive: Option<String>,
-    /// What is to be found: the outcome (table, credit), or groups of rows that are alike (segment)
+    /// What is to be found: the outcome (table, credit, fraud), or groups of rows that are alike (segment)
     #[arg(long, value_enum)]
     pub use_case: Option<UseCase>,
     /// Number of segments, or a range among which it is chosen (2..8 if not given)
@@ -306,6 +322,18 @@ pub struct Train {
     /// Column of money at stake, for figures in money. It is a feature too, unless --drop names it as well
     #[arg(long, value_name = "COL")]
     pub amount: Option<String>,
+    /// Column of the card or account that a transaction is of: what alerts are of; never a feature (fraud)
+    #[arg(long, value_name = "COL")]
+    pub card: Option<String>,
+    /// Column of where a transaction is made: terminal, merchant, payee; never a feature (fraud)
+    #[arg(long, value_name = "COL")]
+    pub terminal: Option<String>,
+    /// Cards that can be reviewed a day; sets the cut-off where nothing else does (fraud: 100 if not given)
+    #[arg(long, value_name = "N")]
+    pub capacity: Option<usize>,
+    /// What a review costs, in the money of --amount
+    #[arg(long, value_name = "MONEY")]
+    pub review_cost: Option<f64>,
     /// Column of the bank's present score, to compare with
     #[arg(long, value_name = "COL")]
     pub baseline: Option<String>,
@@ -383,6 +411,8 @@ pub enum UseCase {
     Table,
     /// Loans that go bad
     Credit,
+    /// Transactions that are not their card holder's; needs --card and --time
+    Fraud,
     /// Groups of rows that are alike; needs no --target
     Segment,
 }
@@ -474,6 +504,9 @@ pub struct Score {
     /// Add to a database table that holds rows already
     #[arg(long)]
     pub append: bool,
+    /// Rows of the same columns that came before, for windowed features to reach back to; they are not scored
+    #[arg(long, value_name = "DATA")]
+    pub history: Option<String>,
     /// Write what an autoencoder squeezes each row into beside its score: columns code_1, code_2, … for other models
     #[arg(long)]
     pub code: bool,

@@ -109,10 +109,10 @@ fn segments_are_found_and_assigned_without_a_target() {
     refused(&["--clusters", "9..3"], &["clusters: «9..3» is not allowed", "2..8"]);
     refused(&["--target", "income"], &["target: «income» is given, and segments have no outcome"]);
     refused(&["--models", "boosting"], &["«boosting» finds no segments"]);
-    let unknown = statera(dir.path(), &["train", "loans.csv", "--use-case", "fraud", "--out", "t.statera"]);
+    let unknown = statera(dir.path(), &["train", "loans.csv", "--use-case", "market", "--out", "t.statera"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(
-        ["table", "credit", "segment"].iter().all(|u| text(&unknown.stderr).contains(u)),
+        ["table", "credit", "fraud", "segment"].iter().all(|u| text(&unknown.stderr).contains(u)),
         "{}",
         text(&unknown.stderr)
     );

@@ -10,6 +10,10 @@
 //!
 //! Everything is deterministic for a seed; row indices are ascending.
 
+mod prequential;
+
+pub use prequential::{PrequentialFold, Windows, prequential};
+
 use crate::{Error, Result, Rng, Task, metric::check_target};
 use std::collections::{HashMap, HashSet};
 

@@ -20,5 +20,6 @@ mod table;
 pub mod time;
 pub mod toml_text;
 mod type_name;
+pub mod window;
 
 pub use table::{ColumnInfo, Table, iso, texts_of};

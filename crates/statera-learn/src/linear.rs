@@ -9,8 +9,10 @@
 //! and the penalty counts less the more rows there are. It is minimised by Newton's method (`solve`), whose sums over
 //! rows run in blocks that depend on the number of rows alone: the result has the same bits for any number of threads.
 
+use crate::imbalance::Imbalance;
 use rayon::prelude::*;
 use statera_core::{Dimension, Error, Estimator, Form, Frame, Model, Point, Result, Run, Task};
+use std::borrow::Cow;
 
 mod model;
 mod objective;
@@ -70,11 +72,20 @@ pub struct LinearParams {
     /// A fit ends when the next step would lower the objective by less than this share of the loss of a model without
     /// features; that step is still taken. Above 0. Default: 1e-10.
     pub tolerance: f64,
+    /// Factor of a positive row's weight, above 0 and at most 10,000; binary tasks only. Default: 1.
+    pub positive_weight: f64,
 }
 
 impl Default for LinearParams {
     fn default() -> Self {
-        LinearParams { task: Task::Binary, l2: None, l1: 0.0, max_iterations: 100, tolerance: 1e-10 }
+        LinearParams {
+            task: Task::Binary,
+            l2: None,
+            l1: 0.0,
+            max_iterations: 100,
+            tolerance: 1e-10,
+            positive_weight: 1.0,
+        }
     }
 }
 
@@ -114,7 +125,10 @@ impl Estimator for LinearParams {
                 train.spec.features[j].name
             )));
         }
-        let fit = self.fit_path(train, valid, &signs, run)?;
+        let rare = Imbalance { positive_weight: self.positive_weight, ..Imbalance::default() };
+        rare.check(self.task)?;
+        let weighted = rare.weighted(Cow::Borrowed(train));
+        let fit = self.fit_path(&weighted, valid, &signs, run)?;
         Ok(Box::new(LinearModel::new(self, train, &fit)))
     }
 

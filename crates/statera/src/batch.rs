@@ -1,9 +1,12 @@
-//! Scoring a table of any length in constant memory, every row exactly once, restartable.
+//! Scoring a table of any length in constant memory, every row exactly once, restartable. A table whose windowed features are
+//! still to be made is read whole.
 
 use crate::bundle::Bundle;
 use crate::decision::Decided;
+use crate::rules::{Fired, RuleSet, Ruling, Verdict};
 use crate::scorer::{RowSource, Schema, Scored, Scorer};
 use crate::training_set::texts_of;
+use crate::windows;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use statera_core::{Error, ErrorKind, Result, Run, Task};
@@ -27,6 +30,8 @@ pub struct BatchOptions {
     pub replace: bool,
     /// True adds to a database table that holds rows already.
     pub append: bool,
+    /// Address of the rows that came before, which windows reach back to; they are not scored.
+    pub history: Option<String>,
     /// True writes what the bundle's autoencoder squeezes each row into beside its score.
     pub code: bool,
 }
@@ -68,11 +73,12 @@ pub fn score(
     if !out.contains("://") && !Path::new(out).is_dir() {
         crate::file::check_place(Path::new(out))?;
     }
-    let mut reader = source::open(address, read)?;
+    let history = options.history.as_deref();
+    let mut reader = windows::open(bundle, address, history, read, run)?;
     let sink_options = SinkOptions {
         encoding: options.encoding,
         resume: is_same_again(address) && !options.start_over,
-        fingerprint: fingerprint(bundle, address, options.code)?,
+        fingerprint: fingerprint(bundle, [Some(address), history], options.code)?,
         replace: options.replace,
         append: options.append,
         ..SinkOptions::default()
@@ -99,6 +105,7 @@ fn score_rows(
     run: &Run,
 ) -> Result<BatchSummary> {
     let (schema, place) = (bundle.scorer.schema(), source::label(address));
+    let ruling = bundle.ruling()?;
     let mut summary = BatchSummary::default();
     let (mut seen, mut sum, mut scored_now) = (0u64, 0.0, 0u64);
     run.progress.start("Scoring", 0);
@@ -116,7 +123,7 @@ fn score_rows(
                 // The first batch is checked before an output is begun: a wrong table leaves no trace.
                 let first = batch.slice(0, batch.num_rows().min(1));
                 bundle.scorer.score_rows(&first, reader.is_text(), 0).map_err(|e| e.at(&place))?;
-                summary.ignored_columns = ignored(&batch, schema);
+                summary.ignored_columns = ignored(&batch, bundle, ruling.as_ref());
                 let opened = sink::open(out, &output_schema(bundle, &batch, code), sink_options)?;
                 summary.n_done_before = opened.rows_done();
                 sink.insert(opened)
@@ -136,11 +143,9 @@ fn score_rows(
             ids.map_or(0, |ids| texts_of(ids).iter().filter(|id| is_blank(id.as_deref())).count()) as u64;
         sum += scored.probabilities.iter().step_by(scored.n_outputs).sum::<f64>();
         scored_now += rest.num_rows() as u64;
-        let codes = if code { bundle.scorer.codes(&rest, reader.is_text(), first as usize) } else { Ok(Vec::new()) };
         let source = RowSource { is_text: reader.is_text(), first_row: first as usize };
-        let decided = bundle.deciding.decide(&bundle.scorer, &rest, &scored, source).map_err(|e| e.at(&place))?;
-        let more = More { codes: &codes.map_err(|e| e.at(&place))?, decided: decided.as_deref() };
-        sink.write(&output(bundle, &rest, &scored, more, first)?)?;
+        let more = More::of(bundle, ruling.as_ref(), (&rest, source), &scored, code).map_err(|e| e.at(&place))?;
+        sink.write(&output(bundle, &rest, &scored, &more, first)?)?;
         run.progress.update(seen, "rows");
     }
     run.progress.finish();
@@ -184,14 +189,16 @@ pub(crate) fn refuse_own_input(address: &str, out: &str) -> Result<()> {
 }
 
 /// What a run must agree on with the one it continues: the model, and every file's length, time of change, beginning and end.
-fn fingerprint(bundle: &Bundle, address: &str, code: bool) -> Result<String> {
+fn fingerprint(bundle: &Bundle, addresses: [Option<&str>; 2], code: bool) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     if code {
         hasher.update(b"code");
     }
     hasher.update(bundle.digest()?.as_bytes());
-    hasher.update(address.as_bytes());
-    for file in source::files_of(address) {
+    for address in addresses.iter().flatten() {
+        hasher.update(address.as_bytes());
+    }
+    for file in addresses.into_iter().flatten().flat_map(source::files_of) {
         let place = |e: std::io::Error| Error::io(format!("{}: {e}", file.display()));
         let mut opened = File::open(&file).map_err(place)?;
         let meta = opened.metadata().map_err(place)?;
@@ -209,8 +216,12 @@ fn fingerprint(bundle: &Bundle, address: &str, code: bool) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn ignored(batch: &RecordBatch, schema: &Schema) -> Vec<String> {
-    let used: BTreeSet<&str> = schema.inputs.iter().map(|i| i.name.as_str()).chain(schema.id.as_deref()).collect();
+fn ignored(batch: &RecordBatch, bundle: &Bundle, ruling: Option<&Ruling>) -> Vec<String> {
+    let schema = bundle.scorer.schema();
+    let windows = bundle.windows.iter().flat_map(|own| own.inputs.iter());
+    let rules = ruling.into_iter().flat_map(|ruling| ruling.compiled.inputs.iter());
+    let inputs = schema.inputs.iter().chain(windows).chain(rules).map(|i| i.name.as_str());
+    let used: BTreeSet<&str> = inputs.chain(schema.id.as_deref()).collect();
     batch.schema().fields().iter().map(|f| f.name().clone()).filter(|n| !used.contains(n.as_str())).collect()
 }
 
@@ -254,10 +265,28 @@ fn output_schema(bundle: &Bundle, batch: &RecordBatch, code: bool) -> SchemaRef 
         fields.push(Field::new("decision", DataType::Utf8, false));
         fields.extend((1..=n_reasons(bundle)).map(|i| Field::new(format!("reason_{i}"), DataType::Utf8, true)));
     }
+    if bundle.deciding.decision_rules.is_some() {
+        let names = ["action", "rule", "rules", "rules_in_shadow"];
+        fields.extend(names.map(|name| Field::new(name, DataType::Utf8, name != "action")));
+    }
     if let (true, Ok((_, encoder))) = (code, scorer.encoder()) {
         fields.extend((1..=encoder.n_codes()).map(|j| Field::new(format!("code_{j}"), DataType::Float64, false)));
     }
     Arc::new(ArrowSchema::new(fields))
+}
+
+/// What is done with each row, the code of the rule that decides it, and the codes of those that hold, by whether they act.
+fn rule_columns(set: &RuleSet, ruled: &[Verdict]) -> [ArrayRef; 4] {
+    let active = set.active();
+    let texts =
+        |f: &dyn Fn(&Verdict) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(ruled.iter().map(f))) };
+    let codes = |fired: Fired| Some(set.codes(fired).join(";")).filter(|codes| !codes.is_empty());
+    [
+        texts(&|v| Some(v.action.name().into())),
+        texts(&|v| v.deciding.and_then(|rule| set.rules.get(usize::from(rule))).map(|r| r.code.clone())),
+        texts(&|v| codes(v.fired.and(active))),
+        texts(&|v| codes(v.fired.without(active))),
+    ]
 }
 
 /// Reasons that a row gets at most.
@@ -266,17 +295,34 @@ fn n_reasons(bundle: &Bundle) -> usize {
 }
 
 /// What stands beside scores.
-struct More<'a> {
+struct More {
     /// n × d numbers, or none.
-    codes: &'a [f32],
-    decided: Option<&'a [Decided]>,
+    codes: Vec<f32>,
+    decided: Option<Vec<Decided>>,
+    ruled: Option<Vec<Verdict>>,
+}
+
+impl More {
+    fn of(
+        bundle: &Bundle,
+        ruling: Option<&Ruling>,
+        (batch, source): (&RecordBatch, RowSource),
+        scored: &Scored,
+        code: bool,
+    ) -> Result<More> {
+        let scorer = &bundle.scorer;
+        let codes = if code { scorer.codes(batch, source.is_text, source.first_row)? } else { Vec::new() };
+        let decided = bundle.deciding.decide(scorer, batch, scored, source)?;
+        let ruled = ruling.map(|r| r.verdicts(batch, &scored.probabilities, source)).transpose()?;
+        Ok(More { codes, decided, ruled })
+    }
 }
 
 fn output(
     bundle: &Bundle,
     batch: &RecordBatch,
     scored: &Scored,
-    More { codes, decided }: More<'_>,
+    More { codes, decided, ruled }: &More,
     first: u64,
 ) -> Result<RecordBatch> {
     let scorer = &bundle.scorer;
@@ -311,6 +357,9 @@ fn output(
         }
         arrays.push(texts(&|d| Some(d.decision.name().into())));
         arrays.extend((0..n_reasons(bundle)).map(|i| texts(&|d| d.reasons.get(i).cloned())));
+    }
+    if let (Some(ruled), Some(rules)) = (ruled, &bundle.deciding.decision_rules) {
+        arrays.extend(rule_columns(&rules.read, ruled));
     }
     let n_codes = codes.len().checked_div(batch.num_rows()).unwrap_or(0);
     for j in 0..n_codes {

@@ -13,8 +13,10 @@ use crate::pipeline::SOFTWARE;
 use crate::policy::{Cutoffs, Decision, POLICY_FILE, Policy};
 use crate::reasons::{Given, REASONS_FILE, Reasons};
 use crate::recourse::{RECOURSE_FILE, Recourse};
+use crate::rules::{DECISION_RULES_FILE, RuleSet, Ruling, list_part};
 use crate::scorer::{RowSource, Scored, Scorer};
 use crate::training_set::{TrainingSet, even_steps, take_rows};
+use crate::windows::OwnWindows;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::fairness::Rules;
@@ -22,7 +24,7 @@ use statera_core::{Attributions, Error, Result, Task};
 use std::path::Path;
 
 /// Files of the bank that decide.
-pub(crate) const OWN_FILES: [&str; 4] = [POLICY_FILE, REASONS_FILE, RECOURSE_FILE, RULES_FILE];
+pub(crate) const OWN_FILES: [&str; 5] = [POLICY_FILE, REASONS_FILE, RECOURSE_FILE, RULES_FILE, DECISION_RULES_FILE];
 /// Name in a bundle of what the policy comes to for its model.
 pub(crate) const FITTED_FILE: &str = "policy.json";
 /// Synthetic rows among which approved ones are looked for in bundles without background rows.
@@ -82,6 +84,8 @@ pub struct Deciding {
     pub recourse: Option<Own<Recourse>>,
     /// Limits that groups are judged by, where the bank has given its own.
     pub rules: Option<Own<Rules>>,
+    /// Rules beside the model: what is done with rows for which they hold.
+    pub decision_rules: Option<Own<RuleSet>>,
     /// What the policy came to on rows whose outcomes are known: those held back in training, or those it was last judged on.
     pub judgement: Option<Judgement>,
 }
@@ -245,6 +249,42 @@ impl Bundle {
         Ok(Bundle { manifest, deciding, ..self })
     }
 
+    /// The same model with rules beside it, given as the text of their file and what was read from it.
+    ///
+    /// # Errors
+    /// A model of no two classes; the rules that the bundle has already; what [`RuleSet::compile`] refuses of the model's columns
+    /// and those that the file declares.
+    pub fn ruled_by(self, text: &str, read: RuleSet) -> Result<Bundle> {
+        if self.scorer.schema().task != Task::Binary {
+            return Err(Error::request(
+                "rules stand beside the probability of an event, which this bundle does not predict",
+            ));
+        }
+        if self.deciding.decision_rules.as_ref().is_some_and(|own| own.read == read && own.text == text) {
+            return Err(Error::request(format!(
+                "the bundle has these rules already, version «{}»; a new bundle would be a copy",
+                read.version
+            )));
+        }
+        Ruling::new(&read, &self.scorer, self.windows.as_ref()).map_err(|e| e.at(DECISION_RULES_FILE))?;
+        let mut deciding = self.deciding.clone();
+        deciding.decision_rules = Some(Own { text: text.into(), read });
+        let mut parents = self.manifest.parents.clone();
+        parents.extend(if self.manifest.parts.is_empty() { None } else { Some(self.digest()?) });
+        let software = SOFTWARE.into();
+        let manifest = Manifest { format_version: FORMAT_VERSION, software, parents, ..self.manifest.clone() };
+        Ok(Bundle { manifest, deciding, ..self })
+    }
+
+    /// The rules beside the model, ready for rows; `None` where the bundle has none. To be made once, not for each row.
+    ///
+    /// # Errors
+    /// As [`RuleSet::compile`], which loading and putting them in have checked.
+    pub fn ruling(&self) -> Result<Option<Ruling>> {
+        let rules = self.deciding.decision_rules.as_ref();
+        rules.map(|own| Ruling::new(&own.read, &self.scorer, self.windows.as_ref())).transpose()
+    }
+
     /// Probabilities of rows like those of the training (see [`typical_probabilities`]).
     pub(crate) fn reference_probabilities(&self) -> Vec<f64> {
         typical_probabilities(&self.scorer, self.reference.margins.first().map_or(&[], Vec::as_slice))
@@ -257,8 +297,8 @@ impl Bundle {
     }
 
     /// The parts of the bundle that decide.
-    pub(crate) fn deciding_parts(&self) -> Result<Vec<(&'static str, Vec<u8>)>> {
-        let mut parts = Vec::new();
+    pub(crate) fn deciding_parts(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut parts: Vec<(&str, Vec<u8>)> = Vec::new();
         if let Some((policy, fitted)) = &self.deciding.policy {
             parts.push((POLICY_FILE, policy.text.clone().into_bytes()));
             parts.push((FITTED_FILE, crate::bundle::codec::json(fitted)?));
@@ -274,6 +314,12 @@ impl Bundle {
         }
         if let Some(judgement) = &self.deciding.judgement {
             parts.push((JUDGEMENT_FILE, crate::bundle::codec::json(judgement)?));
+        }
+        let mut parts: Vec<(String, Vec<u8>)> = parts.into_iter().map(|(name, bytes)| (name.into(), bytes)).collect();
+        if let Some(rules) = &self.deciding.decision_rules {
+            parts.push((DECISION_RULES_FILE.into(), rules.text.clone().into_bytes()));
+            let lists = rules.read.list_files.iter();
+            parts.extend(lists.map(|(name, bytes)| (list_part(name), bytes.clone())));
         }
         Ok(parts)
     }
@@ -345,7 +391,7 @@ pub(crate) fn neutral(scorer: &Scorer, typical: &Typical, cutoffs: Cutoffs) -> R
 pub(crate) fn load<'a>(
     part: impl Fn(&str) -> Option<&'a [u8]>,
     scorer: &Scorer,
-    has_background: bool,
+    (windows, has_background): (Option<&OwnWindows>, bool),
 ) -> Result<Deciding> {
     let columns = scorer.raw_columns();
     let text = |name: &str| -> Result<Option<String>> {
@@ -380,6 +426,15 @@ pub(crate) fn load<'a>(
     if let Some(text) = text(RULES_FILE)? {
         let read = judge::parse_rules(&text).map_err(damaged)?;
         deciding.rules = Some(Own { text, read });
+    }
+    if let Some(text) = text(DECISION_RULES_FILE)? {
+        let list = |name: &str| {
+            let name = list_part(name);
+            part(&name).map(<[u8]>::to_vec).ok_or_else(|| Error::damaged(format!("{name} is missing")))
+        };
+        let read = RuleSet::parse(&text, list).map_err(|e| damaged(e.at(DECISION_RULES_FILE)))?;
+        Ruling::new(&read, scorer, windows).map_err(|e| damaged(e.at(DECISION_RULES_FILE)))?;
+        deciding.decision_rules = Some(Own { text, read });
     }
     deciding.judgement =
         part(JUDGEMENT_FILE).map(|bytes| crate::bundle::codec::parse(JUDGEMENT_FILE, bytes)).transpose()?;

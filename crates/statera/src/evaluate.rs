@@ -3,6 +3,7 @@
 use crate::bundle::Bundle;
 use crate::rows;
 use crate::training_set::{complete_numbers, target_by_classes};
+use crate::windows;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::metric::{self, DEFAULT_BOOTSTRAP, Decile, Measured, Predicted};
@@ -92,6 +93,7 @@ impl Outcomes {
             let names = names.join(", ");
             return Err(Error::request(format!("no column «{}», the target; there are {names}", schema.target)));
         }
+        let table = &windows::complete(bundle, table)?;
         let batch = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)
             .map_err(|e| Error::data(e.to_string()))?;
         let target = target_by_classes(&batch, &schema.target, schema.task, &schema.classes)?;
@@ -104,7 +106,7 @@ impl Outcomes {
 
 /// True of the very table that the model was trained on, and of any other with the same features in the same rows: what a table
 /// has beside them is of no account. Of a part of the rows nothing is known, since a bundle keeps no rows.
-fn is_training_table(bundle: &Bundle, batch: &RecordBatch) -> bool {
+pub(crate) fn is_training_table(bundle: &Bundle, batch: &RecordBatch) -> bool {
     if rows::fingerprint(batch, &rows::row_digests(batch)) == bundle.manifest.data_fingerprint {
         return true;
     }

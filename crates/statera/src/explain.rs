@@ -6,6 +6,7 @@ use crate::reasons::Language;
 use crate::recourse::{Found, LimitBy, Searcher};
 use crate::scorer::RowSource;
 use crate::training_set::texts_of;
+use crate::windows;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::{Attributions, Error, Result, Run, Task};
@@ -212,7 +213,7 @@ pub fn explain_row(
     run: &Run,
 ) -> Result<Explanation> {
     let place = source::label(address);
-    let mut reader = source::open(address, read)?;
+    let mut reader = windows::open(bundle, address, None, read, run)?;
     let (mut seen, mut found) = (0, None::<(RecordBatch, usize)>);
     let mut id = None;
     run.progress.start("Looking for the row", 0);

@@ -1,5 +1,6 @@
 //! Every figure that the report and the documents show: `facts.json`. No clock, no machine, no timing.
 
+use crate::alerts::{self, Alerts};
 use crate::background::BackgroundFacts;
 use crate::card::{self, CardLine};
 use crate::cross_calibration;
@@ -100,6 +101,9 @@ pub struct Facts {
     /// The test rows beside the training rows; `None` without a test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stability: Option<Stability>,
+    /// What a fraud desk finds with the model; `None` without cards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Alerts>,
     /// How much the background rows tell of the training rows; `None` without any, and in bundles of former versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<BackgroundFacts>,
@@ -232,6 +236,7 @@ pub(crate) fn gather(
         dependence: Vec::new(),
         interactions: None,
         stability: test.map(|test| drift::stability(chosen, train, test)).transpose()?,
+        alerts: None,
         background: None,
         scorecard: card::lines(contenders),
         cut: None,
@@ -253,6 +258,11 @@ pub(crate) fn gather(
                 Some(metric::orient(&train.target, score, train.weight.as_deref())?.flipped);
         }
         facts.swap_set = swap_set(train, rows, margins, settings)?;
+        match alerts::alerts(measured, (train, chosen), settings) {
+            Ok(alerts) => facts.alerts = alerts,
+            // A finished training is not lost for a test without fraud.
+            Err(e) => facts.note(Note::new("alerts_unknown", &[("why", &e)])),
+        }
     }
     Ok(facts)
 }

@@ -1,5 +1,6 @@
 //! Which candidate is best, and which is the simplest that is not clearly worse.
 
+use crate::alerts;
 use crate::cross_calibration;
 use crate::decision;
 use crate::ensemble;
@@ -81,7 +82,10 @@ pub fn judge(
     // Cut-offs are for the probabilities that the final calibrator gives.
     let cutoff = |c: &Contender| match policy {
         Some(policy) => Ok(policy.cutoffs(&c.typical_probabilities(train))?.decline_from),
-        None => Ok(cutoff_of(&c.probabilities(), &judged, train.task, settings)),
+        None => Ok(match alerts::cutoff(&c.probabilities(), train, rows, settings)? {
+            Some(cutoff) => cutoff,
+            None => cutoff_of(&c.probabilities(), &judged, train.task, settings),
+        }),
     };
     let cutoffs: Vec<f64> = contenders.iter().map(cutoff).collect::<Result<_>>()?;
     for (i, contender) in contenders.iter().enumerate() {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod background;
 pub mod batch;
 pub mod bins;
@@ -40,10 +41,13 @@ pub mod reject;
 pub mod report;
 mod resolution;
 mod rows;
+pub mod rules;
 pub mod sample;
 pub mod scorer;
 pub mod search;
 pub mod segment;
 mod spread;
 pub mod training_set;
+pub mod use_case;
 mod variant;
+pub mod windows;

@@ -3,7 +3,7 @@
 use crate::segment::CodeClusterModel;
 use statera_core::{Dimension, Error, Estimator, Model, Parts, Point, Result, Task};
 use statera_learn::cluster::ClusterModel;
-use statera_learn::{gbdt, linear, scorecard};
+use statera_learn::{gbdt, isolation, linear, scorecard};
 use statera_nn::model::sequence::{self, Reader, SequenceParams};
 use statera_nn::model::{
     AutoencoderModel, AutoencoderParams, NetworkModel, autoencoder, mlp, realmlp, tabm, transformer,
@@ -137,6 +137,36 @@ pub const MODELS: &[ModelFamily] = &[
             at: |task, _, point| Ok(Box::new(gbdt::GbdtParams::at(task, point))),
         }),
         load: gbdt::load,
+    },
+    ModelFamily {
+        name: gbdt::NAME_RARE,
+        title: "Gradient boosting for rare events",
+        about: "the mean of ten forests of small trees, each of all events and a draw of the other rows",
+        fast: false,
+        complexity: 4,
+        last: Last::Refit,
+        needs_sequence: false,
+        keeps_directions: true,
+        does: |task| task == Task::Binary,
+        estimator: |_, _| Ok(Box::new(gbdt::GbdtParams::rare())),
+        quick: None,
+        tuning: None,
+        load: gbdt::load,
+    },
+    ModelFamily {
+        name: isolation::BOOSTED,
+        title: "Gradient boosting with an anomaly score",
+        about: "boosting that reads the score of an isolation forest beside the columns",
+        fast: false,
+        complexity: 5,
+        last: Last::FoldModels,
+        needs_sequence: false,
+        keeps_directions: false,
+        does: isolation::does,
+        estimator: |_, _| Ok(Box::new(isolation::BoostedParams::default())),
+        quick: None,
+        tuning: None,
+        load: |parts| Ok(Box::new(isolation::BoostedModel::load(parts)?)),
     },
     ModelFamily {
         name: mlp::NAME_TUTORIAL,
@@ -298,11 +328,26 @@ pub const MODELS: &[ModelFamily] = &[
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
+        name: isolation::NAME,
+        title: "Isolation forest",
+        about: "how few random cuts set a row apart from others: an anomaly score that never learns the target",
+        fast: false,
+        complexity: 12,
+        last: Last::Refit,
+        needs_sequence: false,
+        keeps_directions: false,
+        does: isolation::does,
+        estimator: |_, _| Ok(Box::new(isolation::IsolationParams::default())),
+        quick: None,
+        tuning: None,
+        load: |parts| Ok(Box::new(isolation::IsolationModel::load(parts)?)),
+    },
+    ModelFamily {
         name: autoencoder::NAME,
         title: "Autoencoder",
         about: "how badly a network rebuilds a row that it has squeezed: an anomaly score that never learns the target",
         fast: false,
-        complexity: 12,
+        complexity: 13,
         last: Last::FoldModels,
         needs_sequence: false,
         keeps_directions: false,
@@ -543,7 +588,7 @@ mod tests {
         assert!(error.is_request());
         let directed = Demands { task: Task::Binary, has_sequence: false, has_directions: true };
         let all: Vec<&str> = candidates(&["all".into()], directed).expect("all").iter().map(|m| m.name).collect();
-        assert_eq!(all, ["scorecard", "logistic", "boosting"]);
+        assert_eq!(all, ["scorecard", "logistic", "boosting", "boosting_rare"]);
         let refused = candidates(&["mlp".into()], directed).map(|_| ()).expect_err("no promise").to_string();
         assert!(refused.starts_with("model «mlp» cannot promise that risk rises or falls with a column"), "{refused}");
         let expected = "lstm needs a sequence: declare [sequence.NAME] steps = [[…], […]] in the project file";

@@ -20,6 +20,7 @@ use crate::search;
 use crate::spread::Spread;
 use crate::training_set::{TrainingSet, take_rows};
 use crate::variant::{self, Fitting, Variant, Variants};
+use crate::windows::{self, OwnWindows};
 use arrow_array::RecordBatch;
 use serde_json::json;
 use statera_core::split::{self, Keys, Sides};
@@ -73,7 +74,11 @@ pub fn train(
     let started = Instant::now();
     given.check_settings(settings)?;
     let bins = given.bins.as_deref();
+    let mut settings = settings.clone();
+    let table = windows::add(table, &mut settings)?;
+    let settings = &settings;
     let mut set = TrainingSet::new(table, settings)?;
+    let windows = OwnWindows::of_training(&set, settings, formats)?;
     given.check(&set, settings)?;
     let labels = labels(&set, settings)?;
     set.notes.extend(groups::note_without_event(set.task, settings));
@@ -159,7 +164,8 @@ pub fn train(
         cross_fitted,
         scores,
     };
-    let mut bundle = given.decide(bundle(chosen, &set, training, &facts, run)?, &train)?;
+    let bundle = Bundle { windows, ..bundle(chosen, &set, training, &facts, run)? };
+    let mut bundle = given.decide(bundle, &train)?;
     let background = bundle.background.as_ref().map(|rows| rows.facts(&train.batch, &bundle.scorer));
     facts.background = background.transpose()?;
     bundle.review_note().into_iter().for_each(|note| facts.note(note));
@@ -227,7 +233,7 @@ fn labels(set: &TrainingSet, settings: &Settings) -> Result<Vec<Labels>> {
     Ok(labels)
 }
 
-/// The bundle of the chosen contender, without a policy and without clocks.
+/// The bundle of the chosen contender, without windows, a policy and clocks.
 fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &Facts, run: &Run) -> Result<Bundle> {
     let Training { train, schema, settings, .. } = training;
     let mut reference = Reference::of(&train.batch, &schema.inputs)?;
@@ -247,6 +253,7 @@ fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &
         scorer: chosen.scorer,
         reference,
         background,
+        windows: None,
         facts: serde_json::to_value(facts).map_err(|e| Error::io(e.to_string()))?,
         deciding: Deciding::default(),
         run: serde_json::Value::Null,
@@ -523,6 +530,7 @@ impl TrainingSet {
             time: times(&self.time),
             known: times(&self.known),
             group: self.group.as_ref().map(|g| rows.iter().map(|&r| g[r]).collect()),
+            card: self.card.as_ref().map(|c| rows.iter().map(|&r| c[r]).collect()),
             amount: numbers(&self.amount),
             baseline: numbers(&self.baseline),
             fingerprint: self.fingerprint.clone(),

@@ -46,6 +46,8 @@ pub struct TrainingSet {
     pub known: Option<Vec<i64>>,
     /// Rows of equal group belong together.
     pub group: Option<Vec<u64>>,
+    /// Number of the card of each row.
+    pub card: Option<Vec<u64>>,
     /// Money at stake.
     pub amount: Option<Vec<f64>>,
     /// The bank's present score.
@@ -93,7 +95,7 @@ impl TrainingSet {
         let (task, classes, target) = match settings.use_case {
             // Classes are what is going to be found; before that all rows are of one.
             UseCase::Segment => (Task::Classes(1), Vec::new(), Vec::new()),
-            UseCase::Credit | UseCase::Table => target_of(&batch, &columns, settings)?,
+            UseCase::Credit | UseCase::Fraud | UseCase::Table => target_of(&batch, &columns, settings)?,
         };
         refuse_directions(task, settings)?;
         let numbers = |role: &Option<String>, what: &str| -> Result<Option<Vec<f64>>> {
@@ -107,6 +109,7 @@ impl TrainingSet {
             baseline: varied(numbers(&settings.baseline, "a score")?, settings)?,
             time,
             group: settings.group.as_ref().map(|name| groups(&batch, name)).transpose()?,
+            card: settings.card.as_ref().map(|name| groups(&batch, name)).transpose()?,
             origin,
             batch,
             columns,
@@ -433,7 +436,7 @@ fn refuse_few_values(
 }
 
 /// Classes by index; of two, the event is the second.
-fn class_order(name: &str, counts: &BTreeMap<&str, usize>, positive: Option<&str>) -> Result<Vec<String>> {
+pub(crate) fn class_order(name: &str, counts: &BTreeMap<&str, usize>, positive: Option<&str>) -> Result<Vec<String>> {
     let listed = || counts.iter().map(|(v, n)| format!("«{v}» ({n} rows)")).collect::<Vec<_>>().join(", ");
     let mut classes: Vec<String> = counts.keys().map(|c| (*c).to_string()).collect();
     if counts.len() > 2 {

@@ -1,7 +1,9 @@
 //! `statera demo`: the main job on the sample bank, told as a story.
 
+mod fraud;
+
 use super::{reading, train};
-use crate::args::Demo;
+use crate::args::{Demo, Story as Told};
 use crate::console::{Console, count};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
@@ -23,14 +25,19 @@ const APPROVAL_RATE: f64 = 0.8;
 pub fn run(args: &Demo, console: &Console, run: &Run) -> anyhow::Result<()> {
     let bank = SampleBank { rows: args.rows, seed: args.seed, overwrite: true, ..SampleBank::default() };
     let files = bank.write(&args.out, run)?;
-    let bundle = args.out.join("credit.statera");
-    let trained = train_on(&files, &bundle, args.seed, run).map_err(|e| match e.kind() {
+    let interrupted = |e: Error| match e.kind() {
         ErrorKind::Cancelled => Error::interrupted(format!(
             "interrupted; the bank's tables in {} are complete, a model was not written",
             args.out.display()
         )),
         _ => e,
-    })?;
+    };
+    if args.use_case == Told::Fraud {
+        let told = fraud::run(args, &files, console, run).map_err(interrupted)?;
+        return if console.json { console.print_json(&told) } else { Ok(()) };
+    }
+    let bundle = args.out.join("credit.statera");
+    let trained = train_on(&files, &bundle, args.seed, run).map_err(interrupted)?;
     let story = Story::new(&trained, &files, run)?;
     if console.json {
         return console.print_json(&json!({

@@ -15,6 +15,7 @@ mod profile;
 mod reading;
 mod registry;
 mod report;
+pub mod rules;
 mod sample;
 mod score;
 mod segment;
@@ -59,6 +60,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Evaluate(args) => evaluate::run(args, console, run),
         Command::Score(args) => score::run(args, console, run),
         Command::Policy(args) => policy::run(args, console, run),
+        Command::Rules(args) => rules::run(args, console, run),
         Command::Explain(args) => explain::run(args, console, run),
         Command::Report(args) => report::run(args, console, run),
         Command::Mask(args) => mask::run(args, console, run),

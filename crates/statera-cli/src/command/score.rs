@@ -20,6 +20,7 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
         start_over: args.start_over,
         replace: args.force,
         append: args.append,
+        history: args.history.clone(),
         code: args.code,
     };
     let summary = batch::score(&bundle, &args.data, &read, &args.out, &options, run)?;

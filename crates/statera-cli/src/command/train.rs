@@ -20,6 +20,7 @@ use statera::project::{self, Project, Settings};
 use statera::reasons::Reasons;
 use statera::search::{SearchFacts, TUNED};
 use statera::segment::parse_clusters;
+use statera::use_case;
 use statera_core::metric::{self, Interval, Measured};
 use statera_core::{Error, Result, Run, Task};
 use statera_data::Table;
@@ -148,6 +149,7 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
         settings.use_case = match use_case {
             UseCase::Table => project::UseCase::Table,
             UseCase::Credit => project::UseCase::Credit,
+            UseCase::Fraud => project::UseCase::Fraud,
             UseCase::Segment => project::UseCase::Segment,
         };
     }
@@ -162,6 +164,10 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
     set(&mut settings.group, &args.group);
     set(&mut settings.weight, &args.weight);
     set(&mut settings.amount, &args.amount);
+    set(&mut settings.card, &args.card);
+    set(&mut settings.terminal, &args.terminal);
+    settings.capacity = args.capacity.or(settings.capacity);
+    settings.review_cost = args.review_cost.or(settings.review_cost);
     set(&mut settings.baseline, &args.baseline);
     set(&mut settings.tz, &args.reading.tz);
     settings.protected.extend(args.protected.iter().cloned());
@@ -205,7 +211,7 @@ fn override_settings(settings: &mut Settings, args: &Train) -> Result<()> {
         })?;
         settings.monotone.insert(column.into(), direction);
     }
-    Ok(())
+    use_case::complete(settings)
 }
 
 /// The flags of candidates that are fitted on other weights or more rows.
@@ -237,6 +243,23 @@ pub fn print(trained: &Trained, console: &Console) {
         card(&facts.scorecard, console);
     }
     swap_set(facts, console);
+    alerts(facts, console);
+}
+
+/// What a fraud desk finds, on one line.
+fn alerts(facts: &Facts, console: &Console) {
+    let Some(alerts) = &facts.alerts else { return };
+    let own = alerts.by_capacity.iter().find(|p| p.capacity == alerts.capacity);
+    let percent = |i: &Interval| format!("{:.1} % [{:.1}, {:.1}]", 100.0 * i.value, 100.0 * i.low, 100.0 * i.high);
+    let precision = own.map_or("–".into(), |p| percent(&p.card_precision));
+    let saved = own
+        .and_then(|p| p.share_saved.as_ref())
+        .map_or(String::new(), |s| format!("; {} of the fraudulent money is saved", percent(s)));
+    console.paragraph(format!(
+        "Reviewing {} cards a day, {precision} of them are caught{saved}; alerts from a probability of {}",
+        count(alerts.capacity as f64),
+        figure(facts.leaderboard.cutoff),
+    ));
 }
 
 /// The scorecard, a line a characteristic.

@@ -101,7 +101,7 @@ pub fn reliability(target: &[f64], probabilities: &[f64], weight: Option<&[f64]>
 }
 
 /// Wilson's score interval of a share seen in `n` rows; `z` is the two-sided quantile of its level.
-pub(crate) fn wilson(share: f64, n: f64, z: f64) -> (f64, f64) {
+pub fn wilson(share: f64, n: f64, z: f64) -> (f64, f64) {
     let z2 = z * z;
     let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = z / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();

@@ -7,6 +7,7 @@
 //! A new metric is one file with a constant of type [`Metric`], and one line in [`METRICS`].
 
 mod accuracy;
+mod alert;
 mod auc;
 mod average_precision;
 mod band;
@@ -22,24 +23,28 @@ mod distribution;
 mod gini;
 mod ks;
 mod log_loss;
+mod prequential;
+mod recall_at_rate;
 mod regression;
 mod sample;
 mod stability;
 mod swap;
 
+pub use alert::{AlertQueue, Transactions, Worked};
 pub(crate) use auc::area_ranked;
 pub use auc::{area, delong_variance};
 pub use band::{BandPoint, CurveBands, curve_bands};
 pub(crate) use bootstrap::draw as draw_weights;
-pub(crate) use curve::wilson;
 pub use curve::{
-    CurvePoint, KsPoint, MAX_POINTS, ReliabilityBin, ks_curve, precision_recall_curve, reliability, roc_curve,
+    CurvePoint, KsPoint, MAX_POINTS, ReliabilityBin, ks_curve, precision_recall_curve, reliability, roc_curve, wilson,
 };
 pub use decile::{Decile, deciles};
 pub use difference::{Difference, paired_difference};
 pub use distribution::{ScoreBin, score_distribution};
-pub(crate) use sample::check_target;
+pub use prequential::{CAPACITY_STEPS, CapacityPoint, Reviewing, ScoredFolds, measured};
+pub use recall_at_rate::recall_at_rate;
 pub use sample::{Predicted, Ranking, Sample};
+pub(crate) use sample::{check_target, check_varied};
 pub use stability::{population_stability, stability_bound};
 pub use swap::{Applicants, Oriented, SwapSet, orient, swap_set};
 
@@ -68,6 +73,7 @@ pub const METRICS: &[Metric] = &[
     gini::GINI,
     ks::KS,
     average_precision::AVERAGE_PRECISION,
+    recall_at_rate::RECALL_AT_1_PERCENT,
     log_loss::LOG_LOSS,
     brier::BRIER,
     calibration_error::CALIBRATION_ERROR,

@@ -223,7 +223,7 @@ pub(super) fn check_weight(weight: Option<&[f64]>, n: usize) -> Result<()> {
 }
 
 /// Fails unless two of the rows have different targets.
-pub(super) fn check_varied(task: Task, rows: &[usize], target: &[f64]) -> Result<()> {
+pub(crate) fn check_varied(task: Task, rows: &[usize], target: &[f64]) -> Result<()> {
     let Some(&first) = rows.first() else {
         return Err(Error::data("there are no rows with a positive weight to measure on; at least 2 are needed"));
     };

@@ -283,7 +283,10 @@ fn a_ranking_without_probabilities_gets_the_metrics_of_rankings() {
     let predicted = Predicted { margins: &SCORE, probabilities: &[] };
     let measured = evaluate(Task::Binary, &TARGET, predicted, None, 0.5, 1, 50).unwrap();
     let names: Vec<&str> = measured.iter().map(|m| m.name.as_str()).collect();
-    assert_eq!(names, ["auc", "gini", "ks", "average_precision", "lift_top_decile", "gain_top_3_deciles"]);
+    assert_eq!(
+        names,
+        ["auc", "gini", "ks", "average_precision", "recall_at_1_percent_fpr", "lift_top_decile", "gain_top_3_deciles"]
+    );
 }
 
 #[test]

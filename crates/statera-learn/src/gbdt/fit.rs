@@ -18,6 +18,8 @@ const CHUNK: usize = 4_096;
 /// The training loss is measured this many times in the most rounds of a fit with validation rows, to be seen beside
 /// theirs: it costs a pass over the rows, a quarter of a round's time, and nothing depends on it.
 const TRAINING_LOSSES: usize = 200;
+/// The stream of the generator that bags' seeds are drawn from.
+const BAGS: u64 = 0x6261_6773;
 /// Most rows of a fit: beyond, histogram cells would keep too few bits of a hessian.
 const MAX_ROWS: usize = 1 << 26;
 
@@ -35,29 +37,35 @@ pub(super) fn fit(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) 
 
 fn fit_here(params: &GbdtParams, train: &Frame, valid: &Frame, run: &Run) -> Result<GbdtModel> {
     let (train, labels) = labelled(params, train, "training rows")?;
+    // Weights and bags move the odds of all rows alike: those of the trees' sum are again those of the rows as they are (King &
+    // Zeng 2001).
     let base = start(params.task, &labels)?;
+    let rare = &params.imbalance;
+    let train = rare.weighted(train);
+    let labels = if rare.positive_weight == 1.0 { labels } else { labelled(params, &train, "training rows")?.1 };
+    // Edges are those of all rows, so that the trees of all bags are one forest.
     let coders = fit_coders(params, &train, &labels.weight, run.seed)?;
-    let matrix = encode(&coders, &train)?;
-    let kinds = kinds(&train, &coders);
-    let valid = (valid.n_rows > 0).then(|| Validation::new(params, valid, &coders, &base)).transpose()?;
-    let mut boost = Boost {
-        params,
-        margins: base.iter().map(|&b| vec![b; labels.n_rows()]).collect(),
-        cells: vec![vec![Cell::default(); labels.n_rows()]; base.len()],
-        splittable: splittable(&matrix),
-        matrix: &matrix,
-        labels: &labels,
-        kinds: &kinds,
-        trees: Vec::new(),
-        losses: Vec::new(),
-        seed: run.seed,
+    let bags: Vec<Bag> = match rare.draws(&labels.target, run.seed)? {
+        None => vec![Bag { matrix: encode(&coders, &train)?, labels }],
+        Some(draws) => {
+            let bag = |rows: &Vec<usize>| -> Result<Bag> {
+                let drawn = train.take(rows);
+                Ok(Bag { matrix: encode(&coders, &drawn)?, labels: labelled(params, &drawn, "rows of a bag")?.1 })
+            };
+            draws.iter().map(bag).collect::<Result<_>>()?
+        }
     };
-    let curve = boost.rounds(valid, run)?;
-    let (trees, losses) = (boost.trees, boost.losses);
-    let n_rounds = trees.len() / base.len();
-    let best = if params.patience > 0 { smallest(&curve).unwrap_or(n_rounds) } else { n_rounds };
-    let course = Arc::new(Course { base, trees, curve, losses });
-    GbdtModel::new(params.clone(), train.spec.clone(), coders, course, best)
+    let kinds = kinds(&train, &coders);
+    let mut boosts: Vec<Boost> = Vec::with_capacity(bags.len());
+    for (number, bag) in bags.iter().enumerate() {
+        boosts.push(Boost::new(params, bag, &kinds, run.seed, number)?);
+    }
+    let valid = (valid.n_rows > 0).then(|| Validation::new(params, valid, &coders, &base)).transpose()?;
+    let mut course = Course { base, ..Course::default() };
+    rounds(params, &mut boosts, valid, &mut course, run)?;
+    let n_rounds = course.trees.len() / params.trees_per_round();
+    let best = if params.patience > 0 { smallest(&course.curve).unwrap_or(n_rounds) } else { n_rounds };
+    GbdtModel::new(params.clone(), train.spec.clone(), coders, Arc::new(course), best)
 }
 
 /// What a fit grew before it stopped: the kept rounds and, with patience, some beyond the best one.
@@ -163,7 +171,7 @@ impl Validation {
         for (tree, _, _) in trees {
             add_tree(tree, &self.matrix, &mut self.margins[tree.output]);
         }
-        loss(params.task, &self.margins, &self.labels.target, &self.labels.weight)
+        loss(params, &self.margins, &self.labels.target, &self.labels.weight)
     }
 }
 
@@ -176,7 +184,13 @@ fn add_tree(tree: &Tree, matrix: &CodeMatrix, margins: &mut [f64]) {
     });
 }
 
-/// The state of the loop.
+/// Rows that trees of their own are grown on: all of them, or a balanced draw.
+struct Bag {
+    matrix: CodeMatrix,
+    labels: Labels,
+}
+
+/// The state of the loop on the rows of a bag.
 struct Boost<'a> {
     params: &'a GbdtParams,
     matrix: &'a CodeMatrix,
@@ -186,52 +200,85 @@ struct Boost<'a> {
     /// Margins of the training rows, one vector per output.
     margins: Vec<Vec<f64>>,
     cells: Vec<Vec<Cell>>,
-    /// Trees with their nodes' gains and leaves' covers.
+    /// The last round's trees with their nodes' gains and leaves' covers.
     trees: Vec<(Tree, Vec<f64>, Vec<f64>)>,
-    /// Rounds and the training loss after them.
-    losses: Vec<(usize, f64)>,
     seed: u64,
 }
 
-impl Boost<'_> {
-    /// Grows trees until patience ends or nothing can split; returns the validation loss after each round.
-    fn rounds(&mut self, mut valid: Option<Validation>, run: &Run) -> Result<Vec<f64>> {
-        let params = self.params;
-        let mut grower = Grower::new(self.matrix, self.kinds);
-        let (mut curve, mut best) = (Vec::new(), (0, f64::INFINITY));
-        let every = params.max_trees.div_ceil(TRAINING_LOSSES);
-        let n_outputs = self.margins.len();
-        run.progress.start(NAME, params.max_trees as u64);
-        for round in 0..params.max_trees {
-            run.check()?;
-            if !self.round(round, &mut grower) {
-                break;
-            }
-            if valid.is_some() && round.is_multiple_of(every) {
-                let labels = self.labels;
-                self.losses.push((round + 1, loss(params.task, &self.margins, &labels.target, &labels.weight)));
-            }
-            let Some(valid) = &mut valid else {
-                run.progress.update(round as u64 + 1, &format!("tree {}", round + 1));
-                continue;
-            };
-            let loss = valid.add(params, &self.trees[round * n_outputs..]);
-            curve.push(loss);
-            if loss < best.1 {
-                best = (round, loss);
-            }
-            run.progress.update(round as u64 + 1, &format!("tree {}, validation loss {loss:.5}", round + 1));
-            if params.patience > 0 && round - best.0 >= params.patience {
-                break;
-            }
+/// Grows trees until patience ends or nothing can split, and notes them with the validation loss after each round.
+fn rounds(
+    params: &GbdtParams,
+    boosts: &mut [Boost<'_>],
+    mut valid: Option<Validation>,
+    course: &mut Course,
+    run: &Run,
+) -> Result<()> {
+    let mut growers: Vec<Grower> = boosts.iter().map(|b| Grower::new(b.matrix, b.kinds)).collect();
+    let mut best = (0, f64::INFINITY);
+    let every = params.max_trees.div_ceil(TRAINING_LOSSES);
+    // A forest adds up its trees: those of a bag count by its share of the mean.
+    let share = 1.0 / boosts.len() as f64;
+    run.progress.start(NAME, params.max_trees as u64);
+    for round in 0..params.max_trees {
+        run.check()?;
+        let mut has_split = false;
+        for (boost, grower) in boosts.iter_mut().zip(&mut growers) {
+            has_split |= boost.round(round, grower);
         }
-        run.progress.finish();
-        Ok(curve)
+        if !has_split {
+            break;
+        }
+        let first = course.trees.len();
+        for boost in boosts.iter_mut() {
+            let scaled = boost.trees.drain(..).map(|(mut tree, gains, covers)| {
+                tree.leaves.iter_mut().for_each(|leaf| *leaf *= share);
+                (tree, gains, covers)
+            });
+            course.trees.extend(scaled);
+        }
+        let Some(valid) = &mut valid else {
+            run.progress.update(round as u64 + 1, &format!("tree {}", round + 1));
+            continue;
+        };
+        if round.is_multiple_of(every) {
+            let losses = boosts.iter().map(|b| loss(params, &b.margins, &b.labels.target, &b.labels.weight));
+            course.losses.push((round + 1, share * losses.sum::<f64>()));
+        }
+        let loss = valid.add(params, &course.trees[first..]);
+        course.curve.push(loss);
+        if loss < best.1 {
+            best = (round, loss);
+        }
+        run.progress.update(round as u64 + 1, &format!("tree {}, validation loss {loss:.5}", round + 1));
+        if params.patience > 0 && round - best.0 >= params.patience {
+            break;
+        }
+    }
+    run.progress.finish();
+    Ok(())
+}
+
+impl<'a> Boost<'a> {
+    fn new(params: &'a GbdtParams, bag: &'a Bag, kinds: &'a [Kind], seed: u64, number: usize) -> Result<Boost<'a>> {
+        let labels = &bag.labels;
+        let base = start(params.task, labels)?;
+        Ok(Boost {
+            params,
+            margins: base.iter().map(|&b| vec![b; labels.n_rows()]).collect(),
+            cells: vec![vec![Cell::default(); labels.n_rows()]; base.len()],
+            splittable: splittable(&bag.matrix),
+            matrix: &bag.matrix,
+            labels,
+            kinds,
+            trees: Vec::new(),
+            // The first bag draws as a fit without bags does.
+            seed: if number == 0 { seed } else { Rng::fork(seed, (BAGS << 32) + number as u64).next_u64() },
+        })
     }
 
     /// Grows a tree per output; false if none could split, so that no later round can either.
     fn round(&mut self, round: usize, grower: &mut Grower) -> bool {
-        let packings = derivatives(self.params.task, self.labels, &self.margins, &mut self.cells);
+        let packings = derivatives(self.params, self.labels, &self.margins, &mut self.cells);
         let n_outputs = self.margins.len();
         let is_drawn = self.params.row_share < 1.0 || self.params.column_share < 1.0;
         let mut has_split = is_drawn && self.splittable.contains(&true);
@@ -243,9 +290,6 @@ impl Boost<'_> {
             let grown = grower.grow(&rules, &self.cells[output], &mut rows, &wanted);
             has_split |= !grown.nodes.is_empty();
             self.add(output, grown, &rows);
-        }
-        if !has_split {
-            self.trees.truncate(round * n_outputs);
         }
         has_split
     }

@@ -43,7 +43,7 @@ impl GbdtModel {
     ) -> Result<GbdtModel> {
         let mut base = course.base.clone();
         let (mut trees, mut gains, mut covers) = (Vec::new(), Vec::new(), Vec::new());
-        for (tree, gain, cover) in course.trees.iter().take(rounds * base.len()).cloned() {
+        for (tree, gain, cover) in course.trees.iter().take(rounds * params.trees_per_round()).cloned() {
             trees.push(tree);
             gains.push(gain);
             covers.push(cover);
@@ -75,7 +75,7 @@ impl GbdtModel {
         if self.course.trees.is_empty() {
             return Err(Error::request(format!("{NAME}: a loaded model cannot be cut to {rounds} rounds")));
         }
-        let rounds = rounds.clamp(1, self.course.trees.len() / self.course.base.len());
+        let rounds = rounds.clamp(1, self.course.trees.len() / self.params.trees_per_round());
         let coders = self.forest.coders().to_vec();
         GbdtModel::new(self.params.clone(), self.spec.clone(), coders, self.course.clone(), rounds)
     }
@@ -97,9 +97,9 @@ impl GbdtModel {
     pub fn forest(&self) -> &Forest {
         &self.forest
     }
-    /// Rounds: trees per output.
+    /// Rounds: trees per output and bag.
     pub fn n_rounds(&self) -> usize {
-        self.forest.trees().len() / self.forest.n_outputs().max(1)
+        self.forest.trees().len() / self.params.trees_per_round()
     }
     /// Loss on the validation rows at the kept round, if there were any: log loss or mean squared error.
     pub fn valid_loss(&self) -> Option<f64> {
@@ -210,9 +210,9 @@ impl Model for GbdtModel {
 
     /// Of a loaded model there is none: a bundle keeps no more rounds than are used.
     fn learning_curve(&self) -> Option<LearningCurve> {
-        let Course { trees, curve, losses, base } = &*self.course;
+        let Course { trees, curve, losses, .. } = &*self.course;
         let loss_at = |round: usize| losses.binary_search_by_key(&round, |l| l.0).ok().map(|i| losses[i].1);
-        let n_rounds = trees.len() / base.len().max(1);
+        let n_rounds = trees.len() / self.params.trees_per_round();
         let point = |round| LearningPoint { unit: round, loss: loss_at(round), figure: curve.get(round - 1).copied() };
         let figure = match self.params.task {
             Task::Regression => "mean squared error",
@@ -310,7 +310,7 @@ fn damaged(what: impl std::fmt::Display) -> Error {
     Error::damaged(format!("{NAME}: {what}"))
 }
 
-fn load_model(parts: &Parts) -> Result<GbdtModel> {
+pub(crate) fn load_model(parts: &Parts) -> Result<GbdtModel> {
     let header: Header = serde_json::from_value(parts.json.clone()).map_err(|e| damaged(format!("model.json: {e}")))?;
     if header.family != NAME {
         return Err(damaged(format!("the model is of the family «{}»", header.family)));
@@ -318,7 +318,7 @@ fn load_model(parts: &Parts) -> Result<GbdtModel> {
     header.params.check().map_err(|e| damaged(format!("model.json: {e}")))?;
     let base = parts.f64s(array::BASE)?.to_vec();
     let n_outputs = header.params.task.n_outputs();
-    if base.len() != n_outputs || !header.n_trees.is_multiple_of(n_outputs) {
+    if base.len() != n_outputs || !header.n_trees.is_multiple_of(header.params.trees_per_round()) {
         return Err(damaged(format!(
             "{} base margins and {} trees for {n_outputs} outputs",
             base.len(),

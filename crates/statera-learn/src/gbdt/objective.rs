@@ -1,5 +1,7 @@
 //! Losses: the start, the derivatives, and the figure that decides when to stop.
 
+use super::GbdtParams;
+use crate::imbalance::Focal;
 use rayon::prelude::*;
 use statera_core::{Error, Result, Task};
 use statera_kernel::histogram::{Cell, Packing, logistic_cells};
@@ -106,8 +108,23 @@ pub(super) fn start(task: Task, labels: &Labels) -> Result<Vec<f64>> {
 /// One round's derivatives at `margins` (one vector per output): per output the packing and one cell per row.
 ///
 /// Softmax hessians carry the factor k/(k - 1), as in Friedman's (2001) multi-class step.
-pub(super) fn derivatives(task: Task, labels: &Labels, margins: &[Vec<f64>], cells: &mut [Vec<Cell>]) -> Vec<Packing> {
-    match task {
+pub(super) fn derivatives(
+    params: &GbdtParams,
+    labels: &Labels,
+    margins: &[Vec<f64>],
+    cells: &mut [Vec<Cell>],
+) -> Vec<Packing> {
+    let focal = Focal { gamma: params.imbalance.focal };
+    match params.task {
+        Task::Binary if focal.gamma > 0.0 => {
+            let packing = labels.packing(focal.gradient_max(), focal.hessian_max());
+            cells[0].par_iter_mut().with_min_len(CHUNK).enumerate().for_each(|(row, out)| {
+                let sign = if labels.target[row] == 1.0 { 1.0 } else { -1.0 };
+                let (slope, curvature) = focal.derivatives(sign * margins[0][row]);
+                *out = labels.packed(&packing, row, sign * slope, curvature);
+            });
+            vec![packing]
+        }
         Task::Binary => {
             let packing = labels.packing(1.0, 0.25);
             cells[0].par_chunks_mut(CHUNK).enumerate().for_each(|(i, out)| {
@@ -156,9 +173,13 @@ fn log_sum(margins: &[Vec<f64>], row: usize) -> f64 {
     top + margins.iter().map(|m| (m[row] - top).exp()).sum::<f64>().ln()
 }
 
-/// Weighted mean loss: log loss, or squared error; NaN without weight.
-pub(super) fn loss(task: Task, margins: &[Vec<f64>], target: &[f64], weight: &[f64]) -> f64 {
-    let row_loss = |row: usize| match task {
+/// Weighted mean loss: log loss (focal where asked for), or squared error; NaN without weight.
+pub(super) fn loss(params: &GbdtParams, margins: &[Vec<f64>], target: &[f64], weight: &[f64]) -> f64 {
+    let focal = Focal { gamma: params.imbalance.focal };
+    let row_loss = |row: usize| match params.task {
+        Task::Binary if focal.gamma > 0.0 => {
+            focal.loss(if target[row] == 1.0 { margins[0][row] } else { -margins[0][row] })
+        }
         Task::Binary => {
             let against = if target[row] == 1.0 { -margins[0][row] } else { margins[0][row] };
             against.max(0.0) + (-against.abs()).exp().ln_1p()

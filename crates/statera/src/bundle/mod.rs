@@ -12,6 +12,7 @@ use crate::decision::{self, Deciding};
 use crate::models;
 use crate::reference::Reference;
 use crate::scorer::{Member, Schema, Scorer};
+use crate::windows::{OwnWindows, WINDOWS_FILE};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statera_core::{Error, Parts, Result, Run};
@@ -23,8 +24,8 @@ use std::sync::Arc;
 
 /// Version of the bundle's format that is written. Readers accept it and the ones before it.
 ///
-/// 4 may hold `recourse.toml`, `rules.toml`, `judgement.json` and cells in `background.parquet`; 3 may hold `policy.toml`,
-/// `policy.json` and `reasons.toml`; 2 names the family and weight of each member in `model.json`; in 1 all are of the
+/// 4 may hold `windows.toml`, `recourse.toml`, `rules.toml`, `decision-rules.toml` with its lists, `judgement.json` and cells in
+/// `background.parquet`; 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each member in `model.json`; in 1 all are of the
 /// manifest's family and weigh the same.
 pub const FORMAT_VERSION: u32 = 4;
 /// Golden rows in a bundle.
@@ -92,6 +93,8 @@ pub struct Bundle {
     pub reference: Reference,
     /// Synthetic rows that stand for the training rows; bundles of segments, of sequences and of formats up to 3 have none.
     pub background: Option<BackgroundRows>,
+    /// The windowed features among the columns that it reads, where it has any.
+    pub windows: Option<OwnWindows>,
     /// Every figure that reports show.
     pub facts: Value,
     /// The policy, the reasons and the changes of a recourse, where it has them.
@@ -183,7 +186,10 @@ impl Bundle {
         if let Some(background) = &self.background {
             parts.insert(BACKGROUND_FILE.into(), background.parquet()?);
         }
-        parts.extend(self.deciding_parts()?.into_iter().map(|(name, bytes)| (name.into(), bytes)));
+        if let Some(windows) = &self.windows {
+            parts.insert(WINDOWS_FILE.into(), windows.to_toml()?.into_bytes());
+        }
+        parts.extend(self.deciding_parts()?);
         Ok(parts)
     }
 
@@ -220,10 +226,13 @@ impl Bundle {
         golden::replay(part("golden.parquet")?, &scorer)?;
         let background = parts.get(BACKGROUND_FILE).map(|bytes| BackgroundRows::read(bytes, &scorer));
         let background = background.transpose()?.flatten();
-        let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), &scorer, background.is_some())?;
+        let windows = parts.get(WINDOWS_FILE).map(|bytes| OwnWindows::parse(bytes)).transpose()?;
+        let beside = (windows.as_ref(), background.is_some());
+        let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), &scorer, beside)?;
         Ok(Bundle {
             deciding,
             background,
+            windows,
             reference: codec::parse("reference.json", part("reference.json")?)?,
             facts: codec::parse("facts.json", part("facts.json")?)?,
             manifest,
@@ -251,12 +260,14 @@ fn member_families(model: &ModelFile) -> Result<Vec<(&'static str, models::Load)
     names.iter().map(find).collect()
 }
 
-/// The editable files of models among the parts: those with the ending `.toml` that do not decide.
+/// The editable files of models among the parts: those with the ending `.toml` that do not decide and are no windows.
 fn family_files(manifest: &Manifest) -> Vec<String> {
     manifest
         .parts
         .keys()
-        .filter(|name| name.ends_with(".toml") && !decision::OWN_FILES.contains(&name.as_str()))
+        .filter(|name| {
+            name.ends_with(".toml") && !decision::OWN_FILES.contains(&name.as_str()) && *name != WINDOWS_FILE
+        })
         .cloned()
         .collect()
 }

@@ -4,6 +4,7 @@ use super::definition::{Clause, Function, Value, Window};
 use super::link::{Index, Keys};
 use super::rule::{numbers, texts, times};
 use super::{Join, NoRows, Outcome, Project, Settings, zone_of};
+use crate::windows;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, UInt64Array};
 use arrow_schema::{ArrowError, Field, Schema};
 use arrow_select::concat::concat_batches;
@@ -100,20 +101,17 @@ impl Project {
             work.join(join, tables.get(&join.source).ok_or_else(|| missing(&join.source))?)
                 .map_err(|e| e.at(format!("{}: join of «{}»", self.path, join.source)))?;
         }
+        // Before rows are left out: what they did is part of what happened.
+        let mut settings = self.settings.clone();
+        work.table = windows::add(work.table, &mut settings).map_err(|e| e.at(&self.path))?;
         work.exclude(self).map_err(|e| e.at(&self.path))?;
         if let Some(outcome) = &self.outcome {
             run.check()?;
             let table = tables.get(&outcome.source).ok_or_else(|| missing(&outcome.source))?;
             work.judge(outcome, table).map_err(|e| e.at(format!("{}: outcome", self.path)))?;
         }
-        self.settings.check(&work.table).map_err(|e| e.at(&self.path))?;
-        Ok(Assembled {
-            table: work.table,
-            settings: self.settings.clone(),
-            formats: BTreeMap::new(),
-            steps: work.steps,
-            joins: work.joins,
-        })
+        settings.check(&work.table).map_err(|e| e.at(&self.path))?;
+        Ok(Assembled { table: work.table, settings, formats: BTreeMap::new(), steps: work.steps, joins: work.joins })
     }
 }
 

@@ -139,7 +139,7 @@ fn value(tokens: &mut Tokens, function: Function, comparison: Comparison) -> Res
             Ok(number) if number.is_finite() => Ok(Value::Number(number)),
             _ => Err(tokens.error("a number, or text in quotes")),
         },
-        Some(Token::Quoted(text)) => {
+        Some(Token::Quoted(text) | Token::Backticked(text)) => {
             let equality = matches!(comparison, Comparison::Equal | Comparison::Different);
             if function == Function::Any && equality {
                 Ok(Value::Text(text))

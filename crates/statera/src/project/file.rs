@@ -1,14 +1,17 @@
 //! The project file as it is written: the structs of the edge. [`super::Project`] is what comes out when they are checked.
 
 use super::images::ImageColumns;
-use super::settings::{Mitigation, Prefer, RejectInference, Sensitivity};
+use super::settings::{Mitigation, Prefer, RejectInference, Sensitivity, UseCase};
 use serde::Deserialize;
 use statera_core::Kind;
+use statera_data::window::Windows;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProjectFile {
+    #[serde(default)]
+    pub use_case: UseCase,
     #[serde(default = "credit")]
     pub purpose: String,
     pub tz: Option<String>,
@@ -34,6 +37,7 @@ pub(super) struct ProjectFile {
     #[serde(default)]
     pub policy: PolicyFile,
     pub rejects: Option<RejectsFile>,
+    pub windows: Option<Windows>,
 }
 
 fn credit() -> String {
@@ -110,6 +114,8 @@ pub(super) struct RolesFile {
     pub group: Option<String>,
     pub weight: Option<String>,
     pub amount: Option<String>,
+    pub card: Option<String>,
+    pub terminal: Option<String>,
     pub baseline: Option<String>,
     pub protected: Vec<String>,
     pub drop: Vec<String>,
@@ -157,6 +163,8 @@ pub(super) struct CandidatesFile {
 pub(super) struct PolicyFile {
     pub cutoff: Option<f64>,
     pub approval_rate: Option<f64>,
+    pub capacity: Option<usize>,
+    pub review_cost: Option<f64>,
     pub file: Option<String>,
     pub reasons: Option<String>,
     pub rules: Option<String>,

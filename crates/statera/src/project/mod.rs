@@ -21,13 +21,16 @@ pub use assemble::{Assembled, JoinCount, Step};
 pub use definition::{Clause, Definition, Function, Value, Window};
 pub use file::NoRows;
 pub use images::{ImageColumns, Sequences};
+pub(crate) use rule::instant;
 pub use rule::{Rule, Test};
 pub use settings::{MAX_REJECT_FACTOR, Mitigation, Prefer, RejectInference, Sensitivity, Settings, UseCase};
 pub use template::{TemplateColumn, guess_columns, template};
 pub use token::Comparison;
+pub(crate) use token::{Token, Tokens};
 
 use file::{OutcomeFile, ProjectFile, Scalar};
 use statera_core::{Error, Kind, Result};
+use statera_data::window::Windows;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A checked project.
@@ -262,6 +265,7 @@ impl Project {
         if settings.time.is_none() {
             settings.time.clone_from(&self.main.date);
         }
+        settings.complete_windows();
         match keys {
             [key] if settings.id.is_none() && settings.group.as_ref() != Some(key) => settings.id = Some(key.clone()),
             _ => {}
@@ -276,7 +280,8 @@ impl Project {
             .iter()
             .flat_map(|j| j.columns.iter().map(move |c| (format!("{}{c}", j.prefix), (j.source.as_str(), c.as_str()))))
             .collect();
-        let made = self.outcome.as_ref().map(|o| [o.target.clone(), o.weight_column()]).unwrap_or_default();
+        let mut made: Vec<String> = self.outcome.iter().flat_map(|o| [o.target.clone(), o.weight_column()]).collect();
+        made.extend(self.settings.windows.iter().flat_map(Windows::column_names));
         let types = self.settings.types.iter().filter(|(name, _)| !made.contains(name));
         types
             .filter_map(|(name, kind)| match joined.get(name) {
@@ -383,6 +388,7 @@ fn check_policy(policy: &file::PolicyFile) -> Result<()> {
 fn settings_of(file: &ProjectFile) -> Result<Settings> {
     let (roles, standard) = (&file.roles, Settings::default());
     let mut settings = Settings {
+        use_case: file.use_case,
         target: roles.target.clone().unwrap_or_default(),
         positive: roles.positive.as_ref().map(Scalar::text),
         id: roles.id.clone(),
@@ -390,6 +396,10 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         group: roles.group.clone(),
         weight: roles.weight.clone(),
         amount: roles.amount.clone(),
+        card: roles.card.clone(),
+        terminal: roles.terminal.clone(),
+        capacity: file.policy.capacity,
+        review_cost: file.policy.review_cost,
         baseline: roles.baseline.clone(),
         protected: roles.protected.clone(),
         drop: roles.drop.clone(),
@@ -410,6 +420,7 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         mitigate: file.candidates.mitigate,
         reject_inference: file.rejects.as_ref().map(|r| r.inference),
         reject_factor: file.rejects.as_ref().and_then(|r| r.factor),
+        windows: file.windows.clone(),
         purpose: file.purpose.clone(),
         ..standard
     };

@@ -135,7 +135,7 @@ fn values(tokens: &mut Tokens) -> Result<Vec<String>> {
 }
 
 /// The instant of a date, or of a date and a time of day, in microseconds UTC.
-pub(super) fn instant(text: &str, zone: &jiff::tz::TimeZone) -> Option<i64> {
+pub(crate) fn instant(text: &str, zone: &jiff::tz::TimeZone) -> Option<i64> {
     let local: jiff::civil::DateTime = text.parse().ok()?;
     Some(local.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond())
 }

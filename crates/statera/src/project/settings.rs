@@ -6,6 +6,7 @@ use crate::search::Limit;
 use crate::segment::{DEFAULT_CLUSTERS, MAX_CLUSTERS};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role};
+use statera_data::window::Windows;
 use statera_data::{ColumnInfo, Table};
 use std::collections::{BTreeMap, HashMap};
 
@@ -67,6 +68,8 @@ pub enum UseCase {
     Table,
     /// Loans that go bad: so far the same as a table.
     Credit,
+    /// Transactions that are not their card holder's.
+    Fraud,
     /// Groups of rows that are alike; there is no outcome.
     Segment,
 }
@@ -97,6 +100,19 @@ pub struct Settings {
     pub weight: Option<String>,
     /// Money at stake in the row, for figures in money.
     pub amount: Option<String>,
+    /// The card or account that a transaction is of: what alerts are of, and never a feature. Unlike a group, its rows may train
+    /// and judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
+    /// Where a transaction is made (terminal, merchant, payee): what windows are counted by, and never a feature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<String>,
+    /// Cards that can be reviewed a day, at least 1. With `card` it sets the cut-off where nothing else does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<usize>,
+    /// Money that a review costs, 0 or more; with a capacity only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review_cost: Option<f64>,
     /// The bank's present score, to compare with; never a feature.
     pub baseline: Option<String>,
     /// Known for fairness figures, never features.
@@ -162,6 +178,10 @@ pub struct Settings {
     /// [`MAX_REJECT_FACTOR`]; `None`: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reject_factor: Option<f64>,
+    /// Features that are counted of the rows of the table itself, by key and over time; their columns are made when the table is
+    /// read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
     /// What the model is for; columns whose purposes do not name it are refused as features.
     pub purpose: String,
 }
@@ -178,6 +198,10 @@ impl Default for Settings {
             group: None,
             weight: None,
             amount: None,
+            card: None,
+            terminal: None,
+            capacity: None,
+            review_cost: None,
             baseline: None,
             protected: Vec::new(),
             drop: Vec::new(),
@@ -205,6 +229,7 @@ impl Default for Settings {
             mitigate: None,
             reject_inference: None,
             reject_factor: None,
+            windows: None,
             purpose: "credit".into(),
         }
     }
@@ -224,6 +249,8 @@ impl Settings {
             (&self.weight, "weight", Role::Weight),
             (&self.amount, "amount", Role::Amount),
             (&self.baseline, "baseline", Role::Baseline),
+            (&self.card, "card", Role::Group),
+            (&self.terminal, "terminal", Role::Group),
         ];
         roles
             .extend(single.into_iter().filter_map(|(column, setting, role)| Some((column.as_deref()?, setting, role))));
@@ -284,6 +311,7 @@ impl Settings {
         if let Some(rate) = self.approval_rate {
             within("approval_rate", rate, rate > 0.0 && rate < 1.0, "above 0 and below 1")?;
         }
+        self.check_alerts()?;
         Limit::of(self)?;
         self.check_variants()?;
         if self.cutoff.is_some() && self.approval_rate.is_some() {
@@ -311,6 +339,24 @@ impl Settings {
         self.check_roles()
     }
 
+    /// Refuses a capacity without cards and times, and a cost without a capacity.
+    fn check_alerts(&self) -> Result<()> {
+        if let Some(capacity) = self.capacity {
+            within("capacity", capacity, (1..=1_000_000).contains(&capacity), "from 1 to 1000000")?;
+            if self.card.is_none() || self.time.is_none() {
+                return Err(Error::request(format!(
+                    "capacity: {capacity} cards a day have no meaning without card and time"
+                )));
+            }
+        }
+        let Some(cost) = self.review_cost else { return Ok(()) };
+        within("review_cost", cost, cost >= 0.0 && cost.is_finite(), "0 and above")?;
+        match self.capacity {
+            None => Err(Error::request(format!("review_cost: {cost} has no meaning without capacity"))),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Refuses mitigation and reject inference that contradict each other or have nothing to work on.
     fn check_variants(&self) -> Result<()> {
         if self.mitigate.is_some() && self.protected.is_empty() {
@@ -330,6 +376,20 @@ impl Settings {
         within("reject_factor", factor, holds, &format!("above 0 and at most {MAX_REJECT_FACTOR}"))
     }
 
+    /// Fills what windows say of the training: the label's event, and the delay after which a label is known, in whole days.
+    pub(super) fn complete_windows(&mut self) {
+        let Some(windows) = &mut self.windows else { return };
+        if windows.label.as_ref() != Some(&self.target) {
+            return;
+        }
+        if windows.positive.is_none() {
+            windows.positive.clone_from(&self.positive);
+        }
+        if let (None, Some(delay), Some(_)) = (&self.label_delay, windows.label_delay, &self.time) {
+            self.label_delay = Some(format!("{} days", (delay.micros() + 86_399_999_999) / 86_400_000_000));
+        }
+    }
+
     /// Refuses what has a meaning with an outcome only.
     fn check_segment(&self) -> Result<()> {
         if !self.target.is_empty() {
@@ -343,6 +403,7 @@ impl Settings {
             ("positive", self.positive.is_some()),
             ("baseline", self.baseline.is_some()),
             ("label_delay", self.label_delay.is_some()),
+            ("card", self.card.is_some()),
             ("monotone", !self.monotone.is_empty()),
             ("cutoff", self.cutoff.is_some()),
             ("approval_rate", self.approval_rate.is_some()),

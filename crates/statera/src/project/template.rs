@@ -91,6 +91,8 @@ pub fn template(data: Option<&str>, columns: &[TemplateColumn]) -> String {
     text += &one(Role::Baseline, "baseline", "bank_score", "the bank's present score, to compare with");
     text += &one(Role::Weight, "weight", "weight", "how much a row counts");
     text += "# group = \"customer_id\"           # rows of one group stay on one side of every split\n";
+    text += "# card = \"card_id\"                # what alerts are of (use_case fraud); unlike a group its rows train and judge\n";
+    text += "# terminal = \"terminal_id\"        # where a transaction is made\n";
     text += &many(Role::Protected, "protected", "known for fairness figures, never features");
     text += &many(Role::Ignored, "drop", "not used");
     text += COLUMNS;
@@ -114,6 +116,7 @@ const HEAD: &str = "\
 # A Statera project: `statera train PROJECT.toml` makes one table of the sources and trains from it.
 # Every key is explained in docs/project-file.md; a line that begins with # shows what could stand there.
 
+# use_case = \"fraud\"               # or credit, segment; any table where nothing is said
 purpose = \"credit\"                 # columns whose purposes do not name it are refused as features
 # tz = \"Asia/Seoul\"                # zone of times that name none; else UTC
 ";
@@ -182,6 +185,8 @@ seed = 1
 [policy]
 # approval_rate = 0.85              # share that is approved; or
 # cutoff = 0.12                     # probability from which a row is declined; or
+# capacity = 100                    # cards that can be reviewed a day (use_case fraud), and what a review costs:
+# review_cost = 2.5
 # file = \"policy.toml\"              # cut-offs and grades that the bundle decides by (docs/policy.md)
 # reasons = \"reasons.toml\"          # what customers are told
 # rules = \"fairness.toml\"           # limits that groups of people are judged by

@@ -1,4 +1,4 @@
-//! The words of the small expressions in a project file: definitions of bad, and exclusion rules.
+//! The words of the small expressions that people write: definitions of bad, exclusion rules, conditions of decision rules.
 
 use statera_core::{Error, Result};
 
@@ -17,6 +17,13 @@ pub enum Comparison {
     More,
     /// `>=`
     AtLeast,
+}
+
+impl std::fmt::Display for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = Comparison::ALL.iter().find(|(sign, comparison)| comparison == self && *sign != "==");
+        f.write_str(sign.map_or("", |(sign, _)| sign))
+    }
 }
 
 impl Comparison {
@@ -45,11 +52,13 @@ impl Comparison {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// A name, a number or a date, as written.
     Word(String),
-    /// Text in quotes or a name in backticks, without them.
+    /// Text in quotes, without them.
     Quoted(String),
+    /// A name in backticks, without them.
+    Backticked(String),
     Compare(Comparison),
     Open,
     Close,
@@ -57,7 +66,7 @@ pub(super) enum Token {
 }
 
 /// The tokens of an expression and the place that is read next.
-pub(super) struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     text: &'a str,
     /// Each with its position, counted in characters from 1.
     tokens: Vec<(usize, Token)>,
@@ -83,7 +92,8 @@ impl<'a> Tokens<'a> {
                         return Err(Error::request(format!("«{text}», position {at}: the quote {c} is not closed")));
                     };
                     at += length + 1;
-                    Token::Quoted(chars[start + 1..at - 1].iter().collect())
+                    let text = chars[start + 1..at - 1].iter().collect();
+                    if c == '`' { Token::Backticked(text) } else { Token::Quoted(text) }
                 }
                 '<' | '>' | '=' | '!' => {
                     let two: String = chars[start..(start + 2).min(chars.len())].iter().collect();
@@ -125,10 +135,10 @@ impl<'a> Tokens<'a> {
         found
     }
 
-    /// A name: a word or something in quotes.
+    /// A name: a word or something in quotes or backticks.
     pub fn name(&mut self, what: &str) -> Result<String> {
         match self.next() {
-            Some(Token::Word(name) | Token::Quoted(name)) => Ok(name),
+            Some(Token::Word(name) | Token::Quoted(name) | Token::Backticked(name)) => Ok(name),
             _ => Err(self.error(what)),
         }
     }
@@ -155,14 +165,11 @@ impl<'a> Tokens<'a> {
             None => Error::request(format!("«{}», at the end: something is missing; allowed is {allowed}", self.text)),
             Some((position, token)) => {
                 let found = match token {
-                    Token::Word(word) | Token::Quoted(word) => word.clone(),
+                    Token::Word(word) | Token::Quoted(word) | Token::Backticked(word) => word.clone(),
                     Token::Open => "(".into(),
                     Token::Close => ")".into(),
                     Token::Comma => ",".into(),
-                    Token::Compare(comparison) => {
-                        let sign = Comparison::ALL.iter().find(|(sign, c)| c == comparison && *sign != "==");
-                        sign.map_or_else(String::new, |(sign, _)| (*sign).to_string())
-                    }
+                    Token::Compare(comparison) => comparison.to_string(),
                 };
                 unexpected(self.text, *position, &found, allowed)
             }

@@ -136,8 +136,16 @@ fn bundle(recourse: &str, prototype: Row, reach: f64) -> Result<Bundle> {
         parts: BTreeMap::new(),
     };
     let (facts, run) = (serde_json::Value::Null, serde_json::Value::Null);
-    let bundle =
-        Bundle { manifest, scorer, reference, background: Some(background), facts, deciding: Deciding::default(), run };
+    let bundle = Bundle {
+        manifest,
+        scorer,
+        reference,
+        background: Some(background),
+        windows: None,
+        facts,
+        deciding: Deciding::default(),
+        run,
+    };
     let policy = "version = \"p\"\n[decision]\nby = \"cutoff\"\ndecline_from = 0.5\n";
     bundle.decided_by(Some(policy), None, Some(recourse))
 }

@@ -23,6 +23,7 @@ pub use subject::{Example, Risk, Subject, judgement};
 pub(crate) use words::Words;
 
 use crate::reasons::Language;
+use crate::use_case::{self, USE_CASES};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
@@ -44,11 +45,15 @@ const SECTIONS: &[Section] = &[
     section::explanation::EXPLANATION,
     section::examples::EXAMPLES,
     section::reasons::REASONS,
+    section::alerts::ALERTS,
     section::fairness::FAIRNESS,
     section::stability::STABILITY,
     section::privacy::PRIVACY,
     section::reproduce::REPRODUCE,
 ];
+
+/// Name of the section of alerts, which use cases with cards show.
+pub const ALERTS: &str = section::alerts::ALERTS.name;
 
 /// Version of the document that [`json`] gives.
 const DOCUMENT_VERSION: u32 = 1;
@@ -126,7 +131,10 @@ fn shown(subject: &Subject<'_>) -> Result<Vec<Shown>> {
         let blocks = (section.view)(subject).map_err(|e| e.at(format!("report, section {}", section.name)))?;
         Ok(Shown { name: section.name, title, blocks })
     };
-    SECTIONS.iter().map(one).collect()
+    // A section that some use case has for itself is shown for that one only.
+    let own = use_case::of(subject.facts.settings.use_case).sections;
+    let is_others = |name: &str| USE_CASES.iter().any(|d| d.sections.contains(&name)) && !own.contains(&name);
+    SECTIONS.iter().filter(|s| !is_others(s.name)).map(one).collect()
 }
 
 /// The facts of the report as one document with stable keys, as they were measured; what was put into words is in the

@@ -5,6 +5,7 @@ use super::application::{
     Application, CHANNELS, EDUCATIONS, EMPLOYMENTS, HOUSINGS, N_MONTHS, PURPOSES, REGIONS, RETIRED, UNEMPLOYED,
 };
 use super::outcome::PERFORMANCE_MONTHS;
+use super::payments;
 use crate::file::Partial;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
@@ -19,6 +20,10 @@ pub(super) const PERFORMANCE: &str = "performance.csv";
 pub(super) const CUSTOMERS: &str = "customers.csv";
 pub(super) const PROJECT: &str = "project.toml";
 pub(super) const README: &str = "README.txt";
+pub(super) const FRAUD_RULES: &str = "fraud-rules.toml";
+pub(super) const WATCHED: &str = "watched-terminals.txt";
+/// What is not a table.
+const TEXTS: [&str; 4] = [PROJECT, README, FRAUD_RULES, WATCHED];
 
 /// The tables in the order of [`Files::append`], with their columns.
 const TABLES: [(&str, &str); 4] = [
@@ -33,6 +38,11 @@ const TABLES: [(&str, &str); 4] = [
     (PERFORMANCE, "application_id,month_end,days_past_due\n"),
     (CUSTOMERS, "customer_id,snapshot_date,average_balance,overdraft_days\n"),
 ];
+
+/// Every table with its columns: those above, then those of the payments.
+fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLES.into_iter().chain(payments::TABLES)
+}
 
 /// Begins the hidden name of the folder in which a process writes.
 const WORK: &str = ".statera-sample-";
@@ -70,7 +80,7 @@ impl Files {
         // Only an earlier sample is replaced, never somebody's files of the same names.
         let is_sample = fs::read_to_string(dir.join(README)).is_ok_and(|text| text.starts_with("The sample bank ("));
         if !overwrite || !is_sample {
-            for name in TABLES.iter().map(|(name, _)| *name).chain([PROJECT, README]) {
+            for name in tables().map(|(name, _)| name).chain(TEXTS) {
                 if dir.join(name).exists() {
                     let path = dir.join(name);
                     let path = path.display();
@@ -83,7 +93,7 @@ impl Files {
         let work = Partial::at(dir.join(format!("{WORK}{}", std::process::id())), made_dir);
         let mut files = Files { dir: dir.into(), work, writers: Vec::new(), days: Vec::new() };
         fs::create_dir(files.work.path()).map_err(|e| at(e, files.work.path()))?;
-        for (name, header) in TABLES {
+        for (name, header) in tables() {
             let path = files.work.path().join(name);
             let file = File::create(&path).map_err(|e| at(e, &path))?;
             // Tells another process that this one lives; where a disk knows no locks, the folder is merely kept.
@@ -97,6 +107,13 @@ impl Files {
         Ok(files)
     }
 
+    /// Adds text to one of the payments' tables.
+    pub fn append_payments(&mut self, table: usize, text: &[u8]) -> Result<()> {
+        let name = payments::TABLES[table].0;
+        let written = self.writers[TABLES.len() + table].write_all(text);
+        written.map_err(|e| Error::io(format!("{}: {e}", self.dir.join(name).display())))
+    }
+
     /// Adds text to each of the four tables.
     pub fn append(&mut self, text: &[Vec<u8>; 4]) -> Result<()> {
         for ((writer, text), (name, _)) in self.writers.iter_mut().zip(text).zip(TABLES) {
@@ -105,11 +122,19 @@ impl Files {
         Ok(())
     }
 
-    /// Writes the project file and the explanation.
-    pub fn write_texts(&mut self, rows: usize, seed: u64) -> Result<()> {
+    /// Writes the project file, the explanation and the bank's rules with their list.
+    pub fn write_texts(&mut self, rows: usize, seed: u64, watched: &[String]) -> Result<()> {
         let readme =
             include_str!("readme.txt").replace("{rows}", &rows.to_string()).replace("{seed}", &seed.to_string());
-        for (name, text) in [(PROJECT, include_str!("project.toml")), (README, &readme)] {
+        let list =
+            watched.iter().fold(String::from("# terminals with frauds reported before August 2025\n"), |list, name| {
+                list + name + "\n"
+            });
+        let digest = blake3::hash(list.as_bytes()).to_hex();
+        let rules = include_str!("fraud-rules.toml").replace("{digest}", &digest);
+        let texts =
+            [(PROJECT, include_str!("project.toml")), (README, &readme), (FRAUD_RULES, &rules), (WATCHED, &list)];
+        for (name, text) in texts {
             fs::write(self.work.path().join(name), text)
                 .map_err(|e| Error::io(format!("{}: {e}", self.dir.join(name).display())))?;
         }
@@ -118,14 +143,14 @@ impl Files {
 
     /// Puts everything in its place and tells the folder.
     pub fn finish(mut self) -> Result<PathBuf> {
-        for (writer, (name, _)) in self.writers.drain(..).zip(TABLES) {
+        for (writer, (name, _)) in self.writers.drain(..).zip(tables()) {
             let failed = |e: std::io::Error| Error::io(format!("{}: {e}", self.dir.join(name).display()));
             let file = writer.into_inner().map_err(|e| failed(e.into_error()))?;
             file.sync_all().map_err(failed)?;
         }
         let Files { dir, work, .. } = self;
         work.publish(|work| {
-            for name in TABLES.iter().map(|(name, _)| *name).chain([PROJECT, README]) {
+            for name in tables().map(|(name, _)| name).chain(TEXTS) {
                 let to = dir.join(name);
                 fs::rename(work.join(name), &to).map_err(|e| Error::io(format!("{}: {e}", to.display())))?;
             }

@@ -1,4 +1,4 @@
-//! The sample bank: three years of loan applications of a bank that does not exist.
+//! The sample bank: three years of loan applications, and six months of payments, of a bank that does not exist.
 //!
 //! Everything is invented. The default of each loan is drawn from a probability that is written to a file of its own, so
 //! that a model can be measured against the best that is possible (an AUC of .80) and not only against another model.
@@ -9,6 +9,7 @@
 mod application;
 mod file;
 mod outcome;
+mod payments;
 mod risk;
 
 pub use risk::expected_auc;
@@ -25,6 +26,8 @@ use std::path::{Path, PathBuf};
 const BLOCK: usize = 65_536;
 /// Rows a thread draws at a time.
 const PART: usize = 4_096;
+/// Applications for each card of the payments.
+const APPLICATIONS_A_CARD: usize = 40;
 
 /// What bank to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,13 +38,15 @@ pub struct SampleBank {
     pub seed: u64,
     /// Loans, at most, whose monthly payments and customers are written too; spread evenly over the applications.
     pub performance_rows: usize,
+    /// Cards, at most, whose payments of six months are written too, one for each 40 applications; 0 for none.
+    pub cards: usize,
     /// Replaces files of an earlier sample; otherwise they are an error.
     pub overwrite: bool,
 }
 
 impl Default for SampleBank {
     fn default() -> Self {
-        SampleBank { rows: 20_000, seed: 1, performance_rows: 20_000, overwrite: false }
+        SampleBank { rows: 20_000, seed: 1, performance_rows: 20_000, cards: 5_000, overwrite: false }
     }
 }
 
@@ -56,6 +61,14 @@ pub struct SampleFiles {
     pub performance: PathBuf,
     /// Snapshots of customers, to be joined as of the application's date.
     pub customers: PathBuf,
+    /// Six months of card transactions, target `tx_fraud`.
+    pub transactions: PathBuf,
+    /// Account transfers of these months, target `transfer_fraud`.
+    pub transfers: PathBuf,
+    /// Which kind of fraud each one is; no model sees it.
+    pub fraud_answers: PathBuf,
+    /// Decision rules for the transactions.
+    pub fraud_rules: PathBuf,
     /// A project file that trains from these tables.
     pub project: PathBuf,
     /// What the columns mean.
@@ -64,6 +77,12 @@ pub struct SampleFiles {
     pub rows: usize,
     /// Defaults among them.
     pub defaults: usize,
+    /// Cards whose payments were written.
+    pub n_cards: usize,
+    /// Card transactions written, and frauds among them.
+    pub n_transactions: [usize; 2],
+    /// Account transfers written, and frauds among them.
+    pub n_transfers: [usize; 2],
     /// [`expected_auc`] of the true probabilities; `None` for a bank of one row.
     pub expected_auc: Option<f64>,
     /// AUC of the true probabilities against the drawn defaults; `None` without a default or without a good loan.
@@ -120,7 +139,13 @@ impl SampleBank {
             self.write_block(&mut files, &loans)?;
             run.progress.update((start + loans.len()) as u64, "");
         }
-        files.write_texts(self.rows, self.seed)?;
+        let n_cards = self.rows.div_ceil(APPLICATIONS_A_CARD).min(self.cards);
+        let written = if n_cards == 0 {
+            payments::Written::default()
+        } else {
+            payments::write(self.seed, self.rows, n_cards, run, &mut |table, text| files.append_payments(table, text))?
+        };
+        files.write_texts(self.rows, self.seed, &written.watched)?;
         run.check()?;
         let place = files.finish()?;
         run.progress.finish();
@@ -129,10 +154,17 @@ impl SampleBank {
             truth: place.join(file::TRUTH),
             performance: place.join(file::PERFORMANCE),
             customers: place.join(file::CUSTOMERS),
+            transactions: place.join("transactions.csv"),
+            transfers: place.join("transfers.csv"),
+            fraud_answers: place.join("fraud_answers.csv"),
+            fraud_rules: place.join(file::FRAUD_RULES),
             project: place.join(file::PROJECT),
             readme: place.join(file::README),
             rows: self.rows,
             defaults,
+            n_cards: written.counts.cards,
+            n_transactions: written.counts.transactions,
+            n_transfers: written.counts.transfers,
             expected_auc: attainable.expected().filter(|_| self.rows > 1),
             drawn_auc: attainable.drawn(),
         })

@@ -59,7 +59,7 @@ fn correlation(x: &[f64], y: &[f64]) -> f64 {
 fn rate_and_attainable_auc_hold_for_several_seeds() {
     for seed in [1, 2, 3, 7, 42, 2026] {
         let dir = tempfile::tempdir().unwrap();
-        let files = write(dir.path(), SampleBank { seed, performance_rows: 0, ..SampleBank::default() });
+        let files = write(dir.path(), SampleBank { seed, performance_rows: 0, cards: 0, ..SampleBank::default() });
         let table = columns(&files.applications);
         let default = numbers(&table["default"]);
         let rate = default.iter().sum::<f64>() / default.len() as f64;
@@ -148,14 +148,16 @@ fn a_seed_is_its_bytes_whatever_the_threads() {
     let parent = tempfile::tempdir().unwrap();
     let bytes = |name: &str, seed: u64, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let bank = SampleBank { rows: 70_000, seed, performance_rows: 500, ..SampleBank::default() };
+        let bank = SampleBank { rows: 70_000, seed, performance_rows: 500, cards: 60, ..SampleBank::default() };
         let files = pool.install(|| write(&parent.path().join(name), bank));
-        [files.applications, files.truth, files.performance, files.customers].map(|path| fs::read(path).unwrap())
+        let lending = [files.applications, files.truth, files.performance, files.customers];
+        let payments = [files.transactions, files.transfers, files.fraud_answers, files.fraud_rules];
+        lending.into_iter().chain(payments).map(|path| fs::read(path).unwrap()).collect::<Vec<_>>()
     };
     let first = bytes("a", 5, 1);
     assert!(first == bytes("b", 5, 3), "the same seed gives other bytes");
-    for (a, c) in first.iter().zip(bytes("c", 6, 2)) {
-        assert!(*a != c, "another seed gives the same bytes");
+    for (a, c) in first.iter().zip(&bytes("c", 6, 2)) {
+        assert!(a != c, "another seed gives the same bytes");
     }
 }
 
@@ -196,7 +198,7 @@ fn nothing_half_written_remains_and_nothing_is_overwritten_unasked() {
     assert_eq!(fs::read(dir.join("applications.csv")).unwrap(), earlier, "an interruption leaves the earlier sample");
     write(&dir, overwrite);
     assert_ne!(fs::read(dir.join("applications.csv")).unwrap(), earlier, "an earlier sample is replaced when asked");
-    assert_eq!(fs::read_dir(&dir).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 17);
 
     let file = parent.path().join("file");
     fs::write(&file, "").unwrap();

@@ -26,6 +26,7 @@ use crate::project::Settings;
 use crate::reference::{self, Reference};
 use crate::scorer::{Member, Schema, Scorer};
 use crate::training_set::TrainingSet;
+use crate::windows::{self, OwnWindows};
 use code::Encoder;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -112,7 +113,11 @@ pub fn train(
     run: &Run,
 ) -> Result<Segmented> {
     let started = Instant::now();
+    let mut settings = settings.clone();
+    let table = windows::add(table, &mut settings)?;
+    let settings = &settings;
     let set = TrainingSet::new(table, settings)?;
+    let windows = OwnWindows::of_training(&set, settings, formats)?;
     let clusterings = models::clusterings(&settings.models)?;
     let run = &run.clone().with_seed(settings.seed);
 
@@ -158,7 +163,8 @@ pub fn train(
     };
     let bundle = bundle(&set, settings, formats, (space, mixture), names)?;
     let run = json!({ "seconds": started.elapsed().as_secs_f64(), "threads": run.threads });
-    let bundle = Bundle { facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?, run, ..bundle };
+    let bundle =
+        Bundle { windows, facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?, run, ..bundle };
     Ok(Segmented { bundle, facts })
 }
 
@@ -344,7 +350,16 @@ fn bundle(
         parts: BTreeMap::new(),
     };
     let (facts, run) = (serde_json::Value::Null, serde_json::Value::Null);
-    Ok(Bundle { manifest, scorer, reference, background: None, facts, deciding: Deciding::default(), run })
+    Ok(Bundle {
+        manifest,
+        scorer,
+        reference,
+        background: None,
+        windows: None,
+        facts,
+        deciding: Deciding::default(),
+        run,
+    })
 }
 
 /// A number of clusters, or a range of them: `5` or `2..8`.

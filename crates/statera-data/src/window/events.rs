@@ -1,0 +1,298 @@
+//! Events as a state takes them: times, codes of ids and keys, numbers in fixed point, flags; made of the typed columns of a
+//! table or of single rows.
+
+use super::definition::{Definition, NumberPlan};
+use super::index::hash;
+use super::refusal::Refusal;
+use crate::conform::shown;
+use crate::preparer::{number_cells, time_cells};
+use crate::table::texts_of;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use statera_core::{Error, Result};
+use std::collections::BTreeMap;
+
+/// A number that is missing.
+pub(super) const MISSING: i64 = i64::MIN;
+/// A key with a missing cell.
+pub(super) const NO_KEY: u128 = 0;
+/// What is known of a label.
+pub(super) const UNKNOWN: u8 = 0;
+pub(super) const GENUINE: u8 = 1;
+pub(super) const FRAUD: u8 = 2;
+/// Marks codes that are hashes.
+const HASHED: u128 = 1 << 127;
+/// Marks codes of whole numbers, so that none is [`NO_KEY`].
+const WHOLE: u128 = 1 << 64;
+
+/// Events of one table, column by column.
+#[derive(Debug, Clone)]
+pub struct Events {
+    /// Microseconds UTC.
+    pub(super) times: Vec<i64>,
+    pub(super) ids: Vec<u128>,
+    /// Per group.
+    pub(super) keys: Vec<Vec<u128>>,
+    /// Per number column, in units of its last decimal.
+    pub(super) numbers: Vec<Vec<i64>>,
+    /// Per column whose different cells are counted; 0 is missing.
+    pub(super) codes: Vec<Vec<u64>>,
+    /// A bit per level.
+    pub(super) levels: Vec<u16>,
+    /// Empty without labels.
+    pub(super) labels: Vec<u8>,
+    /// When labels became known; empty without.
+    pub(super) known: Vec<i64>,
+    /// Rows that are refused whatever the state.
+    pub(super) refused: BTreeMap<usize, Refusal>,
+    id: ArrayRef,
+}
+
+/// The code of a whole number: codes are in the order of their numbers.
+pub(super) fn code_of_i64(value: i64) -> u128 {
+    WHOLE | u128::from(value as u64 ^ 1 << 63)
+}
+
+/// The code of a text: that of a whole number where the text writes one as numbers are written, else a hash of 127 bits.
+pub(super) fn code_of_text(text: &str) -> u128 {
+    match text.parse::<i64>() {
+        Ok(value) if value.to_string() == text => code_of_i64(value),
+        _ => code_of_bytes(text.as_bytes()),
+    }
+}
+
+fn code_of_bytes(bytes: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    first.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    HASHED | u128::from_le_bytes(first)
+}
+
+/// Codes of cells; [`NO_KEY`] where missing.
+fn codes(column: &ArrayRef) -> Vec<u128> {
+    match column.data_type() {
+        DataType::Int64 => {
+            let cells = column.as_primitive::<Int64Type>();
+            cells.iter().map(|v| v.map_or(NO_KEY, code_of_i64)).collect()
+        }
+        DataType::Utf8 => column.as_string::<i32>().iter().map(|t| t.map_or(NO_KEY, code_of_text)).collect(),
+        _ => texts_of(column).into_iter().map(|t| t.map_or(NO_KEY, |t| code_of_text(&t))).collect(),
+    }
+}
+
+impl Events {
+    /// The events of a batch whose columns have the types of a [`Table`](crate::Table); columns beyond those that the definition
+    /// reads are passed over, and so is a label that is not there.
+    ///
+    /// # Errors
+    /// Columns that are missing or of an unsuitable type; an event without time or id. Numbers that are not allowed are
+    /// refused row by row when the events are taken.
+    pub fn of(batch: &RecordBatch, definition: &Definition) -> Result<Events> {
+        let windows = definition.windows();
+        let column = |name: &str| {
+            let missing =
+                || Error::data(format!("column «{name}» is missing; windows read {}", windows.inputs().join(", ")));
+            batch.column_by_name(name).ok_or_else(missing)
+        };
+        let id = column(&windows.id)?;
+        let ids = codes(id);
+        if let Some(row) = ids.iter().position(|id| *id == NO_KEY) {
+            return Err(Error::data(format!(
+                "column «{}», row {}: missing; every event needs an id",
+                windows.id,
+                row + 1
+            )));
+        }
+        let mut events = Events {
+            times: complete(&windows.time, column(&windows.time)?)?,
+            ids,
+            keys: Vec::new(),
+            numbers: Vec::new(),
+            codes: Vec::new(),
+            levels: vec![0; batch.num_rows()],
+            labels: Vec::new(),
+            known: Vec::new(),
+            refused: BTreeMap::new(),
+            id: id.clone(),
+        };
+        for group in &definition.groups {
+            let parts = group.key.iter().map(|name| Ok(codes(column(name)?))).collect::<Result<Vec<_>>>()?;
+            events.keys.push(joined(parts));
+        }
+        for number in &definition.numbers {
+            let cells = events.fixed_point(column(&number.name)?, number)?;
+            events.numbers.push(cells);
+        }
+        for name in &definition.codes {
+            let code = |c: u128| if c == NO_KEY { 0 } else { hash(c).max(1) };
+            events.codes.push(codes(column(name)?).into_iter().map(code).collect());
+        }
+        for (bit, (name, level)) in definition.levels.iter().enumerate() {
+            let code = code_of_text(level);
+            let cells = codes(column(name)?);
+            events.levels.iter_mut().zip(cells).for_each(|(bits, cell)| *bits |= u16::from(cell == code) << bit);
+        }
+        if let Some(labels) = windows.label.as_ref().and_then(|name| batch.column_by_name(name)) {
+            events.read_labels(labels, batch, definition)?;
+        }
+        Ok(events)
+    }
+
+    /// Rows.
+    pub fn n_rows(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The time of an event, microseconds UTC.
+    pub fn time(&self, row: usize) -> i64 {
+        self.times[row]
+    }
+
+    /// The id of an event as its column writes it.
+    pub fn id(&self, row: usize) -> String {
+        texts_of(&self.id.slice(row, 1)).pop().flatten().unwrap_or_default()
+    }
+
+    /// What is known of the label when its delay is over, and when it is known.
+    pub(super) fn label(&self, row: usize, delay: i64) -> Option<(bool, i64)> {
+        let label = self.labels.get(row).copied().filter(|label| *label != UNKNOWN)?;
+        let known = self.known.get(row).copied().unwrap_or(self.times[row].saturating_add(delay));
+        Some((label == FRAUD, known))
+    }
+
+    fn read_labels(&mut self, labels: &ArrayRef, batch: &RecordBatch, definition: &Definition) -> Result<()> {
+        let windows = definition.windows();
+        let name = windows.label.as_deref().unwrap_or_default();
+        self.labels = label_cells(name, labels, windows.positive.as_deref())?;
+        let Some(known) = &windows.label_time else { return Ok(()) };
+        let Some(column) = batch.column_by_name(known) else { return Ok(()) };
+        let delay = definition.label_delay;
+        let times = time_cells(known, column)?.into_iter().zip(&self.times);
+        self.known = times.map(|(known, time)| known.unwrap_or(time.saturating_add(delay))).collect();
+        if let Some(row) = (0..self.n_rows()).find(|row| self.known[*row] < self.times[*row]) {
+            let (id, time, when) = (self.id(row), self.times[row], self.known[row]);
+            self.refused.entry(row).or_insert(Refusal::EarlyLabel { id, time, when });
+        }
+        Ok(())
+    }
+
+    /// Cells in units of the last decimal, rounded to the nearest, halves away from zero.
+    fn fixed_point(&mut self, column: &ArrayRef, plan: &NumberPlan) -> Result<Vec<i64>> {
+        let unit = 10i128.pow(u32::from(plan.decimals));
+        let mut refused = Vec::new();
+        let mut take = |row: usize, units: Option<i128>, value: &dyn Fn() -> String| match units.map(i64::try_from) {
+            Some(Ok(units)) if (plan.range[0]..=plan.range[1]).contains(&units) => units,
+            _ => {
+                refused.push((row, value()));
+                MISSING
+            }
+        };
+        let cells = match column.data_type() {
+            DataType::Int64 => {
+                let cells = column.as_primitive::<Int64Type>().iter().enumerate();
+                let units = |v: i64| i128::from(v).checked_mul(unit);
+                cells.map(|(row, v)| v.map_or(MISSING, |v| take(row, units(v), &|| v.to_string()))).collect()
+            }
+            DataType::Float64 => {
+                let cells = column.as_primitive::<Float64Type>().iter().enumerate();
+                // A cast of a double beyond the range gives its end, which is no allowed number.
+                let units = |v: f64| (!v.is_nan()).then(|| (v * plan.scale).round() as i128);
+                let cell = |(row, v): (usize, Option<f64>)| match v {
+                    Some(v) if !v.is_nan() => take(row, units(v), &|| v.to_string()),
+                    _ => MISSING,
+                };
+                cells.map(cell).collect()
+            }
+            DataType::Decimal128(_, scale) if (0..=38).contains(scale) => {
+                let (scale, of) = (scale.unsigned_abs(), column.as_primitive::<Decimal128Type>());
+                let units = |v: i128| match plan.decimals.checked_sub(scale) {
+                    Some(more) => v.checked_mul(10i128.pow(u32::from(more))),
+                    None => {
+                        let part = 10i128.pow(u32::from(scale - plan.decimals));
+                        let rest = v % part;
+                        Some(v / part + if rest.abs() >= part - rest.abs() { rest.signum() } else { 0 })
+                    }
+                };
+                let cells = of.iter().enumerate();
+                cells.map(|(row, v)| v.map_or(MISSING, |v| take(row, units(v), &|| shown(v, scale)))).collect()
+            }
+            DataType::Null => vec![MISSING; column.len()],
+            other => return Err(Error::data(format!("column «{}» holds {other}, not numbers", plan.name))),
+        };
+        let show = |units: i64| shown(i128::from(units), plan.decimals);
+        for (row, value) in refused {
+            let allowed = format!("from {} to {}", show(plan.range[0]), show(plan.range[1]));
+            self.refused.entry(row).or_insert(Refusal::Number { column: plan.name.clone(), value, allowed });
+        }
+        Ok(cells)
+    }
+}
+
+/// Times without a missing one.
+fn complete(name: &str, column: &ArrayRef) -> Result<Vec<i64>> {
+    let missing = |row| Error::data(format!("column «{name}», row {}: missing; every event needs a time", row + 1));
+    let cells = time_cells(name, column)?.into_iter().enumerate();
+    cells.map(|(row, cell)| cell.ok_or_else(|| missing(row))).collect()
+}
+
+/// One code of the codes of a key's columns.
+fn joined(mut parts: Vec<Vec<u128>>) -> Vec<u128> {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let n_rows = parts.first().map_or(0, Vec::len);
+    let key = |row: usize| {
+        let mut bytes = Vec::with_capacity(48);
+        for part in &parts {
+            if part[row] == NO_KEY {
+                return NO_KEY;
+            }
+            bytes.extend(part[row].to_le_bytes());
+        }
+        code_of_bytes(&bytes)
+    };
+    (0..n_rows).map(key).collect()
+}
+
+/// Cells of a label: 1, 1.0 and true are fraud, 0, 0.0 and false are not, unless `positive` says which value is fraud; a missing
+/// cell is not known.
+fn label_cells(name: &str, column: &ArrayRef, positive: Option<&str>) -> Result<Vec<u8>> {
+    let refused = |row: usize, value: &str| {
+        Error::data(format!(
+            "label «{name}», row {}: «{value}» is not allowed; allowed are 0 and 1, true and false, or any with windows.positive",
+            row + 1
+        ))
+    };
+    if *column.data_type() == DataType::Utf8 {
+        let word = |(row, text): (usize, Option<&str>)| {
+            let text = text.map(str::trim).unwrap_or_default();
+            let lower = text.to_ascii_lowercase();
+            match (positive, lower.as_str()) {
+                (_, "") => Ok(UNKNOWN),
+                (Some(positive), _) => Ok(if text == positive { FRAUD } else { GENUINE }),
+                (None, "1" | "1.0" | "true") => Ok(FRAUD),
+                (None, "0" | "0.0" | "false") => Ok(GENUINE),
+                _ => Err(refused(row, text)),
+            }
+        };
+        return column.as_string::<i32>().iter().enumerate().map(word).collect();
+    }
+    let fraud = match positive.map(str::parse::<f64>) {
+        None => 1.0,
+        Some(Ok(value)) => value,
+        Some(Err(_)) => {
+            return Err(Error::request(format!(
+                "windows.positive: «{}» is no value of «{name}», which holds numbers",
+                positive.unwrap_or_default()
+            )));
+        }
+    };
+    let cell = |(row, value): (usize, f64)| match value {
+        value if value.is_nan() => Ok(UNKNOWN),
+        value if value == fraud => Ok(FRAUD),
+        value if positive.is_some() || value == 0.0 => Ok(GENUINE),
+        value => Err(refused(row, &value.to_string())),
+    };
+    number_cells(name, column)?.into_iter().enumerate().map(cell).collect()
+}

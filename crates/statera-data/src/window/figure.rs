@@ -1,0 +1,156 @@
+//! What is read of the windows of a key, and labels that come late.
+
+use super::events::{Events, MISSING};
+use super::group::{Group, IS_FRAUD, Place};
+use super::plan::{Figure, FigureKind, GroupPlan, LAST, LAST_TIME, N, PENDING, Track};
+use super::slab::{NONE, i64_at, u128_at};
+
+/// Microseconds of a second.
+const SECOND: f64 = 1e6;
+
+impl Group {
+    /// Writes the figures that are read before or after an event enters; NaN is missing.
+    pub(super) fn figures(&self, slot: u32, before: bool, event: (&Events, usize), plan: &GroupPlan, out: &mut [f64]) {
+        for figure in plan.figures.iter().filter(|f| f.before == before) {
+            out[figure.column] = self.figure(slot, figure, event, plan);
+        }
+    }
+
+    fn figure(&self, slot: u32, figure: &Figure, (events, row): (&Events, usize), plan: &GroupPlan) -> f64 {
+        let track = &plan.tracks[figure.track];
+        let slot = self.slots.get(slot);
+        let words = &slot[track.windows[figure.window].1..];
+        let (n, plans) = (words[1], &self.definition.numbers);
+        let number = |sum: usize| &plans[plan.numbers[track.sums[sum]]];
+        let present = |sum: usize| words[Track::present_at(sum)];
+        let total = |sum: usize| i64_at(words, Track::sum_at(sum));
+        let mean = |sum: usize| total(sum) as f64 / number(sum).scale / f64::from(present(sum));
+        match figure.kind {
+            FigureKind::Count => f64::from(n),
+            FigureKind::SinceLast if n > 0 => (events.times[row] - i64_at(slot, LAST_TIME)) as f64 / SECOND,
+            FigureKind::SinceLast => f64::NAN,
+            FigureKind::Sum(sum) => total(sum) as f64 / number(sum).scale,
+            FigureKind::Mean(sum) => {
+                if present(sum) > 0 {
+                    mean(sum)
+                } else {
+                    f64::NAN
+                }
+            }
+            FigureKind::Std(sum, square) if present(sum) > 1 => {
+                let n = i128::from(present(sum));
+                let sum_of_squares = u128_at(words, track.square_at(square)) as i128;
+                let spread = n * sum_of_squares - i128::from(total(sum)) * i128::from(total(sum));
+                (spread as f64 / (n * (n - 1)) as f64).sqrt() / number(sum).scale
+            }
+            FigureKind::Std(..) => f64::NAN,
+            FigureKind::Extremum(i) => {
+                let sum = track.extrema[i].sum;
+                if present(sum) == 0 {
+                    return f64::NAN;
+                }
+                self.number(words[track.extremum_at(i)], track.sums[sum], plan) as f64 / number(sum).scale
+            }
+            FigureKind::Ratio(sum) => {
+                let value = events.numbers[plan.numbers[track.sums[sum]]][row];
+                if value == MISSING || total(sum) == 0 {
+                    return f64::NAN;
+                }
+                value as f64 / number(sum).scale / mean(sum)
+            }
+            FigureKind::Distinct(i) => f64::from(words[track.distinct_at(i)]),
+            FigureKind::Share(i) if n > 0 => f64::from(words[track.level_at(i)]) / f64::from(n),
+            FigureKind::Share(_) => f64::NAN,
+            FigureKind::Labels => f64::from(words[track.label_at()]),
+            FigureKind::LabelMean if n > 0 => f64::from(words[track.label_at()]) / f64::from(n),
+            FigureKind::LabelMean => 0.0,
+        }
+    }
+
+    /// Makes the event that was added last the last step, and writes the steps.
+    pub(super) fn steps(&mut self, slot: u32, address: u32, plan: &GroupPlan, out: &mut [f64]) {
+        let last = i64_at(self.slots.get(slot), LAST_TIME);
+        for steps in &plan.steps {
+            let (mut first, mut n) = (self.slots.get(slot)[steps.at], self.slots.get(slot)[steps.at + 1]);
+            while n > 0 && self.time(first, last, plan) <= last.saturating_sub(steps.within) {
+                (first, n) = (self.next(first), n - 1);
+            }
+            (first, n) = if n == 0 { (address, 1) } else { (first, n + 1) };
+            if n as usize > steps.n_steps {
+                (first, n) = (self.next(first), n - 1);
+            }
+            let words = self.slots.get_mut(slot);
+            (words[steps.at], words[steps.at + 1]) = (first, n);
+            let mut before = None;
+            for step in steps.n_steps - n as usize..steps.n_steps {
+                let time = self.time(first, last, plan);
+                for (i, column) in steps.columns.iter().enumerate() {
+                    let value = match column {
+                        None => before.map_or(f64::NAN, |before| (time - before) as f64 / SECOND),
+                        Some(number) => match self.number(first, *number, plan) {
+                            MISSING => f64::NAN,
+                            units => units as f64 / self.definition.numbers[plan.numbers[*number]].scale,
+                        },
+                    };
+                    out[steps.column + step * steps.columns.len() + i] = value;
+                }
+                before = Some(time);
+                first = if first == address { NONE } else { self.next(first) };
+            }
+        }
+    }
+
+    /// Takes note that an event was a fraud, which became known at `when`: at once if its key's last event is not earlier, else
+    /// before the key's first event from then on.
+    pub(super) fn label_fraud(&mut self, place: Place, when: i64) {
+        let definition = self.definition.clone();
+        let plan = &definition.groups[self.at];
+        let words = self.slots.get_mut(place.slot);
+        if when <= i64_at(words, LAST_TIME) {
+            return self.count_fraud(place, plan);
+        }
+        words[PENDING] += 1;
+        self.pending.insert((place.slot, when, place.address));
+    }
+
+    /// Counts the labels that are known by `time`.
+    pub(super) fn settle(&mut self, slot: u32, time: i64, plan: &GroupPlan) {
+        let range = (slot, i64::MIN, 0)..=(slot, time, NONE);
+        let due: Vec<(u32, i64, u32)> = self.pending.range(range).copied().collect();
+        for key in due {
+            self.pending.remove(&key);
+            self.slots.get_mut(slot)[PENDING] -= 1;
+            self.count_fraud(Place { slot, address: key.2 }, plan);
+        }
+    }
+
+    /// Forgets labels that wait: of one event, or of all of a key.
+    pub(super) fn drop_pending(&mut self, slot: u32, address: Option<u32>) {
+        let all = self.pending.range((slot, i64::MIN, 0)..=(slot, i64::MAX, NONE));
+        let dropped: Vec<_> = all.copied().filter(|key| address.is_none_or(|a| key.2 == a)).collect();
+        self.slots.get_mut(slot)[PENDING] -= dropped.len() as u32;
+        for key in &dropped {
+            self.pending.remove(key);
+        }
+    }
+
+    /// Adds a fraud to the windows that its event is in: the windows are those of the key's last event.
+    fn count_fraud(&mut self, Place { slot, address }: Place, plan: &GroupPlan) {
+        let flags = &mut self.record_mut(address, plan)[1];
+        if *flags >> 16 & IS_FRAUD != 0 {
+            return;
+        }
+        *flags |= IS_FRAUD << 16;
+        let last = i64_at(self.slots.get(slot), LAST_TIME);
+        let time = self.time(address, last, plan);
+        debug_assert!(self.slots.get(slot)[N] > 0 && self.slots.get(slot)[LAST] != NONE, "the key has events");
+        for track in plan.tracks.iter().filter(|t| t.label) {
+            let end = last.saturating_sub(track.shift);
+            for &(span, window) in &track.windows {
+                if time <= end && time > end.saturating_sub(span) {
+                    self.slots.get_mut(slot)[window + track.label_at()] += 1;
+                }
+            }
+        }
+    }
+}

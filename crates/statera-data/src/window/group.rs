@@ -1,0 +1,573 @@
+//! The events of one kind of key: a ring a key, in blocks that never move, and the tracks over it.
+//!
+//! What a key's events add to a window is counted in whole numbers when they enter and taken away when they leave, so that a
+//! window's sums are those of its events to the last bit, whatever came and went before.
+
+use super::definition::{Definition, MAX_EVENTS};
+use super::events::{Events, MISSING, NO_KEY};
+use super::index::{Index, hash};
+use super::plan::{FIRST, GroupPlan, KEY, LAST, LAST_ID, LAST_TIME, MAX_SUMS, N, PENDING, Track};
+use super::refusal::Refusal;
+use super::slab::{NONE, Slab, i64_at, set_i64, set_u128, u128_at};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Binary logarithm of the records of a block.
+const BLOCK_BITS: u32 = 2;
+const BLOCK: u32 = 1 << BLOCK_BITS;
+/// Most blocks: addresses of records are 32 bits, and the last is [`NONE`].
+const MAX_BLOCKS: u32 = (NONE >> BLOCK_BITS) - 1;
+/// Most keys of a kind.
+const MAX_KEYS: u32 = 1 << 30;
+/// In a record: a number that is missing, and one that needs more than 32 bits and is kept elsewhere.
+const NARROW_MISSING: u32 = i32::MIN as u32;
+const WIDE: u32 = (i32::MIN + 1) as u32;
+/// Flags of a record: its label is fraud, and that was known at the key's last event. The bits above are levels.
+pub(super) const IS_FRAUD: u32 = 1;
+const LEVEL_BITS: usize = 1;
+/// Bits of a time that records keep: a key's events lie within 2^48 microseconds.
+const TIME_BITS: u32 = 48;
+
+/// Which different value of which key: slot, track and place in its list, code.
+pub(super) type Value = (u32, u16, u16, u64);
+
+/// Events of one kind of key.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub definition: Arc<Definition>,
+    /// Which group of the definition.
+    pub at: usize,
+    pub slots: Slab,
+    pub blocks: Slab,
+    pub index: Index,
+    /// Numbers of more than 32 bits, by address and number.
+    pub wide: BTreeMap<(u32, u16), i64>,
+    /// The last event with each different value.
+    pub last: HashMap<Value, u32>,
+    /// Labels that become known later than the key's last event: by slot, time and address.
+    pub pending: BTreeSet<(u32, i64, u32)>,
+    /// Slots are looked at one after the other for keys that are idle.
+    pub hand: u32,
+}
+
+/// The address of an event, with its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub slot: u32,
+    pub address: u32,
+}
+
+impl Group {
+    pub fn new(definition: Arc<Definition>, at: usize) -> Group {
+        let plan = &definition.groups[at];
+        let (slots, blocks) = (Slab::new(plan.slot_words), Slab::new(Group::block_words(plan)));
+        Group {
+            at,
+            slots,
+            blocks,
+            index: Index::new(),
+            wide: BTreeMap::new(),
+            last: HashMap::new(),
+            pending: BTreeSet::new(),
+            hand: 0,
+            definition,
+        }
+    }
+
+    /// Words of a block: its records and the number of the next block.
+    pub fn block_words(plan: &GroupPlan) -> usize {
+        BLOCK as usize * plan.record_words + 1
+    }
+
+    /// Most addresses that the blocks of a slab have.
+    pub fn n_addresses(blocks: &Slab) -> u32 {
+        blocks.n_used() * BLOCK
+    }
+
+    /// Memory in bytes.
+    pub fn bytes(&self) -> usize {
+        let maps = self.wide.len() * 24 + self.last.capacity() * 33 + self.pending.len() * 24;
+        self.slots.bytes() + self.blocks.bytes() + self.index.bytes() + maps
+    }
+
+    /// Columns of the key, for messages.
+    pub fn key_name(&self) -> String {
+        self.definition.groups[self.at].key.join(", ")
+    }
+
+    pub fn find(&self, key: u128) -> Option<u32> {
+        self.index.find(hash(key), |slot| u128_at(self.slots.get(slot), KEY) == key)
+    }
+
+    /// What speaks against an event of a key.
+    pub fn check(&self, events: &Events, row: usize) -> Result<(), Refusal> {
+        if self.blocks.n_live() >= MAX_BLOCKS {
+            return Err(Refusal::TooManyEvents { key: self.key_name(), limit: MAX_EVENTS });
+        }
+        let Some(slot) = self.find(events.keys[self.at][row]) else {
+            if self.slots.n_live() >= MAX_KEYS {
+                return Err(Refusal::TooManyKeys { key: self.key_name(), limit: MAX_KEYS });
+            }
+            return Ok(());
+        };
+        let words = self.slots.get(slot);
+        let (time, id) = (events.times[row], events.ids[row]);
+        let (last, last_id) = (i64_at(words, LAST_TIME), u128_at(words, LAST_ID));
+        if (time, id) == (last, last_id) {
+            return Err(Refusal::Duplicate { id: events.id(row) });
+        }
+        if (time, id) < (last, last_id) {
+            return Err(Refusal::OutOfOrder { id: events.id(row), key: self.key_name(), time, last });
+        }
+        let plan = &self.definition.groups[self.at];
+        if words[N] >= MAX_EVENTS && self.time(words[FIRST], last, plan) > time - plan.horizon {
+            return Err(Refusal::TooManyEvents { key: self.key_name(), limit: MAX_EVENTS });
+        }
+        Ok(())
+    }
+
+    /// Takes an event that [`Group::check`] has nothing against, and writes the figures of its key. `entry` is its number among
+    /// the events that wait for labels; entries of events that left are added to `freed`. `None` for an event without key.
+    pub fn take(
+        &mut self,
+        events: &Events,
+        row: usize,
+        entry: u32,
+        freed: &mut Vec<u32>,
+        out: &mut [f64],
+    ) -> Option<Place> {
+        let key = events.keys[self.at][row];
+        if key == NO_KEY {
+            return None;
+        }
+        let definition = self.definition.clone();
+        let plan = &definition.groups[self.at];
+        let time = events.times[row];
+        let slot = match self.find(key) {
+            Some(slot) if time - i64_at(self.slots.get(slot), LAST_TIME) < plan.horizon => slot,
+            Some(slot) => {
+                // Nothing that is kept of the key is in any window any more.
+                self.remove(slot, freed);
+                self.open(key)
+            }
+            None => self.open(key),
+        };
+        if self.slots.get(slot)[PENDING] > 0 {
+            self.settle(slot, time, plan);
+        }
+        if self.slots.get(slot)[N] > 0 {
+            self.move_on(slot, time, plan);
+        }
+        self.figures(slot, true, (events, row), plan, out);
+        let address = self.append(slot, events, row, entry, plan);
+        for (at, track) in plan.tracks.iter().enumerate() {
+            if track.shift == 0 {
+                self.enter(slot, address, time, at, plan);
+            } else {
+                let words = self.slots.get_mut(slot);
+                if words[track.head + 1] == 0 {
+                    words[track.head] = address;
+                }
+                words[track.head + 1] += 1;
+            }
+        }
+        self.figures(slot, false, (events, row), plan, out);
+        self.steps(slot, address, plan, out);
+        self.forget(slot, time - plan.horizon, plan, freed);
+        Some(Place { slot, address })
+    }
+
+    /// A slot for a new key.
+    fn open(&mut self, key: u128) -> u32 {
+        let slot = self.slots.take();
+        set_u128(self.slots.get_mut(slot), KEY, key);
+        let slots = &self.slots;
+        self.index.insert(hash(key), slot, |s| hash(u128_at(slots.get(s), KEY)));
+        slot
+    }
+
+    /// The record of an address.
+    #[inline]
+    pub fn record(&self, address: u32, plan: &GroupPlan) -> &[u32] {
+        let first = (address & (BLOCK - 1)) as usize * plan.record_words;
+        &self.blocks.get(address >> BLOCK_BITS)[first..first + plan.record_words]
+    }
+
+    #[inline]
+    pub fn record_mut(&mut self, address: u32, plan: &GroupPlan) -> &mut [u32] {
+        let first = (address & (BLOCK - 1)) as usize * plan.record_words;
+        &mut self.blocks.get_mut(address >> BLOCK_BITS)[first..first + plan.record_words]
+    }
+
+    /// The address after an address; [`NONE`] after the last of the last block.
+    #[inline]
+    pub fn next(&self, address: u32) -> u32 {
+        if address & (BLOCK - 1) < BLOCK - 1 {
+            return address + 1;
+        }
+        let block = self.blocks.get(address >> BLOCK_BITS);
+        match block[block.len() - 1] {
+            0 => NONE,
+            // Numbers of blocks are kept one higher, so that 0 is none.
+            next => (next - 1) << BLOCK_BITS,
+        }
+    }
+
+    /// The time of an event of a key whose last event is of `last`.
+    #[inline]
+    pub fn time(&self, address: u32, last: i64, plan: &GroupPlan) -> i64 {
+        let record = self.record(address, plan);
+        let low = u64::from(record[0]) | u64::from(record[1] & 0xffff) << 32;
+        // The last event is the latest, and less than 2^48 microseconds away.
+        last.wrapping_sub(((last as u64).wrapping_sub(low) & ((1 << TIME_BITS) - 1)) as i64)
+    }
+
+    /// The time of an event.
+    pub fn time_of(&self, Place { slot, address }: Place) -> i64 {
+        self.time(address, i64_at(self.slots.get(slot), LAST_TIME), &self.definition.groups[self.at])
+    }
+
+    #[inline]
+    pub fn number(&self, address: u32, number: usize, plan: &GroupPlan) -> i64 {
+        match self.record(address, plan)[GroupPlan::number_at(number)] {
+            NARROW_MISSING => MISSING,
+            WIDE => self.wide.get(&(address, number as u16)).copied().unwrap_or(MISSING),
+            narrow => i64::from(narrow as i32),
+        }
+    }
+
+    /// The numbers that a track sums.
+    #[inline]
+    fn values(&self, address: u32, track: &Track, plan: &GroupPlan) -> [i64; MAX_SUMS] {
+        let mut values = [MISSING; MAX_SUMS];
+        for (to, &number) in values.iter_mut().zip(&track.sums) {
+            *to = self.number(address, number, plan);
+        }
+        values
+    }
+
+    #[inline]
+    fn code(&self, address: u32, code: usize, plan: &GroupPlan) -> u64 {
+        i64_at(self.record(address, plan), plan.code_at(code)) as u64
+    }
+
+    /// Adds the event to its key's ring.
+    fn append(&mut self, slot: u32, events: &Events, row: usize, entry: u32, plan: &GroupPlan) -> u32 {
+        let (last, n) = (self.slots.get(slot)[LAST], self.slots.get(slot)[N]);
+        let address = if n > 0 && last & (BLOCK - 1) < BLOCK - 1 {
+            last + 1
+        } else {
+            let block = self.blocks.take();
+            if n > 0 {
+                let words = self.blocks.get_mut(last >> BLOCK_BITS);
+                let link = words.len() - 1;
+                words[link] = block + 1;
+            }
+            block << BLOCK_BITS
+        };
+        let time = events.times[row];
+        let words = self.slots.get_mut(slot);
+        if n == 0 {
+            words[FIRST] = address;
+        }
+        words[LAST] = address;
+        words[N] = n + 1;
+        set_i64(words, LAST_TIME, time);
+        set_u128(words, LAST_ID, events.ids[row]);
+        for (number, &of) in plan.numbers.iter().enumerate() {
+            let value = events.numbers[of][row];
+            let narrow = match i32::try_from(value) {
+                _ if value == MISSING => NARROW_MISSING,
+                Ok(narrow) if narrow > i32::MIN + 1 => narrow as u32,
+                _ => {
+                    self.wide.insert((address, number as u16), value);
+                    WIDE
+                }
+            };
+            self.record_mut(address, plan)[GroupPlan::number_at(number)] = narrow;
+        }
+        let flags = u32::from(events.levels[row]) << LEVEL_BITS;
+        let record = self.record_mut(address, plan);
+        record[0] = time as u32;
+        record[1] = ((time as u64 >> 32) as u32 & 0xffff) | flags << 16;
+        for (code, &of) in plan.codes.iter().enumerate() {
+            set_i64(record, plan.code_at(code), events.codes[of][row] as i64);
+        }
+        if let Some(at) = plan.label {
+            record[at] = entry;
+        }
+        address
+    }
+
+    /// Moves all windows on to a time: what is due enters those that are moved back, what is too old leaves.
+    fn move_on(&mut self, slot: u32, time: i64, plan: &GroupPlan) {
+        let last = i64_at(self.slots.get(slot), LAST_TIME);
+        for (at, track) in plan.tracks.iter().enumerate() {
+            if track.shift > 0 {
+                let until = time.saturating_sub(track.shift);
+                while self.slots.get(slot)[track.head + 1] > 0 {
+                    let address = self.slots.get(slot)[track.head];
+                    let due = self.time(address, last, plan);
+                    if due > until {
+                        break;
+                    }
+                    self.enter(slot, address, due, at, plan);
+                    let next = self.next(address);
+                    let words = self.slots.get_mut(slot);
+                    words[track.head] = next;
+                    words[track.head + 1] -= 1;
+                }
+            }
+            self.leave(slot, time.saturating_sub(track.shift), at, plan);
+        }
+    }
+
+    /// Adds an event of the time `time` to the windows of a track.
+    fn enter(&mut self, slot: u32, address: u32, time: i64, at: usize, plan: &GroupPlan) {
+        let track = &plan.tracks[at];
+        if track.shift > 0 {
+            self.leave(slot, time, at, plan);
+        }
+        for (i, &code) in track.distinct.iter().enumerate() {
+            self.enter_value(slot, address, (at, i, code), time, plan);
+        }
+        for i in 0..track.extrema.len() {
+            self.enter_extremum(slot, address, (at, i), plan);
+        }
+        let values = self.values(address, track, plan);
+        let flags = self.record(address, plan)[1] >> 16;
+        let words = self.slots.get_mut(slot);
+        for &(_, window) in &track.windows {
+            let words = &mut words[window..];
+            if words[1] == 0 {
+                words[0] = address;
+            }
+            words[1] += 1;
+            add(words, track, &values, flags, 1);
+        }
+    }
+
+    /// Takes events that are too old for windows that end at `end` out of them.
+    fn leave(&mut self, slot: u32, end: i64, at: usize, plan: &GroupPlan) {
+        let track = &plan.tracks[at];
+        let last = i64_at(self.slots.get(slot), LAST_TIME);
+        for (i, &(span, window)) in track.windows.iter().enumerate() {
+            let is_longest = i + 1 == track.windows.len();
+            loop {
+                let words = &self.slots.get(slot)[window..];
+                let (first, n) = (words[0], words[1]);
+                if n == 0 || self.time(first, last, plan) > end.saturating_sub(span) {
+                    break;
+                }
+                self.leave_window(slot, first, (at, window, is_longest), plan);
+                let next = self.next(first);
+                let words = &mut self.slots.get_mut(slot)[window..];
+                words[0] = next;
+                words[1] -= 1;
+            }
+        }
+    }
+
+    fn leave_window(
+        &mut self,
+        slot: u32,
+        address: u32,
+        (at, window, is_longest): (usize, usize, bool),
+        plan: &GroupPlan,
+    ) {
+        let track = &plan.tracks[at];
+        for (i, &code) in track.distinct.iter().enumerate() {
+            let value = (slot, at as u16, i as u16, self.code(address, code, plan));
+            if value.3 != 0 && self.last.get(&value) == Some(&address) {
+                self.slots.get_mut(slot)[window + track.distinct_at(i)] -= 1;
+                if is_longest {
+                    self.last.remove(&value);
+                }
+            }
+        }
+        let values = self.values(address, track, plan);
+        let flags = self.record(address, plan)[1] >> 16;
+        add(&mut self.slots.get_mut(slot)[window..], track, &values, flags, -1);
+        for (i, extremum) in track.extrema.iter().enumerate() {
+            let words = &self.slots.get(slot)[window..];
+            if words[track.extremum_at(i)] == address && values[extremum.sum] != MISSING {
+                let next = self.record(address, plan)[extremum.link + 1];
+                self.slots.get_mut(slot)[window + track.extremum_at(i)] = next;
+            }
+        }
+    }
+
+    /// Counts a value that no event of the window had.
+    fn enter_value(
+        &mut self,
+        slot: u32,
+        address: u32,
+        (at, i, code): (usize, usize, usize),
+        time: i64,
+        plan: &GroupPlan,
+    ) {
+        let track = &plan.tracks[at];
+        let value = (slot, at as u16, i as u16, self.code(address, code, plan));
+        if value.3 == 0 {
+            return;
+        }
+        let last = i64_at(self.slots.get(slot), LAST_TIME);
+        let before = self.last.insert(value, address).map(|before| self.time(before, last, plan));
+        let words = self.slots.get_mut(slot);
+        for &(span, window) in &track.windows {
+            words[window + track.distinct_at(i)] +=
+                u32::from(before.is_none_or(|before| before <= time.saturating_sub(span)));
+        }
+    }
+
+    /// Puts a number at the end of the queue of least or largest numbers: what it outdoes leaves.
+    fn enter_extremum(&mut self, slot: u32, address: u32, (at, i): (usize, usize), plan: &GroupPlan) {
+        let track = &plan.tracks[at];
+        let extremum = &track.extrema[i];
+        let number = track.sums[extremum.sum];
+        let value = self.number(address, number, plan);
+        let Some(&(_, longest)) = track.windows.last() else { return };
+        if value == MISSING {
+            return;
+        }
+        let is_outdone = |other: i64| if extremum.is_max { other <= value } else { other >= value };
+        let present = Track::present_at(extremum.sum);
+        let words = self.slots.get(slot);
+        let front = words[longest + track.extremum_at(i)];
+        let mut back = if words[longest + present] == 0 { NONE } else { words[extremum.back] };
+        while back != NONE && is_outdone(self.number(back, number, plan)) {
+            back = if back == front { NONE } else { self.record(back, plan)[extremum.link] };
+        }
+        if back != NONE {
+            self.record_mut(back, plan)[extremum.link + 1] = address;
+        }
+        self.record_mut(address, plan)[extremum.link] = back;
+        self.slots.get_mut(slot)[extremum.back] = address;
+        for &(_, window) in &track.windows {
+            let words = &self.slots.get(slot)[window..];
+            let front = words[track.extremum_at(i)];
+            if words[present] == 0 || is_outdone(self.number(front, number, plan)) {
+                self.slots.get_mut(slot)[window + track.extremum_at(i)] = address;
+            }
+        }
+    }
+
+    /// Frees the events that are in no window and no step any more: those at or before `until`.
+    fn forget(&mut self, slot: u32, until: i64, plan: &GroupPlan, freed: &mut Vec<u32>) {
+        let last = i64_at(self.slots.get(slot), LAST_TIME);
+        // The last event stays: it tells the key's order.
+        while self.slots.get(slot)[N] > 1 {
+            let first = self.slots.get(slot)[FIRST];
+            if self.time(first, last, plan) > until {
+                break;
+            }
+            if self.slots.get(slot)[PENDING] > 0 {
+                self.drop_pending(slot, Some(first));
+            }
+            let next = self.free(first, plan, freed);
+            let words = self.slots.get_mut(slot);
+            words[FIRST] = next;
+            words[N] -= 1;
+        }
+    }
+
+    /// Frees the oldest event of a ring; what comes after it.
+    fn free(&mut self, address: u32, plan: &GroupPlan, freed: &mut Vec<u32>) -> u32 {
+        if let Some(at) = plan.label {
+            let entry = self.record(address, plan)[at];
+            if entry != NONE {
+                freed.push(entry);
+            }
+        }
+        if !self.wide.is_empty() {
+            for number in 0..plan.numbers.len() {
+                self.wide.remove(&(address, number as u16));
+            }
+        }
+        let next = self.next(address);
+        if address & (BLOCK - 1) == BLOCK - 1 {
+            self.blocks.release(address >> BLOCK_BITS);
+        }
+        next
+    }
+
+    /// Removes a key with all its events.
+    pub fn remove(&mut self, slot: u32, freed: &mut Vec<u32>) {
+        let definition = self.definition.clone();
+        let plan = &definition.groups[self.at];
+        let (mut address, n) = (self.slots.get(slot)[FIRST], self.slots.get(slot)[N]);
+        for (at, track) in plan.tracks.iter().enumerate() {
+            for (i, &code) in track.distinct.iter().enumerate() {
+                let mut event = self.slots.get(slot)[FIRST];
+                for _ in 0..n {
+                    self.last.remove(&(slot, at as u16, i as u16, self.code(event, code, plan)));
+                    event = self.next(event);
+                }
+            }
+        }
+        let last = self.slots.get(slot)[LAST];
+        for _ in 0..n {
+            address = self.free(address, plan, freed);
+        }
+        if n > 0 && last & (BLOCK - 1) < BLOCK - 1 {
+            self.blocks.release(last >> BLOCK_BITS);
+        }
+        if self.slots.get(slot)[PENDING] > 0 {
+            self.drop_pending(slot, None);
+        }
+        let key = u128_at(self.slots.get(slot), KEY);
+        let slots = &self.slots;
+        self.index.remove(hash(key), slot, |s| hash(u128_at(slots.get(s), KEY)));
+        self.slots.release(slot);
+    }
+
+    /// Looks at one more slot and removes its key if its events are at or before `until`; true if it did.
+    pub fn remove_idle(&mut self, until: i64, freed: &mut Vec<u32>) -> bool {
+        if self.slots.n_used() == 0 {
+            return false;
+        }
+        self.hand = (self.hand + 1) % self.slots.n_used();
+        let words = self.slots.get(self.hand);
+        let is_idle = words[N] > 0 && i64_at(words, LAST_TIME) <= until;
+        if is_idle {
+            self.remove(self.hand, freed);
+        }
+        is_idle
+    }
+
+    /// Of the next `n` slots the key whose last event is the oldest.
+    pub fn idlest(&self, n: u32) -> Option<u32> {
+        let used = self.slots.n_used();
+        let looked = (1..=n.min(used)).map(|i| (self.hand + i) % used);
+        looked.filter(|s| self.slots.get(*s)[N] > 0).min_by_key(|s| i64_at(self.slots.get(*s), LAST_TIME))
+    }
+}
+
+/// Adds what an event has to a window, or takes it away.
+#[inline]
+fn add(words: &mut [u32], track: &Track, values: &[i64; MAX_SUMS], flags: u32, sign: i64) {
+    for (i, &value) in values[..track.sums.len()].iter().enumerate() {
+        if value != MISSING {
+            let at = Track::sum_at(i);
+            let sum = i64_at(words, at) + sign * value;
+            set_i64(words, at, sum);
+            words[at + 2] = words[at + 2].wrapping_add_signed(sign as i32);
+        }
+    }
+    for (i, &sum) in track.squares.iter().enumerate() {
+        if values[sum] != MISSING {
+            let (at, value) = (track.square_at(i), i128::from(values[sum]));
+            let squares = u128_at(words, at) as i128 + i128::from(sign) * value * value;
+            set_u128(words, at, squares as u128);
+        }
+    }
+    for (i, &level) in track.levels.iter().enumerate() {
+        let is = (flags >> (LEVEL_BITS + level)) & 1;
+        let at = track.level_at(i);
+        words[at] = words[at].wrapping_add_signed(sign as i32 * is as i32);
+    }
+    if track.label && flags & IS_FRAUD != 0 {
+        let at = track.label_at();
+        words[at] = words[at].wrapping_add_signed(sign as i32);
+    }
+}

@@ -1,0 +1,180 @@
+//! Fraud: transactions scored as they happen. A card company learns of a fraud a week later, and can look at so many cards a
+//! day.
+//!
+//! Splits are out-of-time with the label delay between training and test. What the model sees besides the transaction's own
+//! columns is what happened lately: at the card without the transaction itself, and at the terminal as far as it was known.
+
+use super::Declaration;
+use crate::project::{Settings, UseCase};
+use crate::report::ALERTS;
+use statera_core::{Error, Result};
+use statera_data::window::{Feature, Shift, Span, What, Windows};
+use std::collections::BTreeMap;
+
+/// How long a fraud takes to be known where nothing else is said.
+const LABEL_DELAY: &str = "7 days";
+/// Cards reviewed a day where nothing else is said: the handbook's.
+pub const DEFAULT_CAPACITY: usize = 100;
+
+pub(super) const FRAUD: Declaration = Declaration {
+    use_case: UseCase::Fraud,
+    name: "fraud",
+    about: "transactions that are not their card holder's",
+    has_target: true,
+    models: &["logistic", "boosting", "boosting_rare"],
+    metrics: &["average_precision", "recall_at_1_percent_fpr"],
+    sections: &[ALERTS],
+    complete,
+};
+
+/// Without a card nobody could be reviewed, and without a time nothing is known late.
+fn complete(settings: &mut Settings) -> Result<()> {
+    for (role, given) in [("card", &settings.card), ("time", &settings.time)] {
+        if given.is_none() {
+            return Err(Error::request(format!("{role}: missing; the use case fraud needs it (--{role} COL)")));
+        }
+    }
+    settings.label_delay.get_or_insert_with(|| LABEL_DELAY.into());
+    if settings.windows.is_none() {
+        settings.windows = declared(settings)?;
+    }
+    settings.capacity.get_or_insert(DEFAULT_CAPACITY);
+    if settings.purpose == Settings::default().purpose {
+        settings.purpose = "fraud".into();
+    }
+    Ok(())
+}
+
+/// The default windows of the columns that the settings name; `None` without an id, by which events of equal time are ordered.
+fn declared(settings: &Settings) -> Result<Option<Windows>> {
+    let (Some(time), Some(id), Some(card)) = (&settings.time, &settings.id, &settings.card) else { return Ok(None) };
+    let columns = Columns {
+        time,
+        id,
+        label: (&settings.target, settings.positive.as_deref()),
+        label_delay: settings.label_delay.as_deref().unwrap_or(LABEL_DELAY),
+        card,
+        terminal: settings.terminal.as_deref(),
+        amount: settings.amount.as_deref(),
+    };
+    windows(&columns).map(Some)
+}
+
+/// Columns of a table of transactions.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'a> {
+    /// When it happened.
+    pub time: &'a str,
+    /// What names it.
+    pub id: &'a str,
+    /// Whether it was a fraud, and the value that says so.
+    pub label: (&'a str, Option<&'a str>),
+    /// How long that takes to be known.
+    pub label_delay: &'a str,
+    /// Whose card or account.
+    pub card: &'a str,
+    /// Where: terminal, merchant, payee.
+    pub terminal: Option<&'a str>,
+    /// How much.
+    pub amount: Option<&'a str>,
+}
+
+/// The windowed features that hold where none are declared.
+///
+/// Of the card, without the transaction itself: how many, how much on average and how much that spreads, the amount over
+/// that average, the largest amounts of late. Of the terminal, moved back by the label delay: how many, how many of them were
+/// frauds, and their share. Windows of one to ninety days; chosen on the handbook's weeks from June to early August
+/// (`bench/README.md`).
+///
+/// # Errors
+/// A label delay that is no length of time.
+pub fn windows(columns: &Columns<'_>) -> Result<Windows> {
+    let days = |days: &[u16]| days.iter().map(|d| Span::parse(&format!("{d}d"))).collect::<Result<Vec<Span>>>();
+    let feature = |key: &str, of: Option<&str>, what: &[What], over: &[u16]| -> Result<Feature> {
+        Ok(Feature {
+            key: vec![key.into()],
+            of: of.map(String::from),
+            level: None,
+            what: what.to_vec(),
+            over: days(over)?,
+            current: false,
+            shift: None,
+        })
+    };
+    let mut features = vec![feature(columns.card, None, &[What::Count], &[1, 7, 30])?];
+    if columns.amount.is_some() {
+        features.extend([
+            feature(columns.card, columns.amount, &[What::Mean, What::RatioToMean], &[1, 7, 30, 90])?,
+            feature(columns.card, columns.amount, &[What::Std], &[7, 30, 90])?,
+            feature(columns.card, columns.amount, &[What::Max], &[3, 7, 14, 30])?,
+        ]);
+    }
+    if let Some(terminal) = columns.terminal {
+        let known = |what: &[What], over: &[u16]| -> Result<Feature> {
+            let of = Some(columns.label.0);
+            Ok(Feature { current: true, shift: Some(Shift::Label), ..feature(terminal, of, what, over)? })
+        };
+        features.push(known(&[What::Count], &[1, 7, 28])?);
+        features.push(known(&[What::Sum, What::Mean], &[1, 2, 3, 7, 14, 28])?);
+    }
+    Ok(Windows {
+        time: columns.time.into(),
+        id: columns.id.into(),
+        label: Some(columns.label.0.into()),
+        positive: columns.label.1.map(String::from),
+        label_delay: Some(Span::parse(columns.label_delay).map_err(|e| e.at("label_delay"))?),
+        label_time: None,
+        number: BTreeMap::new(),
+        features,
+        sequences: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statera_data::window::Definition;
+
+    const COLUMNS: Columns<'_> = Columns {
+        time: "at",
+        id: "id",
+        label: ("fraud", None),
+        label_delay: "7 days",
+        card: "card",
+        terminal: Some("shop"),
+        amount: Some("amount"),
+    };
+
+    #[test]
+    fn the_default_windows_are_a_definition_with_names_of_their_own() {
+        let mut own = windows(&COLUMNS).unwrap();
+        own.number
+            .insert("amount".into(), statera_data::window::NumberColumn { decimals: Some(2), ..Default::default() });
+        let names = own.column_names();
+        assert_eq!(names.len(), 3 + 8 + 3 + 4 + 3 + 12);
+        for name in ["card_count_7d_before", "card_amount_ratio_to_mean_90d_before", "shop_fraud_mean_28d_shifted"] {
+            assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
+        }
+        Definition::new(own).unwrap();
+        let few = windows(&Columns { terminal: None, amount: None, ..COLUMNS }).unwrap();
+        assert_eq!(few.column_names(), ["card_count_1d_before", "card_count_7d_before", "card_count_30d_before"]);
+        let message = windows(&Columns { label_delay: "12 months", ..COLUMNS }).unwrap_err().to_string();
+        assert!(message.starts_with("label_delay: «12 months» is no length of time"), "{message}");
+    }
+
+    #[test]
+    fn a_card_and_a_time_are_needed_and_the_rest_has_defaults() {
+        let mut settings = Settings { use_case: UseCase::Fraud, time: Some("at".into()), ..Settings::default() };
+        let message = super::super::complete(&mut settings).unwrap_err().to_string();
+        assert_eq!(message, "card: missing; the use case fraud needs it (--card COL)");
+        settings.card = Some("card".into());
+        super::super::complete(&mut settings).unwrap();
+        assert_eq!((settings.label_delay.as_deref(), settings.capacity), (Some("7 days"), Some(100)));
+        assert_eq!(settings.models, ["logistic", "boosting", "boosting_rare"]);
+        // What was said stays.
+        settings.capacity = Some(20);
+        settings.models = vec!["mlp".into()];
+        super::super::complete(&mut settings).unwrap();
+        assert_eq!((settings.capacity, settings.models.len()), (Some(20), 1));
+    }
+}

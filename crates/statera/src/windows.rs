@@ -1,0 +1,286 @@
+//! Windowed features on their way: from the settings to a column of the training table, to the bundle's `windows.toml`, and to
+//! rows that are scored.
+//!
+//! They are columns of the table before anything else is done with it: kinds, preparers and the scorer see numbers like any.
+//! Rows that carry the columns already, as those of a server that keeps a [`State`](statera_data::window::State), are taken as
+//! they are.
+
+#[cfg(test)]
+mod tests;
+
+use crate::bundle::Bundle;
+use crate::project::Settings;
+use crate::training_set::TrainingSet;
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_schema::{Field, Schema};
+use arrow_select::concat::concat_batches;
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Result, Role, Run};
+use statera_data::Table;
+use statera_data::conform::{self, InputColumn, RowOrigin};
+use statera_data::infer::TextFormat;
+use statera_data::source::{self, BatchReader, ReadOptions};
+use statera_data::time::Zone;
+use statera_data::window::{Definition, Events, Windows, column_infos, sweep_rows, with_columns};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Name in a bundle of the declaration and of the columns that it reads.
+pub const WINDOWS_FILE: &str = "windows.toml";
+
+/// The windows of a bundle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnWindows {
+    /// What is counted.
+    pub definition: Arc<Definition>,
+    /// The raw columns that are read, as they were in training.
+    pub inputs: Vec<InputColumn>,
+}
+
+/// `windows.toml`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    windows: Windows,
+    #[serde(default, rename = "input")]
+    inputs: Vec<InputColumn>,
+}
+
+impl OwnWindows {
+    /// The windows of a training; `None` if its settings have none.
+    ///
+    /// # Errors
+    /// As [`Definition::new`].
+    pub(crate) fn of_training(
+        set: &TrainingSet,
+        settings: &Settings,
+        formats: &BTreeMap<String, TextFormat>,
+    ) -> Result<Option<OwnWindows>> {
+        let Some(windows) = &settings.windows else { return Ok(None) };
+        let schema = set.batch.schema();
+        let input = |name: &str| -> Result<InputColumn> {
+            let kind = set.columns.iter().find(|c| c.name == name).map(|c| c.kind);
+            let field = schema.field_with_name(name).map_err(|e| Error::request(e.to_string()))?;
+            let kind = kind.ok_or_else(|| Error::request(format!("windows: no column «{name}»")))?;
+            let text = formats.get(name).cloned();
+            Ok(InputColumn { name: name.into(), kind, data_type: field.data_type().clone(), text })
+        };
+        let inputs = windows.inputs().into_iter().map(input).collect::<Result<_>>()?;
+        Ok(Some(OwnWindows { definition: Arc::new(Definition::new(windows.clone())?), inputs }))
+    }
+
+    /// The bundle's part.
+    ///
+    /// # Errors
+    /// None of windows that were checked.
+    pub(crate) fn to_toml(&self) -> Result<String> {
+        let file = File { windows: self.definition.windows().clone(), inputs: self.inputs.clone() };
+        toml::to_string(&file).map_err(|e| Error::io(format!("{WINDOWS_FILE}: {e}")))
+    }
+
+    /// Reads what [`OwnWindows::to_toml`] has written.
+    ///
+    /// # Errors
+    /// What is no declaration; columns that are read and not described.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<OwnWindows> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Error::damaged(format!("{WINDOWS_FILE} is not UTF-8")))?;
+        let damaged = |e: Error| Error::damaged(e.to_string());
+        let File { windows, inputs } = statera_data::toml_text::read(text, WINDOWS_FILE).map_err(damaged)?;
+        let definition = Definition::new(windows).map_err(|e| damaged(e.at(WINDOWS_FILE)))?;
+        let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
+        if definition.windows().inputs() != names {
+            return Err(Error::damaged(format!("{WINDOWS_FILE}: its inputs are not those that the windows read")));
+        }
+        Ok(OwnWindows { definition: Arc::new(definition), inputs })
+    }
+
+    /// True if rows with these columns carry the windows' already.
+    fn are_in(&self, schema: &Schema) -> bool {
+        self.definition.column_names().all(|name| schema.field_with_name(name).is_ok())
+    }
+
+    /// The columns that windows read, typed as in training. The label, which rows to be scored do not have yet, may be absent.
+    fn typed(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<RecordBatch> {
+        let windows = self.definition.windows();
+        let late = [&windows.label, &windows.label_time];
+        let schema = batch.schema();
+        let is_absent = |input: &&InputColumn| {
+            late.iter().any(|name| name.as_ref() == Some(&input.name)) && schema.field_with_name(&input.name).is_err()
+        };
+        let absent: Vec<&InputColumn> = self.inputs.iter().filter(is_absent).collect();
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        for input in absent {
+            fields.push(Arc::new(Field::new(&input.name, input.data_type.clone(), true)));
+            columns.push(new_null_array(&input.data_type, batch.num_rows()));
+        }
+        let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)?;
+        Ok(conform::conform(&whole, &self.inputs, origin)?.batch)
+    }
+
+    /// The columns of the last rows of typed batches, of which the first `n_history` rows are what came before.
+    fn columns(&self, typed: &[RecordBatch], n_history: usize, places: [&str; 2]) -> Result<Vec<ArrayRef>> {
+        let Some(first) = typed.first() else { return Ok(Vec::new()) };
+        let batch = concat_batches(&first.schema(), typed).map_err(arrow)?;
+        let events = Events::of(&batch, &self.definition)?;
+        let columns = sweep_rows(&self.definition, &events).map_err(|(row, refusal)| {
+            let (place, row) = if row < n_history { (places[0], row) } else { (places[1], row - n_history) };
+            Error::from(refusal).at(format!("{place}: windows: row {}", row + 1))
+        })?;
+        let n_rows = batch.num_rows() - n_history;
+        Ok(columns.into_iter().map(|column| column.slice(n_history, n_rows)).collect())
+    }
+}
+
+fn arrow(e: arrow_schema::ArrowError) -> Error {
+    Error::data(e.to_string())
+}
+
+/// Adds the columns of the settings' windows to a table that does not have them, declares their sequences, leaves what is known
+/// later only out of the features, and notes how many decimals numbers have.
+///
+/// # Errors
+/// As [`Definition::of_table`] and [`sweep_rows`], with the row; a table that has some of the columns; a sequence of a name that is taken.
+pub(crate) fn add(table: Table, settings: &mut Settings) -> Result<Table> {
+    let Some(windows) = settings.windows.clone() else { return Ok(table) };
+    let origin = table.origin.clone();
+    let table = add_columns(table, windows, settings).map_err(|e| e.at(origin))?;
+    let Some(windows) = settings.windows.clone() else { return Ok(table) };
+    for sequence in &windows.sequences {
+        let steps = sequence.columns();
+        let declared = settings.sequences.insert(sequence.name.clone(), steps.clone());
+        if declared.is_some_and(|declared| declared != steps) {
+            return Err(Error::request(format!("sequence «{}»: another sequence has that name", sequence.name)));
+        }
+    }
+    // The label of a row and when it became known are no features of it.
+    for name in [&windows.label, &windows.label_time].into_iter().flatten() {
+        if settings.role(name) == Role::Feature {
+            settings.drop.push(name.clone());
+        }
+    }
+    Ok(table)
+}
+
+fn add_columns(table: Table, windows: Windows, settings: &mut Settings) -> Result<Table> {
+    let made = windows.column_names();
+    let n_there = made.iter().filter(|name| table.columns.iter().any(|c| c.name == **name)).count();
+    if n_there == made.len() {
+        return Ok(table);
+    }
+    let Table { mut columns, batches, origin } = table;
+    let batch = concat_batches(&batches[0].schema(), &batches).map_err(arrow)?;
+    drop(batches);
+    let definition = Arc::new(Definition::of_table(windows, &batch)?);
+    let events = Events::of(&batch, &definition)?;
+    let made = sweep_rows(&definition, &events)
+        .map_err(|(row, refusal)| Error::from(refusal).at(format!("windows: row {}", row + 1)))?;
+    columns.extend(column_infos(&definition));
+    let batch = with_columns(&batch, &definition, made)?;
+    settings.windows = Some(definition.windows().clone());
+    Ok(Table { columns, batches: vec![batch], origin })
+}
+
+/// A table with the columns of the bundle's windows, which are made where it does not have them.
+///
+/// # Errors
+/// Columns that windows read and the table does not have; events that are refused, with their row.
+pub fn complete(bundle: &Bundle, table: &Table) -> Result<Table> {
+    let Some(own) = bundle.windows.as_ref().filter(|own| !own.are_in(&table.batches[0].schema())) else {
+        return Ok(table.clone());
+    };
+    let batch = concat_batches(&table.batches[0].schema(), &table.batches).map_err(arrow)?;
+    let zone = Zone::new(Some(&bundle.scorer.schema().tz))?;
+    let typed = own.typed(&batch, RowOrigin { zone: &zone, is_text: false, first_row: 0 })?;
+    let made = own.columns(&[typed], 0, ["history", table.origin.as_str()])?;
+    let mut columns = table.columns.clone();
+    columns.extend(column_infos(&own.definition));
+    Ok(Table { columns, batches: vec![with_columns(&batch, &own.definition, made)?], origin: table.origin.clone() })
+}
+
+/// Opens a table whose rows are scored, with the columns of the bundle's windows: rows that have them are passed on as they come;
+/// else all rows are read, because a window reaches over them, after those of `history`, the table of what came before.
+///
+/// # Errors
+/// As [`complete`]; a history that is of no use.
+pub(crate) fn open(
+    bundle: &Bundle,
+    address: &str,
+    history: Option<&str>,
+    read: &ReadOptions,
+    run: &Run,
+) -> Result<Box<dyn BatchReader>> {
+    let mut reader = source::open(address, read)?;
+    let of_no_use = |why: &str| {
+        let history = history.unwrap_or_default();
+        Err(Error::request(format!("--history {history}: {why}; leave it out")))
+    };
+    let Some(own) = &bundle.windows else {
+        return if history.is_some() { of_no_use("the bundle has no windows") } else { Ok(reader) };
+    };
+    let first = reader.next_batch()?;
+    let is_complete = first.as_ref().is_none_or(|batch| own.are_in(&batch.schema()));
+    if is_complete && history.is_some() {
+        return of_no_use("the rows have the windows' columns already");
+    }
+    let is_text = reader.is_text();
+    let mut batches: VecDeque<RecordBatch> = first.into_iter().collect();
+    if is_complete {
+        return Ok(Box::new(Windowed { batches, rest: Some(reader), is_text }));
+    }
+    let zone = Zone::new(Some(&bundle.scorer.schema().tz))?;
+    let (place, before) = (source::label(address), history.map(source::label).unwrap_or_default());
+    run.progress.start("Windows", 0);
+    let mut typed = Vec::new();
+    let mut n_history = 0;
+    if let Some(history) = history {
+        let mut reader = source::open(history, read)?;
+        while let Some(batch) = reader.next_batch()? {
+            run.check()?;
+            let origin = RowOrigin { zone: &zone, is_text: reader.is_text(), first_row: n_history };
+            typed.push(own.typed(&batch, origin).map_err(|e| e.at(&before))?);
+            n_history += batch.num_rows();
+        }
+    }
+    let mut n_rows = 0;
+    while let Some(batch) = reader.next_batch()? {
+        run.check()?;
+        batches.push_back(batch);
+    }
+    for batch in &batches {
+        let origin = RowOrigin { zone: &zone, is_text, first_row: n_rows };
+        typed.push(own.typed(batch, origin).map_err(|e| e.at(&place))?);
+        n_rows += batch.num_rows();
+    }
+    let columns = own.columns(&typed, n_history, [&before, &place])?;
+    drop(typed);
+    let mut first = 0;
+    for batch in &mut batches {
+        let made = columns.iter().map(|column| column.slice(first, batch.num_rows())).collect();
+        first += batch.num_rows();
+        *batch = with_columns(batch, &own.definition, made)?;
+    }
+    run.progress.finish();
+    Ok(Box::new(Windowed { batches, rest: None, is_text }))
+}
+
+/// Rows that were read ahead, and then those that were not.
+struct Windowed {
+    batches: VecDeque<RecordBatch>,
+    rest: Option<Box<dyn BatchReader>>,
+    is_text: bool,
+}
+
+impl BatchReader for Windowed {
+    fn is_text(&self) -> bool {
+        self.is_text
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        match (self.batches.pop_front(), &mut self.rest) {
+            (Some(batch), _) => Ok(Some(batch)),
+            (None, Some(rest)) => rest.next_batch(),
+            (None, None) => Ok(None),
+        }
+    }
+}
