@@ -1,7 +1,8 @@
 //! The Fraud Detection Handbook's prequential protocol on the raw simulated transactions: our learners beside its published
 //! rows, features computed here from the raw days.
 //!
-//! `fraud [--folds handbook|earlier] [--models 'a;b'|all] [--data DIR] [--threads N] [--bootstrap N] [--against MODEL]`
+//! `fraud [--folds handbook|earlier] [--models 'a;b'|all] [--data DIR] [--threads N] [--bootstrap N] [--against MODEL]
+//! [--set NAME=VALUE]...`
 //!
 //! Folds train on 7 days, wait 7, test 7, four a week apart; the handbook's begin with training from 2018-08-15 back to 07-25,
 //! and the last test week enters September. `earlier` are the seven before them whose tests end before 2018-08-08: settings were
@@ -76,13 +77,49 @@ fn small_trees() -> GbdtParams {
 
 /// Boosting with the proposed model's trees, on all rows, and other treatments of the rare ones.
 fn treated(imbalance: Imbalance) -> Vec<Box<dyn Estimator>> {
-    let max_trees = if imbalance.bags > 0 { 100 } else { 200 };
-    let learning_rate = if imbalance.bags > 0 { 0.05 } else { 0.03 };
-    vec![Box::new(GbdtParams { max_trees, learning_rate, patience: 0, imbalance, ..GbdtParams::rare() })]
+    vec![Box::new(plain(imbalance))]
+}
+
+fn plain(imbalance: Imbalance) -> GbdtParams {
+    let (max_trees, learning_rate) = if imbalance.bags > 0 { (100, 0.05) } else { (200, 0.03) };
+    let rare = GbdtParams::rare();
+    // The focal loss makes hessians of all but the hardest rows tiny.
+    let min_hessian_per_leaf = if imbalance.focal > 0.0 { 1e-3 } else { rare.min_hessian_per_leaf };
+    GbdtParams { max_trees, learning_rate, patience: 0, imbalance, min_hessian_per_leaf, ..rare }
+}
+
+/// The proposed model with other settings, for `--set`.
+fn changed(changes: &[(String, f64)]) -> Result<(Columns, GbdtParams)> {
+    let (mut columns, mut params) = (Columns::Both, plain(proposed()));
+    for (name, value) in changes {
+        let (value, whole) = (*value, *value as usize);
+        match name.as_str() {
+            "both_columns" => columns = if value > 0.0 { Columns::Both } else { Columns::Declared },
+            "learning_rate" => params.learning_rate = value,
+            "max_trees" => params.max_trees = whole,
+            "max_leaves" => params.max_leaves = whole,
+            "min_rows_per_leaf" => params.min_rows_per_leaf = whole,
+            "min_hessian_per_leaf" => params.min_hessian_per_leaf = value,
+            "l2" => params.l2 = value,
+            "row_share" => params.row_share = value,
+            "column_share" => params.column_share = value,
+            "positive_weight" => params.imbalance.positive_weight = value,
+            "focal" => params.imbalance.focal = value,
+            "bags" => params.imbalance.bags = whole,
+            "negatives_per_positive" => params.imbalance.negatives_per_positive = value,
+            other => bail!("no setting «{other}»"),
+        }
+    }
+    Ok((columns, params))
 }
 
 fn bagged(bags: usize, negatives_per_positive: f64) -> Imbalance {
     Imbalance { bags, negatives_per_positive, ..Imbalance::default() }
+}
+
+/// Five seeds, frauds weighing ten times as much.
+fn proposed() -> Imbalance {
+    Imbalance { positive_weight: 10.0, ..bagged(5, 1e6) }
 }
 
 fn logistic() -> LinearParams {
@@ -107,8 +144,8 @@ const ROWS: &[Row] = &[
     (LOGISTIC, Columns::Handbook, || vec![Box::new(logistic())]),
     ("boosting, LightGBM's settings", Columns::Handbook, || vec![Box::new(small_trees())]),
     ("boosting, the same, declared", Columns::Declared, || vec![Box::new(small_trees())]),
-    (PROPOSED, Columns::Declared, || treated(bagged(10, 30.0))),
-    ("proposed, both columns", Columns::Both, || treated(bagged(10, 30.0))),
+    (PROPOSED, Columns::Both, || treated(proposed())),
+    ("proposed, declared", Columns::Declared, || treated(proposed())),
     ("logistic, declared", Columns::Declared, || vec![Box::new(logistic())]),
     ("logistic, weight 10", Columns::Handbook, || vec![Box::new(LinearParams { positive_weight: 10.0, ..logistic() })]),
     ("mlp", Columns::Declared, || network(Loss::BINARY)),
@@ -116,6 +153,7 @@ const ROWS: &[Row] = &[
     ("mlp, focal 2", Columns::Declared, || network(weighted(1.0, 2.0))),
     ("plain", Columns::Declared, || treated(Imbalance::default())),
     ("5 bags of all rows", Columns::Declared, || treated(bagged(5, 1e6))),
+    ("10 bags 30:1", Columns::Declared, || treated(bagged(10, 30.0))),
     ("10 bags 10:1", Columns::Declared, || treated(bagged(10, 10.0))),
     ("20 bags 1:1", Columns::Declared, || treated(bagged(20, 1.0))),
     ("weight 10", Columns::Declared, || treated(Imbalance { positive_weight: 10.0, ..Imbalance::default() })),
@@ -125,8 +163,7 @@ const ROWS: &[Row] = &[
     ("isolation", Columns::Declared, || vec![Box::new(IsolationParams::default())]),
     ("autoencoder", Columns::Declared, || vec![Box::new(AutoencoderParams::default().quick())]),
     ("plain with isolation", Columns::Declared, || {
-        let boosting = GbdtParams { max_trees: 200, learning_rate: 0.03, patience: 0, ..GbdtParams::rare() };
-        let boosting = GbdtParams { imbalance: Imbalance::default(), ..boosting };
+        let boosting = plain(Imbalance::default());
         vec![Box::new(BoostedParams { boosting, ..BoostedParams::default() })]
     }),
 ];
@@ -136,6 +173,7 @@ struct Options {
     earlier: bool,
     models: Vec<String>,
     against: String,
+    changes: Vec<(String, f64)>,
     threads: usize,
     n_bootstrap: usize,
 }
@@ -174,12 +212,19 @@ fn main() -> Result<()> {
     }
     let is_wanted = |name: &str| options.models.iter().any(|m| m == "all" || m == name) || name == options.against;
     let mut base: Option<ScoredFolds> = None;
+    let custom = changed(&options.changes)?;
     let mut rows: Vec<&Row> = ROWS.iter().filter(|row| is_wanted(row.0)).collect();
     rows.sort_by_key(|row| row.0 != options.against);
     for (name, columns, estimators) in rows {
         let started = Instant::now();
+        // Settings that are given are the proposed model's.
+        let is_custom = *name == PROPOSED && !options.changes.is_empty();
+        let (columns, estimators) = match is_custom {
+            true => (custom.0, vec![Box::new(custom.1.clone()) as Box<dyn Estimator>]),
+            false => (*columns, estimators()),
+        };
         let scored: Vec<Scored> =
-            folds.iter().map(|f| table.score(f, *columns, &estimators(), &options)).collect::<Result<_>>()?;
+            folds.iter().map(|f| table.score(f, columns, &estimators, &options)).collect::<Result<_>>()?;
         let seconds = started.elapsed().as_secs_f64();
         let parts: Vec<Parts> = scored.iter().map(|s| table.parts(s)).collect();
         let views: Vec<Transactions> = parts.iter().map(Parts::view).collect();
@@ -386,6 +431,7 @@ fn options() -> Result<Options> {
             .map(String::from)
             .into(),
         against: LOGISTIC.into(),
+        changes: Vec::new(),
         threads: 2,
         n_bootstrap: 200,
     };
@@ -399,10 +445,14 @@ fn options() -> Result<Options> {
             // Names hold commas of their own.
             "--models" => options.models = value.split(';').map(|m| m.trim().to_string()).collect(),
             "--against" => options.against = value,
+            "--set" => {
+                let (name, number) = value.split_once('=').context("--set needs name=value")?;
+                options.changes.push((name.to_owned(), number.parse()?));
+            }
             "--threads" => options.threads = value.parse()?,
             "--bootstrap" => options.n_bootstrap = value.parse()?,
             _ => bail!(
-                "usage: fraud [--folds handbook|earlier] [--models 'a;b'|all] [--against MODEL] [--data DIR] [--threads N] [--bootstrap N]"
+                "usage: fraud [--folds handbook|earlier] [--models 'a;b'|all] [--against MODEL] [--set NAME=VALUE]... [--data DIR] [--threads N] [--bootstrap N]"
             ),
         }
     }

@@ -141,7 +141,7 @@ pub const MODELS: &[ModelFamily] = &[
     ModelFamily {
         name: gbdt::NAME_RARE,
         title: "Gradient boosting for rare events",
-        about: "the mean of ten forests of small trees, each of all events and a draw of the other rows",
+        about: "boosting of small trees that see few columns each, events weighing ten times as much",
         fast: false,
         complexity: 4,
         last: Last::Refit,

@@ -143,16 +143,15 @@ impl GbdtParams {
         }
     }
 
-    /// Settings for rare events: ten bags of all positive rows and 30 negative ones for each, small trees that see three columns
-    /// in ten, leaves with some events in them. Chosen on the earlier weeks of the fraud handbook's transactions
-    /// (`bench/README.md`).
+    /// Settings for rare events: positive rows weigh ten times as much, small trees that see three columns in ten, leaves with
+    /// some events in them. Chosen on the earlier weeks of the fraud handbook's transactions (`bench/README.md`).
     pub fn rare() -> Self {
         GbdtParams {
             max_leaves: 7,
             min_hessian_per_leaf: 1.0,
             column_share: 0.3,
             row_share: 1.0,
-            imbalance: Imbalance { bags: 10, negatives_per_positive: 30.0, ..Imbalance::default() },
+            imbalance: Imbalance { positive_weight: 10.0, ..Imbalance::default() },
             ..GbdtParams::default()
         }
     }
