@@ -190,8 +190,15 @@ impl Store for MemoryStore {
     fn record(&self, id: Id) -> Result<StoredRecord> {
         self.up()?.records.get(&id).cloned().ok_or_else(|| Error::not_found(format!("there is no record {id}")))
     }
+    fn request(&self, scope: &str, name: &str) -> Result<Option<(Id, [u8; 32])>> {
+        let state = self.up()?;
+        Ok(state.requests.get(&(scope.into(), name.into())).map(|(digest, id)| (*id, *digest)))
+    }
     fn records_of(&self, id: Id, limit: usize) -> Result<Vec<StoredRecord>> {
-        Ok(self.up()?.records.values().filter(|r| r.of == Some(id)).take(limit).cloned().collect())
+        let mut later: Vec<_> = self.up()?.records.values().filter(|r| r.of == Some(id)).cloned().collect();
+        later.sort_by_key(|r| r.at_us);
+        later.truncate(limit);
+        Ok(later)
     }
     fn registry(&self) -> Result<Registry> {
         Ok(self.up()?.registry.clone())

@@ -134,6 +134,12 @@ pub trait Store: Send + Sync {
     /// `NotFound`.
     fn record(&self, id: Id) -> Result<StoredRecord>;
 
+    /// The record that a request made, by its scope and name, and the digest of its body.
+    ///
+    /// # Errors
+    /// As the trait says; a request that made none is no error.
+    fn request(&self, scope: &str, name: &str) -> Result<Option<(Id, [u8; 32])>>;
+
     /// What was recorded of a decision later: overrides, objections, outcomes; in the order of time, at most `limit`.
     ///
     /// # Errors

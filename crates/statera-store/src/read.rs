@@ -67,6 +67,13 @@ fn parts(connection: &mut Connection, vault: &Vault, id: Id, first: i64, n: i64)
     Ok(parts)
 }
 
+/// The record that a request made, and the digest of its body.
+pub(crate) fn request(connection: &mut Connection, scope: &str, name: &str) -> Attempt<Option<(Id, [u8; 32])>> {
+    let sql = "SELECT record, body_digest FROM request WHERE scope = $1 AND name = $2";
+    let row = connection.first(sql, vec![scope.into(), name.into()])?;
+    row.map(|row| Ok((Id(Uuid::from_bytes(row.bytes(0)?)), row.bytes(1)?))).transpose()
+}
+
 /// What follows a record, in the order of time.
 pub(crate) fn records_of(
     connection: &mut Connection,

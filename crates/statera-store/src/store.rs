@@ -147,6 +147,10 @@ impl Store for OpenStore {
         self.read(|c| read::record(c, &self.vault, id))
     }
 
+    fn request(&self, scope: &str, name: &str) -> Result<Option<(Id, [u8; 32])>> {
+        self.read(|c| read::request(c, scope, name))
+    }
+
     fn records_of(&self, id: Id, limit: usize) -> Result<Vec<StoredRecord>> {
         self.read(|c| read::records_of(c, &self.vault, id, limit))
     }

@@ -72,7 +72,7 @@ async fn record(
     let request = request_name(&who, asked.request_id.as_deref(), "outcomes", &body)?;
     let (shared, of) = (app.clone(), asked.decision);
     let record = blocking(move || {
-        let (facts, part) = check(&shared, asked)?;
+        let (facts, part) = check(&shared, &who, asked)?;
         let facts = serde_json::to_string(&facts).map_err(|e| Error::damaged(e.to_string()))?;
         let (id, kind, actor) = (Id::new(now_us()), RecordKind::Outcome, who.actor);
         Ok(NewRecord { id, kind, of: Some(of), request, actor, facts, parts: vec![part] })
@@ -91,9 +91,9 @@ async fn record(
     json_of(&Answer { id, of, facts: &facts })
 }
 
-/// Checks that the decision has the row.
-fn check(app: &Shared, asked: Body) -> Result<(OutcomeFacts, Part)> {
-    let record = decisions::decision_record(&*app.store, asked.decision)?;
+/// Checks that who reports may read the decision, and that it has the row.
+fn check(app: &Shared, who: &Who, asked: Body) -> Result<(OutcomeFacts, Part)> {
+    let record = decisions::readable_decision(&*app.store, who, asked.decision)?;
     let facts = decisions::Facts::read(&record)?;
     let row = decisions::row_of(&record, asked.row)?;
     if let Some(on) = &asked.on

@@ -61,6 +61,12 @@ fn once(place: &Place) {
     elsewhere.request.as_mut().expect("named").scope = "key2".into();
     submit(&*store, elsewhere);
     assert_eq!(store.audit_rows("writer-1", 0, 10).expect("reads").len(), 2);
+    // Whoever cannot do it again finds what was done.
+    let request = first.request.expect("named");
+    let found = store.request(&request.scope, &request.name).expect("reads");
+    assert_eq!(found, Some((first.id, request.body_digest)));
+    assert_eq!(store.request(&request.scope, "payment-2").expect("reads"), None);
+    assert_eq!(store.request("key3", &request.name).expect("reads"), None);
 }
 
 fn harmless(place: &Place) {

@@ -4,7 +4,7 @@
 
 use super::answer::{self, Counts, Facts};
 use super::request::Asked;
-use super::{blocking, json_response, lost, now_us, read_body, request_name, whole};
+use super::{blocking, json_response, lost, now_us, read_body, recorded_or, request_name, whole};
 use crate::app::Shared;
 use crate::compute::{Answers, Explain, Job, Lane, Rows, Wanted};
 use crate::http::failure::Failure;
@@ -14,6 +14,7 @@ use crate::who::Who;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
 use axum::response::Response;
 use statera::reasons::Language;
 use statera_core::{Error, Result};
@@ -39,9 +40,14 @@ pub(super) async fn post(
     let asked = read_body(body, move |body| Asked::parse(body, explain, max_rows)).await?;
     let request = request_name(&who, asked.request_id.as_deref(), "decisions", &asked.body)?;
     let id = Id::new(now_us());
-    let chosen = match asked.key() {
-        Some(key) => app.models.route(&asked.model, key)?,
-        None => app.models.route(&asked.model, &id.to_string())?,
+    let named = request.clone();
+    let routed = match asked.key() {
+        Some(key) => app.models.route(&asked.model, key),
+        None => app.models.route(&asked.model, &id.to_string()),
+    };
+    let chosen = match routed {
+        Ok(chosen) => chosen,
+        Err(e) => return answered(before_or(&app, named, e.into()).await?).await,
     };
     let rows = asked.pool_rows();
     let pending = Pending {
@@ -59,7 +65,21 @@ pub(super) async fn post(
         chosen,
         way,
     };
-    answered(decide(&app, pending, rows, who.urgent).await?).await
+    let told = match decide(&app, pending, rows, who.urgent).await {
+        // Who is too busy now may be asked again, and needs no further work.
+        Err(failure) if failure.status != StatusCode::SERVICE_UNAVAILABLE => before_or(&app, named, failure).await?,
+        told => told?,
+    };
+    answered(told).await
+}
+
+/// The answer of before in the place of a failure: a model that was stopped or changed since does not take it back.
+pub(super) async fn before_or(
+    app: &Shared,
+    request: Option<RequestName>,
+    failure: Failure,
+) -> std::result::Result<Told, Failure> {
+    recorded_or(app, request, failure).await.map(|record| Told::Before(Box::new(record)))
 }
 
 /// A decision that is on its way.

@@ -24,7 +24,7 @@ pub(crate) use answer::{Facts, RowDoc};
 pub use courier::Courier;
 pub use meters::Meters;
 pub(crate) use overriding::subject_of;
-pub(crate) use read::{decision_record, row_of};
+pub(crate) use read::{decision_record, readable_decision, row_of};
 pub use settings::{Authority, DecisionsSettings, OverrideReason};
 
 use crate::app::Shared;
@@ -41,7 +41,7 @@ use serde::de::DeserializeOwned;
 use statera_core::{Error, Result};
 use statera_store::act::Actor;
 pub(crate) use statera_store::now_us;
-use statera_store::record::{NewRecord, Recorded, RequestName};
+use statera_store::record::{NewRecord, Recorded, RequestName, StoredRecord};
 use tokio::sync::oneshot;
 
 /// The routes of decisions.
@@ -119,6 +119,33 @@ pub(crate) fn request_name(who: &Who, name: Option<&str>, of: &str, body: &[u8])
     let mut digest = blake3::Hasher::new();
     digest.update(of.as_bytes()).update(&[0]).update(body);
     Ok(Some(RequestName { scope, name: name.into(), body_digest: *digest.finalize().as_bytes() }))
+}
+
+/// What the request recorded when it was made before, in the place of a failure that has come since: what was acknowledged
+/// stays so, whatever answers today.
+///
+/// # Errors
+/// The failure, if nothing was recorded under the request's name or the store does not answer; 409 if its body was another.
+pub(crate) async fn recorded_or(
+    app: &Shared,
+    request: Option<RequestName>,
+    failure: Failure,
+) -> std::result::Result<StoredRecord, Failure> {
+    let Some(request) = request else { return Err(failure) };
+    let store = app.store.clone();
+    let found = blocking(move || {
+        let Some((id, digest)) = store.request(&request.scope, &request.name)? else { return Ok(None) };
+        if digest != request.body_digest {
+            let name = request.name;
+            return Err(Error::conflict(format!("the request «{name}» was made before with another body")));
+        }
+        store.record(id).map(Some)
+    });
+    match found.await {
+        Ok(Some(record)) => Ok(record),
+        Err(conflict) if conflict.status == StatusCode::CONFLICT => Err(conflict),
+        Ok(None) | Err(_) => Err(failure),
+    }
 }
 
 /// Hands a record to the store and waits until it is on disk.

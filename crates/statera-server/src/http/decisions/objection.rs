@@ -2,9 +2,9 @@
 //! what answers today, in one record that is linked to the decision it is about.
 
 use super::answer::Facts;
-use super::ask::{Pending, answered, decide};
+use super::ask::{Pending, answered, before_or, decide};
 use super::overriding::{check_note, subject_of};
-use super::{blocking, decision_record, now_us, parsed, request_name, row_of, whole};
+use super::{blocking, now_us, parsed, readable_decision, request_name, row_of, whole};
 use crate::app::Shared;
 use crate::compute::{Explain, Rows};
 use crate::http::failure::Failure;
@@ -13,6 +13,7 @@ use crate::who::Who;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -78,9 +79,9 @@ pub(super) async fn post(
     let asked: Body = parsed(&body)?;
     check_note(&asked.note, false)?;
     let request = request_name(&who, asked.request_id.as_deref(), &format!("objection {of}"), &body)?;
-    let (shared, actor) = (app.clone(), who.actor.clone());
+    let (shared, asker, named) = (app.clone(), who.clone(), request.clone());
     let pending = blocking(move || {
-        let record = decision_record(&*shared.store, of)?;
+        let record = readable_decision(&*shared.store, &asker, of)?;
         let facts = Facts::read(&record)?;
         let row = row_of(&record, asked.row)?;
         let subject = subject_of(&record, &row.subject);
@@ -89,7 +90,7 @@ pub(super) async fn post(
             id: Id::new(now_us()),
             kind: RecordKind::Objection,
             of: Some(of),
-            actor,
+            actor: asker.actor,
             request,
             // As the subject's next request would be: by the same share of a challenger.
             chosen: shared.models.route(&facts.model, &subject)?,
@@ -102,9 +103,17 @@ pub(super) async fn post(
             way,
         })
     })
-    .await?;
+    .await;
+    let pending = match pending {
+        Ok(pending) => pending,
+        Err(failure) => return answered(before_or(&app, named, failure).await?).await,
+    };
     let rows = Rows::Json { body: pending.body.clone(), rows: pending.rows.clone() };
-    answered(decide(&app, pending, rows, who.urgent).await?).await
+    let told = match decide(&app, pending, rows, who.urgent).await {
+        Err(failure) if failure.status != StatusCode::SERVICE_UNAVAILABLE => before_or(&app, named, failure).await?,
+        told => told?,
+    };
+    answered(told).await
 }
 
 /// The row with the corrections in it.

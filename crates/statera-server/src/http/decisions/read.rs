@@ -16,7 +16,7 @@ use statera_store::people::Role;
 use statera_store::record::{Id, RecordKind, StoredPart, StoredRecord};
 
 /// Records that followed a decision which are listed at most.
-pub(super) const MAX_LATER: usize = 1_000;
+const MAX_LATER: usize = 1_000;
 
 /// A record as it is read.
 #[derive(Serialize)]
@@ -75,12 +75,9 @@ pub(super) async fn get(
 
 fn show(store: &dyn Store, who: &Who, id: Id) -> Result<Vec<u8>> {
     let record = store.record(id)?;
+    refuse_hidden(who, &record)?;
     let is_own = record.actor == who.actor;
     let is_checker = who.roles.contains(&Role::Checker);
-    if !is_own && !is_checker && !who.roles.iter().any(|role| *role != Role::Scorer) {
-        // A program sees what it asked for itself, and no more.
-        return Err(Error::not_found(format!("there is no record {id}")));
-    }
     if is_checker && !is_own {
         store.act(&who.actor, Act::Note { what: format!("read decision {id}") })?;
     }
@@ -130,15 +127,38 @@ fn show(store: &dyn Store, who: &Who, id: Id) -> Result<Vec<u8>> {
     serde_json::to_vec(&shown).map_err(|e| Error::damaged(e.to_string()))
 }
 
+/// A program sees what it asked for itself, and no more: of anything else it does not even learn that it is there.
+fn refuse_hidden(who: &Who, record: &StoredRecord) -> Result<()> {
+    if record.actor != who.actor && who.roles.iter().all(|role| *role == Role::Scorer) {
+        return Err(Error::not_found(format!("there is no record {}", record.id)));
+    }
+    Ok(())
+}
+
+/// A record that holds decisions, for who adds to it.
+///
+/// # Errors
+/// As [`decision_record`]; `NotFound` also for one that they may not read.
+pub(crate) fn readable_decision(store: &dyn Store, who: &Who, id: Id) -> Result<StoredRecord> {
+    let record = store.record(id)?;
+    refuse_hidden(who, &record)?;
+    holding_decisions(record)
+}
+
 /// A record that holds decisions.
 ///
 /// # Errors
 /// `NotFound`, also for a record of another kind.
 pub(crate) fn decision_record(store: &dyn Store, id: Id) -> Result<StoredRecord> {
-    let record = store.record(id)?;
+    holding_decisions(store.record(id)?)
+}
+
+fn holding_decisions(record: StoredRecord) -> Result<StoredRecord> {
     match record.kind {
         RecordKind::Decision | RecordKind::Objection => Ok(record),
-        RecordKind::Override | RecordKind::Outcome => Err(Error::not_found(format!("record {id} is no decision"))),
+        RecordKind::Override | RecordKind::Outcome => {
+            Err(Error::not_found(format!("record {} is no decision", record.id)))
+        }
     }
 }
 

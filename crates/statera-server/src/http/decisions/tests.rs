@@ -111,6 +111,26 @@ fn a_request_that_is_sent_again_gets_the_same_bytes() {
 }
 
 #[test]
+fn a_request_that_was_recorded_is_answered_after_its_model_was_stopped() {
+    let server = server();
+    let body = format!(r#"{{"model":"credit","request_id":"r-1","row":{APPROVED}}}"#);
+    let first = server.send(&program(), "POST", POST, &body);
+    assert_eq!(first.0, StatusCode::OK);
+    server.route(|route| route.stopped = true);
+    assert_eq!(server.send(&program(), "POST", POST, &body), first);
+    let (status, told) = server.json(&program(), "POST", POST, &body.replace("2590", "2591"));
+    assert_eq!(status, StatusCode::CONFLICT, "{told}");
+    assert_eq!(server.json(&program(), "POST", POST, &body.replace("r-1", "r-2")).0, StatusCode::SERVICE_UNAVAILABLE);
+    // Of another key the name says nothing.
+    assert_eq!(server.json(&other_program(), "POST", POST, &body).0, StatusCode::SERVICE_UNAVAILABLE);
+    // A body that cannot be scored is another body, too.
+    let named = |row: &str| format!(r#"{{"model":"credit","request_id":"r-1","row":{row}}}"#);
+    server.route(|route| route.stopped = false);
+    assert_eq!(server.json(&program(), "POST", POST, &named("{}")).0, StatusCode::CONFLICT);
+    assert_eq!(server.store.n_records(), 1);
+}
+
+#[test]
 fn wrong_requests_are_told_where_and_what_is_allowed() {
     let server = server();
     let row = |cells: &str| format!(r#"{{"model":"credit","row":{{{cells}}}}}"#);
@@ -386,6 +406,26 @@ fn an_objection_decides_the_corrected_row_again_and_explains_it() {
     assert_eq!(server.store.notes().len(), 1);
     let (status, _) = server.send(&other_program(), "GET", &format!("{POST}/{}/explanation", id_of(&first)), "");
     assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn nobody_adds_to_a_decision_that_they_may_not_read() {
+    let server = server();
+    let id = id_of(&server.decide(DECLINED));
+    let objection = format!("{POST}/{id}/objection");
+    let outcome = json!({"decision": id, "outcome": "paid"}).to_string();
+    let both = [(objection.as_str(), "{}"), ("/api/v1/outcomes", outcome.as_str())];
+    for (path, body) in both {
+        let (status, told) = server.json(&other_program(), "POST", path, body);
+        assert_eq!(status, StatusCode::NOT_FOUND, "{told}");
+        // The same words as of a decision that is not there.
+        assert_eq!(told["message"], json!(format!("there is no record {id}")));
+    }
+    // A key that may look may report, too.
+    let reporting = Who { roles: [Role::Scorer, Role::Viewer].into(), ..other_program() };
+    for (path, body) in both {
+        assert_eq!(server.json(&reporting, "POST", path, body).0, StatusCode::OK);
+    }
 }
 
 #[test]
