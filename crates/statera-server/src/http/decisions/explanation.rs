@@ -3,8 +3,7 @@
 
 use super::answer::{Document, Facts, documents};
 use super::objection::Pairs;
-use super::overriding::OverrideFacts;
-use super::read::MAX_LATER;
+use super::overriding::last_override;
 use super::{blocking, decision_record, row_of};
 use crate::app::Shared;
 use crate::compute::RowsBuilder;
@@ -25,7 +24,7 @@ use statera::scorer::RowSource;
 use statera_core::{Error, Result};
 use statera_store::act::Act;
 use statera_store::people::Role;
-use statera_store::record::{Id, RecordKind, StoredRecord};
+use statera_store::record::{Id, StoredRecord};
 use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
@@ -267,7 +266,7 @@ fn page(app: &Shared, who: &Who, id: Id, asking: &Asking) -> Result<String> {
         let found = corrected(&decision_record(&*app.store, of)?, of_row, row.input.get())?;
         (corrections, before) = (Some(found.0), found.1);
     }
-    let overridden = overridden(&app.store.records_of(id, MAX_LATER)?, asking.row);
+    let overridden = last_override(&*app.store, id, asking.row)?;
     let shown =
         Shown { record: &record, facts: &facts, language, explained: &explained, overridden, corrections, before };
     render(shown)
@@ -323,15 +322,6 @@ fn render(shown: Shown<'_>) -> Result<String> {
     // The name's ending turns escaping on.
     env.add_template("explanation.html", include_str!("explanation.html")).map_err(fault)?;
     env.get_template("explanation.html").and_then(|template| template.render(Serde(page))).map_err(fault)
-}
-
-/// What a person decided last of a row, of the records that follow its decision.
-fn overridden(later: &[StoredRecord], row: usize) -> Option<(Decision, i64)> {
-    let of = |record: &StoredRecord| {
-        let facts: OverrideFacts = serde_json::from_str(&record.facts).ok()?;
-        (facts.row == row).then_some((facts.to, record.at_us))
-    };
-    later.iter().rev().filter(|record| record.kind == RecordKind::Override).find_map(of)
 }
 
 /// A time to the minute, UTC.
