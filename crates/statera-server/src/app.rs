@@ -2,6 +2,7 @@
 
 use crate::compute::Compute;
 use crate::flow::Flow;
+use crate::flow::turns::Turns;
 use crate::http::decisions::Courier;
 use crate::http::health::Health;
 use crate::http::metrics::Metrics;
@@ -13,6 +14,11 @@ use statera_core::Result;
 use statera_store::{Store, StoreOptions};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Replays and explanations at once.
+const REPLAYS: usize = 2;
+/// Those that wait for one.
+const REPLAYS_WAITING: usize = 16;
 
 /// The parts of the running server.
 pub struct App {
@@ -26,6 +32,9 @@ pub struct App {
     pub compute: Compute,
     /// Who is let in, and how fast.
     pub flow: Flow,
+    /// Decisions that are made again, to be compared or explained: each may read a bundle that is in memory no more and takes
+    /// a thread for as long, and keys and sessions are looked up on the same threads.
+    pub replays: Turns,
     /// Who may.
     pub doorkeeper: Doorkeeper,
     /// Connections that are open.
@@ -67,6 +76,7 @@ impl App {
             models: Models::open(settings.models.clone(), store.clone())?,
             compute: Compute::start(&settings.compute)?,
             flow: Flow::new(&settings.flow),
+            replays: Turns::new("replays and explanations", REPLAYS, REPLAYS_WAITING),
             guests: Guests::new(settings.serve.connections, settings.serve.connections_per_address),
             health: Health::default(),
             metrics: Metrics::new()?,

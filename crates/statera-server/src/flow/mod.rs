@@ -4,13 +4,15 @@
 //! a byte of its body is read. Whoever is refused is told at once, or after a bounded wait for a place: 429 if it is their
 //! key that asks for too much, 503 if it is the server that is full, with the seconds after which it is worth trying.
 //! Everything lies behind one lock that is held for less than a microsecond; memory is bounded by the number of waiting
-//! requests and of keys. Deliberately absent: limits per route, which would not add up to a limit of the machine.
+//! requests and of keys. Work that takes a thread for long has [`turns`] beside it. Deliberately absent: other limits per route,
+//! which would not add up to a limit of the machine.
 
 pub mod admission;
 pub mod bucket;
 pub mod gate;
 mod keys;
 mod settings;
+pub mod turns;
 
 pub use settings::FlowSettings;
 

@@ -5,10 +5,9 @@
 //! processor from decisions.
 
 use super::{secret, waiting};
+use crate::flow::turns::{self, Turns};
 use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 use statera_core::{Error, Result};
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 /// Characters of a new password.
@@ -24,14 +23,11 @@ const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c3RhdGVyYS1ub2JvZHkhIQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// The bound on how many are checked at once.
-pub struct Passwords {
-    running: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-}
+pub struct Passwords(Turns);
 
 /// The right to check one.
 pub struct Turn {
-    _running: OwnedSemaphorePermit,
+    _turn: turns::Turn,
 }
 
 impl Passwords {
@@ -40,8 +36,7 @@ impl Passwords {
     /// # Errors
     /// None today.
     pub fn new(at_once: usize) -> Result<Passwords> {
-        let waiting = at_once * (1 + WAITING_EACH);
-        Ok(Passwords { running: Arc::new(Semaphore::new(at_once)), waiting: Arc::new(Semaphore::new(waiting)) })
+        Ok(Passwords(Turns::new("sign-ins", at_once, at_once * WAITING_EACH)))
     }
 
     /// Waits for the turn.
@@ -49,10 +44,7 @@ impl Passwords {
     /// # Errors
     /// `Busy` if too many wait.
     pub async fn turn(&self) -> Result<Turn> {
-        let busy = || Error::busy("too many sign-ins at once; try again in a few seconds");
-        let _waiting = self.waiting.clone().try_acquire_owned().map_err(|_| busy())?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| busy())?;
-        Ok(Turn { _running: running })
+        Ok(Turn { _turn: self.0.turn().await? })
     }
 }
 

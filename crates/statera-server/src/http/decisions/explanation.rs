@@ -235,7 +235,12 @@ pub(super) async fn get(
 ) -> std::result::Result<Response, Failure> {
     who.needs(&[Role::Scorer, Role::Checker])?;
     let id: Id = id.parse()?;
-    let page = blocking(move || page(&app, &who, id, &asking)).await?;
+    let turn = app.replays.turn().await?;
+    let page = blocking(move || {
+        let _turn = turn;
+        page(&app, &who, id, &asking)
+    });
+    let page = page.await?;
     let mut response = Html(page).into_response();
     // Nothing is fetched and nothing runs, whatever a cell holds.
     let policy =

@@ -73,7 +73,12 @@ pub(super) async fn get(
 ) -> std::result::Result<Response, Failure> {
     who.needs(&[Role::Viewer, Role::Maker, Role::Checker, Role::Admin])?;
     let id: Id = id.parse()?;
-    json_of(&blocking(move || replay(&app, id)).await?)
+    let turn = app.replays.turn().await?;
+    let replayed = blocking(move || {
+        let _turn = turn;
+        replay(&app, id)
+    });
+    json_of(&replayed.await?)
 }
 
 fn replay(app: &Shared, id: Id) -> Result<Replayed> {
