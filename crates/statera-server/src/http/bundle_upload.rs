@@ -20,6 +20,8 @@ use std::time::{Duration, SystemTime};
 pub const ROUTE: &str = "/api/v1/models/{model}/versions";
 /// Unpacked, a bundle may be so many times as large as the largest that may be sent.
 const UNPACKED: u64 = 8;
+/// Bundles that are sent, or wait to be checked, at once.
+pub const SENDERS_MAX: usize = 4;
 /// Files of a bundle at most, as when it is read.
 const FILES_MAX: usize = 64;
 /// What a process that was killed has left is removed after this.
@@ -37,14 +39,16 @@ struct OnServer {
 /// itself, `{"path": …}` of a folder or .zip there.
 ///
 /// # Errors
-/// 413 for a body over the bound; 400 for what is no bundle, or a damaged one; 503 if another one is being checked.
+/// 413 for a body over the bound; 400 for what is no bundle, or a damaged one; 503 if [`SENDERS_MAX`] others are on their way.
 pub async fn take(
     door: &Doorkeeper,
     who: &Who,
     peer: Option<&Peer>,
     request: Request,
 ) -> std::result::Result<String, Failure> {
-    let turn = door.uploads.try_acquire().map_err(|_| Error::busy("another bundle is being checked; try again"))?;
+    // A slow client keeps its own place among those that send, and nobody from having a bundle checked.
+    let place = door.uploads.try_acquire();
+    let _place = place.map_err(|_| Error::busy(format!("{SENDERS_MAX} bundles are being sent already; try again")))?;
     let is_path = content_type(request.headers()) == "application/json";
     let (bundle, _upload) = if is_path {
         (on_server(door, who, peer, request).await?, None)
@@ -54,16 +58,18 @@ pub async fn take(
         receive(request.into_body(), file, door.settings.upload_bytes_max).await?;
         (upload.path.clone(), Some(upload))
     };
+    let turn = door.checks.clone().acquire_owned().await;
+    let turn = turn.map_err(|_| Error::busy("bundles are not checked any more"))?;
     let store = door.store.clone();
     let unpacked_max = door.settings.upload_bytes_max.saturating_mul(UNPACKED);
     let kept = waiting(move || {
+        // With the work: who asked may have gone by then.
+        let _turn = turn;
         let digest = check(&bundle, unpacked_max)?;
         store.put_bundle(&digest, &bundle)?;
         Ok(digest)
-    })
-    .await?;
-    drop(turn);
-    Ok(kept)
+    });
+    Ok(kept.await?)
 }
 
 fn content_type(headers: &HeaderMap) -> String {

@@ -221,6 +221,21 @@ async fn a_bundle_over_the_bound_is_refused_as_it_comes() {
 }
 
 #[tokio::test]
+async fn who_sends_slowly_keeps_nobody_from_having_a_bundle_checked() {
+    let scene = scene().with_people();
+    let key = with_model(&scene, 1).await;
+    let sending = u32::try_from(super::bundle_upload::SENDERS_MAX).unwrap();
+    let others = scene.door.uploads.try_acquire_many(sending - 1).unwrap();
+    // It comes to the check, which knows the bundle.
+    assert_eq!(upload(&scene, &key, "cards", whole()).await.0, StatusCode::CONFLICT);
+    let last = scene.door.uploads.try_acquire().unwrap();
+    let (status, body) = upload(&scene, &key, "cards", whole()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    drop((others, last));
+    assert_eq!(upload(&scene, &key, "cards", whole()).await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
 async fn a_path_is_taken_from_an_admin_on_the_machine_alone() {
     let scene = scene().with_people();
     with_model(&scene, 1).await;

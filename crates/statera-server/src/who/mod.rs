@@ -26,6 +26,7 @@ pub mod testing;
 
 pub use origin::Peer;
 
+use crate::http::bundle_upload::SENDERS_MAX;
 use crate::tls::TlsSettings;
 use key::KeyCache;
 use secret::ServerKey;
@@ -37,6 +38,7 @@ use statera_store::people::Role;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
 
 /// People, keys, sessions, directories. Secrets are named by the paths of their files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,8 +163,10 @@ pub struct Inner {
     pub(crate) lockout: lockout::Lockout,
     pub(crate) oidc: Option<oidc::Oidc>,
     pub(crate) ldap: Option<ldap::Ldap>,
+    /// Bundles that are sent, or wait to be checked: each may need a file of the largest size.
+    pub(crate) uploads: Semaphore,
     /// One bundle is checked at a time: each may need a gigabyte.
-    pub(crate) uploads: tokio::sync::Semaphore,
+    pub(crate) checks: Arc<Semaphore>,
     /// Where bundles lie until they are checked.
     pub(crate) upload_folder: PathBuf,
     registry_changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -203,7 +207,8 @@ impl Doorkeeper {
             lockout: lockout::Lockout::default(),
             oidc: settings.oidc.as_ref().map(|s| oidc::Oidc::new(s, &settings.public_url)).transpose().map_err(at)?,
             ldap: settings.ldap.as_ref().map(ldap::Ldap::new).transpose().map_err(at)?,
-            uploads: tokio::sync::Semaphore::new(1),
+            uploads: Semaphore::new(SENDERS_MAX),
+            checks: Arc::new(Semaphore::new(1)),
             upload_folder: folder.join("uploads"),
             registry_changed: OnceLock::new(),
             settings: settings.clone(),
