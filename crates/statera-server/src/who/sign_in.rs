@@ -1,6 +1,5 @@
 //! Sign-in: by a password of ours, by the directory's, or by what an issuer of identities says.
 
-use super::lockout::wait_of_person_us;
 use super::password::BYTES_MAX;
 use super::session::Begun;
 use super::{Doorkeeper, waiting};
@@ -15,7 +14,7 @@ use zeroize::Zeroizing;
 
 /// The same for every sign-in that fails: an unknown name, a wrong password, somebody who must wait, somebody disabled.
 pub const FAILED: &str =
-    "the name or the password is wrong, or too many sign-ins failed; after five failures each try needs a longer wait";
+    "the name or the password is wrong, or too many sign-ins failed; after five failures there are waits, each longer";
 
 /// Characters of a name at most, as the store has it.
 const NAME_CHARS_MAX: usize = 64;
@@ -128,7 +127,7 @@ impl Doorkeeper {
     pub(crate) async fn failed(&self, person: Option<Person>, address: Option<IpAddr>) -> Result<()> {
         let now_us = (self.clock)();
         self.lockout.failed(address, now_us);
-        let wait_us = person.as_ref().map_or(0, |p| wait_of_person_us(p.failures.saturating_add(1)));
+        let wait_us = person.as_ref().map_or(0, |p| self.lockout.failed_of_person(&p.name, p.failures, now_us));
         let act = Act::SignInFailed {
             name: person.map(|p| p.name),
             locked_until_us: (wait_us > 0).then_some(now_us + wait_us),
