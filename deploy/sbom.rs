@@ -107,6 +107,7 @@ fn bundled<'a>(package: &Package<'a>) -> Outcome<Option<(&'a str, Value)>> {
     let folder = package.told["manifest_path"].as_str().and_then(|p| Path::new(p).parent()).unwrap_or(Path::new(""));
     let (name, version, license) = match package.name {
         "libsqlite3-sys" => ("sqlite", sqlite_version(folder)?, json!([{ "license": { "name": "Public Domain" } }])),
+        "libmimalloc-sys" => ("mimalloc", mimalloc_version(folder)?, json!([{ "expression": "MIT" }])),
         "zstd-sys" => {
             let version = package.version.split_once("+zstd.").ok_or("zstd-sys does not name its zstd")?.1;
             ("zstd", version.to_string(), json!([{ "expression": "BSD-3-Clause" }]))
@@ -119,6 +120,16 @@ fn bundled<'a>(package: &Package<'a>) -> Outcome<Option<(&'a str, Value)>> {
         "licenses": license, "description": format!("compiled in by the crate {}", package.name),
     });
     Ok(Some((package.id, component)))
+}
+
+/// As the header of mimalloc has it: a digit, then two and two. The crate brings two lines of versions along, and builds the
+/// second only where its feature asks for it, which ours does not.
+fn mimalloc_version(folder: &Path) -> Outcome<String> {
+    let header = std::fs::read_to_string(folder.join("c_src/mimalloc/v3/include/mimalloc.h"))?;
+    let line =
+        header.lines().find_map(|l| l.strip_prefix("#define MI_MALLOC_VERSION ")).ok_or("no MI_MALLOC_VERSION")?;
+    let number: u32 = line.split_whitespace().next().ok_or("MI_MALLOC_VERSION is empty")?.parse()?;
+    Ok(format!("{}.{}.{}", number / 10_000, number / 100 % 100, number % 100))
 }
 
 /// As SQLite's own header has it.

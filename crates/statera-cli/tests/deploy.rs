@@ -37,7 +37,7 @@ fn the_bill_of_materials_has_every_crate_of_the_binary_and_no_other() {
         assert!(!license.is_empty() && !license.contains('/'), "{component}");
     }
     let others: Vec<String> = components.iter().filter(|c| !is_crate(c)).map(|c| text(&c["name"])).collect();
-    assert_eq!(others, ["sqlite", "zstd"], "libraries in C");
+    assert_eq!(others, ["mimalloc", "sqlite", "zstd"], "libraries in C");
 }
 
 #[test]
@@ -76,7 +76,14 @@ fn settings_and_flags_of_the_files_are_those_of_the_program() {
         let told = common::done(&deploy, &["serve", "--settings", file.to_str().unwrap(), "--print-settings"]);
         assert!(told.contains("/var/lib/statera"), "{path}: {told}");
     }
+    // What cargo builds with goes into the image: without the flags SQLite would be another one.
+    assert!(read("Containerfile.dockerignore").lines().any(|line| line == "!.cargo"));
     let unit = read("systemd/statera.service");
+    // After what forbids it: what is named last holds.
+    assert!(
+        unit.contains("SystemCallFilter=~@privileged @resources\n")
+            && unit.contains("\nSystemCallFilter=setpriority\n")
+    );
     assert!(unit.contains("ExecStart=/usr/local/bin/statera serve --settings /etc/statera/server.toml\n"));
     assert!(read("kubernetes/deployment.yaml").contains("args: [serve, --settings=/etc/statera/server.toml]\n"));
     // What the image runs, and how it is asked whether it is well: without a server the answer is no, and not «unknown flag».
