@@ -1,7 +1,7 @@
 //! The server is killed at random moments under load, again and again: no decision that a client was told of is lost, none
 //! is there twice, the chain verifies, and a start takes less than a second.
 //!
-//! `STATERA_KILLS` says how often (10 if it is not set; bench/README.md has the table of 200 on each store):
+//! `STATERA_KILLS` says how often (10 if it is not set). Two hundred on each store:
 //! `STATERA_KILLS=200 cargo test --release --test kill -- --nocapture`
 
 #![cfg(unix)]
