@@ -13,6 +13,7 @@ use statera_bench::sets;
 use statera_core::{Rng, Run};
 use statera_data::source::{ReadOptions, read_table};
 use statera_data::window::{Definition, Events, Limits, State, Windows, sweep};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -120,10 +121,10 @@ fn apart(raw: &RecordBatch, columns: &[ArrayRef], shipped: &RecordBatch) -> Resu
         Ok(batch.column_by_name("TRANSACTION_ID").context("no id")?.as_primitive::<Int64Type>().values().to_vec())
     };
     let (own, theirs) = (ids(raw)?, ids(shipped)?);
-    let first = own.iter().position(|id| *id == theirs[0]).context("the first shipped row is not there")?;
-    if own[first..first + theirs.len()] != theirs {
-        bail!("the shipped rows are others");
-    }
+    // Of one instant the shipped rows are in another order.
+    let at: HashMap<i64, usize> = own.iter().enumerate().map(|(row, id)| (*id, row)).collect();
+    let rows: Option<Vec<usize>> = theirs.iter().map(|id| at.get(id).copied()).collect();
+    let rows = rows.context("a shipped row is not there")?;
     let number = |column: &ArrayRef, row: usize| match column.as_primitive_opt::<Int64Type>() {
         Some(whole) => whole.value(row) as f64,
         None => column.as_primitive::<Float64Type>().value(row),
@@ -133,8 +134,8 @@ fn apart(raw: &RecordBatch, columns: &[ArrayRef], shipped: &RecordBatch) -> Resu
         let figure = [["NB_TX", "AVG_AMOUNT"], ["NB_TX", "RISK"]][i / 6][i % 6 / 3];
         let name = format!("{}_ID_{figure}_{}DAY_WINDOW", ["CUSTOMER", "TERMINAL"][i / 6], [1, 7, 30][i % 3]);
         let shipped = shipped.column_by_name(&name).with_context(|| format!("no {name}"))?;
-        let rows = 0..shipped.len();
-        most = rows.map(|row| (number(column, first + row) - number(shipped, row)).abs()).fold(most, f64::max);
+        let pairs = rows.iter().enumerate().map(|(theirs, own)| (number(column, *own) - number(shipped, theirs)).abs());
+        most = pairs.fold(most, f64::max);
     }
     Ok(most)
 }
