@@ -21,7 +21,7 @@ key = "payment"
 date = "at"
 [roles]
 target = "fraud"
-drop = ["scenario"]
+drop = ["scenario", "card", "shop"]
 [candidates]
 models = ["logistic"]
 [split]
