@@ -210,7 +210,7 @@ fn contradictions_are_told() {
         fs::write(dir.path().join("payments.csv"), payments(200, 1)).unwrap();
         let project = Project::parse(project, "project.toml");
         let assembled = project.and_then(|p| p.assemble(Path::new(dir.path()), &Run::new(1, 1)));
-        assembled.err().expect("refused").to_string()
+        assembled.expect_err("refused").to_string()
     };
     let other = PROJECT.replace("[split]", "[sequence.last]\nsteps = [[\"amount\"], [\"scenario\"]]\n[split]");
     assert!(said(&other).contains("sequence «last»: another sequence has that name"), "{}", said(&other));
