@@ -8,11 +8,12 @@
 use anyhow::{Context, Result, bail};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use statera_bench::sets;
 use statera_core::{Rng, Run};
 use statera_data::source::{ReadOptions, read_table};
 use statera_data::window::{Definition, Events, Limits, State, Windows, sweep};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -86,11 +87,9 @@ fn features(data: &Path, python: &str) -> Result<()> {
     println!("rows         {}", raw.num_rows());
     println!("statera      {least:.3} s for the 15 features (the amount is one of them)");
     let shipped = read("transactions_transformed_2018-07_2018-08.parquet")?;
-    println!(
-        "apart        {:.1e} at most from the {} shipped rows",
-        apart(&raw, &columns[2..], &shipped)?,
-        shipped.num_rows()
-    );
+    let (apart, n_compared) = apart(&raw, &columns[2..], &shipped)?;
+    println!("apart        {apart:.1e} at most from {n_compared} of {} shipped rows", shipped.num_rows());
+    println!("             (the others share customer and instant, and are there in the order of a file)");
     let script = data.join("../bench/handbook.py");
     let output = Command::new(python).arg(script).arg("--features-only").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -114,16 +113,23 @@ fn flags(raw: &RecordBatch) -> Result<Vec<ArrayRef>> {
     Ok(vec![flag(|t| (t.div_euclid(DAY) + 3).rem_euclid(7) >= 5), flag(|t| t.rem_euclid(DAY) / 3_600_000_000 <= 6)])
 }
 
-/// The largest difference to the columns that are shipped with the handbook.
-fn apart(raw: &RecordBatch, columns: &[ArrayRef], shipped: &RecordBatch) -> Result<f64> {
-    let ids = |batch: &RecordBatch| -> Result<Vec<i64>> {
-        Ok(batch.column_by_name("TRANSACTION_ID").context("no id")?.as_primitive::<Int64Type>().values().to_vec())
+/// The largest difference to the columns that are shipped with the handbook, and the rows that were compared: those that are the
+/// only one of their customer and instant.
+fn apart(raw: &RecordBatch, columns: &[ArrayRef], shipped: &RecordBatch) -> Result<(f64, usize)> {
+    let whole = |batch: &RecordBatch, name: &str| -> Result<Vec<i64>> {
+        let column = batch.column_by_name(name).with_context(|| format!("no {name}"))?;
+        let cells = column.as_primitive_opt::<Int64Type>();
+        Ok(cells.with_context(|| format!("{name} holds no whole numbers"))?.values().to_vec())
     };
-    let (own, theirs) = (ids(raw)?, ids(shipped)?);
-    let first = own.iter().position(|id| *id == theirs[0]).context("the first shipped row is not there")?;
-    if own[first..first + theirs.len()] != theirs {
-        bail!("the shipped rows are others");
-    }
+    let (own, theirs) = (whole(raw, "TRANSACTION_ID")?, whole(shipped, "TRANSACTION_ID")?);
+    let (seconds, customers) = (whole(shipped, "TX_TIME_SECONDS")?, whole(shipped, "CUSTOMER_ID")?);
+    let mut n_at: HashMap<(i64, i64), usize> = HashMap::new();
+    seconds.iter().zip(&customers).for_each(|(s, c)| *n_at.entry((*s, *c)).or_default() += 1);
+    let alone: Vec<usize> = (0..theirs.len()).filter(|i| n_at[&(seconds[*i], customers[*i])] == 1).collect();
+    // Of one instant the shipped rows are in another order.
+    let at: HashMap<i64, usize> = own.iter().enumerate().map(|(row, id)| (*id, row)).collect();
+    let rows: Option<Vec<usize>> = theirs.iter().map(|id| at.get(id).copied()).collect();
+    let rows = rows.context("a shipped row is not there")?;
     let number = |column: &ArrayRef, row: usize| match column.as_primitive_opt::<Int64Type>() {
         Some(whole) => whole.value(row) as f64,
         None => column.as_primitive::<Float64Type>().value(row),
@@ -133,10 +139,10 @@ fn apart(raw: &RecordBatch, columns: &[ArrayRef], shipped: &RecordBatch) -> Resu
         let figure = [["NB_TX", "AVG_AMOUNT"], ["NB_TX", "RISK"]][i / 6][i % 6 / 3];
         let name = format!("{}_ID_{figure}_{}DAY_WINDOW", ["CUSTOMER", "TERMINAL"][i / 6], [1, 7, 30][i % 3]);
         let shipped = shipped.column_by_name(&name).with_context(|| format!("no {name}"))?;
-        let rows = 0..shipped.len();
-        most = rows.map(|row| (number(column, first + row) - number(shipped, row)).abs()).fold(most, f64::max);
+        let pairs = alone.iter().map(|&i| (number(column, rows[i]) - number(shipped, i)).abs());
+        most = pairs.fold(most, f64::max);
     }
-    Ok(most)
+    Ok((most, alone.len()))
 }
 
 /// Transactions of one hour: each card has one with the handbook's rate.

@@ -4,7 +4,7 @@
 //! key. Secret keys are kept apart ([`copy_keys`]): with them in the same place encryption would protect nothing. A backup
 //! that is older than an erasure still has the wrapped key; the erasure is complete when such backups are gone.
 
-use crate::keys::{self, CHECKPOINT, CHECKPOINT_PUBLIC, KEYS, MASTER};
+use crate::keys::{self, CHECKPOINT, CHECKPOINT_PUBLIC, KEYS, MASTER, SERVER};
 use crate::ledger::checkpoint;
 use crate::sql::migrate::{MIGRATIONS, has_tables, meta, migrate, refuse_newer};
 use crate::sql::table::{TABLES, Table};
@@ -32,7 +32,7 @@ impl Partial {
         let name = to.file_name().ok_or_else(|| Error::request(format!("{} names no folder", to.display())))?;
         let path = to.with_file_name(format!(".{}.partial", name.to_string_lossy()));
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).map_err(place)?;
+        keys::make_folder(&path).map_err(place)?;
         Ok(Partial(path))
     }
 
@@ -162,6 +162,10 @@ fn put_keys(from: &Path, to: &Path) -> Result<()> {
         let key = keys::read(&file)?;
         let key = key.ok_or_else(|| Error::request(format!("{} is missing", file.display())))?;
         keys::write(&to.join(name), &key, true)?;
+    }
+    // A store that no server has used yet has none; without it nobody's API key would be known after a restore.
+    if let Some(key) = keys::read(&from.join(SERVER))? {
+        keys::write(&to.join(SERVER), &key, true)?;
     }
     Ok(())
 }

@@ -17,7 +17,9 @@ pub const KEYS: &str = "keys";
 pub const MASTER: &str = "master.key";
 /// Signs checkpoints.
 pub const CHECKPOINT: &str = "checkpoint.key";
-/// Its public half, in the store's folder: what an auditor needs.
+/// The server's own: it makes and recognises API keys.
+pub(crate) const SERVER: &str = "server.key";
+/// The checkpoints' public half, in the store's folder: what an auditor needs.
 pub const CHECKPOINT_PUBLIC: &str = "checkpoint.pub";
 
 /// A key; overwritten in memory when dropped.
@@ -26,12 +28,17 @@ pub(crate) type Key = Zeroizing<[u8; KEY_BYTES]>;
 /// The folder of key files, made where it is missing.
 pub(crate) fn folder(store: &Path) -> Result<PathBuf> {
     let folder = store.join(KEYS);
+    make_folder(&folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
+    Ok(folder)
+}
+
+/// Makes a folder, where it is missing, that only its owner can read, whatever the umask says.
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
-    Ok(folder)
+    builder.create(folder)
 }
 
 /// A new key of the system's random source.

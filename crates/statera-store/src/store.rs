@@ -46,7 +46,7 @@ pub(crate) struct OpenStore {
 /// Opens a store, and makes or migrates it where needed.
 pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
     let folder = &options.folder;
-    fs::create_dir_all(folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
+    keys::make_folder(folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
     let database = Arc::new(Database::at(&options.address)?);
     let label = database.label();
     let mut connection = database.connect(Use::Write)?;
@@ -138,8 +138,11 @@ impl OpenStore {
 }
 
 impl Store for OpenStore {
-    fn submit(&self, record: NewRecord, done: Done) -> Result<()> {
+    fn submit(&self, mut record: NewRecord, done: Done) -> Result<()> {
         check::record(&record)?;
+        if let Some(request) = &mut record.request {
+            request.body_digest = self.vault.request(&request.body_digest);
+        }
         self.queue.push_record(record, done)
     }
 
@@ -273,7 +276,10 @@ impl Store for OpenStore {
         let answers = self.readers.within(READY_LIMIT, |c| {
             c.limited(Some(READY_LIMIT), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
         });
-        !self.queue.is_away() && self.signals.trouble().is_none() && matches!(answers, Ok(Some(_)))
+        !self.queue.is_away()
+            && !self.queue.is_closed()
+            && self.signals.trouble().is_none()
+            && matches!(answers, Ok(Some(_)))
     }
 }
 

@@ -57,6 +57,12 @@ impl Vault {
         *blake3::keyed_hash(&self.name, name.as_bytes()).as_bytes()
     }
 
+    /// A request's digest as it is kept: who has not the master key cannot try which body it is of.
+    pub(crate) fn request(&self, body_digest: &[u8; 32]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.name);
+        *hasher.update(b"request").update(body_digest).finalize().as_bytes()
+    }
+
     /// A key as it is stored. The key's id is bound to it.
     pub(crate) fn wrap(&self, id: &[u8; 16], key: &Key, salt: &[u8; SALT]) -> Result<Vec<u8>> {
         let mut wrapped = Vec::with_capacity(WRAPPED);

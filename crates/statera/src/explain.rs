@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 use statera_core::{Attributions, Error, Result, Run, Task};
 use statera_data::source::{self, ReadOptions};
 
+/// Version of the arithmetic of attributions. It is raised when a change of the program changes a bit of what they are for a
+/// bundle that was written before, so that whoever compares them with kept ones knows: 2 walks trees once for all leaves.
+pub const ATTRIBUTIONS: u32 = 2;
+
 /// Why a row has its score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

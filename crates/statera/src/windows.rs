@@ -118,6 +118,15 @@ impl OwnWindows {
         Ok(conform::conform(&whole, &self.inputs, origin)?.batch)
     }
 
+    /// Raw rows as events: for who keeps a [`State`](statera_data::window::State) and asks it for the columns of rows as they come,
+    /// which [`with_columns`] then adds to the rows that are scored.
+    ///
+    /// # Errors
+    /// Columns that are missing; cells that cannot be what they were in training.
+    pub fn events(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<Events> {
+        Events::of(&self.typed(batch, origin)?, &self.definition)
+    }
+
     /// The columns of the last rows of typed batches, of which the first `n_history` rows are what came before.
     fn columns(&self, typed: &[RecordBatch], n_history: usize, places: [&str; 2]) -> Result<Vec<ArrayRef>> {
         let Some(first) = typed.first() else { return Ok(Vec::new()) };

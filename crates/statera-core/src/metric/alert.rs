@@ -177,9 +177,12 @@ fn ranked(day: &[(i64, u32, usize)], rows: &Transactions<'_>) -> Vec<CardDay> {
 mod tests {
     use super::*;
 
+    /// Day, card, target, score and amount by row.
+    type Columns = (Vec<i64>, Vec<u64>, Vec<f64>, Vec<f64>, Vec<f64>);
+
     /// Three days; capacity 2. Day 1: card 1 (.9, fraud), 2 (.8), 3 (.7, fraud). Day 2: card 1 (.9, fraud, but caught),
     /// 2 (.6), 3 (.6, fraud). Day 3: card 3 only (fraud, caught).
-    fn rows() -> (Vec<i64>, Vec<u64>, Vec<f64>, Vec<f64>, Vec<f64>) {
+    fn rows() -> Columns {
         (
             vec![1, 1, 1, 1, 2, 2, 2, 3],
             vec![1, 1, 2, 3, 1, 2, 3, 3],

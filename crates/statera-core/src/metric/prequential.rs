@@ -315,7 +315,7 @@ mod tests {
             let mut table = Table { day: vec![], card: vec![], target: vec![], score: vec![], amount: vec![] };
             for row in 0..400 {
                 let card = rng.below(40) as u64;
-                let y = f64::from(u8::from(card % 5 == 0 && rng.uniform() < 0.5));
+                let y = f64::from(u8::from(card.is_multiple_of(5) && rng.uniform() < 0.5));
                 table.day.push(row / 40);
                 table.card.push(card);
                 table.target.push(y);
@@ -366,7 +366,7 @@ mod tests {
     fn figures_are_those_of_the_handbook_and_of_scikit_learn() {
         let i: Vec<f64> = (0..300).map(f64::from).collect();
         let card: Vec<u64> = (0..300).map(|i| (i * 7) % 23).collect();
-        let is_fraud = |row: usize| card[row] % 5 == 0 && (i[row] * 3f64.sqrt()).fract() > 0.5;
+        let is_fraud = |row: usize| card[row].is_multiple_of(5) && (i[row] * 3f64.sqrt()).fract() > 0.5;
         let target: Vec<f64> = (0..300).map(|row| f64::from(u8::from(is_fraud(row)))).collect();
         let score: Vec<f64> = (0..300).map(|row| (i[row] * 2f64.sqrt()).fract() + 0.3 * target[row]).collect();
         let day: Vec<i64> = (0..300).map(|i| i / 30).collect();

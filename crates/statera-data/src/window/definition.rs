@@ -354,16 +354,14 @@ fn check_feature(feature: &Feature, windows: &Windows) -> Result<()> {
     }
     match feature.shift {
         Some(Shift::Label) if windows.label_delay.is_none() => {
-            return Err(Error::request("shift: label needs windows.label and windows.label_delay"));
+            Err(Error::request("shift: label needs windows.label and windows.label_delay"))
         }
         Some(_) if what(What::SinceLast) => {
-            return Err(Error::request("shift: has no meaning for since_last, which is of the event before"));
+            Err(Error::request("shift: has no meaning for since_last, which is of the event before"))
         }
-        Some(_) if !feature.current => {
-            return Err(Error::request(
-                "current: has no meaning beside shift: a window that is moved back holds no event of now",
-            ));
-        }
+        Some(_) if !feature.current => Err(Error::request(
+            "current: has no meaning beside shift: a window that is moved back holds no event of now",
+        )),
         _ => Ok(()),
     }
 }

@@ -22,6 +22,8 @@ pub(super) const NO_KEY: u128 = 0;
 pub(super) const UNKNOWN: u8 = 0;
 pub(super) const GENUINE: u8 = 1;
 pub(super) const FRAUD: u8 = 2;
+/// Microseconds of the years 1 to 9999.
+const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 /// Marks codes that are hashes.
 const HASHED: u128 = 1 << 127;
 /// Marks codes of whole numbers, so that none is [`NO_KEY`].
@@ -116,6 +118,7 @@ impl Events {
             refused: BTreeMap::new(),
             id: id.clone(),
         };
+        events.refuse_times(&windows.time);
         for group in &definition.groups {
             let parts = group.key.iter().map(|name| Ok(codes(column(name)?))).collect::<Result<Vec<_>>>()?;
             events.keys.push(joined(parts));
@@ -159,6 +162,15 @@ impl Events {
         let label = self.labels.get(row).copied().filter(|label| *label != UNKNOWN)?;
         let known = self.known.get(row).copied().unwrap_or(self.times[row].saturating_add(delay));
         Some((label == FRAUD, known))
+    }
+
+    /// Refuses times that no calendar has: differences of the others fit 64 bits.
+    fn refuse_times(&mut self, column: &str) {
+        for (row, time) in self.times.iter().enumerate().filter(|(_, time)| !YEARS.contains(*time)) {
+            let allowed = "from the year 1 to the year 9999".to_string();
+            let refusal = Refusal::Number { column: column.into(), value: format!("{time} µs"), allowed };
+            self.refused.insert(row, refusal);
+        }
     }
 
     fn read_labels(&mut self, labels: &ArrayRef, batch: &RecordBatch, definition: &Definition) -> Result<()> {

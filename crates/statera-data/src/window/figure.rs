@@ -76,14 +76,19 @@ impl Group {
                 (first, n) = (self.next(first), n - 1);
             }
             (first, n) = if n == 0 { (address, 1) } else { (first, n + 1) };
-            if n as usize > steps.n_steps {
+            // One more than the steps, from which the first of them tells its distance.
+            if n as usize > steps.n_steps + 1 {
                 (first, n) = (self.next(first), n - 1);
             }
             let words = self.slots.get_mut(slot);
             (words[steps.at], words[steps.at + 1]) = (first, n);
             let mut before = None;
-            for step in steps.n_steps - n as usize..steps.n_steps {
+            for left in (0..n as usize).rev() {
                 let time = self.time(first, last, plan);
+                let Some(step) = (steps.n_steps - 1).checked_sub(left) else {
+                    (before, first) = (Some(time), self.next(first));
+                    continue;
+                };
                 for (i, column) in steps.columns.iter().enumerate() {
                     let value = match column {
                         None => before.map_or(f64::NAN, |before| (time - before) as f64 / SECOND),

@@ -15,6 +15,7 @@ mod group;
 mod index;
 mod plan;
 mod refusal;
+mod ring;
 mod slab;
 mod snapshot;
 mod span;

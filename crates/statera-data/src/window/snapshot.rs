@@ -197,7 +197,7 @@ fn are_windows_sound(words: &[u32], ring: &[u32], plan: &GroupPlan) -> bool {
         track.windows.iter().all(window) && track.extrema.iter().all(back)
     };
     let steps = |s: &super::plan::StepsPlan| {
-        begins(words[s.at], words[s.at + 1], ring.len()) && words[s.at + 1] as usize <= s.n_steps
+        begins(words[s.at], words[s.at + 1], ring.len()) && words[s.at + 1] as usize <= s.n_steps + 1
     };
     i64_at(words, LAST_TIME) > i64::MIN && plan.tracks.iter().all(track) && plan.steps.iter().all(steps)
 }

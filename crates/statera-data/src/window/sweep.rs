@@ -88,7 +88,7 @@ fn repeated(events: &Events) -> Option<usize> {
 /// The rows of each shard of a group's keys, in order.
 fn shards(events: &Events, at: usize, order: &[usize]) -> Vec<Vec<u32>> {
     let shard = |row: usize| (hash(events.keys[at][row]) >> 58) as usize % SHARDS;
-    let mut shards: Vec<Vec<u32>> = vec![Vec::with_capacity(order.len() / SHARDS * 5 / 4); SHARDS];
+    let mut shards: Vec<Vec<u32>> = vec![Vec::new(); SHARDS];
     let with_key = order.iter().filter(|row| events.keys[at][**row] != NO_KEY);
     with_key.for_each(|&row| shards[shard(row)].push(row as u32));
     shards

@@ -84,14 +84,14 @@ impl Estimator for BoostedParams {
             Ok(Box::new(model.boosting.with_rounds(model.boosting.n_rounds())?))
         };
         let settled = self.boosting.settle(models.iter().map(|m| copy(m)).collect::<Result<_>>()?)?;
-        let join = |(model, settled): (&&BoostedModel, &Box<dyn Model>)| -> Result<Box<dyn Model>> {
+        let join = |(model, settled): (&&BoostedModel, &dyn Model)| -> Result<Box<dyn Model>> {
             let rounds = settled.as_any().downcast_ref().map_or(model.boosting.n_rounds(), GbdtModel::n_rounds);
             Ok(Box::new(BoostedModel {
                 isolation: model.isolation.clone(),
                 boosting: model.boosting.with_rounds(rounds)?,
             }))
         };
-        models.iter().zip(&settled).map(join).collect()
+        models.iter().zip(settled.iter().map(|m| &**m)).map(join).collect()
     }
 
     fn refit(&self, folds: &[&dyn Model]) -> Box<dyn Estimator> {

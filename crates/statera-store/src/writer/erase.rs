@@ -69,23 +69,28 @@ impl Tx<'_> {
         check_note("the reason", why)?;
         let turn = self.take_turn()?;
         let subject = self.seals.vault.subject(name);
-        let found = self.connection.fetch(
-            "SELECT id FROM subject_key WHERE subject = $1 AND subject IS NOT NULL AND wrapped IS NOT NULL ORDER BY id",
-            vec![Value::from(&subject)],
-        )?;
-        let mut keys: Vec<[u8; 16]> = found.iter().map(|r| r.bytes(0)).collect::<Attempt<_>>()?;
-        let is_named = !keys.is_empty();
-        if !is_named && let Ok(id) = crate::record::Id::from_str(name) {
+        let mut named = self.keys_of(&subject)?;
+        let mut own = Vec::new();
+        if let Ok(id) = crate::record::Id::from_str(name) {
+            // What was said later of a decision that names nobody is kept under the decision's name, as we write it.
+            let ours = id.to_string();
+            if ours != name {
+                let written = self.seals.vault.subject(&ours);
+                named.extend(self.keys_of(&written)?);
+            }
             let sql = "SELECT id FROM subject_key WHERE id = $1 AND subject IS NULL AND wrapped IS NOT NULL";
             let found = self.connection.fetch(sql, vec![id.0.as_bytes().into()])?;
-            keys = found.iter().map(|r| r.bytes(0)).collect::<Attempt<_>>()?;
+            own = found.iter().map(|r| r.bytes(0)).collect::<Attempt<Vec<[u8; 16]>>>()?;
         }
-        if keys.is_empty() {
+        if named.is_empty() && own.is_empty() {
             return Err(Error::not_found("nothing is kept of this subject, or it was erased already").into());
         }
+        let is_named = !named.is_empty();
+        let keys: Vec<([u8; 16], bool)> =
+            named.into_iter().map(|id| (id, true)).chain(own.into_iter().map(|id| (id, false))).collect();
         let mut n_parts = 0;
-        for id in &keys {
-            let sql = if is_named {
+        for (id, is_of_subject) in &keys {
+            let sql = if *is_of_subject {
                 "SELECT count(*) FROM part WHERE key_id = $1"
             } else {
                 "SELECT count(*) FROM record r JOIN part p ON p.id >= r.first_part AND p.id < r.first_part + r.n_parts \
@@ -99,12 +104,19 @@ impl Tx<'_> {
         self.count_erasure()?;
         let erased = Erased {
             subject: is_named.then(|| hex(&subject)),
-            keys: keys.iter().map(|id| hex(id)).collect(),
+            keys: keys.iter().map(|(id, _)| hex(id)).collect(),
             parts: n_parts,
             why: why.into(),
         };
         self.append(actor_json(actor)?, body::of_erase(turn, &erased)?);
         Ok(n_parts)
+    }
+
+    /// The keys of a subject that are there.
+    fn keys_of(&mut self, subject: &[u8; 32]) -> Attempt<Vec<[u8; 16]>> {
+        let sql =
+            "SELECT id FROM subject_key WHERE subject = $1 AND subject IS NOT NULL AND wrapped IS NOT NULL ORDER BY id";
+        self.connection.fetch(sql, vec![Value::from(subject)])?.iter().map(|r| r.bytes(0)).collect()
     }
 
     /// Destroys a batch of old keys.

@@ -13,6 +13,7 @@ use crate::sql::{Attempt, Failure, Value};
 use crate::vault::{LiveKey, Sealer, key_digest, part_digest, period};
 use statera_core::{Error, Result};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use uuid::Uuid;
 
 /// Values that one query looks for.
@@ -40,11 +41,13 @@ impl Writer {
         };
         self.signals.announce(Group::Begins);
         for (fate, done) in fates.into_iter().zip(dones) {
-            done(match fate {
+            let told = match fate {
                 Fate::New { at_us } => Ok(Recorded::New { at_us }),
                 Fate::Before(id) => self.before(id),
                 Fate::Refused(e) => Err(e),
-            });
+            };
+            // Somebody's callback must not take the others' answers, nor the writer, with it.
+            let _ = catch_unwind(AssertUnwindSafe(|| done(told)));
         }
         self.signals.announce(Group::Ends);
     }

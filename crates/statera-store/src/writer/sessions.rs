@@ -7,8 +7,9 @@ use statera_core::{Error, Result};
 
 impl Writer {
     pub(crate) fn open_session(&mut self, session: &NewSession) -> Result<()> {
+        // The clock's time, not the chain's, which stays ahead where the clock once was: sessions end by the clock.
+        let now = (self.clock)();
         self.transact(|tx| {
-            let now = tx.at_us;
             tx.connection.execute("DELETE FROM session WHERE expires_us <= $1", vec![now.into()])?;
             let sql = "INSERT INTO session (secret_digest, person, at_us, expires_us) VALUES ($1, $2, $3, $4)";
             let person = session.person.as_str().into();

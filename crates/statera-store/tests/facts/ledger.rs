@@ -56,9 +56,13 @@ fn erased(place: &Place) {
     assert_eq!(part(again.id), StoredPart::Erased { at_us: row.at_us });
     assert_eq!(part(other.id), StoredPart::Plain(b"2".to_vec()));
     assert_eq!(store.record(first.id).expect("is there").facts, first.facts, "facts stay");
-    // Nobody named: by the record's id.
-    assert_eq!(erase(&nobody.id.to_string()).expect("is erased"), 1);
+    // Nobody named: by the record's id, however it is written, with what was said of it later under that name.
+    let later = decision(&nobody.id.to_string(), "said of 3");
+    submit(&*store, later.clone());
+    assert_eq!(erase(&nobody.id.to_string().to_uppercase()).expect("is erased"), 2);
     assert!(matches!(part(nobody.id), StoredPart::Erased { .. }));
+    assert!(matches!(part(later.id), StoredPart::Erased { .. }));
+    check_failure(erase(&nobody.id.to_string()), ErrorKind::NotFound, "erased already");
     // Who comes back is a new subject.
     let back = decision("kim", "5");
     submit(&*store, back.clone());

@@ -24,8 +24,9 @@ use std::sync::Arc;
 
 /// Version of the bundle's format that is written. Readers accept it and the ones before it.
 ///
-/// 4 may hold `windows.toml`, `recourse.toml`, `rules.toml`, `decision-rules.toml` with its lists, `judgement.json` and cells in
-/// `background.parquet`; 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each member in `model.json`; in 1 all are of the
+/// 4 may hold `windows.toml`, `recourse.toml`, `rules.toml`, `decision-rules.toml` with its lists, `judgement.json` and cells
+/// in `background.parquet`; 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each
+/// member in `model.json`; in 1 all are of the
 /// manifest's family and weigh the same.
 pub const FORMAT_VERSION: u32 = 4;
 /// Golden rows in a bundle.

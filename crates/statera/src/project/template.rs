@@ -191,6 +191,17 @@ seed = 1
 # reasons = \"reasons.toml\"          # what customers are told
 # rules = \"fairness.toml\"           # limits that groups of people are judged by
 
+# [windows]                         # figures of a table's own rows, by key and over time (docs/project-file.md)
+# time = \"tx_datetime\"
+# id = \"transaction_id\"
+# label = \"tx_fraud\"               # for features with shift = \"label\"
+# label_delay = \"7d\"
+# [[windows.feature]]
+# key = \"customer_id\"
+# of = \"tx_amount\"
+# what = [\"count\", \"mean\"]        # sum, std, min, max, distinct, since_last, ratio_to_mean, share
+# over = [\"1d\", \"7d\", \"30d\"]
+
 # [rejects]                         # declined applications without outcome, for scorecard and logistic
 # source = \"declined\"
 # inference = \"parcelling\"          # or \"fuzzy\"

@@ -456,6 +456,7 @@ fn the_template_is_a_project_that_parses() {
                     || rest.starts_with("[sequence")
                     || rest.starts_with("[image")
                     || rest.starts_with("[rejects]")
+                    || rest.starts_with("[windows]")
                     || rest.contains(" = ") =>
             {
                 format!("{rest}\n")
@@ -467,6 +468,7 @@ fn the_template_is_a_project_that_parses() {
     assert!(project.outcome.is_some() && project.joins.len() == 1 && project.exclusions.len() == 1);
     assert_eq!((project.settings.sequences.len(), project.settings.images["scan"].height), (1, 28));
     assert_eq!((project.rejects.as_deref(), project.settings.reject_factor), (Some("declined"), Some(1.0)));
+    assert_eq!(project.settings.windows.map(|w| w.column_names().len()), Some(6));
 }
 
 #[test]
@@ -477,6 +479,9 @@ fn the_documented_example_parses_and_every_key_is_documented() {
     assert_eq!(project.outcome.as_ref().unwrap().indeterminate_weight, Some(0.5));
     assert_eq!(project.files.reasons.as_deref(), Some("reasons.toml"));
     assert_eq!(project.settings.reject_inference, Some(RejectInference::Parcelling));
+    let windows = guide.split("```toml\n").nth(2).and_then(|rest| rest.split("```").next()).unwrap();
+    let project = Project::parse(&format!("{example}\n{windows}"), "docs/project-file.md").unwrap();
+    assert_eq!(project.settings.windows.map(|w| w.column_names().len()), Some(9 + 6 + 20));
     for place in [
         "",
         "main.",

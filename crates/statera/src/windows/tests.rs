@@ -21,7 +21,7 @@ key = "payment"
 date = "at"
 [roles]
 target = "fraud"
-drop = ["scenario"]
+drop = ["scenario", "card", "shop"]
 [candidates]
 models = ["logistic"]
 [split]
@@ -159,11 +159,9 @@ fn raw_rows_with_their_history_score_as_rows_that_carry_the_columns() {
     let n_same = reversed.iter().zip(&new).filter(|(a, b)| a == b).count();
     assert!(n_same > 50, "the labels of the first days' rows are not known by then: {n_same}");
 
-    let columns = complete(
-        &trained.bundle,
-        &read_table(&trained.path("payments.csv"), &ReadOptions::default(), &Run::new(1, 1)).unwrap(),
-    );
-    let batch = concat_batches(&columns.as_ref().unwrap().batches[0].schema(), &columns.unwrap().batches).unwrap();
+    let raw = read_table(&trained.path("payments.csv"), &ReadOptions::default(), &Run::new(1, 1)).unwrap();
+    let table = complete(&trained.bundle, &raw).unwrap();
+    let batch = concat_batches(&table.batches[0].schema(), &table.batches).unwrap();
     let scored = trained.bundle.scorer.score(&batch.slice(3_000, 1_000)).unwrap();
     assert_eq!(scored.probabilities, new, "rows that carry the columns are taken as they are");
 }
@@ -212,7 +210,7 @@ fn contradictions_are_told() {
         fs::write(dir.path().join("payments.csv"), payments(200, 1)).unwrap();
         let project = Project::parse(project, "project.toml");
         let assembled = project.and_then(|p| p.assemble(Path::new(dir.path()), &Run::new(1, 1)));
-        assembled.err().expect("refused").to_string()
+        assembled.expect_err("refused").to_string()
     };
     let other = PROJECT.replace("[split]", "[sequence.last]\nsteps = [[\"amount\"], [\"scenario\"]]\n[split]");
     assert!(said(&other).contains("sequence «last»: another sequence has that name"), "{}", said(&other));

@@ -61,7 +61,7 @@ fn a_label_counts_from_when_it_was_known_and_the_delay_is_over() {
     assert_eq!(sums(fraud(Some(60))), [0.0, 0.0, 0.0, 1.0, 1.0, 0.0].map(Some));
     let events: Vec<Event> = [fraud(None)].into_iter().chain(rest.clone()).collect();
     assert_eq!(swept(risk, &events, "terminal_fraud_mean_7d_shifted"), [0.0, 0.0, 1.0, 1.0, 1.0, 0.0].map(Some));
-    assert_eq!(swept(risk, &events, "terminal_count_7d_shifted"), [0.0, 0.0, 1.0, 1.0, 1.0, 4.0].map(Some));
+    assert_eq!(swept(risk, &events, "terminal_count_7d_shifted"), [0.0, 0.0, 1.0, 1.0, 1.0, 0.0].map(Some));
 }
 
 /// A state with two events, its bytes, and what it says to one more.

@@ -152,9 +152,8 @@ fn steps(sequence: &Steps, events: &[Event], own: &Event) -> Vec<Option<f64>> {
     let mut window: Vec<&Event> = events.iter().filter(is_in).collect();
     window.sort_by_key(|e| (e.time, e.id));
     let first = window.len().saturating_sub(sequence.steps);
-    let window = &window[first..];
-    let mut cells = vec![None; n_cells - window.len() * sequence.of.len()];
-    for (i, e) in window.iter().enumerate() {
+    let mut cells = vec![None; n_cells - (window.len() - first) * sequence.of.len()];
+    for (i, e) in window.iter().enumerate().skip(first) {
         cells.extend(sequence.of.iter().map(|name| match name.as_str() {
             SINCE_LAST => i.checked_sub(1).map(|before| (e.time - window[before].time) as f64 / 1e6),
             _ => {

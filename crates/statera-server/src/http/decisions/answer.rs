@@ -6,6 +6,7 @@ use crate::models::{Chosen, Loaded, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use statera::decision::Decided;
+use statera::explain::ATTRIBUTIONS;
 use statera::pipeline::SOFTWARE;
 use statera::policy::Decision;
 use statera::reasons::Language;
@@ -34,10 +35,18 @@ pub(crate) struct Facts<'a> {
     pub reasons: Option<Cow<'a, str>>,
     pub explain: Explain,
     pub language: Language,
+    /// Which arithmetic gave the contributions: [`ATTRIBUTIONS`].
+    #[serde(default = "first_attributions")]
+    pub attributions: u32,
     pub rows: usize,
     /// Rows by decision; none without a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+}
+
+/// Of records that do not say.
+fn first_attributions() -> u32 {
+    1
 }
 
 /// Rows by decision.
@@ -71,6 +80,7 @@ impl<'a> Facts<'a> {
             reasons: deciding.reasons.as_ref().map(|own| Cow::Borrowed(own.read.version.as_str())),
             explain,
             language,
+            attributions: ATTRIBUTIONS,
             rows: answers.n_rows(),
             counts,
         }

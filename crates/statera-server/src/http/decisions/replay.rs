@@ -11,10 +11,14 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use statera::explain::ATTRIBUTIONS;
 use statera_core::{Error, Result};
 use statera_store::people::Role;
 use statera_store::record::Id;
 use std::collections::BTreeMap;
+
+/// How far contributions to a margin (log-odds) may be from those of an earlier arithmetic.
+const CONTRIBUTIONS_WITHIN: f64 = 1e-9;
 
 /// What a replay found.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,9 @@ struct Replayed {
     /// When parts were erased: «erased on …».
     #[serde(skip_serializing_if = "Vec::is_empty")]
     erased: Vec<String>,
+    /// How near contributions had to be, where the program's way of adding them is another since: else to the last bit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contributions_within: Option<f64>,
     /// What differs, by row.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differences: Vec<Difference>,
@@ -102,6 +109,7 @@ fn replay(app: &Shared, id: Id) -> Result<Replayed> {
         replayed_by: statera::pipeline::SOFTWARE,
         rows_compared: rows.len(),
         erased,
+        contributions_within: None,
         differences: Vec::new(),
         reasons: BTreeMap::new(),
     };
@@ -111,7 +119,7 @@ fn replay(app: &Shared, id: Id) -> Result<Replayed> {
     let model = app.models.archived(&facts.model, facts.version, &facts.digest)?;
     let again = again(&model, &rows, facts.explain)?;
     for (at, row) in rows.iter().enumerate() {
-        compare(row, &again, at, facts.explain, &mut replayed)?;
+        compare(row, &again, at, &facts, &mut replayed)?;
     }
     replayed.result = if replayed.differences.is_empty() { "identical" } else { "different" };
     Ok(replayed)
@@ -130,7 +138,7 @@ fn again(model: &Loaded, rows: &[RowDoc<'_>], explain: Explain) -> Result<Answer
     score_alone(model, &Rows::Json { body: Bytes::from(body), rows: places }, Wanted::Decisions(explain))
 }
 
-fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, explain: Explain, out: &mut Replayed) -> Result<()> {
+fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, facts: &Facts<'_>, out: &mut Replayed) -> Result<()> {
     let mut differ = |what: &'static str, recorded: String, replayed: String| {
         if recorded != replayed {
             out.differences.push(Difference { row: row.row, what, recorded, replayed });
@@ -147,7 +155,7 @@ fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, explain: Explain, out: 
     differ("grade", text(answered.grade.as_deref()), text(decided.and_then(|d| d.grade.as_deref())));
     differ("decision", text(answered.decision.as_deref()), text(decided.map(|d| d.decision.name())));
     let codes = decided.map(|d| d.reasons.clone()).unwrap_or_default();
-    if explain == Explain::None {
+    if facts.explain == Explain::None {
         if !codes.is_empty() {
             out.reasons.insert(row.row, codes);
         }
@@ -157,7 +165,18 @@ fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, explain: Explain, out: 
     differ("reasons", recorded.join(", "), codes.join(", "));
     let own = again.contributions.iter().find(|(row, _)| *row == at).map(|(_, values)| values);
     let list = |values: Option<&Vec<f64>>| values.map_or("none".into(), |v| numbers(v));
-    differ("contributions", list(row.contributions.as_ref()), list(own));
+    if facts.attributions == ATTRIBUTIONS {
+        differ("contributions", list(row.contributions.as_ref()), list(own));
+        return Ok(());
+    }
+    // Another order of the same sums: margins, decisions and reasons are compared to the last bit all the same.
+    let recorded = row.contributions.as_deref().unwrap_or_default();
+    let own_values = own.map_or(&[][..], |own| own);
+    let is_near = |(a, b): (&f64, &f64)| (a - b).abs() <= CONTRIBUTIONS_WITHIN;
+    if recorded.len() != own_values.len() || !recorded.iter().zip(own_values).all(is_near) {
+        differ("contributions", list(row.contributions.as_ref()), list(own));
+    }
+    out.contributions_within = Some(CONTRIBUTIONS_WITHIN);
     Ok(())
 }
 

@@ -282,6 +282,31 @@ fn a_replay_is_identical_until_something_was_changed_or_erased() {
     assert_eq!(replay()["result"], json!("identical"));
 
     let id = id_of(&answer).parse().expect("an id");
+    // A program that added contributions in another order decided: nothing else may differ, and they by a hair.
+    let whole = server.store.stored(id);
+    let of_part = |change: &dyn Fn(String) -> String| {
+        let mut record = whole.clone();
+        record.facts = record.facts.replacen("\"attributions\":2", "\"attributions\":1", 1);
+        let StoredPart::Plain(plain) = &record.parts[1] else { panic!("plain") };
+        let text = change(String::from_utf8(plain.clone()).expect("UTF-8"));
+        record.parts[1] = StoredPart::Plain(text.into_bytes());
+        server.store.tamper(record);
+        replay()
+    };
+    let nudged = |by: f64| {
+        move |text: String| {
+            let start = text.find("\"contributions\":[").expect("contributions") + "\"contributions\":[".len();
+            let end = start + text[start..].find([',', ']']).expect("a number");
+            let value: f64 = text[start..end].parse().expect("a number");
+            format!("{}{:?}{}", &text[..start], value + by, &text[end..])
+        }
+    };
+    let told = of_part(&nudged(1e-12));
+    assert_eq!((&told["result"], &told["contributions_within"]), (&json!("identical"), &json!(1e-9)), "{told}");
+    assert_eq!(of_part(&nudged(1e-3))["differences"][0]["what"], json!("contributions"));
+    server.store.tamper(whole);
+    assert_eq!(replay()["contributions_within"], json!(null));
+
     let mut record = server.store.stored(id);
     let StoredPart::Plain(plain) = &record.parts[1] else { panic!("plain") };
     let text = String::from_utf8(plain.clone()).expect("UTF-8").replacen(
