@@ -15,7 +15,7 @@ use statera_store::Store;
 use statera_store::act::{Act, Acted, Actor};
 use statera_store::ledger::AuditRow;
 use statera_store::people::{ApiKey, NewSession, Person, Role, Session, Sessions};
-use statera_store::record::{Done, Id, NewRecord, Recorded, StoredPart, StoredRecord};
+use statera_store::record::{Done, Id, NewRecord, Recorded, RequestName, StoredPart, StoredRecord};
 use statera_store::registry::{Model, Registry, Route, Version};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -190,9 +190,13 @@ impl Store for MemoryStore {
     fn record(&self, id: Id) -> Result<StoredRecord> {
         self.up()?.records.get(&id).cloned().ok_or_else(|| Error::not_found(format!("there is no record {id}")))
     }
-    fn request(&self, scope: &str, name: &str) -> Result<Option<(Id, [u8; 32])>> {
+    fn request(&self, request: &RequestName) -> Result<Option<StoredRecord>> {
         let state = self.up()?;
-        Ok(state.requests.get(&(scope.into(), name.into())).map(|(digest, id)| (*id, *digest)))
+        match state.requests.get(&(request.scope.clone(), request.name.clone())) {
+            None => Ok(None),
+            Some((digest, id)) if *digest == request.body_digest => Ok(Some(state.records[id].clone())),
+            Some(_) => Err(Error::conflict(format!("request {} had another body", request.name))),
+        }
     }
     fn records_of(&self, id: Id, limit: usize) -> Result<Vec<StoredRecord>> {
         let mut later: Vec<_> = self.up()?.records.values().filter(|r| r.of == Some(id)).cloned().collect();

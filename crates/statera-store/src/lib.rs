@@ -33,7 +33,7 @@ pub use keys::{CHECKPOINT_PUBLIC, KEYS};
 use crate::act::{Act, Acted, Actor};
 use crate::ledger::AuditRow;
 use crate::people::{ApiKey, NewSession, Person, Session};
-use crate::record::{Done, Id, NewRecord, StoredRecord};
+use crate::record::{Done, Id, NewRecord, RequestName, StoredRecord};
 use crate::registry::Registry;
 use statera_core::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -134,11 +134,11 @@ pub trait Store: Send + Sync {
     /// `NotFound`.
     fn record(&self, id: Id) -> Result<StoredRecord>;
 
-    /// The record that a request made, by its scope and name, and the digest of its body.
+    /// What a request recorded when it was made before; none if nothing is recorded under its name.
     ///
     /// # Errors
-    /// As the trait says; a request that made none is no error.
-    fn request(&self, scope: &str, name: &str) -> Result<Option<(Id, [u8; 32])>>;
+    /// `Conflict` if the request's name was used for another body.
+    fn request(&self, request: &RequestName) -> Result<Option<StoredRecord>>;
 
     /// What was recorded of a decision later: overrides, objections, outcomes; in the order of time, at most `limit`.
     ///

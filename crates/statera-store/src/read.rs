@@ -1,7 +1,7 @@
 //! Records and rows of the ledger as they are read.
 
 use crate::ledger::{AuditRow, body, of_place, place};
-use crate::record::{Id, StoredPart, StoredRecord};
+use crate::record::{Id, RequestName, StoredPart, StoredRecord};
 use crate::sql::{Attempt, Connection};
 use crate::vault::{Sealer, Vault};
 use statera_core::Error;
@@ -67,11 +67,24 @@ fn parts(connection: &mut Connection, vault: &Vault, id: Id, first: i64, n: i64)
     Ok(parts)
 }
 
-/// The record that a request made, and the digest of its body.
-pub(crate) fn request(connection: &mut Connection, scope: &str, name: &str) -> Attempt<Option<(Id, [u8; 32])>> {
+/// What a request recorded when it was made before.
+pub(crate) fn request(
+    connection: &mut Connection,
+    vault: &Vault,
+    request: &RequestName,
+) -> Attempt<Option<StoredRecord>> {
     let sql = "SELECT record, body_digest FROM request WHERE scope = $1 AND name = $2";
-    let row = connection.first(sql, vec![scope.into(), name.into()])?;
-    row.map(|row| Ok((Id(Uuid::from_bytes(row.bytes(0)?)), row.bytes(1)?))).transpose()
+    let row = connection.first(sql, vec![request.scope.as_str().into(), request.name.as_str().into()])?;
+    let Some(row) = row else { return Ok(None) };
+    if row.bytes::<32>(1)? != vault.request(&request.body_digest) {
+        return Err(other_body(&request.name).into());
+    }
+    record(connection, vault, Id(Uuid::from_bytes(row.bytes(0)?))).map(Some)
+}
+
+/// A name that was used for another body.
+pub(crate) fn other_body(name: &str) -> Error {
+    Error::conflict(format!("the request «{name}» was made before with another body"))
 }
 
 /// What follows a record, in the order of time.

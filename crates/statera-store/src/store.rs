@@ -5,7 +5,7 @@ use crate::keys::{self, MASTER};
 use crate::ledger::AuditRow;
 use crate::ledger::checkpoint::Notary;
 use crate::people::{ApiKey, NewSession, Person, Session, Sessions};
-use crate::record::{Done, Id, NewRecord, StoredRecord};
+use crate::record::{Done, Id, NewRecord, RequestName, StoredRecord};
 use crate::registry::Registry;
 use crate::sql::migrate::{MIGRATIONS, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
@@ -150,8 +150,8 @@ impl Store for OpenStore {
         self.read(|c| read::record(c, &self.vault, id))
     }
 
-    fn request(&self, scope: &str, name: &str) -> Result<Option<(Id, [u8; 32])>> {
-        self.read(|c| read::request(c, scope, name))
+    fn request(&self, request: &RequestName) -> Result<Option<StoredRecord>> {
+        self.read(|c| read::request(c, &self.vault, request))
     }
 
     fn records_of(&self, id: Id, limit: usize) -> Result<Vec<StoredRecord>> {

@@ -91,8 +91,7 @@ impl Tx<'_> {
                     fates.push(if *digest == request.body_digest {
                         Fate::Before(*id)
                     } else {
-                        let why = format!("the request «{}» was made before with another body", request.name);
-                        Fate::Refused(Error::conflict(why))
+                        Fate::Refused(read::other_body(&request.name))
                     });
                     continue;
                 }

@@ -63,10 +63,11 @@ fn once(place: &Place) {
     assert_eq!(store.audit_rows("writer-1", 0, 10).expect("reads").len(), 2);
     // Whoever cannot do it again finds what was done.
     let request = first.request.expect("named");
-    let found = store.request(&request.scope, &request.name).expect("reads");
-    assert_eq!(found, Some((first.id, request.body_digest)));
-    assert_eq!(store.request(&request.scope, "payment-2").expect("reads"), None);
-    assert_eq!(store.request("key3", &request.name).expect("reads"), None);
+    assert_eq!(store.request(&request).expect("reads").map(|record| record.id), Some(first.id));
+    let why = "the request «payment-1» was made before with another body";
+    check_failure(store.request(&RequestName { body_digest: [7; 32], ..request.clone() }), ErrorKind::Conflict, why);
+    assert_eq!(store.request(&RequestName { name: "payment-2".into(), ..request.clone() }).expect("reads"), None);
+    assert_eq!(store.request(&RequestName { scope: "key3".into(), ..request }).expect("reads"), None);
 }
 
 fn harmless(place: &Place) {

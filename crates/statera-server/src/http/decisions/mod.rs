@@ -133,15 +133,7 @@ pub(crate) async fn recorded_or(
 ) -> std::result::Result<StoredRecord, Failure> {
     let Some(request) = request else { return Err(failure) };
     let store = app.store.clone();
-    let found = blocking(move || {
-        let Some((id, digest)) = store.request(&request.scope, &request.name)? else { return Ok(None) };
-        if digest != request.body_digest {
-            let name = request.name;
-            return Err(Error::conflict(format!("the request «{name}» was made before with another body")));
-        }
-        store.record(id).map(Some)
-    });
-    match found.await {
+    match blocking(move || store.request(&request)).await {
         Ok(Some(record)) => Ok(record),
         Err(conflict) if conflict.status == StatusCode::CONFLICT => Err(conflict),
         Ok(None) | Err(_) => Err(failure),

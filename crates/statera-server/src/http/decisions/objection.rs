@@ -146,3 +146,32 @@ fn corrected(input: &str, corrections: Pairs) -> Result<Vec<u8>> {
     out.push(b'}');
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{DECLINED, Server, other_program};
+    use crate::who::Who;
+    use axum::http::StatusCode;
+    use serde_json::json;
+    use statera_store::people::Role;
+
+    #[test]
+    fn nobody_adds_to_a_decision_that_they_may_not_read() {
+        let server = Server::new(Default::default());
+        let id = server.decide(DECLINED)["id"].as_str().expect("an id").to_string();
+        let objection = format!("/api/v1/decisions/{id}/objection");
+        let outcome = json!({"decision": id, "outcome": "paid"}).to_string();
+        let both = [(objection.as_str(), "{}"), ("/api/v1/outcomes", outcome.as_str())];
+        for (path, body) in both {
+            let (status, told) = server.json(&other_program(), "POST", path, body);
+            assert_eq!(status, StatusCode::NOT_FOUND, "{told}");
+            // The same words as of a decision that is not there.
+            assert_eq!(told["message"], json!(format!("there is no record {id}")));
+        }
+        // A key that may look may report, too.
+        let reporting = Who { roles: [Role::Scorer, Role::Viewer].into(), ..other_program() };
+        for (path, body) in both {
+            assert_eq!(server.json(&reporting, "POST", path, body).0, StatusCode::OK);
+        }
+    }
+}

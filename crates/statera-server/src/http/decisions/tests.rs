@@ -434,26 +434,6 @@ fn an_objection_decides_the_corrected_row_again_and_explains_it() {
 }
 
 #[test]
-fn nobody_adds_to_a_decision_that_they_may_not_read() {
-    let server = server();
-    let id = id_of(&server.decide(DECLINED));
-    let objection = format!("{POST}/{id}/objection");
-    let outcome = json!({"decision": id, "outcome": "paid"}).to_string();
-    let both = [(objection.as_str(), "{}"), ("/api/v1/outcomes", outcome.as_str())];
-    for (path, body) in both {
-        let (status, told) = server.json(&other_program(), "POST", path, body);
-        assert_eq!(status, StatusCode::NOT_FOUND, "{told}");
-        // The same words as of a decision that is not there.
-        assert_eq!(told["message"], json!(format!("there is no record {id}")));
-    }
-    // A key that may look may report, too.
-    let reporting = Who { roles: [Role::Scorer, Role::Viewer].into(), ..other_program() };
-    for (path, body) in both {
-        assert_eq!(server.json(&reporting, "POST", path, body).0, StatusCode::OK);
-    }
-}
-
-#[test]
 fn a_cell_cannot_write_into_the_page() {
     let server = server();
     let row = APPROVED.replace("permanent", "<img src=x onerror=alert(1)>");
