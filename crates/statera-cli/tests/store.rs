@@ -68,6 +68,8 @@ fn a_store_is_backed_up_checked_erased_and_restored() {
     let again = run(&["backup", "--store", "bank", "--to", "copy"]);
     check(again, 2, &[], &["copy exists and is not empty"]);
 
+    let nobody = run(&["ledger", "erase", "kim", "--store", "bank", "--why", "letter 12", "--by", "ghost"]);
+    check(nobody, 1, &[], &["--by ghost: there is no person of that name"]);
     let erased = run(&["ledger", "erase", "kim", "--store", "bank", "--why", "letter 12"]);
     check(erased, 0, &["1 subject erased: 1 payload can never be read again here"], &[]);
     let unknown = run(&["ledger", "erase", "kim", "--store", "bank", "--why", "letter 12"]);

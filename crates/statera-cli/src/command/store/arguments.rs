@@ -86,6 +86,10 @@ pub struct Erase {
     /// Why; it stands in the ledger, without personal data
     #[arg(long, value_name = "TEXT")]
     pub why: String,
+    /// Who does it, by their name in the store; the ledger says so. Without it the ledger says that the system did, on whose
+    /// machine only who may read the key files can
+    #[arg(long, value_name = "PERSON")]
+    pub by: Option<String>,
 }
 
 #[derive(Args)]
@@ -98,6 +102,9 @@ pub struct Retain {
     /// Why; it stands in the ledger
     #[arg(long, value_name = "TEXT", default_value = "retention")]
     pub why: String,
+    /// Who does it, by their name in the store; without it the system, as of a policy that a timer carries out
+    #[arg(long, value_name = "PERSON")]
+    pub by: Option<String>,
 }
 
 #[derive(Args)]

@@ -6,7 +6,7 @@ use crate::console::{Console, counted};
 use serde_json::json;
 use statera_core::{Error, ErrorKind};
 use statera_store::act::Actor;
-use statera_store::{now_us, open};
+use statera_store::{Store, now_us, open};
 use std::io::BufRead;
 
 /// Microseconds of a day.
@@ -23,9 +23,10 @@ pub fn run(args: &Ledger, console: &Console) -> anyhow::Result<()> {
 
 fn erase(args: &Erase, console: &Console) -> anyhow::Result<()> {
     let store = open(&options(&args.place)?)?;
+    let actor = actor(&*store, args.by.as_deref())?;
     let (mut n_subjects, mut n_parts, mut n_unknown) = (0, 0, 0);
     let mut one = |subject: &str, is_only: bool| -> anyhow::Result<()> {
-        match store.erase(&Actor::System, subject, &args.why) {
+        match store.erase(&actor, subject, &args.why) {
             Ok(n) => (n_subjects, n_parts) = (n_subjects + 1, n_parts + n),
             // One of many that is not there does not stop the others.
             Err(e) if e.kind() == ErrorKind::NotFound && !is_only => n_unknown += 1,
@@ -60,12 +61,22 @@ fn erase(args: &Erase, console: &Console) -> anyhow::Result<()> {
 fn retain(args: &Retain, console: &Console) -> anyhow::Result<()> {
     let before_us = now_us() - age_us(&args.older_than)?;
     let store = open(&options(&args.place)?)?;
-    let n = store.retain(&Actor::System, before_us, &args.why)?;
+    let n = store.retain(&actor(&*store, args.by.as_deref())?, before_us, &args.why)?;
     if console.json {
         return console.print_json(&json!({ "before": time(before_us), "keys": n }));
     }
     console.line(format!("{} from before {} destroyed.", counted(n as usize, "key", "keys"), time(before_us)));
     Ok(())
+}
+
+/// Who does it: a person whom the store knows and has not shut out, or the system.
+fn actor(store: &dyn Store, by: Option<&str>) -> anyhow::Result<Actor> {
+    let Some(name) = by else { return Ok(Actor::System) };
+    let person = store.person(name).map_err(|e| e.at(format!("--by {name}")))?;
+    if person.disabled {
+        return Err(Error::denied(format!("--by {name}: the account is disabled")).into());
+    }
+    Ok(Actor::Person(person.name))
 }
 
 /// An age in microseconds. Years have 366 days and months 31, so that nothing is destroyed too early.

@@ -67,3 +67,54 @@ impl Letter {
         drop(self.tell.send(self.told));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statera_core::Error;
+    use tokio::sync::oneshot::{self, error::TryRecvError};
+
+    #[tokio::test]
+    async fn a_group_is_told_when_it_ends_and_others_at_once() {
+        let courier = Courier::default();
+        courier.serve(&Handle::current());
+        for n in [1, 2, 5] {
+            courier.note(Group::Begins);
+            let mut waiting = Vec::new();
+            for i in 0..n {
+                let (tell, told) = oneshot::channel();
+                let answer = if i == 1 { Err(Error::busy("no")) } else { Ok(Told::New(vec![i])) };
+                courier.tell(tell, answer);
+                waiting.push(told);
+            }
+            // Who went away in between takes nobody else's answer with it.
+            let gone = waiting.remove(0);
+            drop(gone);
+            assert!(waiting.iter_mut().all(|told| matches!(told.try_recv(), Err(TryRecvError::Empty))));
+            courier.note(Group::Ends);
+            for (i, told) in waiting.into_iter().enumerate() {
+                match told.await.expect("is told") {
+                    Ok(Told::New(answer)) => assert_eq!(answer, [i as u8 + 1]),
+                    Ok(Told::Before(_)) => panic!("it is new"),
+                    Err(e) => assert_eq!((i, e.to_string().as_str()), (0, "no")),
+                }
+            }
+            let (tell, told) = oneshot::channel();
+            courier.tell(tell, Ok(Told::New(vec![7])));
+            assert!(matches!(told.await, Ok(Ok(Told::New(answer))) if answer == [7]), "between groups");
+        }
+    }
+
+    #[test]
+    fn without_a_runtime_answers_come_all_the_same() {
+        let courier = Courier::default();
+        courier.note(Group::Begins);
+        let both = [0; 2].map(|_| {
+            let (tell, told) = oneshot::channel();
+            courier.tell(tell, Ok(Told::New(Vec::new())));
+            told
+        });
+        courier.note(Group::Ends);
+        assert!(both.into_iter().all(|mut told| matches!(told.try_recv(), Ok(Ok(Told::New(_))))));
+    }
+}
