@@ -151,7 +151,7 @@ mod tests {
     async fn few_wait() {
         let passwords = Passwords::new(1).unwrap();
         let _turn = passwords.turn().await.unwrap();
-        let mut waiting: Vec<_> = (0..17).map(|_| Box::pin(passwords.turn())).collect();
+        let mut waiting: Vec<_> = (0..WAITING_EACH).map(|_| Box::pin(passwords.turn())).collect();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let polled: Vec<_> = waiting.iter_mut().map(|f| f.as_mut().poll(&mut context).is_ready()).collect();
         assert!(polled.iter().all(|ready| !ready));
