@@ -93,7 +93,8 @@ class Person:
     def call(self, method, path, body=None):
         is_json = not isinstance(body, bytes)
         headers = {**self.headers, "content-type": "application/json" if is_json else "application/zip"}
-        self.connection.request(method, path, json.dumps(body) if is_json else body, headers)
+        # A GET has no body: a server that answers it without having read one ends the connection.
+        self.connection.request(method, path, json.dumps(body) if is_json and body is not None else body, headers)
         answer = self.connection.getresponse()
         text = answer.read()
         if cookie := answer.getheader("set-cookie"):

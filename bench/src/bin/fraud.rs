@@ -21,13 +21,17 @@ use statera_core::split::{PrequentialFold, Windows as Days, prequential};
 use statera_core::{Estimator, Form, Frame, Kind, Run, Task};
 use statera_data::preparer::{Preparer, PreparerParams};
 use statera_data::source::{ReadOptions, read_table};
-use statera_data::window::{Definition, Events, Feature, Shift, Span, What, Windows, sweep, with_columns};
+use statera_data::window::{
+    Definition, Events, Feature, SINCE_LAST, Shift, Span, Steps, What, Windows, sweep, with_columns,
+};
 use statera_learn::gbdt::GbdtParams;
 use statera_learn::imbalance::Imbalance;
 use statera_learn::isolation::{BoostedParams, IsolationParams};
 use statera_learn::linear::LinearParams;
+use statera_nn::input::Scaling;
 use statera_nn::loss::Loss;
-use statera_nn::model::{AutoencoderParams, MlpParams};
+use statera_nn::model::sequence::Reader;
+use statera_nn::model::{AutoencoderParams, MlpParams, SequenceParams};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +42,8 @@ const DAY: i64 = 86_400_000_000;
 /// 2018-08-15 and 2018-07-18, the first training days of the latest folds, as days since 1970-01-01.
 const HANDBOOK: i64 = 17_758;
 const EARLIER: i64 = 17_730;
+/// Payments of a sequence.
+const N_STEPS: usize = 5;
 /// Cards reviewed a day, and what a review costs: nothing, in the handbook.
 const REVIEWING: Reviewing = Reviewing { capacity: 100, cost: 0.0 };
 
@@ -60,6 +66,8 @@ enum Columns {
     Declared,
     /// Both.
     Both,
+    /// Those that the use case declares, and the card's last payments as a sequence.
+    Sequence,
 }
 
 /// A row of the table: name, columns, and the learners whose margins are averaged.
@@ -81,16 +89,15 @@ fn treated(imbalance: Imbalance) -> Vec<Box<dyn Estimator>> {
 }
 
 fn plain(imbalance: Imbalance) -> GbdtParams {
-    let (max_trees, learning_rate) = if imbalance.bags > 0 { (100, 0.05) } else { (200, 0.03) };
     let rare = GbdtParams::rare();
     // The focal loss makes hessians of all but the hardest rows tiny.
     let min_hessian_per_leaf = if imbalance.focal > 0.0 { 1e-3 } else { rare.min_hessian_per_leaf };
-    GbdtParams { max_trees, learning_rate, patience: 0, imbalance, min_hessian_per_leaf, ..rare }
+    GbdtParams { max_trees: 200, learning_rate: 0.03, patience: 0, imbalance, min_hessian_per_leaf, ..rare }
 }
 
 /// The proposed model with other settings, for `--set`.
 fn changed(changes: &[(String, f64)]) -> Result<(Columns, GbdtParams)> {
-    let (mut columns, mut params) = (Columns::Both, plain(proposed()));
+    let (mut columns, mut params) = (Columns::Declared, plain(proposed()));
     for (name, value) in changes {
         let (value, whole) = (*value, *value as usize);
         match name.as_str() {
@@ -117,9 +124,9 @@ fn bagged(bags: usize, negatives_per_positive: f64) -> Imbalance {
     Imbalance { bags, negatives_per_positive, ..Imbalance::default() }
 }
 
-/// Five seeds, frauds weighing ten times as much.
+/// Five seeds, frauds weighing four times as much.
 fn proposed() -> Imbalance {
-    Imbalance { positive_weight: 10.0, ..bagged(5, 1e6) }
+    Imbalance { positive_weight: 4.0, ..bagged(5, 1e6) }
 }
 
 fn logistic() -> LinearParams {
@@ -128,9 +135,21 @@ fn logistic() -> LinearParams {
 
 /// A small network for as many epochs as are enough for a week of transactions.
 fn network(loss: Loss) -> Vec<Box<dyn Estimator>> {
+    vec![Box::new(small_network(loss))]
+}
+
+fn small_network(loss: Loss) -> MlpParams {
     let mut params = MlpParams { loss: Some(loss), ..MlpParams::default() };
     params.shape.hidden = vec![64, 32];
     (params.train.epochs, params.train.patience) = (10, None);
+    params
+}
+
+/// A network that reads a card's last payments beside the payment's columns. Standard scaling keeps how far out an amount or a
+/// count of frauds is, which quantiles would flatten.
+fn sequence_network(reader: Reader) -> Vec<Box<dyn Estimator>> {
+    let mut params = SequenceParams { scaling: Scaling::Standard, ..SequenceParams::new(reader, Task::Binary) };
+    (params.train.epochs, params.train.patience, params.train.batch_rows) = (10, None, 64);
     vec![Box::new(params)]
 }
 
@@ -138,19 +157,27 @@ fn weighted(positive: f32, focal: f32) -> Loss {
     Loss::Binary { class_weights: [1.0, positive], focal, smoothing: 0.0 }
 }
 
-/// Every row. LSTM and CNN over a card's last transactions belong here: a [`Row`] whose columns are a sequence that
-/// `statera_data::window::Steps` declares, with `SequenceParams` as the learner.
+/// Every row.
 const ROWS: &[Row] = &[
     (LOGISTIC, Columns::Handbook, || vec![Box::new(logistic())]),
     ("boosting, LightGBM's settings", Columns::Handbook, || vec![Box::new(small_trees())]),
     ("boosting, the same, declared", Columns::Declared, || vec![Box::new(small_trees())]),
-    (PROPOSED, Columns::Both, || treated(proposed())),
-    ("proposed, declared", Columns::Declared, || treated(proposed())),
+    (PROPOSED, Columns::Declared, || treated(proposed())),
+    ("proposed, both", Columns::Both, || treated(proposed())),
+    ("proposed with gru", Columns::Sequence, || {
+        treated(proposed()).into_iter().chain(sequence_network(Reader::Gru)).collect()
+    }),
     ("logistic, declared", Columns::Declared, || vec![Box::new(logistic())]),
     ("logistic, weight 10", Columns::Handbook, || vec![Box::new(LinearParams { positive_weight: 10.0, ..logistic() })]),
     ("mlp", Columns::Declared, || network(Loss::BINARY)),
     ("mlp, weight 10", Columns::Declared, || network(weighted(10.0, 0.0))),
     ("mlp, focal 2", Columns::Declared, || network(weighted(1.0, 2.0))),
+    ("mlp, standard scaling", Columns::Declared, || {
+        vec![Box::new(MlpParams { scaling: Scaling::Standard, ..small_network(Loss::BINARY) })]
+    }),
+    ("lstm", Columns::Sequence, || sequence_network(Reader::Lstm)),
+    ("gru", Columns::Sequence, || sequence_network(Reader::Gru)),
+    ("cnn", Columns::Sequence, || sequence_network(Reader::Cnn)),
     ("plain", Columns::Declared, || treated(Imbalance::default())),
     ("5 bags of all rows", Columns::Declared, || treated(bagged(5, 1e6))),
     ("10 bags 30:1", Columns::Declared, || treated(bagged(10, 30.0))),
@@ -187,6 +214,8 @@ struct Table {
     amount: Vec<f64>,
     handbook: Vec<String>,
     declared: Vec<String>,
+    /// The card's last payments: the columns of each step, the earliest first.
+    steps: Vec<Vec<String>>,
 }
 
 /// A fold's test rows with one model's scores.
@@ -297,9 +326,10 @@ impl Table {
             amount: Some("TX_AMOUNT"),
         })?;
         let handbook = Windows { features: handbook_features()?, ..declared.clone() };
-        let mut names = [vec!["TX_AMOUNT".to_string()], vec!["TX_AMOUNT".to_string()]];
+        let last = Windows { features: Vec::new(), sequences: vec![last_payments()?], ..declared.clone() };
+        let mut names = [vec!["TX_AMOUNT".to_string()], vec!["TX_AMOUNT".to_string()], Vec::new()];
         let mut batch = raw.clone();
-        for (windows, names) in [handbook, declared].into_iter().zip(&mut names) {
+        for (windows, names) in [handbook, declared, last].into_iter().zip(&mut names) {
             names.extend(windows.column_names());
             // What both declare is made once.
             let new: Vec<String> =
@@ -320,7 +350,7 @@ impl Table {
         let flags = RecordBatch::try_from_iter(flags)?;
         let flag_names: Vec<String> = flags.schema().fields().iter().map(|f| f.name().clone()).collect();
         batch = beside(&batch, &flags, &flag_names)?;
-        let [mut handbook, declared] = names;
+        let [mut handbook, declared, last] = names;
         handbook.extend(flag_names);
         let whole = |name: &str| -> Result<Vec<i64>> {
             Ok(batch
@@ -338,6 +368,7 @@ impl Table {
             amount: amount.values().to_vec(),
             handbook,
             declared,
+            steps: steps_of(&last),
             batch,
         })
     }
@@ -347,6 +378,7 @@ impl Table {
             Columns::Handbook => self.handbook.clone(),
             Columns::Declared => self.declared.clone(),
             Columns::Both => [self.handbook.as_slice(), &self.declared].concat(),
+            Columns::Sequence => [self.declared.as_slice(), &self.steps.concat()].concat(),
         };
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
@@ -367,9 +399,14 @@ impl Table {
         };
         let (train, test) = (take(&fold.train)?, take(&fold.test)?);
         let mut margins = vec![0.0; fold.test.len()];
-        for estimator in estimators {
-            let params =
-                PreparerParams { form: estimator.form(), columns: self.columns(columns), ..PreparerParams::default() };
+        for (seed, estimator) in estimators.iter().enumerate() {
+            let sequences = (columns == Columns::Sequence).then(|| ("last".to_string(), self.steps.clone()));
+            let params = PreparerParams {
+                form: estimator.form(),
+                columns: self.columns(columns),
+                sequences: sequences.into_iter().collect(),
+                ..PreparerParams::default()
+            };
             let all: Vec<usize> = (0..fold.train.len()).collect();
             let preparer = Preparer::fit(&params, &train, &all, None)?;
             let target = fold.train.iter().map(|&r| self.target[r]).collect();
@@ -378,7 +415,7 @@ impl Table {
             if estimator.form() == Form::Dense {
                 empty.dense.n_cols = learnt.dense.n_cols;
             }
-            let model = estimator.fit(&learnt, &empty, &Run::new(1, options.threads))?;
+            let model = estimator.fit(&learnt, &empty, &Run::new(1 + seed as u64, options.threads))?;
             let scores = model.predict(&preparer.transform(&test)?)?;
             margins.iter_mut().zip(scores.margins).for_each(|(sum, m)| *sum += m / estimators.len() as f64);
         }
@@ -395,6 +432,21 @@ impl Table {
             score: scored.margins.clone(),
         }
     }
+}
+
+/// The last five payments of a card, as the handbook's sequences: how much, and how long after the one before.
+fn last_payments() -> Result<Steps> {
+    let (key, of) = (vec!["CUSTOMER_ID".into()], vec!["TX_AMOUNT".into(), SINCE_LAST.into()]);
+    Ok(Steps { name: "last".into(), key, of, steps: N_STEPS, within: Span::parse("30d")? })
+}
+
+/// The columns of a sequence by step, from NAME_COLUMN_1 … NAME_COLUMN_N.
+fn steps_of(names: &[String]) -> Vec<Vec<String>> {
+    let of_step = |step: usize| {
+        let ending = format!("_{step}");
+        names.iter().filter(|name| name.ends_with(&ending)).cloned().collect()
+    };
+    (1..=N_STEPS).map(of_step).collect()
 }
 
 /// The handbook's twelve windowed columns.

@@ -89,6 +89,7 @@ fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
             actor: Actor::Key("paymentpath".into()),
             facts: FACTS.into(),
             parts: vec![Part { subject, plain: plain.clone() }],
+            alert: None,
         });
         while let Some(next) = record.take() {
             let n_done = n_done.clone();

@@ -1,6 +1,9 @@
 //! What can be typed. Lists of models, sources and sinks come from the crates that hold them.
 
+use crate::command::fraud::arguments as fraud;
+use crate::command::registry::arguments as registry;
 use crate::command::rules::arguments as rules;
+use crate::command::serve::arguments as serve;
 use crate::command::store::arguments as store;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use statera::models::{CLUSTERINGS, MODELS};
@@ -78,11 +81,14 @@ pub enum Command {
     #[command(after_help = DIAL_EXAMPLES)]
     Dial(Dial),
     /// Serve decisions over HTTP, with registry, ledger and flow control, until it is stopped
-    #[command(after_help = SERVE_EXAMPLES)]
-    Serve(Serve),
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::Serve),
     /// Models of a server: versions, who approves what answers, people and keys
-    #[command(after_help = REGISTRY_EXAMPLES)]
-    Registry(Registry),
+    #[command(after_help = registry::EXAMPLES)]
+    Registry(registry::Registry),
+    /// Suspicious transactions of a server: the queue of cases, and what is done about them
+    #[command(after_help = fraud::EXAMPLES)]
+    Fraud(fraud::Fraud),
     /// Check a copy of a store as an auditor does
     #[command(after_help = store::AUDIT_EXAMPLES)]
     Audit(store::Audit),
@@ -131,18 +137,6 @@ const SCORE_EXAMPLES: &str = "Examples:
   statera score model.statera 'month-*.parquet' --out scores.parquet
   cat new.csv | statera score model.statera - --out 'postgres://scorer@db/bank?table=scores'";
 
-const REGISTRY_EXAMPLES: &str = "Examples:
-  statera registry setup 'http://127.0.0.1:8420/setup?token=…' --name anna --password-file anna.txt
-  statera registry --person anna --password-file anna.txt add-person ben --roles maker --new-password-file ben.txt
-  statera registry --person anna --password-file anna.txt tier 2 --approvals 1
-  statera registry --person ben --password-file ben.txt add-model cards --tier 2
-  statera registry --person ben --password-file ben.txt add-version cards model.statera --note 'November'
-  statera registry --person ben --password-file ben.txt propose cards champion --version 1 --note 'better by 3 points'
-  statera registry --person carl --password-file carl.txt approve 019a…
-  statera registry --key-file pipeline.key list
-
-A key can look and add models and versions; what several persons must agree on needs a person.";
-
 const REPORT_EXAMPLES: &str = "Examples:
   statera report model.statera --out report.html
   statera report model.statera --out report-ko.html --lang ko
@@ -170,12 +164,6 @@ fn mask_help() -> String {
 const DIAL_EXAMPLES: &str = "Examples:
   statera dial model.statera loans-2026.csv --members 16,8,4,1
   statera dial model.statera loans-2026.csv --members 8 --out fast.statera";
-
-const SERVE_EXAMPLES: &str = "Examples:
-  statera serve                                     a store of its own in ./statera-store, on 127.0.0.1:8420
-  statera serve --store /srv/statera --listen 0.0.0.0:8420 --settings server.toml
-  statera serve --store postgres://statera@db/bank  several of them may share a database
-  statera serve --print-settings > server.toml      every setting with a remark, to edit";
 
 /// The addresses a table can come from.
 pub const DATA_HELP: &str = "The table: a path (.csv, .csv.gz, .parquet, .jsonl, .xlsx, .arrow), a pattern of paths, a folder of images, - (standard input), or postgres://…?query=…";
@@ -356,6 +344,10 @@ pub struct Train {
     /// Declined applications without outcome, which train scorecard and logistic regression a second time
     #[arg(long, value_name = "DATA")]
     pub rejects: Option<String>,
+    /// Who pays or shares something with whom, since when: columns from, to, time, and amount where there is one. Figures of
+    /// the network become features of --card and --terminal, or of --group (docs/network.md)
+    #[arg(long, value_name = "DATA")]
+    pub edges: Option<String>,
     /// How the outcomes of declined applications are inferred
     #[arg(long, value_enum)]
     pub reject_inference: Option<RejectInference>,
@@ -460,6 +452,9 @@ pub struct Evaluate {
     /// Probability from which a row counts as the event; the bundle's if not given
     #[arg(long, value_name = "P")]
     pub cutoff: Option<f64>,
+    /// Edges that figures of a network are made of (docs/network.md)
+    #[arg(long, value_name = "DATA")]
+    pub edges: Option<String>,
     #[command(flatten)]
     pub reading: Reading,
 }
@@ -507,6 +502,9 @@ pub struct Score {
     /// Rows of the same columns that came before, for windowed features to reach back to; they are not scored
     #[arg(long, value_name = "DATA")]
     pub history: Option<String>,
+    /// Edges that figures of a network are made of (docs/network.md)
+    #[arg(long, value_name = "DATA")]
+    pub edges: Option<String>,
     /// Write what an autoencoder squeezes each row into beside its score: columns code_1, code_2, … for other models
     #[arg(long)]
     pub code: bool,
@@ -644,29 +642,14 @@ pub struct Mask {
 }
 
 #[derive(Args)]
-pub struct Serve {
-    /// Where everything is kept: a folder, made if it does not exist, or postgres://…
-    #[arg(long, value_name = "DIR|URL")]
-    pub store: Option<String>,
-    /// Address and port
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<String>,
-    /// A file of settings; what a flag says goes before it
-    #[arg(long, value_name = "FILE.toml")]
-    pub settings: Option<PathBuf>,
-    /// Print all settings as they are in force, with a remark on each, and nothing else
-    #[arg(long)]
-    pub print_settings: bool,
-}
-
-#[derive(Args)]
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
 }
 
+/// Which server, and who asks it.
 #[derive(Args)]
-pub struct Registry {
+pub struct Entrance {
     /// Address of the server
     #[arg(long, value_name = "URL", global = true, default_value = "http://127.0.0.1:8420")]
     pub server: String,
@@ -682,155 +665,4 @@ pub struct Registry {
     /// File of the password; - is standard input
     #[arg(long, value_name = "FILE", global = true)]
     pub password_file: Option<PathBuf>,
-    #[command(subcommand)]
-    pub verb: RegistryVerb,
-}
-
-#[derive(Subcommand)]
-pub enum RegistryVerb {
-    /// Make the first admin by the link of the first start, with --password-file
-    Setup {
-        /// The link that `statera serve` printed
-        link: String,
-        /// Name of the admin
-        #[arg(long)]
-        name: String,
-    },
-    /// Models, their versions, and which of them answer
-    List,
-    /// Proposals, the newest last
-    Proposals {
-        /// Those that are open only
-        #[arg(long)]
-        open: bool,
-    },
-    /// Begin a model
-    AddModel {
-        /// a–z, 0–9, - and _, beginning with a letter
-        name: String,
-        /// 1 (most consequential) to 4
-        #[arg(long)]
-        tier: u8,
-    },
-    /// Send a bundle, which becomes the next version
-    AddVersion {
-        /// The model
-        model: String,
-        /// The bundle, a folder or .zip
-        bundle: PathBuf,
-        /// Why
-        #[arg(long, default_value = "")]
-        note: String,
-    },
-    /// Propose a change of what answers
-    Propose {
-        /// The model
-        model: String,
-        /// What would change
-        #[arg(value_enum)]
-        change: ChangeKind,
-        /// The version: of champion, challenger and backup
-        #[arg(long)]
-        version: Option<u32>,
-        /// The challenger scores copies and never answers
-        #[arg(long)]
-        shadow: bool,
-        /// Share of requests that a challenger gets, per thousand
-        #[arg(long, default_value_t = 1000, value_name = "N")]
-        per_mille: u16,
-        /// Why
-        #[arg(long)]
-        note: String,
-    },
-    /// Approve a proposal that another person made
-    Approve {
-        /// The proposal
-        id: String,
-        /// Remark
-        #[arg(long, default_value = "")]
-        note: String,
-    },
-    /// Reject a proposal, or withdraw your own
-    Reject {
-        /// The proposal
-        id: String,
-        /// Why
-        #[arg(long)]
-        note: String,
-    },
-    /// Back to the champion before this one, at once
-    Rollback {
-        /// The model
-        model: String,
-        /// Why
-        #[arg(long)]
-        note: String,
-    },
-    /// The backup answers from now on, at once
-    Stop {
-        /// The model
-        model: String,
-        /// Why
-        #[arg(long)]
-        note: String,
-    },
-    /// How many other persons must approve changes of a tier's models
-    Tier {
-        /// 1 to 4
-        tier: u8,
-        /// 1 to 5
-        #[arg(long)]
-        approvals: u8,
-    },
-    /// People and what they may
-    People,
-    /// Add a person
-    AddPerson {
-        /// Letters, digits and . - _ @
-        name: String,
-        /// viewer, scorer, maker, checker, admin
-        #[arg(long, value_delimiter = ',', required = true)]
-        roles: Vec<String>,
-        /// File of their password; none for who signs in with the directory
-        #[arg(long, value_name = "FILE")]
-        new_password_file: Option<PathBuf>,
-    },
-    /// API keys
-    Keys,
-    /// Make an API key; it is printed this once
-    AddKey {
-        /// What it is for
-        label: String,
-        /// viewer, scorer, maker
-        #[arg(long, value_delimiter = ',', default_value = "scorer")]
-        roles: Vec<String>,
-        /// Requests a second; 0: the server's default
-        #[arg(long, default_value_t = 0, value_name = "N")]
-        rate: u32,
-        /// Served before others: the payment path
-        #[arg(long)]
-        urgent: bool,
-        /// Days until it ends
-        #[arg(long)]
-        days: Option<u32>,
-    },
-    /// End an API key, at once
-    RevokeKey {
-        /// Its part before the dot
-        prefix: String,
-    },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ChangeKind {
-    /// Another champion
-    Champion,
-    /// Another challenger
-    Challenger,
-    /// No challenger any more
-    NoChallenger,
-    /// Another version for emergencies
-    Backup,
-    /// The champion answers again after a stop
-    Resume,
 }

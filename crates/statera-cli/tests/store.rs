@@ -1,6 +1,8 @@
 //! The commands on a store, as an operator and an auditor meet them.
 
-use statera_store::act::Actor;
+use statera::bundle::Bundle;
+use statera_core::Run;
+use statera_store::act::{Act, Actor};
 use statera_store::record::{Id, NewRecord, Part, RecordKind};
 use statera_store::{StoreOptions, now_us, open};
 use std::io::Write;
@@ -34,6 +36,7 @@ fn store(dir: &Path, subjects: &[&str]) {
             actor: Actor::Key("paymentpath".into()),
             facts: "{\"model\":\"credit\"}".into(),
             parts: vec![Part { subject: (*subject).into(), plain: b"{\"income\":1}".to_vec() }],
+            alert: None,
         };
         let answer = answer.clone();
         let done = Box::new(move |done: statera_core::Result<_>| answer.send(done.is_ok()).expect("is read"));
@@ -46,11 +49,12 @@ fn store(dir: &Path, subjects: &[&str]) {
 #[track_caller]
 fn check(found: (i32, String, String), code: i32, out: &[&str], err: &[&str]) {
     assert_eq!(found.0, code, "{found:?}");
-    for part in out {
-        assert!(found.1.contains(part), "«{part}» is not in:\n{}", found.1);
-    }
-    for part in err {
-        assert!(found.2.contains(part), "«{part}» is not in:\n{}", found.2);
+    // Lines are broken where they are full.
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (parts, text) in [(out, &found.1), (err, &found.2)] {
+        for part in parts {
+            assert!(flat(text).contains(&flat(part)), "«{part}» is not in:\n{text}");
+        }
     }
 }
 
@@ -105,4 +109,111 @@ fn an_altered_byte_is_named() {
     check(found, 1, &["chain writer-1, row ", "changed: its hash is not that of its content"], &["copy: 1 finding"]);
     let missing = statera(dir, "", &["audit", "verify", "nowhere"]);
     check(missing, 2, &[], &["nowhere/store.sqlite is not there; a store or its backup has that file"]);
+}
+
+/// A store in `bank` with a model of two versions: a bundle as one file, and one as a folder. Their digests.
+fn store_with_bundles(dir: &Path) -> [String; 2] {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../statera/tests/artifact/format-4");
+    let options = StoreOptions::at(dir.join("bank").to_str().expect("UTF-8"), None).expect("a place");
+    let store = open(&options).expect("opens");
+    let act = |act| store.act(&Actor::Person("mia".into()), act).expect("is done");
+    act(Act::AddModel { name: "credit".into(), tier: 1 });
+    ["boosting", "logistic"].map(|family| {
+        let mut path = kept.join(format!("{family}.zip"));
+        if family == "logistic" {
+            let mut bundle = Bundle::read(&path).expect("a kept bundle");
+            path = dir.join("logistic.statera");
+            bundle.write(&path, false, &Run::new(1, 1)).expect("is written");
+        }
+        let digest = Bundle::read(&path).and_then(|bundle| bundle.digest()).expect("a digest");
+        assert_eq!(Bundle::checked_digest(&path).expect("is whole"), digest, "without loading it, too");
+        store.put_bundle(&digest, &path).expect("is kept");
+        act(Act::AddVersion { model: "credit".into(), digest: digest.clone(), note: String::new() });
+        digest
+    })
+}
+
+/// Changes the byte in the middle of a file.
+fn alter(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).expect("is written");
+}
+
+#[test]
+fn a_backup_without_a_bundle_is_kept_and_fails_the_command() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    let [file, _] = store_with_bundles(dir);
+    std::fs::remove_file(dir.join("bank/bundles").join(format!("{file}.zip"))).expect("is removed");
+    let run = |args: &[&str]| statera(dir, "", args);
+    let missing = format!("the bundle {file} is missing: there is no bundle {file}");
+    let taken = run(&["backup", "--store", "bank", "--to", "copy", "--keys-to", "safe"]);
+    let told = [&*missing, "name its settings with --settings", "copy: 1 bundle is missing; everything else is there"];
+    check(taken, 1, &["copy is a backup"], &told);
+    let taken = run(&["backup", "--store", "bank", "--to", "again", "--json"]);
+    check(taken, 1, &["\"missing\"", &*file], &["again: 1 bundle is missing"]);
+    let restored = run(&["restore", "copy", "--keys", "safe", "--store", "new"]);
+    check(restored, 1, &["of the ledger are restored."], &[&*missing, "new: 1 bundle is missing"]);
+}
+
+#[test]
+fn an_altered_byte_of_a_bundle_is_named_and_so_is_one_that_is_missing_or_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    let [file, folder] = store_with_bundles(dir);
+    let run = |args: &[&str]| statera(dir, "", args);
+    // Each harm is done to a copy of its own.
+    let copy = |name: &str| {
+        check(run(&["backup", "--store", "bank", "--to", name]), 0, &[], &[]);
+        dir.join(name).join("bundles")
+    };
+    let place = |n: u32| format!("chain writer-1, row {n}: the bundle ");
+    let intact = ["2 bundles read and compared", "every table and every bundle is what the ledger says"];
+    copy("whole");
+    check(run(&["audit", "verify", "whole"]), 0, &intact, &[]);
+    check(
+        run(&["audit", "verify", "whole/store.sqlite", "--json"]),
+        0,
+        &["\"bundles\": 2", "\"bundles_unnamed\": 0"],
+        &[],
+    );
+
+    let bundles = copy("altered");
+    alter(&bundles.join(&folder).join("facts.json"));
+    let named =
+        [&*place(3), &*folder, "of the model «credit»", "facts.json was altered: its digest is not the manifest's"];
+    check(run(&["audit", "verify", "altered"]), 1, &named, &["altered: 1 finding"]);
+    let left_out = run(&["audit", "verify", "altered", "--no-bundles"]);
+    check(left_out, 0, &["every table is what"], &["2 bundles that the ledger names were not looked at"]);
+    alter(&bundles.join(format!("{file}.zip")));
+    check(run(&["audit", "verify", "altered"]), 1, &[&place(2), &place(3)], &["altered: 2 findings"]);
+    check(run(&["audit", "verify", "altered", "--cache"]), 1, &[&place(2), &place(3)], &["altered: 2 findings"]);
+
+    let bundles = copy("missing");
+    std::fs::remove_file(bundles.join(format!("{file}.zip"))).expect("is removed");
+    let named = [&*place(2), &*file, "of the model «credit» is missing from missing/bundles"];
+    check(run(&["audit", "verify", "missing"]), 1, &named, &["missing: 1 finding"]);
+    let here = ["1 bundle read and compared", "every bundle that is here is what the ledger says"];
+    let lacking = ["1 bundle that the ledger names is not in this folder, which is a cache"];
+    check(run(&["audit", "verify", "missing", "--cache"]), 0, &here, &lacking);
+    let found = run(&["audit", "verify", "missing", "--cache", "--json"]);
+    check(found, 0, &["\"bundles\": 1", "\"bundles_not_cached\": 1", "\"n_findings\": 0"], &[]);
+    let elsewhere = ["audit", "verify", "missing", "--bundles", "whole/bundles"];
+    check(run(&elsewhere), 0, &["2 bundles read and compared"], &[]);
+    check(
+        run(&["audit", "verify", "missing", "--bundles", "nowhere"]),
+        2,
+        &[],
+        &["--bundles nowhere: there is no such folder"],
+    );
+
+    let bundles = copy("exchanged");
+    std::fs::rename(bundles.join(&folder), bundles.join("of-somebody")).expect("is renamed");
+    std::fs::rename(bundles.join(format!("{file}.zip")), bundles.join(format!("{folder}.zip"))).expect("is renamed");
+    let found = run(&["audit", "verify", "exchanged"]);
+    let another = format!("of the model «credit», is another one: its digest is {file}");
+    let named = [&*another, "of-somebody: the store has put nothing there under that name", "is missing from"];
+    check(found, 1, &named, &["exchanged: 3 findings"]);
 }

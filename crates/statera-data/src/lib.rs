@@ -10,6 +10,7 @@ pub mod conform;
 mod database;
 pub mod infer;
 pub mod mask;
+pub mod network;
 pub mod page;
 pub mod personal;
 pub mod preparer;
@@ -22,4 +23,4 @@ pub mod toml_text;
 mod type_name;
 pub mod window;
 
-pub use table::{ColumnInfo, Table, iso, texts_of};
+pub use table::{ColumnInfo, Table, iso, texts_of, with_columns};

@@ -5,8 +5,9 @@ use crate::preparer::time_cells;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field, Schema};
 use statera_core::{Error, Kind, Result};
+use std::sync::Arc;
 
 /// Name and kind of a column.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -60,6 +61,22 @@ pub fn texts_of(column: &ArrayRef) -> Vec<Option<String>> {
             Err(_) => vec![None; column.len()],
         },
     }
+}
+
+/// A batch with more columns at its end, of these names.
+///
+/// # Errors
+/// Columns of another length.
+pub fn with_columns<'a>(
+    batch: &RecordBatch,
+    names: impl Iterator<Item = &'a str>,
+    made: Vec<ArrayRef>,
+) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let new = names.zip(&made).map(|(name, c)| Arc::new(Field::new(name, c.data_type().clone(), true)));
+    let fields: Vec<_> = schema.fields().iter().cloned().chain(new).collect();
+    let columns = batch.columns().iter().cloned().chain(made).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::data(e.to_string()))
 }
 
 /// A time, in microseconds since 1970 UTC, in ISO 8601; a day alone at midnight.

@@ -3,10 +3,14 @@
 use crate::compute::Compute;
 use crate::flow::Flow;
 use crate::flow::turns::Turns;
+use crate::http::alerts::Watch;
 use crate::http::decisions::Courier;
 use crate::http::health::Health;
 use crate::http::metrics::Metrics;
+use crate::http::monitoring::Monitoring;
+use crate::live::Lives;
 use crate::models::Models;
+use crate::objects;
 use crate::serve::Guests;
 use crate::settings::Settings;
 use crate::who::Doorkeeper;
@@ -27,7 +31,9 @@ pub struct App {
     /// What is kept.
     pub store: Arc<dyn Store>,
     /// The bundles that answer.
-    pub models: Models,
+    pub models: Arc<Models>,
+    /// What counts transactions.
+    pub lives: Lives,
     /// The pool that scores.
     pub compute: Compute,
     /// Who is let in, and how fast.
@@ -41,8 +47,12 @@ pub struct App {
     pub guests: Guests,
     /// Whether requests should come.
     pub health: Health,
+    /// How the queue of alerts stands.
+    pub alerts: Watch,
     /// What is counted.
     pub metrics: Metrics,
+    /// What becomes of decisions.
+    pub monitoring: Monitoring,
     /// Brings answers from the writer's thread.
     pub courier: Arc<Courier>,
 }
@@ -51,7 +61,8 @@ pub struct App {
 pub type Shared = Arc<App>;
 
 impl App {
-    /// Opens the store that the settings name, and everything over it. The settings are checked already.
+    /// Opens the store that the settings name, and everything over it. The settings are checked already. Bundles that only this
+    /// server's folder has are put into the object store meanwhile, if there is one; it need not answer.
     ///
     /// # Errors
     /// A store that cannot be opened, secrets that cannot be read.
@@ -61,8 +72,13 @@ impl App {
         let store = statera_store::open(&StoreOptions {
             queue: serve.queue,
             checkpoint_every: (serve.checkpoint_rows, serve.checkpoint_seconds),
+            objects: objects::open(&settings.bundles, settings.who.upload_bytes_max)?,
             ..StoreOptions::at(&serve.store, Some(&folder))?
         })?;
+        if !settings.bundles.object_store.is_empty() {
+            let store = store.clone();
+            std::thread::Builder::new().name("bundles".into()).spawn(move || share(&*store))?;
+        }
         App::over(settings, &folder, store)
     }
 
@@ -71,15 +87,20 @@ impl App {
     /// # Errors
     /// Secrets that cannot be read; settings of an area that are out of their range.
     pub fn over(settings: Settings, folder: &Path, store: Arc<dyn Store>) -> Result<Shared> {
+        let models = Arc::new(Models::open(settings.models.clone(), store.clone())?);
+        let lives = Lives::open(settings.transactions.clone(), store.clone(), models.clone(), folder.into())?;
         let app = Arc::new(App {
             doorkeeper: Doorkeeper::open(&settings.who, folder, store.clone(), Arc::new(statera_store::now_us))?,
-            models: Models::open(settings.models.clone(), store.clone())?,
+            models,
+            lives,
             compute: Compute::start(&settings.compute)?,
             flow: Flow::new(&settings.flow),
             replays: Turns::new("replays and explanations", REPLAYS, REPLAYS_WAITING),
             guests: Guests::new(settings.serve.connections, settings.serve.connections_per_address),
             health: Health::default(),
+            alerts: Watch::default(),
             metrics: Metrics::new()?,
+            monitoring: Monitoring::default(),
             courier: Arc::default(),
             store,
             settings,
@@ -98,8 +119,32 @@ impl App {
         Ok(app)
     }
 
-    /// Looks whether requests should come. Waits for the database for up to a second.
+    /// Looks whether requests should come, and how the queue of alerts stands. Waits for the database for up to a second to
+    /// learn the first; the second is left out where it does not answer.
     pub fn look(&self) {
-        self.health.note(self.store.is_ready(), self.models.status().is_ready());
+        let is_ready = self.store.is_ready();
+        self.health.note(is_ready, self.models.status().is_ready());
+        if is_ready && let Err(e) = self.alerts.look(&*self.store, &self.settings.alerts) {
+            tracing::debug!(error = %e, "the queue of alerts was not counted");
+        }
+    }
+}
+
+/// Puts the bundles of the time before there was an object store there. What fails is tried again at the next start.
+fn share(store: &dyn Store) {
+    let told = "not every bundle of this folder is in the object store; other servers may lack some";
+    match store.share_bundles() {
+        Ok(shared) => {
+            if shared.n_new > 0 {
+                tracing::info!(bundles = shared.n_new, "bundles of this folder were put into the object store");
+            }
+            for failure in shared.failures {
+                tracing::warn!(digest = failure.digest, error = %failure.error, "{told}");
+            }
+            if let Some(e) = shared.stopped {
+                tracing::warn!(error = %e, "{told}");
+            }
+        }
+        Err(e) => tracing::warn!(error = %e, "{told}"),
     }
 }

@@ -1,11 +1,11 @@
-//! A small HTTP client: to an issuer of identities, and of `statera registry` to a server. One request a connection, no
-//! redirects, everything bounded. It goes nowhere but to the address that it is given.
+//! A small HTTP client: to an issuer of identities, to an object store, and of `statera registry` to a server. One request a
+//! connection, no redirects, everything bounded. It goes nowhere but to the address that it is given.
 
 use crate::tls;
 use axum::body::Bytes;
 pub use axum::http::Method;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -19,14 +19,17 @@ use tokio::net::TcpStream;
 /// Where systems keep the roots that they trust.
 const SYSTEM_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-/// An answer has no more bytes.
+/// An answer has no more bytes, if nothing else is said.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// A connection that takes longer comes to nothing: a machine that drops packets would else take the whole time of a request.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Sends requests.
 #[derive(Clone)]
 pub struct Client {
     tls: Arc<ClientConfig>,
     limit: Duration,
+    answer_bytes_max: usize,
 }
 
 /// A header to be sent.
@@ -62,13 +65,20 @@ impl Client {
     /// # Errors
     /// A file without certificates.
     pub fn new(ca_file: Option<&Path>, limit: Duration) -> Result<Client> {
-        Ok(Client { tls: tls_config(ca_file)?, limit })
+        Ok(Client { tls: tls_config(ca_file)?, limit, answer_bytes_max: ANSWER_BYTES_MAX })
+    }
+
+    /// The same for answers of up to so many bytes, which are held in memory.
+    #[must_use]
+    pub fn for_answers_of(self, bytes_max: usize) -> Client {
+        Client { answer_bytes_max: bytes_max, ..self }
     }
 
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// `Request` for a URL that is none; `Busy` if the other machine does not answer.
+    /// `Request` for a URL that is none; `Busy` if the other machine does not answer, or not to the end; `Io` for an answer
+    /// that is longer than allowed.
     pub async fn send(&self, method: Method, url: &str, headers: &[Header], body: Bytes) -> Result<Answer> {
         let place = crate::who::origin::of_url(url).unwrap_or_else(|| "the address".into());
         match tokio::time::timeout(self.limit, self.send_unlimited(method, url, headers, body)).await {
@@ -97,7 +107,11 @@ impl Client {
         let request = request.body(Full::new(body)).map_err(|e| wrong(&e.to_string()))?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let stream = connect(bare, port).await?;
-        if is_tls { exchange(self.shake(bare, stream).await?, request).await } else { exchange(stream, request).await }
+        let bytes_max = self.answer_bytes_max;
+        match is_tls {
+            true => exchange(self.shake(bare, stream).await?, request, bytes_max).await,
+            false => exchange(stream, request, bytes_max).await,
+        }
     }
 
     async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
@@ -111,7 +125,10 @@ impl Client {
 
 /// A connection.
 pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await.map_err(|e| Error::busy(format!("{host}:{port}: {e}")))?;
+    let connected = tokio::time::timeout(CONNECT, TcpStream::connect((host, port))).await;
+    let stream = connected
+        .map_err(|_| Error::busy(format!("{host}:{port}: no connection within {} s", CONNECT.as_secs())))?
+        .map_err(|e| Error::busy(format!("{host}:{port}: {e}")))?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
@@ -143,7 +160,7 @@ pub(crate) fn tls_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>, answer_bytes_max: usize) -> Result<Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -152,8 +169,12 @@ where
     // Both are polled here, so that nothing outlives the call.
     let asking = async {
         let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|e| Error::busy(format!("HTTP: {e}")))?.to_bytes();
+        let body = Limited::new(body, answer_bytes_max).collect().await;
+        let body = body.map_err(|e| match e.is::<LengthLimitError>() {
+            true => Error::io(format!("HTTP: the answer has more than {answer_bytes_max} bytes, which are allowed")),
+            false => Error::busy(format!("HTTP: {e}")),
+        })?;
+        let body = body.to_bytes();
         Ok(Answer { status: head.status, headers: head.headers, body })
     };
     tokio::pin!(asking, connection);

@@ -12,8 +12,10 @@ pub mod client;
 pub mod compute;
 pub mod flow;
 pub mod http;
+pub mod live;
 pub mod log;
 pub mod models;
+pub mod objects;
 pub mod serve;
 pub mod settings;
 #[cfg(test)]

@@ -2,9 +2,13 @@
 
 use crate::compute::ComputeSettings;
 use crate::flow::FlowSettings;
+use crate::http::alerts::AlertsSettings;
 use crate::http::decisions::DecisionsSettings;
+use crate::http::monitoring::MonitoringSettings;
+use crate::live::TransactionsSettings;
 use crate::log::LogSettings;
 use crate::models::ModelsSettings;
+use crate::objects::BundlesSettings;
 use crate::serve::ServeSettings;
 use crate::who::WhoSettings;
 use serde::{Deserialize, Serialize};
@@ -26,10 +30,18 @@ pub struct Settings {
     pub who: WhoSettings,
     /// Loading and challengers.
     pub models: ModelsSettings,
+    /// An object store that several servers share.
+    pub bundles: BundlesSettings,
     /// The pool that scores.
     pub compute: ComputeSettings,
     /// Overrides and outcomes.
     pub decisions: DecisionsSettings,
+    /// Transactions that are scored as they happen.
+    pub transactions: TransactionsSettings,
+    /// What becomes of decisions.
+    pub monitoring: MonitoringSettings,
+    /// Transactions that people look at.
+    pub alerts: AlertsSettings,
 }
 
 /// An area of the file: its table, what it is about, and what each of its fields is for, in the order in which they are shown.
@@ -41,8 +53,20 @@ const AREAS: &[Area] = &[
     ("flow", "Flow control: how many requests are let in, whose first", FlowSettings::ABOUT),
     ("who", "People, keys, sessions, directories, TLS", WhoSettings::ABOUT),
     ("models", "How models are loaded", ModelsSettings::ABOUT),
+    (
+        "bundles",
+        "An object store of bundles, where servers with folders of their own share them",
+        BundlesSettings::ABOUT,
+    ),
     ("compute", "The pool that scores", ComputeSettings::ABOUT),
     ("decisions", "Overrides and outcomes", DecisionsSettings::ABOUT),
+    (
+        "transactions",
+        "Transactions that are scored as they happen, of models with windows",
+        TransactionsSettings::ABOUT,
+    ),
+    ("monitoring", "What becomes of decisions, and when it is flagged", MonitoringSettings::ABOUT),
+    ("alerts", "Which transactions people look at, and how many they can", AlertsSettings::ABOUT),
 ];
 
 const HEAD: &str =
@@ -79,8 +103,12 @@ impl Settings {
         self.who.check()?;
         self.flow.check()?;
         self.models.check()?;
+        self.bundles.check()?;
         self.compute.check()?;
-        self.decisions.check()
+        self.decisions.check()?;
+        self.transactions.check()?;
+        self.monitoring.check()?;
+        self.alerts.check()
     }
 
     /// The whole file with these values and a remark on each; [`Settings::parse`] gives the same settings again.

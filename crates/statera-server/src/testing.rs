@@ -11,18 +11,21 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use statera::bundle::Bundle;
 use statera_core::{Error, Result, Run};
-use statera_store::Store;
 use statera_store::act::{Act, Acted, Actor};
-use statera_store::ledger::AuditRow;
+use statera_store::alert::{Case, CaseCounts, CaseQuery, Cases, Neighbour, Suspect};
+use statera_store::ledger::{AuditRow, LedgerRecord};
 use statera_store::people::{ApiKey, NewSession, Person, Role, Session, Sessions};
-use statera_store::record::{Done, Id, NewRecord, Recorded, RequestName, StoredPart, StoredRecord};
+use statera_store::record::{Done, Id, NewRecord, RecordHead, Recorded, RequestName, StoredPart, StoredRecord};
 use statera_store::registry::{Model, Registry, Route, Version};
-use std::collections::BTreeMap;
+use statera_store::{BackedUp, Claim, Store};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 use tower::ServiceExt;
+use zeroize::Zeroizing;
 
 /// A policy under which the rows below are approved and declined.
 pub const POLICY: &str = r#"
@@ -86,6 +89,12 @@ pub struct MemoryStore {
     pub is_down: AtomicBool,
     /// What is submitted is kept back until [`MemoryStore::release`].
     pub is_held: AtomicBool,
+    /// Whoever holds it keeps bundles from coming.
+    pub gate: Mutex<()>,
+    /// How often a bundle was asked for.
+    pub n_asked: AtomicUsize,
+    /// Digests of the bundles that are here, whoever holds the gate; none: all come through it.
+    pub here: Mutex<Option<BTreeSet<String>>>,
 }
 
 #[derive(Default)]
@@ -178,6 +187,11 @@ impl MemoryStore {
     }
 }
 
+fn head_of(record: &StoredRecord) -> RecordHead {
+    let (actor, facts) = (record.actor.clone(), record.facts.clone());
+    RecordHead { id: record.id, kind: record.kind, of: record.of, at_us: record.at_us, actor, facts }
+}
+
 impl Store for MemoryStore {
     fn submit(&self, record: NewRecord, done: Done) -> Result<()> {
         if self.is_held.load(Ordering::SeqCst) {
@@ -204,6 +218,16 @@ impl Store for MemoryStore {
         later.truncate(limit);
         Ok(later)
     }
+    fn record_heads(&self, from: Id, until: Id, limit: usize) -> Result<Vec<RecordHead>> {
+        Ok(self.up()?.records.range(from..until).rev().take(limit).map(|(_, r)| head_of(r)).collect())
+    }
+    fn following_heads(&self, from: Id, before: (Id, Id), limit: usize) -> Result<Vec<RecordHead>> {
+        let state = self.up()?;
+        let mut found: Vec<_> = state.records.values().filter_map(|r| Some(((r.of?, r.id), r))).collect();
+        found.retain(|((of, id), _)| *of >= from && (*of, *id) < before);
+        found.sort_by_key(|(at, _)| Reverse(*at));
+        Ok(found.into_iter().take(limit).map(|(_, r)| head_of(r)).collect())
+    }
     fn registry(&self) -> Result<Registry> {
         Ok(self.up()?.registry.clone())
     }
@@ -221,7 +245,18 @@ impl Store for MemoryStore {
         Ok(from.into())
     }
     fn bundle(&self, digest: &str) -> Result<PathBuf> {
+        self.n_asked.fetch_add(1, Ordering::SeqCst);
+        drop(self.gate.lock());
         self.up()?.bundles.get(digest).cloned().ok_or_else(|| Error::not_found(format!("there is no bundle {digest}")))
+    }
+    fn bundle_here(&self, digest: &str) -> Result<PathBuf> {
+        let is_here = self.here.lock().expect("is free").as_ref().map(|here| here.contains(digest));
+        let path = self.up()?.bundles.get(digest).cloned();
+        match (is_here, path) {
+            (None, _) => self.bundle(digest),
+            (Some(true), Some(path)) => Ok(path),
+            _ => Err(Error::not_found(format!("there is no bundle {digest} here"))),
+        }
     }
     fn person(&self, _: &str) -> Result<Person> {
         Err(Error::not_found("nobody"))
@@ -244,11 +279,52 @@ impl Store for MemoryStore {
     fn close_sessions(&self, _: Sessions<'_>) -> Result<()> {
         Ok(())
     }
-    fn audit_rows(&self, _: &str, _: u64, _: usize) -> Result<Vec<AuditRow>> {
-        Ok(Vec::new())
+    fn audit_rows(&self, chain: &str, after: u64, limit: usize) -> Result<Vec<AuditRow>> {
+        let state = self.up()?;
+        let row = |r: &StoredRecord| {
+            let id = r.id;
+            let (seq, at_us, kind, facts) = (r.ledger.1, r.at_us, r.kind.name(), &r.facts);
+            let body = format!(r#"{{"record":{{"id":"{id}","kind":"{kind}","facts":{facts}}}}}"#);
+            AuditRow { chain: chain.into(), seq, at_us, actor: String::new(), body, previous: [0; 32], hash: [0; 32] }
+        };
+        let mut rows: Vec<AuditRow> = state.records.values().filter(|r| r.ledger.1 > after).map(row).collect();
+        rows.sort_by_key(|r| r.seq);
+        rows.truncate(limit);
+        Ok(rows)
     }
     fn chains(&self) -> Result<Vec<String>> {
+        Ok(vec!["chain".into()])
+    }
+    fn named(&self, scope: &str, name: &str) -> Result<Option<Id>> {
+        let state = self.up()?;
+        Ok(state.requests.get(&(scope.into(), name.into())).map(|(_, id)| *id))
+    }
+    fn ledger_ends(&self) -> Result<BTreeMap<String, u64>> {
+        Ok([("chain".to_string(), self.up()?.records.len() as u64)].into())
+    }
+    fn claim(&self, _: &str) -> Result<Claim> {
+        Ok(Claim::free())
+    }
+    fn cases(&self, _: &CaseQuery<'_>) -> Result<Cases> {
+        Ok(Cases::default())
+    }
+    fn case(&self, id: Id) -> Result<(Case, Vec<Suspect>)> {
+        Err(Error::not_found(format!("there is no alert {id}")))
+    }
+    fn neighbours(&self, _: Id, _: usize) -> Result<Vec<Neighbour>> {
         Ok(Vec::new())
+    }
+    fn case_counts(&self, _: i64, _: i64) -> Result<CaseCounts> {
+        self.up().map(|_| CaseCounts::default())
+    }
+    fn heads_of(&self, _: &str, _: i64, _: usize) -> Result<Vec<LedgerRecord>> {
+        Ok(Vec::new())
+    }
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+    fn file_key(&self, _: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new([7; 32])
     }
     fn erase(&self, _: &Actor, subject: &str, _: &str) -> Result<u64> {
         let mut n = 0;
@@ -271,8 +347,8 @@ impl Store for MemoryStore {
     fn retain(&self, _: &Actor, _: i64, _: &str) -> Result<u64> {
         Ok(0)
     }
-    fn backup(&self, _: &Path) -> Result<()> {
-        Ok(())
+    fn backup(&self, _: &Path) -> Result<BackedUp> {
+        Ok(BackedUp::default())
     }
     fn is_ready(&self) -> bool {
         !self.is_down.load(Ordering::SeqCst)
@@ -348,6 +424,8 @@ pub fn answer_of(app: &Shared, who: &Who, method: &str, path: &str, body: &str) 
     let routes = Router::new()
         .merge(crate::http::decisions::routes())
         .merge(crate::http::outcomes::routes())
+        .merge(crate::http::monitoring::routes())
+        .merge(crate::http::alerts::routes())
         .merge(crate::http::inference::routes())
         .with_state(app.clone());
     runtime().block_on(async {
@@ -371,6 +449,11 @@ pub fn app(settings: Settings, store: Arc<MemoryStore>) -> Shared {
 
 fn who(actor: Actor, roles: &[Role]) -> Who {
     Who { actor, roles: roles.iter().copied().collect(), rate_per_second: 0, urgent: false }
+}
+
+/// A person with these roles.
+pub fn person(name: &str, roles: &[Role]) -> Who {
+    who(Actor::Person(name.into()), roles)
 }
 
 /// A bank's system that asks for decisions.

@@ -4,14 +4,17 @@
 //! key. Secret keys are kept apart ([`copy_keys`]): with them in the same place encryption would protect nothing. A backup
 //! that is older than an erasure still has the wrapped key; the erasure is complete when such backups are gone.
 
+use crate::StoreOptions;
+use crate::bundles::{self, BundleFailure, Bundles};
 use crate::keys::{self, CHECKPOINT, CHECKPOINT_PUBLIC, KEYS, MASTER, SERVER};
 use crate::ledger::checkpoint;
-use crate::sql::migrate::{MIGRATIONS, has_tables, meta, migrate, refuse_newer};
+use crate::sql::migrate::{
+    MIGRATIONS, PROGRAM, has_table, has_tables, meta, meta_int, migrate, refuse_newer, set_meta,
+};
 use crate::sql::table::{TABLES, Table};
 use crate::sql::{self, Attempt, Connection, Database, Use, Value};
 use crate::vault::Vault;
-use crate::{StoreOptions, bundles};
-use statera_core::{Error, Result};
+use statera_core::{Error, ErrorKind, Result};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,8 +54,16 @@ impl Drop for Partial {
     }
 }
 
+/// What a backup lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackedUp {
+    /// Bundles of the registry's versions that are not in the folder, and why the object store, if there is one, did not give
+    /// them.
+    pub missing: Vec<BundleFailure>,
+}
+
 /// Copies a store to a new folder.
-pub(crate) fn backup(database: &Database, folder: &Path, to: &Path) -> Result<()> {
+pub(crate) fn backup(database: &Database, folder: &Path, bundles: &Bundles, to: &Path) -> Result<BackedUp> {
     refuse_used(to)?;
     let partial = Partial::beside(to)?;
     // In this order: every row that a checkpoint names is in the database that is copied after it, and every bundle that the
@@ -62,8 +73,30 @@ pub(crate) fn backup(database: &Database, folder: &Path, to: &Path) -> Result<()
     copy_database(database, &file)?;
     let place = |e: io::Error| Error::io(format!("{}: {e}", to.display()));
     File::open(&file).and_then(|f| f.sync_all()).map_err(place)?;
-    copy_bundles(folder, &partial.0)?;
-    partial.publish(to)
+    let missing = bring_bundles(&mut Database::file(&file).connect(Use::Inspect)?, bundles)?;
+    copy_bundles(bundles, &partial.0)?;
+    partial.publish(to)?;
+    Ok(BackedUp { missing })
+}
+
+/// Brings the bundles that a database names from the object store to the folder. Gives those that are not there for all that.
+fn bring_bundles(database: &mut Connection, bundles: &Bundles) -> Result<Vec<BundleFailure>> {
+    let mut missing: Vec<BundleFailure> = Vec::new();
+    // An object store that does not answer would be waited for with each bundle.
+    let mut away: Option<Error> = None;
+    for row in database.fetch("SELECT DISTINCT digest FROM version ORDER BY digest", Vec::new())? {
+        let digest = row.text(0)?;
+        let found = match &away {
+            None => bundles.find(&digest),
+            Some(e) => bundles.find_here(&digest).map_err(|_| Error::busy(format!("not asked for: {e}"))),
+        };
+        let Err(error) = found else { continue };
+        if away.is_none() && error.kind() == ErrorKind::Busy {
+            away = Some(error.clone());
+        }
+        missing.push(BundleFailure { digest, error });
+    }
+    Ok(missing)
 }
 
 fn copy_database(database: &Database, file: &Path) -> Result<()> {
@@ -85,7 +118,14 @@ fn copy_tables(from: &mut Connection, to: &mut Connection) -> Attempt<()> {
     to.begin()?;
     to.execute("DELETE FROM meta", Vec::new())?;
     for table in TABLES {
-        copy_table(table, from, to)?;
+        // A backup of an earlier version has fewer.
+        if has_table(from, table.name)? {
+            copy_table(table, from, to)?;
+        }
+    }
+    // The tables are those of this program, whatever the copy was of.
+    if meta_int(to, "min_program")? < PROGRAM {
+        set_meta(to, "min_program", &PROGRAM.to_string())?;
     }
     to.commit()
 }
@@ -126,19 +166,17 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies bundles that are whole; those that are being copied have hidden names.
-fn copy_bundles(from: &Path, to: &Path) -> Result<()> {
-    let (from, to) = (from.join(bundles::FOLDER), to.join(bundles::FOLDER));
-    if !from.exists() {
+/// Copies bundles that are whole.
+fn copy_bundles(from: &Bundles, to: &Path) -> Result<()> {
+    let to = to.join(bundles::FOLDER);
+    let all = from.all_here()?;
+    if all.is_empty() {
         return Ok(());
     }
-    let place = |e: io::Error| Error::io(format!("{}: {e}", from.display()));
-    fs::create_dir(&to).map_err(place)?;
-    for entry in fs::read_dir(&from).map_err(place)? {
-        let entry = entry.map_err(place)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            bundles::copy(&entry.path(), &to.join(entry.file_name())).map_err(place)?;
-        }
+    fs::create_dir(&to).map_err(|e| Error::io(format!("{}: {e}", to.display())))?;
+    for (_, path) in all {
+        let place = |e: io::Error| Error::io(format!("{}: {e}", path.display()));
+        bundles::copy(&path, &to.join(path.file_name().unwrap_or_default())).map_err(place)?;
     }
     Ok(())
 }
@@ -177,12 +215,16 @@ pub struct Restored {
     pub n_rows: u64,
     /// Records.
     pub n_records: u64,
+    /// Bundles of the backup that the object store did not take, and bundles of the registry's versions that are neither in the
+    /// backup nor given by the object store; each with the reason.
+    pub missing: Vec<BundleFailure>,
 }
 
 /// Makes a store of a backup and its keys, in an empty place: a folder, or a PostgreSQL database without a store and a folder.
 ///
 /// # Errors
-/// A place that is not empty; keys that are not the backup's; a backup of a newer program. Nothing half-restored stays.
+/// A place that is not empty; keys that are not the backup's; a backup of a newer program; an object store that does not
+/// answer. Nothing half-restored stays.
 pub fn restore(from: &Path, keys: &Path, options: &StoreOptions) -> Result<Restored> {
     let file = from.join(sql::FILE);
     if !file.is_file() {
@@ -197,9 +239,15 @@ pub fn restore(from: &Path, keys: &Path, options: &StoreOptions) -> Result<Resto
     refuse_used(&options.folder)?;
     let partial = Partial::beside(&options.folder)?;
     copy_files(from, &partial.0)?;
-    copy_bundles(from, &partial.0)?;
+    let bundles = Bundles::of(from, None);
+    copy_bundles(&bundles, &partial.0)?;
+    let mut missing = share(&bundles, options)?;
+    // What the backup lacks may still be in the object store.
+    let objects = options.objects.clone();
+    let there = if objects.is_some() { Bundles::of(&partial.0, objects) } else { bundles };
+    missing.extend(bring_bundles(&mut source, &there)?);
     put_keys(keys, &partial.0.join(KEYS))?;
-    let counts = count(&mut source)?;
+    let (n_rows, n_records) = (count(&mut source, "audit")?, count(&mut source, "record")?);
     if sql::is_postgres(&options.address) {
         let database = Database::at(&options.address)?;
         let mut to = database.connect(Use::Write)?;
@@ -218,15 +266,20 @@ pub fn restore(from: &Path, keys: &Path, options: &StoreOptions) -> Result<Resto
         File::open(&copy).and_then(|f| f.sync_all()).map_err(place)?;
     }
     partial.publish(&options.folder)?;
-    Ok(counts)
+    Ok(Restored { n_rows, n_records, missing })
 }
 
-fn count(source: &mut Connection) -> Result<Restored> {
-    let mut n = |table: &str| -> Result<u64> {
-        let row = source.first(&format!("SELECT count(*) FROM {table}"), Vec::new())?;
-        Ok(row.map(|r| r.int(0)).transpose()?.unwrap_or(0) as u64)
-    };
-    Ok(Restored { n_rows: n("audit")?, n_records: n("record")? })
+/// Puts the bundles of a backup where the restored store is to share them. Objects that are there already stay as they are,
+/// and what a restore that fails later has put there is what the next one needs. Gives those that it does not take.
+fn share(backup: &Bundles, options: &StoreOptions) -> Result<Vec<BundleFailure>> {
+    let Some(objects) = &options.objects else { return Ok(Vec::new()) };
+    let shared = bundles::put_all(objects.as_ref(), backup.all_here()?);
+    shared.stopped.map_or(Ok(shared.failures), Err)
+}
+
+fn count(source: &mut Connection, table: &str) -> Result<u64> {
+    let row = source.first(&format!("SELECT count(*) FROM {table}"), Vec::new())?;
+    Ok(row.map(|r| r.int(0)).transpose()?.unwrap_or(0) as u64)
 }
 
 fn refuse_other_keys(source: &mut Connection, folder: &Path, backup: &Path) -> Result<()> {

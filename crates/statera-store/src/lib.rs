@@ -10,9 +10,12 @@
 #![forbid(unsafe_code)]
 
 pub mod act;
+pub mod alert;
 mod backup;
 mod bundles;
+mod cases;
 mod check;
+mod claim;
 mod keys;
 pub mod ledger;
 pub mod people;
@@ -27,18 +30,23 @@ mod tender;
 mod vault;
 mod writer;
 
-pub use backup::{Restored, copy_keys, restore};
+pub use backup::{BackedUp, Restored, copy_keys, restore};
+pub use bundles::{BundleFailure, ObjectStore, SharedBundles};
+pub use claim::Claim;
 pub use keys::{CHECKPOINT_PUBLIC, KEYS};
 
 use crate::act::{Act, Acted, Actor};
-use crate::ledger::AuditRow;
+use crate::alert::{Case, CaseCounts, CaseQuery, Cases, Neighbour, Suspect};
+use crate::ledger::{AuditRow, LedgerRecord};
 use crate::people::{ApiKey, NewSession, Person, Session};
-use crate::record::{Done, Id, NewRecord, RequestName, StoredRecord};
+use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
 use statera_core::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -46,7 +54,7 @@ pub struct StoreOptions {
     /// A folder (SQLite, the default) or `postgres://…`.
     pub address: String,
     /// Where bundles, checkpoints and key files lie; for SQLite the folder of the address. Processes that share a PostgreSQL
-    /// database share this folder too, or one has a copy of the other's key files.
+    /// database share this folder too, or have the same key files and share an object store.
     pub folder: PathBuf,
     /// Records that wait for the writer at most; one more is `Busy`.
     pub queue: usize,
@@ -54,6 +62,8 @@ pub struct StoreOptions {
     pub checkpoint_every: (u64, u64),
     /// Microseconds since 1970 UTC.
     pub clock: fn() -> i64,
+    /// Where bundles lie if not in the folder alone, which is then their cache.
+    pub objects: Option<Arc<dyn ObjectStore>>,
 }
 
 impl StoreOptions {
@@ -80,6 +90,7 @@ impl StoreOptions {
             queue: 8192,
             checkpoint_every: (100_000, 60),
             clock: now_us,
+            objects: None,
         })
     }
 }
@@ -128,6 +139,15 @@ pub trait Store: Send + Sync {
     /// name was used for another body; `Busy` if the database went away (nothing of the record was written).
     fn submit(&self, record: NewRecord, done: Done) -> Result<()>;
 
+    /// As [`Store::submit`], of what was counted already and cannot be taken back: it still finds room where others do not, so
+    /// that as many again may wait.
+    ///
+    /// # Errors
+    /// As [`Store::submit`].
+    fn submit_counted(&self, record: NewRecord, done: Done) -> Result<()> {
+        self.submit(record, done)
+    }
+
     /// A record with its parts, decrypted where their subjects' keys still exist.
     ///
     /// # Errors
@@ -145,6 +165,24 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As the trait says.
     fn records_of(&self, id: Id, limit: usize) -> Result<Vec<StoredRecord>>;
+
+    /// Records of every kind without their parts, whose names are not before `from` and before `until`, the newest name first,
+    /// at most `limit` (and never more than 10,000, and fewer of large batches; none only if there is none). Names rise with
+    /// time ([`Id::first_at`]), so that this is a window, which is read page by page with the last name of a page as the next
+    /// `until`.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn record_heads(&self, from: Id, until: Id, limit: usize) -> Result<Vec<RecordHead>>;
+
+    /// The same of what follows decisions whose names are not before `from`, whenever it was recorded: those of the newest
+    /// decision first, of each the newest name first. Only what comes, in this order, after the decision and the record of
+    /// `before`: for a first page a decision that is wanted no more and [`Id::first_at`] of 0, then what the last record of a
+    /// page follows and its name.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn following_heads(&self, from: Id, before: (Id, Id), limit: usize) -> Result<Vec<RecordHead>>;
 
     /// Everything of models: one consistent view.
     ///
@@ -169,14 +207,32 @@ pub trait Store: Send + Sync {
     /// that exists stays as it is. Gives the folder or .zip to read it from.
     ///
     /// # Errors
-    /// A disk that is full or files that cannot be read; nothing half-copied stays.
+    /// A disk that is full or files that cannot be read, an object store that does not take it; nothing half-copied stays.
     fn put_bundle(&self, digest: &str, from: &Path) -> Result<PathBuf>;
 
-    /// Where a bundle lies.
+    /// Where a bundle lies. One that only the object store has is brought first, which may block for as long as that takes.
+    ///
+    /// # Errors
+    /// `NotFound`; as [`ObjectStore::fetch`].
+    fn bundle(&self, digest: &str) -> Result<PathBuf>;
+
+    /// Where a bundle lies that is here already; one that only the object store has is not brought.
     ///
     /// # Errors
     /// `NotFound`.
-    fn bundle(&self, digest: &str) -> Result<PathBuf>;
+    fn bundle_here(&self, digest: &str) -> Result<PathBuf> {
+        self.bundle(digest)
+    }
+
+    /// Puts the bundles of the registry's versions that this folder has and the object store has not there: those of the time
+    /// before there was one. A bundle that fails is told in what it gives, and keeps no other from it; an object store that
+    /// does not answer ends it. A store without an object store has nothing to do.
+    ///
+    /// # Errors
+    /// A registry that cannot be read.
+    fn share_bundles(&self) -> Result<SharedBundles> {
+        Ok(SharedBundles::default())
+    }
 
     /// A person by name.
     ///
@@ -226,13 +282,70 @@ pub trait Store: Send + Sync {
     /// As the trait says.
     fn audit_rows(&self, chain: &str, after: u64, limit: usize) -> Result<Vec<AuditRow>>;
 
+    /// The record that a request's name was given for, whatever its body was.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn named(&self, scope: &str, name: &str) -> Result<Option<Id>>;
+
+    /// The number of the last row of each chain, by the chain's name.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn ledger_ends(&self) -> Result<BTreeMap<String, u64>>;
+
+    /// Takes the exclusive right to do `what`, which one process may do at a time, until the claim is dropped or the process
+    /// ends.
+    ///
+    /// # Errors
+    /// `Busy` if another process has it.
+    fn claim(&self, what: &str) -> Result<Claim>;
+
+    /// A key for files beside the store that hold personal data; the same for a purpose as long as the master key is.
+    fn file_key(&self, purpose: &str) -> Zeroizing<[u8; 32]>;
+
+    /// Records that [`Store::submit`] would still take now.
+    fn room(&self) -> usize;
+
     /// Names of the chains: one for each process that ever wrote.
     ///
     /// # Errors
     /// As the trait says.
     fn chains(&self) -> Result<Vec<String>>;
 
-    /// Destroys a subject's key: its parts can never be read again, the chain still verifies. Gives how many parts there were.
+    /// Cases of suspicious decisions.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn cases(&self, query: &CaseQuery<'_>) -> Result<Cases>;
+
+    /// A case with its decisions in the order in which they were recorded, at most [`alert::SUSPECTS_MAX`]: those that wait for
+    /// an answer before the others, and of both the last.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    fn case(&self, id: Id) -> Result<(Case, Vec<Suspect>)>;
+
+    /// Other cases that share keys with one, open or confirmed, at most `limit`: those that share the most first.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn neighbours(&self, id: Id, limit: usize) -> Result<Vec<Neighbour>>;
+
+    /// How many cases wait whose last decision is not older than `kept_us`, and what became of cases since `since_us`.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn case_counts(&self, kept_us: i64, since_us: i64) -> Result<CaseCounts>;
+
+    /// Records that hold something of a subject, recorded since a time, the latest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn heads_of(&self, subject: &str, since_us: i64, limit: usize) -> Result<Vec<LedgerRecord>>;
+
+    /// Destroys a subject's key: its parts can never be read again, the chain still verifies; its cases are forgotten. Gives how
+    /// many parts there were.
     ///
     /// # Errors
     /// `NotFound` if nothing is kept of the subject.
@@ -246,11 +359,12 @@ pub trait Store: Send + Sync {
     fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64>;
 
     /// A copy of everything but the secret keys (database as an SQLite file, bundles, checkpoints) in a new folder, taken
-    /// while running; [`restore`] makes a store of it, and [`ledger::verify`] reads it as it is.
+    /// while running; [`restore`] makes a store of it, and [`ledger::verify`] reads it as it is. Bundles that the object store
+    /// does not give are named in what it gives: the rest must not be without a backup for their sake.
     ///
     /// # Errors
     /// A folder that exists; a disk that is full: nothing half-written stays.
-    fn backup(&self, to: &Path) -> Result<()>;
+    fn backup(&self, to: &Path) -> Result<BackedUp>;
 
     /// Has `timer` told, on the writer's thread, how long the database takes for each commit until it is on disk; only the
     /// first call counts. A store that has no disk tells nothing.
@@ -267,4 +381,9 @@ pub trait Store: Send + Sync {
 
     /// True if the database answers within a second: for readiness.
     fn is_ready(&self) -> bool;
+
+    /// Lets nothing more in, writes what waits, and signs the last checkpoint; returns when that is done. From then on what is to
+    /// be written is `Busy`. The same happens when the last owner goes: this is for the end of a process in which a thread that
+    /// waits for something else may still be one.
+    fn close(&self) {}
 }

@@ -1,14 +1,20 @@
 //! Records and rows of the ledger as they are read.
 
 use crate::ledger::{AuditRow, body, of_place, place};
-use crate::record::{Id, RequestName, StoredPart, StoredRecord};
-use crate::sql::{Attempt, Connection};
+use crate::record::{Id, RecordHead, RecordKind, RequestName, StoredPart, StoredRecord};
+use crate::sql::{Attempt, Connection, Row, Value};
 use crate::vault::{Sealer, Vault};
+use crate::writer::chain;
 use statera_core::Error;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Most that one call gives.
 pub(crate) const LIMIT_MAX: usize = 100_000;
+/// Most heads that one call gives: a reader is held for as long.
+const HEADS_MAX: usize = 10_000;
+/// Parts of these records, beyond which one more is given at most: a row's body grows by a hundred bytes with each.
+const HEADS_PARTS_MAX: i64 = 50_000;
 
 /// A record with its parts.
 pub(crate) fn record(connection: &mut Connection, vault: &Vault, id: Id) -> Attempt<StoredRecord> {
@@ -101,6 +107,55 @@ pub(crate) fn records_of(
     rows.iter().map(|row| record(connection, vault, Id(Uuid::from_bytes(row.bytes(0)?)))).collect()
 }
 
+/// Records of a window without their parts, the newest name first.
+pub(crate) fn record_heads(connection: &mut Connection, from: Id, until: Id, limit: usize) -> Attempt<Vec<RecordHead>> {
+    let found = "SELECT id, follows, place, n_parts FROM record WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    let limit = limit.min(HEADS_MAX) as i64;
+    let values = vec![from.0.as_bytes().into(), until.0.as_bytes().into(), limit.into()];
+    heads(connection, found, "id DESC", values)
+}
+
+/// The same of what follows the decisions of a window, those of the newest decision first, before a decision and a record.
+pub(crate) fn following_heads(
+    connection: &mut Connection,
+    from: Id,
+    (of, id): (Id, Id),
+    limit: usize,
+) -> Attempt<Vec<RecordHead>> {
+    // The first two conditions are for the index, the third for where the page before ended.
+    let found = "SELECT id, follows, place, n_parts FROM record WHERE follows IS NOT NULL AND follows >= $1 AND follows <= $2 \
+                 AND (follows < $2 OR id < $3) ORDER BY follows DESC, id DESC LIMIT $4";
+    let limit = limit.min(HEADS_MAX) as i64;
+    let values = vec![from.0.as_bytes().into(), of.0.as_bytes().into(), id.0.as_bytes().into(), limit.into()];
+    heads(connection, found, "follows DESC, id DESC", values)
+}
+
+/// Heads of the records that a query finds, in an order. The database takes kind and facts out of a row's body: that of a large
+/// batch names every part, and megabytes of it would have to be carried here.
+fn heads(connection: &mut Connection, found: &str, order: &str, values: Vec<Value>) -> Attempt<Vec<RecordHead>> {
+    let (kind, facts) = if connection.is_sqlite() {
+        ("json_extract(a.body, '$.record.kind')", "json_extract(a.body, '$.record.facts')")
+    } else {
+        ("a.body::json #>> '{record,kind}'", "(a.body::json #> '{record,facts}')::text")
+    };
+    let sql = format!(
+        "WITH found AS ({found}), weighed AS (SELECT id, follows, place, n_parts, sum(n_parts) OVER (ORDER BY {order}) AS n_sum \
+         FROM found) SELECT r.id, r.follows, a.at_us, a.actor, {kind}, {facts} FROM weighed r JOIN audit a \
+         ON a.place = r.place WHERE r.n_sum - r.n_parts < {HEADS_PARTS_MAX} ORDER BY {order}"
+    );
+    connection.fetch(&sql, values)?.iter().map(head).collect()
+}
+
+fn head(row: &Row) -> Attempt<RecordHead> {
+    let id = Id(Uuid::from_bytes(row.bytes(0)?));
+    let of = if row.maybe_blob(1)?.is_some() { Some(Id(Uuid::from_bytes(row.bytes(1)?))) } else { None };
+    let wrong = |what: &str| Error::damaged(format!("record {id}: its {what} cannot be read"));
+    let actor = serde_json::from_str(&row.text(3)?).map_err(|_| wrong("actor"))?;
+    let kind = row.maybe_text(4)?.and_then(|name| RecordKind::of_name(&name)).ok_or_else(|| wrong("kind"))?;
+    let facts = row.maybe_text(5)?.ok_or_else(|| wrong("facts"))?;
+    Ok(RecordHead { id, kind, of, at_us: row.int(2)?, actor, facts })
+}
+
 /// Rows of a chain after a number.
 pub(crate) fn audit_rows(connection: &mut Connection, chain: &str, after: u64, limit: usize) -> Attempt<Vec<AuditRow>> {
     let number = connection.first("SELECT id FROM chain WHERE name = $1", vec![chain.into()])?;
@@ -136,4 +191,17 @@ pub(crate) fn audit_rows(connection: &mut Connection, chain: &str, after: u64, l
 /// Names of the chains.
 pub(crate) fn chains(connection: &mut Connection) -> Attempt<Vec<String>> {
     connection.fetch("SELECT name FROM chain ORDER BY id", Vec::new())?.iter().map(|r| r.text(0)).collect()
+}
+
+/// The record that a request's name was given for.
+pub(crate) fn named(connection: &mut Connection, scope: &str, name: &str) -> Attempt<Option<Id>> {
+    let sql = "SELECT record FROM request WHERE scope = $1 AND name = $2";
+    let row = connection.first(sql, vec![scope.into(), name.into()])?;
+    row.map(|row| Ok(Id(Uuid::from_bytes(row.bytes(0)?)))).transpose()
+}
+
+/// The number of the last row of each chain.
+pub(crate) fn ledger_ends(connection: &mut Connection) -> Attempt<BTreeMap<String, u64>> {
+    let chains = connection.fetch("SELECT id, name FROM chain ORDER BY id", Vec::new())?;
+    chains.iter().map(|row| Ok((row.text(1)?, chain::head(connection, row.int(0)?)?.seq))).collect()
 }

@@ -1,6 +1,7 @@
 //! Decisions and what follows them, as they are kept.
 
 use crate::act::Actor;
+use crate::alert::AlertChange;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use std::fmt;
@@ -18,6 +19,18 @@ impl Id {
         let at_us = u64::try_from(at_us).unwrap_or(0);
         let time = uuid::Timestamp::from_unix(uuid::NoContext, at_us / 1_000_000, (at_us % 1_000_000 * 1_000) as u32);
         Id(Uuid::new_v7(time))
+    }
+
+    /// The least name that a record of this time, microseconds since 1970 UTC, or of a later one can have.
+    pub fn first_at(at_us: i64) -> Id {
+        // Names begin with 48 bits of milliseconds.
+        let ms = u128::try_from(at_us / 1_000).unwrap_or(0) & ((1 << 48) - 1);
+        Id(Uuid::from_u128(ms << 80))
+    }
+
+    /// When the name was made, microseconds since 1970 UTC, exact to the millisecond.
+    pub fn at_us(self) -> i64 {
+        ((self.0.as_u128() >> 80) as i64).saturating_mul(1_000)
     }
 }
 
@@ -49,6 +62,8 @@ pub enum RecordKind {
     Objection,
     /// What became of it: paid, defaulted, fraud.
     Outcome,
+    /// A step of work on the alert that it opened.
+    Alert,
 }
 
 impl RecordKind {
@@ -59,7 +74,14 @@ impl RecordKind {
             RecordKind::Override => "override",
             RecordKind::Objection => "objection",
             RecordKind::Outcome => "outcome",
+            RecordKind::Alert => "alert",
         }
+    }
+
+    /// The kind that the ledger writes so; none for a name of no kind.
+    pub(crate) fn of_name(name: &str) -> Option<RecordKind> {
+        use RecordKind::{Alert, Decision, Objection, Outcome, Override};
+        [Decision, Override, Objection, Outcome, Alert].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -102,6 +124,8 @@ pub struct NewRecord {
     pub facts: String,
     /// Personal data.
     pub parts: Vec<Part>,
+    /// What it does to alerts.
+    pub alert: Option<AlertChange>,
 }
 
 /// What came of a submitted record.
@@ -150,4 +174,21 @@ pub struct StoredRecord {
     pub parts: Vec<StoredPart>,
     /// The row of the ledger that has it: the chain and the number in it.
     pub ledger: (String, u64),
+}
+
+/// A record without its parts: what is known of it without personal data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordHead {
+    /// Its name.
+    pub id: Id,
+    /// What it is of.
+    pub kind: RecordKind,
+    /// The decision that it follows.
+    pub of: Option<Id>,
+    /// When the ledger took it, microseconds since 1970 UTC.
+    pub at_us: i64,
+    /// Who asked.
+    pub actor: Actor,
+    /// As given; where the database has read it as JSON, in other white space.
+    pub facts: String,
 }

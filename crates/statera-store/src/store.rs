@@ -1,11 +1,13 @@
 //! The one implementation of [`Store`], over either database.
 
 use crate::act::{Act, Acted, Actor};
+use crate::alert::{Case, CaseCounts, CaseQuery, Cases, Neighbour, Suspect};
+use crate::bundles::Bundles;
 use crate::keys::{self, MASTER};
-use crate::ledger::AuditRow;
 use crate::ledger::checkpoint::Notary;
+use crate::ledger::{AuditRow, LedgerRecord};
 use crate::people::{ApiKey, NewSession, Person, Session, Sessions};
-use crate::record::{Done, Id, NewRecord, RequestName, StoredRecord};
+use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
 use crate::sql::migrate::{MIGRATIONS, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
@@ -14,16 +16,21 @@ use crate::tender::{self, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
 use crate::writer::erase::Old;
-use crate::writer::queue::Queue;
+use crate::writer::queue::{Queue, Room};
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
-use crate::{CommitTimer, GroupListener, Store, StoreOptions, backup, bundles, check, read, state};
+use crate::{
+    BackedUp, Claim, CommitTimer, GroupListener, SharedBundles, Store, StoreOptions, backup, cases, check, claim, read,
+    state,
+};
 use statera_core::{Error, Result};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// How long another process may take to make or change the tables.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(30);
@@ -33,6 +40,7 @@ const READY_LIMIT: Duration = Duration::from_secs(1);
 /// An open store.
 pub(crate) struct OpenStore {
     folder: PathBuf,
+    bundles: Bundles,
     database: Arc<Database>,
     readers: Readers,
     queue: Arc<Queue>,
@@ -40,7 +48,7 @@ pub(crate) struct OpenStore {
     vault: Arc<Vault>,
     clock: fn() -> i64,
     /// The writer and the tender, in the order in which they end.
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Opens a store, and makes or migrates it where needed.
@@ -68,9 +76,10 @@ pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
     let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, clock };
     let writer = Writer::new(database.clone(), connection, chain, vault.clone(), clock, queue.clone(), signals.clone());
     let failed = |e: std::io::Error| Error::io(format!("the store's threads: {e}"));
-    let threads = vec![writer::start(writer).map_err(failed)?, tender::start(tender).map_err(failed)?];
+    let threads = Mutex::new(vec![writer::start(writer).map_err(failed)?, tender::start(tender).map_err(failed)?]);
     let readers = Readers::new(database.clone());
-    Ok(OpenStore { folder: folder.clone(), database, readers, queue, signals, vault, clock, threads })
+    let bundles = Bundles::of(folder, options.objects.clone());
+    Ok(OpenStore { folder: folder.clone(), bundles, database, readers, queue, signals, vault, clock, threads })
 }
 
 /// SQLite's migrations do not wait for each other by themselves.
@@ -132,18 +141,27 @@ impl OpenStore {
         done.recv().unwrap_or_else(|_| Err(Error::busy("the database does not answer; nothing was written")))
     }
 
+    /// A record as the writer takes it.
+    fn checked(&self, mut record: NewRecord) -> Result<NewRecord> {
+        check::record(&record)?;
+        if let Some(request) = &mut record.request {
+            request.body_digest = self.vault.request(&request.body_digest);
+        }
+        Ok(record)
+    }
+
     fn read<T>(&self, read: impl FnMut(&mut Connection) -> Attempt<T>) -> Result<T> {
         self.readers.with(read).map_err(Error::from)
     }
 }
 
 impl Store for OpenStore {
-    fn submit(&self, mut record: NewRecord, done: Done) -> Result<()> {
-        check::record(&record)?;
-        if let Some(request) = &mut record.request {
-            request.body_digest = self.vault.request(&request.body_digest);
-        }
-        self.queue.push_record(record, done)
+    fn submit(&self, record: NewRecord, done: Done) -> Result<()> {
+        self.queue.push_record(self.checked(record)?, done, Room::Open)
+    }
+
+    fn submit_counted(&self, record: NewRecord, done: Done) -> Result<()> {
+        self.queue.push_record(self.checked(record)?, done, Room::Kept)
     }
 
     fn record(&self, id: Id) -> Result<StoredRecord> {
@@ -158,6 +176,14 @@ impl Store for OpenStore {
         self.read(|c| read::records_of(c, &self.vault, id, limit))
     }
 
+    fn record_heads(&self, from: Id, until: Id, limit: usize) -> Result<Vec<RecordHead>> {
+        self.read(|c| read::record_heads(c, from, until, limit))
+    }
+
+    fn following_heads(&self, from: Id, before: (Id, Id), limit: usize) -> Result<Vec<RecordHead>> {
+        self.read(|c| read::following_heads(c, from, before, limit))
+    }
+
     fn registry(&self) -> Result<Registry> {
         self.read(|c| c.snapshot(|c| state::load_registry(c, false)))
     }
@@ -168,18 +194,28 @@ impl Store for OpenStore {
 
     fn act(&self, actor: &Actor, act: Act) -> Result<Acted> {
         if let Act::AddVersion { digest, .. } = &act {
-            bundles::find(&self.folder, digest)?;
+            self.bundles.find(digest)?;
         }
         let actor = actor.clone();
         self.on_writer(move |writer| writer.act(&actor, &act))
     }
 
     fn put_bundle(&self, digest: &str, from: &Path) -> Result<PathBuf> {
-        bundles::put(&self.folder, digest, from)
+        self.bundles.put(digest, from)
     }
 
     fn bundle(&self, digest: &str) -> Result<PathBuf> {
-        bundles::find(&self.folder, digest)
+        self.bundles.find(digest)
+    }
+
+    fn bundle_here(&self, digest: &str) -> Result<PathBuf> {
+        self.bundles.find_here(digest)
+    }
+
+    fn share_bundles(&self) -> Result<SharedBundles> {
+        let registry = self.registry()?;
+        let versions = registry.models.values().flat_map(|model| &model.versions);
+        Ok(self.bundles.share(versions.map(|version| version.digest.clone()).collect()))
     }
 
     fn person(&self, name: &str) -> Result<Person> {
@@ -223,8 +259,48 @@ impl Store for OpenStore {
         self.read(|c| read::audit_rows(c, chain, after, limit))
     }
 
+    fn named(&self, scope: &str, name: &str) -> Result<Option<Id>> {
+        self.read(|c| read::named(c, scope, name))
+    }
+
+    fn ledger_ends(&self) -> Result<BTreeMap<String, u64>> {
+        self.read(read::ledger_ends)
+    }
+
+    fn claim(&self, what: &str) -> Result<Claim> {
+        claim::claim(&self.database, &self.folder, what)
+    }
+
+    fn file_key(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        self.vault.file_key(purpose)
+    }
+
+    fn room(&self) -> usize {
+        self.queue.room()
+    }
+
     fn chains(&self) -> Result<Vec<String>> {
         self.read(read::chains)
+    }
+
+    fn cases(&self, query: &CaseQuery<'_>) -> Result<Cases> {
+        self.read(|c| c.snapshot(|c| cases::cases(c, query)))
+    }
+
+    fn case(&self, id: Id) -> Result<(Case, Vec<Suspect>)> {
+        self.read(|c| c.snapshot(|c| cases::one(c, id)))
+    }
+
+    fn neighbours(&self, id: Id, limit: usize) -> Result<Vec<Neighbour>> {
+        self.read(|c| cases::neighbours(c, id, limit))
+    }
+
+    fn case_counts(&self, kept_us: i64, since_us: i64) -> Result<CaseCounts> {
+        self.read(|c| cases::counts(c, kept_us, since_us))
+    }
+
+    fn heads_of(&self, subject: &str, since_us: i64, limit: usize) -> Result<Vec<LedgerRecord>> {
+        self.read(|c| cases::heads_of(c, &self.vault, subject, since_us, limit))
     }
 
     fn erase(&self, actor: &Actor, subject: &str, why: &str) -> Result<u64> {
@@ -253,6 +329,7 @@ impl Store for OpenStore {
                 None => break,
             }
         }
+        while self.on_writer(move |writer| writer.forget_old_cases(before_us))? {}
         self.on_writer(|writer| {
             writer.forget_old_pages();
             Ok(())
@@ -260,8 +337,8 @@ impl Store for OpenStore {
         Ok(n_keys)
     }
 
-    fn backup(&self, to: &Path) -> Result<()> {
-        backup::backup(&self.database, &self.folder, to)
+    fn backup(&self, to: &Path) -> Result<BackedUp> {
+        backup::backup(&self.database, &self.folder, &self.bundles, to)
     }
 
     fn time_commits(&self, timer: CommitTimer) {
@@ -281,12 +358,12 @@ impl Store for OpenStore {
             && self.signals.trouble().is_none()
             && matches!(answers, Ok(Some(_)))
     }
-}
 
-impl Drop for OpenStore {
-    fn drop(&mut self) {
+    fn close(&self) {
         self.queue.close();
-        for (i, thread) in self.threads.drain(..).enumerate() {
+        // Nobody waits with the lock: whoever was called by the writer may come here, too.
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for (i, thread) in threads.into_iter().enumerate() {
             if i > 0 {
                 self.signals.finish();
             }
@@ -295,5 +372,11 @@ impl Drop for OpenStore {
                 let _ = thread.join();
             }
         }
+    }
+}
+
+impl Drop for OpenStore {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -24,6 +24,7 @@ pub(crate) const PERIOD_US: i64 = 30 * 24 * 3600 * 1_000_000;
 /// Purposes of keys derived from the master key; never changed.
 const WRAP: &str = "statera 2026 store wrapping of subject keys v1";
 const NAME: &str = "statera 2026 store names of subjects v1";
+const FILE: &str = "statera 2026 store keys of files v1";
 const CHECK: &str = "statera 2026 store check of the master key v1";
 /// Keys of subjects that the writer remembers, at most twice this.
 const CACHE: usize = 8192;
@@ -39,6 +40,7 @@ pub(crate) fn period(at_us: i64) -> i64 {
 pub(crate) struct Vault {
     wrap: Key,
     name: Key,
+    file: Key,
     /// Tells one master key from another and nothing about it.
     pub(crate) check: String,
 }
@@ -48,6 +50,7 @@ impl Vault {
         Vault {
             wrap: Zeroizing::new(blake3::derive_key(WRAP, &**master)),
             name: Zeroizing::new(blake3::derive_key(NAME, &**master)),
+            file: Zeroizing::new(blake3::derive_key(FILE, &**master)),
             check: keys::hex(&blake3::derive_key(CHECK, &**master)[..8]),
         }
     }
@@ -55,6 +58,11 @@ impl Vault {
     /// What a subject is called in the database.
     pub(crate) fn subject(&self, name: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.name, name.as_bytes()).as_bytes()
+    }
+
+    /// The key of files of a purpose.
+    pub(crate) fn file_key(&self, purpose: &str) -> Key {
+        Zeroizing::new(*blake3::keyed_hash(&self.file, purpose.as_bytes()).as_bytes())
     }
 
     /// A request's digest as it is kept: who has not the master key cannot try which body it is of.

@@ -8,9 +8,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor, Row};
 use statera_core::ErrorKind;
 use statera_store::act::{Act, Actor};
+use statera_store::alert::{AlertChange, Step, Suspicion, Verdict};
 use statera_store::ledger::{Verified, verify};
 use statera_store::people::{NewApiKey, NewPerson, Role};
-use statera_store::record::NewRecord;
+use statera_store::record::{NewRecord, RecordKind};
 use statera_store::registry::Change;
 use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
@@ -243,6 +244,76 @@ fn what_is_wrong_is_named() {
     check("UPDATE person SET password = 'x' WHERE name = 'ann'", &["person «ann» was changed in its table"]);
     check("DELETE FROM api_key", &["API key «paymentpath» of the ledger is missing"]);
     check("INSERT INTO tier VALUES (4, 1)", &["the tier «4» is unknown to the ledger"]);
+}
+
+/// A store with a case of one suspicious decision, which nobody took; the decision.
+fn suspected(folder: &Path) -> (Place, NewRecord) {
+    let at = folder.join("store");
+    let place = Place { address: at.display().to_string(), folder: at };
+    let suspicion = Suspicion { model: "cards".into(), card: "kim".into(), risk: 5, keys: vec![] };
+    let opening = NewRecord { alert: Some(AlertChange::Suspect(suspicion)), ..decision("kim", "1") };
+    submit(&*place.open(), opening.clone());
+    (place, opening)
+}
+
+#[test]
+fn alerts_stand_as_the_steps_in_the_ledger_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (place, opening) = suspected(folder.path());
+    let store = place.open();
+    let (of, alert) = (Some(opening.id), Some(AlertChange::Answer));
+    submit(&*store, NewRecord { kind: RecordKind::Outcome, of, alert, ..decision("kim", "{}") });
+    for (number, closed) in [(1, None), (2, Some(Verdict::Dismissed))] {
+        let step = AlertChange::Step(Step { number, assigned: Some("ann".into()), closed });
+        let record = decision("kim", "{}");
+        submit(&*store, NewRecord { kind: RecordKind::Alert, of: Some(opening.id), alert: Some(step), ..record });
+    }
+    drop(store);
+    let to = folder.path().join("harmed");
+    assert_eq!(Copy::of(&place, &to).verify().findings, []);
+    let changed = format!("the alert {} was changed in its table", opening.id);
+    for sql in [
+        "UPDATE alert SET assigned = 'ben'",
+        "UPDATE alert SET verdict = 'confirmed'",
+        "UPDATE alert SET verdict = NULL, closed_us = NULL",
+        "UPDATE alert SET steps = 1",
+        "UPDATE alert SET steps = 'x'",
+    ] {
+        check(&place, &to, sql, &[&changed]);
+    }
+    // Its one decision is answered: nothing waits, and nothing is at stake.
+    for sql in ["UPDATE alert SET n_waiting = 7", "UPDATE alert SET risk = 1", "UPDATE alert SET risk = 'x'"] {
+        check(&place, &to, sql, &[&changed]);
+    }
+    let suspect = |wrong: &str| format!("the suspicious decision {} {wrong}", opening.id);
+    let orphan = suspect("is of an alert that is missing from its table");
+    check(&place, &to, "DELETE FROM alert", &["of the ledger is missing from its table", &orphan]);
+    check(&place, &to, "UPDATE suspect SET of_alert = x'00112233445566778899aabbccddeeff'", &[&orphan]);
+    let unknown = "the suspicious decision 00112233-4455-6677-8899-aabbccddeeff is unknown to the ledger";
+    check(&place, &to, "UPDATE suspect SET record = x'00112233445566778899aabbccddeeff'", &[unknown]);
+    check(
+        &place,
+        &to,
+        "INSERT INTO alert SELECT x'00112233445566778899aabbccddeeff', model, card, 0, 0, 9, 1, NULL, NULL, NULL, 0 FROM alert",
+        &["the alert 00112233-4455-6677-8899-aabbccddeeff is of a decision that is unknown to the ledger"],
+    );
+}
+
+#[test]
+fn a_case_that_nobody_took_cannot_be_hidden_and_is_not_missed_where_all_of_it_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (place, opening) = suspected(folder.path());
+    let to = folder.path().join("harmed");
+    let changed = format!("the alert {} was changed in its table", opening.id);
+    check(&place, &to, "UPDATE alert SET n_waiting = 0, risk = 0", &[&changed]);
+    check(&place, &to, "UPDATE alert SET n_waiting = 0", &[&changed]);
+    let orphan = format!("the suspicious decision {} is of an alert that is missing from its table", opening.id);
+    check(&place, &to, "UPDATE suspect SET of_alert = x'00112233445566778899aabbccddeeff'", &[&changed, &orphan]);
+    check(&place, &to, "DELETE FROM suspect", &[&changed]);
+    let answered = format!("the suspicious decision {} passes for answered, and no record follows it", opening.id);
+    check(&place, &to, "UPDATE suspect SET answered = 1; UPDATE alert SET n_waiting = 0, risk = 0", &[&answered]);
+    // What `statera audit verify` and docs/ledger.md say that it cannot see.
+    assert_eq!(harmed(&place, &to, "DELETE FROM suspect; DELETE FROM alert"), Vec::<String>::new());
 }
 
 #[test]

@@ -10,10 +10,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor, Row, TypeInfo, ValueRef};
 use statera_core::ErrorKind;
 use statera_store::act::Act;
+use statera_store::alert::{AlertChange, CaseQuery, Step, Suspicion};
 use statera_store::ledger::verify;
 use statera_store::open;
 use statera_store::people::{NewPerson, Role};
-use statera_store::record::{Id, StoredPart};
+use statera_store::record::{Id, NewRecord, RecordKind, StoredPart};
 use std::fmt::Write as _;
 use std::fs;
 use std::future::Future;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Every version, by its last migration.
-const VERSIONS: &[&str] = &["1"];
+const VERSIONS: &[&str] = &["1", "2"];
 /// Files of a version beside the database.
 const FILES: [&str; 5] =
     ["keys/master.key", "keys/checkpoint.key", "checkpoints.jsonl", "checkpoint.pub", "record.txt"];
@@ -81,6 +82,29 @@ fn literal(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
     }
 }
 
+/// What the store says that a program must be of at least.
+fn min_program(folder: &Path) -> String {
+    wait(async {
+        let mut connection = connect(folder).await?;
+        let row = connection.fetch_one("SELECT value FROM meta WHERE name = 'min_program'").await?;
+        let value: String = row.get(0);
+        connection.close().await?;
+        Ok(value)
+    })
+}
+
+/// A suspicious decision, which opens a case.
+fn suspicious() -> NewRecord {
+    let suspicion = Suspicion { model: "credit".into(), card: "kim".into(), risk: 5, keys: vec![] };
+    NewRecord { alert: Some(AlertChange::Suspect(suspicion)), ..decision("kim", "{}") }
+}
+
+/// Somebody takes a case.
+fn taken(of: Id) -> NewRecord {
+    let step = AlertChange::Step(Step { number: 1, assigned: Some("ann".into()), closed: None });
+    NewRecord { kind: RecordKind::Alert, of: Some(of), alert: Some(step), ..decision("kim", "{}") }
+}
+
 #[test]
 fn writes_a_version() {
     let Some(to) = std::env::var_os("STATERA_WRITE_VERSION").map(PathBuf::from) else { return };
@@ -90,6 +114,9 @@ fn writes_a_version() {
     let record = named(decision("kim", "{\"income\": 1}"), "payment-1", b"body");
     submit(&*store, record.clone());
     submit(&*store, decision("", "nobody"));
+    let suspect = suspicious();
+    submit(&*store, suspect.clone());
+    submit(&*store, taken(suspect.id));
     let digest = bundle(&*store, folder.path(), 1);
     act(&*store, "mia", Act::AddModel { name: "credit".into(), tier: 1 });
     act(&*store, "mia", Act::AddVersion { model: "credit".into(), digest, note: "first".into() });
@@ -131,13 +158,34 @@ fn every_earlier_version_is_read_and_written() {
         assert_eq!(kept.parts, [StoredPart::Plain(b"{\"income\": 1}".to_vec())], "version {name}");
         assert_eq!(store.registry().expect("reads").models["credit"].versions.len(), 1);
         assert_eq!(store.people().expect("reads").len(), 1);
-        let follows = statera_store::record::NewRecord { of: Some(id), ..decision("kim", "2") };
+        let cases = store.cases(&CaseQuery { limit: 10, ..CaseQuery::default() }).expect("reads").cases;
+        let assigned: Vec<_> = cases.iter().map(|case| case.assigned.as_deref()).collect();
+        // The first version had none.
+        assert_eq!(assigned, if *name == "1" { vec![] } else { vec![Some("ann")] }, "version {name}");
+        let follows = NewRecord { of: Some(id), ..decision("kim", "2") };
         submit(&*store, follows);
         act(&*store, "ann", Act::SetTier { tier: 1, approvals: 1 });
         drop(store);
         let verified = verify(&place.address, None, None).expect("is checked");
         assert_eq!(verified.findings, [], "version {name}");
     }
+}
+
+#[test]
+fn the_program_before_may_come_back_until_somebody_takes_a_case() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = version("1", folder.path());
+    let store = place.open();
+    let suspect = suspicious();
+    submit(&*store, suspect.clone());
+    act(&*store, "ann", Act::SetTier { tier: 1, approvals: 1 });
+    let refused = NewRecord { of: Some(Id::new(1)), ..taken(suspect.id) };
+    assert!(facts::submit_all(&*store, vec![refused])[0].is_err(), "there is no such case");
+    assert_eq!(min_program(folder.path()), "1", "nothing is there that the program before could not read");
+    submit(&*store, taken(suspect.id));
+    assert_eq!(min_program(folder.path()), "2");
+    drop(store);
+    assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
 }
 
 #[test]
@@ -157,8 +205,8 @@ fn an_older_program_works_on_what_a_newer_one_added() {
     drop(store);
     assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
     // What it must not work on any more.
-    run(folder.path(), "UPDATE meta SET value = '2' WHERE name = 'min_program'");
-    let why = "needs at least generation 2, this one is 1";
+    run(folder.path(), "UPDATE meta SET value = '3' WHERE name = 'min_program'");
+    let why = "needs at least generation 3, this one is 2";
     facts::check_failure(open(&place.options()).map(drop), ErrorKind::Newer, why);
     facts::check_failure(verify(&place.address, None, None), ErrorKind::Newer, why);
 }

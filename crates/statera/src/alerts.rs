@@ -1,6 +1,12 @@
 //! What a fraud desk of a given size finds with the chosen model: card precision, money saved, and both by capacity and by
 //! week, on the rows that took no part in training.
 
+mod case;
+
+pub use case::{
+    Case, CaseCard, CaseNetwork, CaseTerminal, CaseTransaction, MAX_CARDS, MAX_TERMINALS, MAX_TRANSACTIONS,
+};
+
 use crate::facts::Measured;
 use crate::pipeline::Contender;
 use crate::project::Settings;
@@ -48,6 +54,9 @@ pub struct Alerts {
     pub by_capacity: Vec<CapacityPoint>,
     /// Week by week.
     pub weeks: Vec<Week>,
+    /// One card that was caught; `None` if none is, and in bundles of former versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<Case>,
 }
 
 /// Seven days.
@@ -96,6 +105,7 @@ pub(crate) fn alerts(
         cost: settings.review_cost.unwrap_or(0.0),
     };
     let folds = ScoredFolds::new(&[table])?;
+    let desk = case::Desk { rows, train, probabilities: &measured.probabilities, kept: &kept, table };
     let mut steps: Vec<usize> =
         CAPACITY_STEPS.iter().map(|s| ((s * reviewing.capacity as f64).round() as usize).max(1)).collect();
     steps.dedup();
@@ -110,6 +120,7 @@ pub(crate) fn alerts(
         figures: folds.measure(reviewing, settings.seed, DEFAULT_BOOTSTRAP)?,
         by_capacity: folds.by_capacity(&steps, reviewing.cost, settings.seed, DEFAULT_BOOTSTRAP)?,
         weeks: weeks(&table, reviewing.capacity, &chosen.out_of_fold)?,
+        case: desk.case(reviewing.capacity, settings)?,
     }))
 }
 

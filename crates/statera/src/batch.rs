@@ -3,10 +3,11 @@
 
 use crate::bundle::Bundle;
 use crate::decision::Decided;
+use crate::network;
 use crate::rules::{Fired, RuleSet, Ruling, Verdict};
 use crate::scorer::{RowSource, Schema, Scored, Scorer};
 use crate::training_set::texts_of;
-use crate::windows;
+
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use statera_core::{Error, ErrorKind, Result, Run, Task};
@@ -32,6 +33,8 @@ pub struct BatchOptions {
     pub append: bool,
     /// Address of the rows that came before, which windows reach back to; they are not scored.
     pub history: Option<String>,
+    /// Address of the edges that the figures of a network are made of.
+    pub edges: Option<String>,
     /// True writes what the bundle's autoencoder squeezes each row into beside its score.
     pub code: bool,
 }
@@ -73,12 +76,12 @@ pub fn score(
     if !out.contains("://") && !Path::new(out).is_dir() {
         crate::file::check_place(Path::new(out))?;
     }
-    let history = options.history.as_deref();
-    let mut reader = windows::open(bundle, address, history, read, run)?;
+    let (history, edges) = (options.history.as_deref(), options.edges.as_deref());
+    let mut reader = network::open(bundle, address, network::Beside { history, edges }, read, run)?;
     let sink_options = SinkOptions {
         encoding: options.encoding,
         resume: is_same_again(address) && !options.start_over,
-        fingerprint: fingerprint(bundle, [Some(address), history], options.code)?,
+        fingerprint: fingerprint(bundle, [Some(address), history, edges], options.code)?,
         replace: options.replace,
         append: options.append,
         ..SinkOptions::default()
@@ -189,7 +192,7 @@ pub(crate) fn refuse_own_input(address: &str, out: &str) -> Result<()> {
 }
 
 /// What a run must agree on with the one it continues: the model, and every file's length, time of change, beginning and end.
-fn fingerprint(bundle: &Bundle, addresses: [Option<&str>; 2], code: bool) -> Result<String> {
+fn fingerprint(bundle: &Bundle, addresses: [Option<&str>; 3], code: bool) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     if code {
         hasher.update(b"code");
@@ -219,6 +222,7 @@ fn fingerprint(bundle: &Bundle, addresses: [Option<&str>; 2], code: bool) -> Res
 fn ignored(batch: &RecordBatch, bundle: &Bundle, ruling: Option<&Ruling>) -> Vec<String> {
     let schema = bundle.scorer.schema();
     let windows = bundle.windows.iter().flat_map(|own| own.inputs.iter());
+    let windows = windows.chain(bundle.network.iter().flat_map(|own| own.inputs.iter()));
     let rules = ruling.into_iter().flat_map(|ruling| ruling.compiled.inputs.iter());
     let inputs = schema.inputs.iter().chain(windows).chain(rules).map(|i| i.name.as_str());
     let used: BTreeSet<&str> = inputs.chain(schema.id.as_deref()).collect();

@@ -1,12 +1,12 @@
 //! One decision explained: what each column adds to the score, the reasons, what is left unexplained, and what would turn it.
 
 use crate::bundle::Bundle;
+use crate::network;
 use crate::policy::Decision;
 use crate::reasons::Language;
 use crate::recourse::{Found, LimitBy, Searcher};
 use crate::scorer::RowSource;
 use crate::training_set::texts_of;
-use crate::windows;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use statera_core::{Attributions, Error, Result, Run, Task};
@@ -217,7 +217,7 @@ pub fn explain_row(
     run: &Run,
 ) -> Result<Explanation> {
     let place = source::label(address);
-    let mut reader = windows::open(bundle, address, None, read, run)?;
+    let mut reader = network::open(bundle, address, network::Beside::default(), read, run)?;
     let (mut seen, mut found) = (0, None::<(RecordBatch, usize)>);
     let mut id = None;
     run.progress.start("Looking for the row", 0);

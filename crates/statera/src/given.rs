@@ -23,6 +23,8 @@ pub struct Given {
     pub rules: Option<Own<Rules>>,
     /// Address of a table of declined applications.
     pub rejects: Option<String>,
+    /// Address of a table of edges.
+    pub edges: Option<String>,
 }
 
 impl Given {
@@ -38,6 +40,11 @@ impl Given {
             [("policy", self.policy.is_some()), ("reasons", self.reasons.is_some()), ("rules", self.rules.is_some())];
         if let Some((what, _)) = given.into_iter().find(|(_, is)| *is && settings.use_case == UseCase::Segment) {
             return Err(Error::request(format!("{what}: segments have no outcome to decide by; leave it out")));
+        }
+        if self.edges.is_some() && settings.use_case == UseCase::Segment {
+            return Err(Error::request(
+                "edges: segments read those of [network] in a project file only; declare it, or leave them out",
+            ));
         }
         let own = [("cutoff", settings.cutoff), ("approval_rate", settings.approval_rate)];
         if let (Some(_), Some((what, value))) = (&self.policy, own.into_iter().find_map(|(w, v)| Some((w, v?)))) {

@@ -29,6 +29,7 @@ pub mod judge;
 pub mod leaderboard;
 pub mod mask;
 pub mod models;
+pub mod network;
 pub mod note;
 pub mod pipeline;
 pub mod policy;

@@ -11,6 +11,7 @@ use crate::groups::{self, Labels};
 use crate::judge;
 use crate::leaderboard::{self, Leaderboard};
 use crate::models::{self, Demands, Last, MANY_ROWS, SCORECARD};
+use crate::network::{self, OwnNetwork};
 use crate::note::Note;
 use crate::project::{Prefer, Settings};
 use crate::reference::{self, Reference};
@@ -19,6 +20,7 @@ use crate::scorer::{Member, Schema, Scorer, share_preparers};
 use crate::search;
 use crate::spread::Spread;
 use crate::training_set::{TrainingSet, take_rows};
+use crate::use_case;
 use crate::variant::{self, Fitting, Variant, Variants};
 use crate::windows::{self, OwnWindows};
 use arrow_array::RecordBatch;
@@ -76,9 +78,14 @@ pub fn train(
     let bins = given.bins.as_deref();
     let mut settings = settings.clone();
     let table = windows::add(table, &mut settings)?;
+    let edges = given.edges.as_deref().map_or(network::Source::Nowhere, network::Source::Address);
+    let (table, edge_counts) = network::add(table, &mut settings, edges, run)?;
     let settings = &settings;
     let mut set = TrainingSet::new(table, settings)?;
     let windows = OwnWindows::of_training(&set, settings, formats)?;
+    let network = OwnNetwork::of_training(&set, settings, formats)?;
+    set.notes.extend(edge_counts.as_ref().and_then(network::note));
+    set.notes.extend((use_case::of(settings.use_case).note)(settings));
     given.check(&set, settings)?;
     let labels = labels(&set, settings)?;
     set.notes.extend(groups::note_without_event(set.task, settings));
@@ -164,7 +171,7 @@ pub fn train(
         cross_fitted,
         scores,
     };
-    let bundle = Bundle { windows, ..bundle(chosen, &set, training, &facts, run)? };
+    let bundle = Bundle { windows, network, ..bundle(chosen, &set, training, &facts, run)? };
     let mut bundle = given.decide(bundle, &train)?;
     let background = bundle.background.as_ref().map(|rows| rows.facts(&train.batch, &bundle.scorer));
     facts.background = background.transpose()?;
@@ -254,6 +261,7 @@ fn bundle(chosen: Contender, set: &TrainingSet, training: Training<'_>, facts: &
         reference,
         background,
         windows: None,
+        network: None,
         facts: serde_json::to_value(facts).map_err(|e| Error::io(e.to_string()))?,
         deciding: Deciding::default(),
         run: serde_json::Value::Null,

@@ -57,15 +57,7 @@ impl OwnWindows {
         formats: &BTreeMap<String, TextFormat>,
     ) -> Result<Option<OwnWindows>> {
         let Some(windows) = &settings.windows else { return Ok(None) };
-        let schema = set.batch.schema();
-        let input = |name: &str| -> Result<InputColumn> {
-            let kind = set.columns.iter().find(|c| c.name == name).map(|c| c.kind);
-            let field = schema.field_with_name(name).map_err(|e| Error::request(e.to_string()))?;
-            let kind = kind.ok_or_else(|| Error::request(format!("windows: no column «{name}»")))?;
-            let text = formats.get(name).cloned();
-            Ok(InputColumn { name: name.into(), kind, data_type: field.data_type().clone(), text })
-        };
-        let inputs = windows.inputs().into_iter().map(input).collect::<Result<_>>()?;
+        let inputs = inputs_of(set, formats, &windows.inputs()).map_err(|e| e.at("windows"))?;
         Ok(Some(OwnWindows { definition: Arc::new(Definition::new(windows.clone())?), inputs }))
     }
 
@@ -102,20 +94,7 @@ impl OwnWindows {
     /// The columns that windows read, typed as in training. The label, which rows to be scored do not have yet, may be absent.
     fn typed(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<RecordBatch> {
         let windows = self.definition.windows();
-        let late = [&windows.label, &windows.label_time];
-        let schema = batch.schema();
-        let is_absent = |input: &&InputColumn| {
-            late.iter().any(|name| name.as_ref() == Some(&input.name)) && schema.field_with_name(&input.name).is_err()
-        };
-        let absent: Vec<&InputColumn> = self.inputs.iter().filter(is_absent).collect();
-        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
-        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-        for input in absent {
-            fields.push(Arc::new(Field::new(&input.name, input.data_type.clone(), true)));
-            columns.push(new_null_array(&input.data_type, batch.num_rows()));
-        }
-        let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)?;
-        Ok(conform::conform(&whole, &self.inputs, origin)?.batch)
+        typed(&self.inputs, [&windows.label, &windows.label_time], batch, origin)
     }
 
     /// Raw rows as events: for who keeps a [`State`](statera_data::window::State) and asks it for the columns of rows as they come,
@@ -143,6 +122,51 @@ impl OwnWindows {
 
 fn arrow(e: arrow_schema::ArrowError) -> Error {
     Error::data(e.to_string())
+}
+
+/// Columns of a training table as rows that are scored must bring them.
+///
+/// # Errors
+/// A column that is not there.
+pub(crate) fn inputs_of(
+    set: &TrainingSet,
+    formats: &BTreeMap<String, TextFormat>,
+    names: &[&str],
+) -> Result<Vec<InputColumn>> {
+    let schema = set.batch.schema();
+    let input = |name: &&str| -> Result<InputColumn> {
+        let kind = set.columns.iter().find(|c| c.name == *name).map(|c| c.kind);
+        let field = schema.field_with_name(name).map_err(|e| Error::request(e.to_string()))?;
+        let kind = kind.ok_or_else(|| Error::request(format!("no column «{name}»")))?;
+        let text = formats.get(*name).cloned();
+        Ok(InputColumn { name: (*name).into(), kind, data_type: field.data_type().clone(), text })
+    };
+    names.iter().map(input).collect()
+}
+
+/// Columns of rows typed as in training; of those that are known later only, `late`, each may be absent.
+///
+/// # Errors
+/// As [`conform::conform`].
+pub(crate) fn typed(
+    inputs: &[InputColumn],
+    late: [&Option<String>; 2],
+    batch: &RecordBatch,
+    origin: RowOrigin,
+) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let is_absent = |input: &&InputColumn| {
+        late.iter().any(|name| name.as_ref() == Some(&input.name)) && schema.field_with_name(&input.name).is_err()
+    };
+    let absent: Vec<&InputColumn> = inputs.iter().filter(is_absent).collect();
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    for input in absent {
+        fields.push(Arc::new(Field::new(&input.name, input.data_type.clone(), true)));
+        columns.push(new_null_array(&input.data_type, batch.num_rows()));
+    }
+    let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)?;
+    Ok(conform::conform(&whole, inputs, origin)?.batch)
 }
 
 /// Adds the columns of the settings' windows to a table that does not have them, declares their sequences, leaves what is known
@@ -235,7 +259,7 @@ pub(crate) fn open(
     let is_text = reader.is_text();
     let mut batches: VecDeque<RecordBatch> = first.into_iter().collect();
     if is_complete {
-        return Ok(Box::new(Windowed { batches, rest: Some(reader), is_text }));
+        return Ok(Box::new(ReadAhead { batches, rest: Some(reader), is_text }));
     }
     let zone = Zone::new(Some(&bundle.scorer.schema().tz))?;
     let (place, before) = (source::label(address), history.map(source::label).unwrap_or_default());
@@ -270,17 +294,17 @@ pub(crate) fn open(
         *batch = with_columns(batch, &own.definition, made)?;
     }
     run.progress.finish();
-    Ok(Box::new(Windowed { batches, rest: None, is_text }))
+    Ok(Box::new(ReadAhead { batches, rest: None, is_text }))
 }
 
 /// Rows that were read ahead, and then those that were not.
-struct Windowed {
-    batches: VecDeque<RecordBatch>,
-    rest: Option<Box<dyn BatchReader>>,
-    is_text: bool,
+pub(crate) struct ReadAhead {
+    pub batches: VecDeque<RecordBatch>,
+    pub rest: Option<Box<dyn BatchReader>>,
+    pub is_text: bool,
 }
 
-impl BatchReader for Windowed {
+impl BatchReader for ReadAhead {
     fn is_text(&self) -> bool {
         self.is_text
     }

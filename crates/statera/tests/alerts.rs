@@ -1,11 +1,13 @@
 //! The use case fraud through the whole pipeline: what its bundle says of alerts, and the chapter of the report.
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use statera::alerts::{Case, MAX_CARDS, MAX_TERMINALS};
+use statera::bundle::Bundle;
 use statera::given::Given;
 use statera::pipeline::{self, Trained};
 use statera::project::{Settings, UseCase};
 use statera::reasons::Language;
-use statera::report::{self, Subject};
+use statera::report::{self, Pack, Subject};
 use statera::use_case;
 use statera_core::metric::measured;
 use statera_core::{Kind, Rng, Run};
@@ -14,9 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 const DAY: i64 = 86_400_000_000;
+/// What the ids of cards and shops begin with.
+const CARD: &str = "CRD-4711-";
+const SHOP: &str = "SHP-0815-";
 
 /// Forty transactions of sixty cards on each of sixty days from 2018-04-01; cards whose number is a multiple of ten are
-/// defrauded for a week each, with amounts four times as high.
+/// defrauded for a week each, with amounts four times as high. They are made in twenty-three shops in turn.
 fn transactions() -> Table {
     let mut rng = Rng::new(7);
     let (mut id, mut at, mut card, mut amount, mut hour, mut fraud) = (vec![], vec![], vec![], vec![], vec![], vec![]);
@@ -33,12 +38,16 @@ fn transactions() -> Table {
             fraud.push(i64::from(is_fraud));
         }
     }
+    let shop = (0..60 * 40).map(|i| format!("{SHOP}{:02}", i % 23)).collect();
+    let card = card.into_iter().map(|number: i64| format!("{CARD}{number:02}")).collect();
+    let text = |v: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(v)) };
     let whole = |v: Vec<i64>| -> ArrayRef { Arc::new(Int64Array::from(v)) };
     let number = |v: Vec<f64>| -> ArrayRef { Arc::new(Float64Array::from(v)) };
     let columns: Vec<(&str, ArrayRef, Kind)> = vec![
         ("id", whole(id), Kind::Identifier),
         ("at", Arc::new(TimestampMicrosecondArray::from(at).with_timezone("UTC")), Kind::Time),
-        ("card", whole(card), Kind::Number),
+        ("card", text(card), Kind::Category),
+        ("shop", text(shop), Kind::Category),
         ("amount", number(amount), Kind::Number),
         ("hour", number(hour), Kind::Number),
         ("fraud", whole(fraud), Kind::Number),
@@ -55,6 +64,7 @@ fn settings() -> Settings {
         id: Some("id".into()),
         time: Some("at".into()),
         card: Some("card".into()),
+        terminal: Some("shop".into()),
         amount: Some("amount".into()),
         label_delay: Some("2 days".into()),
         capacity: Some(3),
@@ -92,8 +102,84 @@ fn the_facts_tell_what_a_desk_of_that_size_finds() {
     let cutoff = TRAINED.facts.leaderboard.cutoff;
     assert!(cutoff > 0.0 && cutoff < 1.0 && cutoff != 0.5, "{cutoff}");
     assert_eq!(TRAINED.facts.settings.purpose, "fraud");
-    // The card is no feature.
-    assert!(TRAINED.bundle.scorer.schema().inputs.iter().all(|i| i.name != "card"));
+    // Neither the card nor the shop is a feature.
+    assert!(TRAINED.bundle.scorer.schema().inputs.iter().all(|i| i.name != "card" && i.name != "shop"));
+}
+
+fn case() -> &'static Case {
+    TRAINED.facts.alerts.as_ref().and_then(|alerts| alerts.case.as_ref()).expect("a card was caught")
+}
+
+#[test]
+fn one_card_that_was_caught_is_told_in_coarse_figures() {
+    let case = case();
+    assert!((1..=3).contains(&case.rank), "{}", case.rank);
+    assert_eq!(case.transactions.len(), case.n_transactions, "a card has few transactions");
+    assert!(case.transactions.iter().any(|t| t.is_fraud && t.is_alerted));
+    assert_eq!(case.transactions[0].hour, 0);
+    assert!(case.transactions.windows(2).all(|pair| pair[0].hour <= pair[1].hour));
+    for transaction in &case.transactions {
+        let digits = format!("{:.1e}", transaction.amount.unwrap()).parse::<f64>().unwrap();
+        assert_eq!(Some(digits), transaction.amount);
+        assert!((0.0..=1.0).contains(&transaction.probability));
+    }
+    let network = case.network.as_ref().expect("shops were named");
+    assert_eq!(network.column, "shop");
+    assert!(network.terminals.len() == network.n_terminals.min(MAX_TERMINALS) && !network.terminals.is_empty());
+    assert!(network.cards.len() == network.n_cards.min(MAX_CARDS) && !network.cards.is_empty());
+    let told = |of: &dyn Fn(&statera::alerts::CaseTerminal) -> usize| network.terminals.iter().map(of).sum::<usize>();
+    let named = case.transactions.iter().filter(|t| t.terminal.is_some());
+    assert_eq!(told(&|t| t.n_transactions), named.clone().count());
+    assert_eq!(told(&|t| t.n_frauds), named.filter(|t| t.is_fraud).count());
+}
+
+/// Pictures of the case on a page: both timelines, and the network.
+fn case_pictures(page: &str) -> [usize; 2] {
+    [page.matches("<figcaption>Timeline: ").count(), page.matches("<figcaption>Network</figcaption>").count()]
+}
+
+fn page(bundle: &Bundle) -> String {
+    report::html(&Subject::of(bundle, None, Language::En).unwrap()).unwrap()
+}
+
+#[test]
+fn the_case_has_pictures_without_ids() {
+    let whole = page(&TRAINED.bundle);
+    assert_eq!(case_pictures(&whole), [2, 1]);
+    assert!(whole.contains("except for the one case under «Alerts»"));
+    let subject = Subject::of(&TRAINED.bundle, None, Language::En).unwrap();
+    let form = report::document(&subject, Pack::find("kr-fsc").unwrap(), None).unwrap();
+    assert!(form.contains("of customers one card's case") && !form.contains("no row taken from a customer"), "{form}");
+    let document = report::json(&subject).unwrap().to_string();
+    for text in [&whole, &form, &document] {
+        assert!(!text.contains(CARD) && !text.contains(SHOP), "ids do not leave the training");
+    }
+    assert_eq!(page(&TRAINED.bundle), whole, "the same bundle gives the same page");
+}
+
+#[test]
+fn what_a_bundle_does_not_tell_of_a_case_is_a_gap() {
+    let mut bundle = train(&Settings { models: vec!["logistic".into()], ..settings() }).bundle;
+    bundle.facts["alerts"]["case"]["network"] = serde_json::Value::Null;
+    let without_network = page(&bundle);
+    assert_eq!(case_pictures(&without_network), [2, 0]);
+    assert!(without_network.contains("No column tells where the card was used"));
+    // As bundles of former versions are.
+    bundle.facts["alerts"].as_object_mut().unwrap().remove("case");
+    let without = page(&bundle);
+    assert_eq!(case_pictures(&without), [0, 0]);
+    assert!(without.contains("No case is told") && without.contains("No row in the bundle is taken from a customer. "));
+}
+
+#[test]
+fn a_training_without_an_id_says_what_one_would_bring() {
+    let told = |settings: &Settings| {
+        let notes = train(settings).facts.notes;
+        notes.iter().any(|note| note.starts_with("no windowed features were made") && note.contains("--id COL"))
+    };
+    let few = Settings { models: vec!["logistic".into()], ..settings() };
+    assert!(!told(&few));
+    assert!(told(&Settings { id: None, windows: None, ..few }));
 }
 
 #[test]
@@ -110,7 +196,7 @@ fn the_chapter_stands_in_the_report_of_fraud_in_three_languages() {
         let subject = Subject::of(&TRAINED.bundle, None, language).unwrap();
         let page = report::html(&subject).unwrap();
         assert!(page.contains("id=\"alerts\"") || page.contains("#alerts"), "{language:?}");
-        assert!(page.matches("<svg").count() >= 3 && !page.contains("alerts."), "{language:?}");
+        assert!(page.matches("<svg").count() >= 6 && !page.contains("alerts."), "{language:?}");
     }
 }
 
@@ -121,7 +207,9 @@ fn other_use_cases_have_no_such_chapter() {
         capacity: None,
         review_cost: None,
         card: None,
-        drop: vec!["card".into()],
+        terminal: None,
+        windows: None,
+        drop: vec!["card".into(), "shop".into()],
         models: vec!["logistic".into()],
         ..settings()
     };

@@ -21,9 +21,17 @@
 //! `tests/artifact/format-4` was trained with `--policy policy.toml --protected sex` and went through `statera policy $model.zip
 //! --recourse recourse.toml`: it has background rows and a judgement.
 //!
-//! `rows.csv` was written by hand. A new format gets a folder of its own; the old ones are never changed.
+//! `format-4/$model-contributions.csv` has what each column adds to the margin of each row, as `statera explain --json` told it with
+//! the attributions of version 2: who changes their arithmetic on purpose raises `statera::explain::ATTRIBUTIONS`.
+//!
+//! `tests/artifact/format-5` has windows and decision rules (`boosting`, of transactions), a network (`logistic`, of transfers) and
+//! a policy beside rules (`scorecard`, of applications). Its rows carry the columns of windows and networks.
+//!
+//! `rows.csv` was written by hand; of format 5 each bundle has its own, such as `boosting-rows.csv`. A new format gets a folder
+//! of its own; the old ones are never changed.
 
 use statera::bundle::{Bundle, FORMAT_VERSION};
+use statera::explain::ATTRIBUTIONS;
 use statera::scorer::RowSource;
 use statera_data::source::{self, ReadOptions};
 use std::fs;
@@ -53,26 +61,77 @@ fn old_bundles_give_the_same_bits() {
 
 fn check_scores(bundle: &Bundle, folder: &Path) {
     let family = &bundle.manifest.family;
-    let address = folder.join("rows.csv").to_string_lossy().into_owned();
+    let own = folder.join(format!("{family}-rows.csv"));
+    let rows = if own.exists() { own } else { folder.join("rows.csv") };
+    let address = rows.to_string_lossy().into_owned();
     // Text, as `score` reads it: the bundle says what the cells are.
     let mut reader = source::open(&address, &ReadOptions::default()).unwrap();
-    let (mut found, mut decided) = (Vec::new(), Vec::new());
+    let ruling = bundle.ruling().unwrap();
+    let (mut found, mut decided, mut acted) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(batch) = reader.next_batch().unwrap() {
         let source = RowSource { is_text: reader.is_text(), first_row: found.len() };
         let scored = bundle.scorer.score_rows(&batch, reader.is_text(), found.len()).unwrap();
         let more = bundle.deciding.decide(&bundle.scorer, &batch, &scored, source).unwrap();
         decided.extend(more.into_iter().flatten().map(|d| d.decision.name().to_string()));
+        if let Some(ruling) = &ruling {
+            let verdicts = ruling.verdicts(&batch, &scored.probabilities, source).unwrap();
+            acted.extend(verdicts.into_iter().map(|v| v.action.name().to_string()));
+        }
         found.extend(scored.probabilities);
     }
     let expected = fs::read_to_string(folder.join(format!("{family}.csv"))).unwrap();
-    let decisions: Vec<&str> = expected.lines().skip(1).filter_map(|line| line.split(',').nth(3)).collect();
-    assert_eq!(decided, decisions, "{family}: decisions");
-    let expected: Vec<f64> =
-        expected.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+    let names: Vec<&str> = expected.lines().next().unwrap().split(',').collect();
+    let column = |name: &str| -> Vec<&str> {
+        let Some(at) = names.iter().position(|n| *n == name) else { return Vec::new() };
+        expected.lines().skip(1).map(|line| line.split(',').nth(at).unwrap()).collect()
+    };
+    assert_eq!(decided, column("decision"), "{family}: decisions");
+    assert_eq!(acted, column("action"), "{family}: actions");
+    let expected: Vec<f64> = column("probability").into_iter().map(|p| p.parse().unwrap()).collect();
     assert!(expected.len() > 5);
     assert_eq!(found.len(), expected.len(), "{family}");
     for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {
         assert_eq!(found.to_bits(), expected.to_bits(), "{family}, row {}: {found} for {expected}", row + 1);
     }
     assert!(expected.iter().any(|p| p != &expected[0]), "{family}: all rows have one score");
+}
+
+/// How far a contribution to a margin (log-odds) may be from the kept one: as replays of earlier arithmetic allow.
+const CONTRIBUTIONS_WITHIN: f64 = 1e-9;
+
+#[test]
+fn kept_bundles_explain_their_rows_as_they_did() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifact/format-4");
+    for family in ["scorecard", "logistic", "boosting", "ensemble"] {
+        check_contributions(&folder, family);
+    }
+}
+
+fn check_contributions(folder: &Path, family: &str) {
+    let bundle = Bundle::read(&folder.join(format!("{family}.zip"))).unwrap();
+    let kept = fs::read_to_string(folder.join(format!("{family}-contributions.csv"))).unwrap();
+    let mut lines = kept.lines();
+    let columns: Vec<&str> = lines.next().unwrap().split(',').skip(2).collect();
+    let raw: Vec<&str> = bundle.scorer.schema().inputs.iter().map(|c| c.name.as_str()).collect();
+    // Another order of columns would move contributions unseen.
+    assert_eq!(raw, columns, "{family}");
+    let expected: Vec<Vec<f64>> =
+        lines.map(|line| line.split(',').skip(1).map(|cell| cell.parse().unwrap()).collect()).collect();
+    let address = folder.join("rows.csv").to_string_lossy().into_owned();
+    let mut reader = source::open(&address, &ReadOptions::default()).unwrap();
+    let mut n_rows = 0;
+    while let Some(batch) = reader.next_batch().unwrap() {
+        let source = RowSource { is_text: reader.is_text(), first_row: n_rows };
+        let found = bundle.scorer.attribute_rows(&batch, source).unwrap();
+        for row in 0..batch.num_rows() {
+            let told = [&found.base[..], found.of(row, 0)].concat();
+            for ((what, told), kept) in ["base"].iter().chain(&columns).zip(&told).zip(&expected[n_rows + row]) {
+                let place = format!("{family}, row {}, {what}", n_rows + row + 1);
+                assert!((told - kept).abs() <= CONTRIBUTIONS_WITHIN, "{place}: {told} for {kept}");
+            }
+        }
+        n_rows += batch.num_rows();
+    }
+    assert_eq!(n_rows, expected.len(), "{family}");
+    assert_eq!(ATTRIBUTIONS, 2, "kept contributions are of another version; write them again");
 }

@@ -5,6 +5,7 @@ use crate::args::Evaluate;
 use crate::console::{Console, count, figure, interval};
 use statera::bundle::Bundle;
 use statera::evaluate;
+use statera::network;
 use statera_core::Run;
 use statera_core::metric;
 
@@ -15,6 +16,7 @@ pub fn run(args: &Evaluate, console: &Console, run: &Run) -> anyhow::Result<()> 
         options.tz = Some(bundle.scorer.schema().tz.clone());
     }
     let (table, _) = reading::table(&args.data, &options, run)?;
+    let table = network::complete(&bundle, &table, args.edges.as_deref(), run)?;
     let found = evaluate::evaluate(&bundle, &table, args.cutoff)?;
     if console.json {
         return console.print_json(&found);

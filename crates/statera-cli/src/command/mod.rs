@@ -5,21 +5,23 @@ mod chart;
 mod completions;
 mod demo;
 mod dial;
+mod door;
 mod evaluate;
 mod explain;
+pub mod fraud;
 mod init;
 mod judgement;
 mod mask;
 mod policy;
 mod profile;
 mod reading;
-mod registry;
+pub mod registry;
 mod report;
 pub mod rules;
 mod sample;
 mod score;
 mod segment;
-mod serve;
+pub mod serve;
 pub mod store;
 mod train;
 
@@ -67,6 +69,7 @@ pub fn run(command: &Command, console: &Console, run: &Run) -> anyhow::Result<()
         Command::Dial(args) => dial::run(args, console, run),
         Command::Serve(args) => serve::run(args, console, run),
         Command::Registry(args) => registry::run(args, console),
+        Command::Fraud(args) => fraud::run(args, console),
         Command::Audit(args) => store::audit::run(args, console),
         Command::Ledger(args) => store::ledger::run(args, console),
         Command::Backup(args) => store::backup::backup(args, console),

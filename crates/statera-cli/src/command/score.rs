@@ -21,6 +21,7 @@ pub fn run(args: &Score, console: &Console, run: &Run) -> anyhow::Result<()> {
         replace: args.force,
         append: args.append,
         history: args.history.clone(),
+        edges: args.edges.clone(),
         code: args.code,
     };
     let summary = batch::score(&bundle, &args.data, &read, &args.out, &options, run)?;

@@ -82,7 +82,7 @@ struct Input {
 }
 
 /// The bank's files at paths that flags or a project file name.
-fn read_files(paths: [Option<PathBuf>; 3], rejects: Option<String>) -> Result<Given> {
+fn read_files(paths: [Option<PathBuf>; 3], rejects: Option<String>, edges: Option<String>) -> Result<Given> {
     let [policy, reasons, rules] = paths;
     Ok(Given {
         bins: None,
@@ -90,12 +90,13 @@ fn read_files(paths: [Option<PathBuf>; 3], rejects: Option<String>) -> Result<Gi
         reasons: reasons.map(|path| Own::read(&path, Reasons::parse)).transpose()?,
         rules: rules.map(|path| Own::read(&path, judge::parse_rules)).transpose()?,
         rejects,
+        edges,
     })
 }
 
 fn from_table(args: &Train, run: &Run) -> Result<Input> {
     let files = [&args.policy, &args.reasons, &args.rules].map(Clone::clone);
-    let given = read_files(files, args.rejects.clone())?;
+    let given = read_files(files, args.rejects.clone(), args.edges.clone())?;
     let mut settings = Settings::default();
     override_settings(&mut settings, args)?;
     if settings.target.is_empty() && settings.use_case != project::UseCase::Segment {
@@ -125,13 +126,20 @@ fn from_project(args: &Train, console: &Console, run: &Run) -> Result<Input> {
     let files = &project.files;
     let named = [(&args.policy, &files.policy), (&args.reasons, &files.reasons), (&args.rules, &files.rules)];
     let files = named.map(|(flag, named)| flag.clone().or_else(|| named.as_ref().map(|name| base.join(name))));
-    let given = read_files(files, args.rejects.clone().or_else(|| project.rejects_address(base)))?;
+    let rejects = args.rejects.clone().or_else(|| project.rejects_address(base));
+    let given = read_files(files, rejects, args.edges.clone())?;
     let assembled = project.assemble(base, run)?;
     for join in &assembled.joins {
         console.note(format!("join of {}: {} of {} rows have a match", join.source, join.matched, join.rows));
     }
     for step in &assembled.steps {
         console.note(format!("{}: {} of {} rows left", step.name, step.after, step.before));
+    }
+    if let Some(edges) = assembled.edges {
+        let left_out = [(edges.n_without_consent, "without consent"), (edges.n_to_itself, "from a node to itself")];
+        let left_out =
+            left_out.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!(", {} {why} left out", count(*n as f64)));
+        console.note(format!("edges: {} used{}", count(edges.n_used as f64), left_out.collect::<String>()));
     }
     let mut settings = assembled.settings;
     override_settings(&mut settings, args)?;

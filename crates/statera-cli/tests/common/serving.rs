@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PASSWORD: &str = "a long passphrase of the tests 7";
+/// Of everybody whom [`Server::furnish`] makes.
+pub const PASSWORD: &str = "a long passphrase of the tests 7";
 /// No answer, and no start, takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -124,7 +125,7 @@ impl Client {
         Client { headers: vec![("authorization".into(), format!("Bearer {key}"))], ..Client::new(place) }
     }
 
-    fn sign_in(&mut self, name: &str) {
+    pub fn sign_in(&mut self, name: &str) {
         let csrf = self.done("POST", "/api/v1/sessions", &json!({ "name": name, "password": PASSWORD }));
         self.headers.push(("x-csrf-token".into(), csrf["csrf"].as_str().expect("a token").into()));
     }

@@ -64,8 +64,23 @@ struct CardDay {
 pub struct AlertQueue {
     /// Numbers of the cards, ascending.
     cards: Vec<u64>,
-    /// By ascending day.
+    /// Numbers of the days, ascending.
+    numbers: Vec<i64>,
+    /// What stands on each of these days.
     days: Vec<Vec<CardDay>>,
+}
+
+/// A card that is reviewed on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Review {
+    /// Number of the day.
+    pub day: i64,
+    /// Number of the card.
+    pub card: u64,
+    /// Its place among the open cards of the day, from 1.
+    pub rank: usize,
+    /// True if one of its transactions of the day is fraudulent: the card leaves.
+    pub is_caught: bool,
 }
 
 /// What reviewing comes to.
@@ -101,8 +116,9 @@ impl AlertQueue {
         let mut order: Vec<(i64, u32, usize)> =
             (0..rows.n_rows()).map(|row| (rows.day[row], index[&rows.card[row]], row)).collect();
         order.sort_unstable();
+        let numbers = order.chunk_by(|a, b| a.0 == b.0).map(|day| day[0].0).collect();
         let days = order.chunk_by(|a, b| a.0 == b.0).map(|day| ranked(day, rows)).collect();
-        Ok(AlertQueue { cards, days })
+        Ok(AlertQueue { cards, numbers, days })
     }
 
     /// Numbers of the cards, ascending.
@@ -128,7 +144,27 @@ impl AlertQueue {
         (worked, caught.collect())
     }
 
-    /// The same of a table in which each card stands `copies` times; copies are caught one by one, as cards of equal score are.
+    /// Who is reviewed when the first `capacity` open cards of every day are, in the order of the days and of their places.
+    pub fn reviews(&self, capacity: usize) -> Vec<Review> {
+        let mut is_open = vec![true; self.cards.len()];
+        let mut reviews = Vec::new();
+        for (&day, cards) in self.numbers.iter().zip(&self.days) {
+            // A card stands on a day once, so that none is caught between two of its places.
+            let mut rank = 0;
+            for at in cards {
+                let is_open = &mut is_open[at.card as usize];
+                if !*is_open || rank == capacity {
+                    continue;
+                }
+                rank += 1;
+                *is_open = !at.is_fraud;
+                reviews.push(Review { day, card: self.cards[at.card as usize], rank, is_caught: at.is_fraud });
+            }
+        }
+        reviews
+    }
+
+    /// What [`AlertQueue::work`] finds in a table in which each card stands `copies` times; copies are caught one by one, as cards of equal score are.
     pub(super) fn work_drawn(&self, capacity: usize, copies: &[u32]) -> Worked {
         self.work_open(capacity, &mut copies.to_vec())
     }
@@ -207,6 +243,23 @@ mod tests {
         // catches 3 (80, and 160 later); day 3 has nobody left: 1/2, 1/2, 0.
         let expected = Worked { card_precision: 1.0 / 3.0, reviewed: 4.0, caught: 2.0, saved: 290.0, at_stake: 310.0 };
         check(2, expected);
+    }
+
+    #[test]
+    fn reviews_are_those_that_the_queue_works() {
+        let (day, card, target, score, amount) = rows();
+        let table = Transactions { day: &day, card: &card, target: &target, score: &score, amount: &amount };
+        let queue = AlertQueue::new(&table).unwrap();
+        let of: Vec<_> = queue.reviews(2).iter().map(|r| (r.day, r.card, r.rank, r.is_caught)).collect();
+        // On day 2 card 1 has left, so that 2 and 3 stand first and second; on day 3 nobody is open.
+        assert_eq!(of, [(1, 1, 1, true), (1, 2, 2, false), (2, 2, 1, false), (2, 3, 2, true)]);
+        for capacity in 0..5 {
+            let (worked, caught) = queue.work_and_catch(capacity);
+            let reviews = queue.reviews(capacity);
+            let mut cards: Vec<u64> = reviews.iter().filter(|r| r.is_caught).map(|r| r.card).collect();
+            cards.sort_unstable();
+            assert_eq!((reviews.len() as f64, cards), (worked.reviewed, caught), "capacity {capacity}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod sample;
 mod stability;
 mod swap;
 
-pub use alert::{AlertQueue, Transactions, Worked};
+pub use alert::{AlertQueue, Review, Transactions, Worked};
 pub(crate) use auc::area_ranked;
 pub use auc::{area, delong_variance};
 pub use band::{BandPoint, CurveBands, curve_bands};

@@ -96,7 +96,9 @@ mod tests {
         let method = Encrypt::new(&key, "account", CellType::default());
         for cell in ["", "홍길동", "110-123-456789", &"x".repeat(10_000)] {
             let (a, b) = (method.mask(cell, 1).unwrap(), method.mask(cell, 2).unwrap());
-            assert!(a != b && a == method.mask(cell, 1).unwrap() && !a.contains("123"));
+            assert!(a != b && a == method.mask(cell, 1).unwrap());
+            // Short runs of digits do appear in base64 by chance, the whole cell does not.
+            assert!(cell.is_empty() || !a.contains(cell));
             assert_eq!((method.unmask(&a).unwrap(), method.unmask(&b).unwrap()), (cell.to_string(), cell.to_string()));
         }
     }

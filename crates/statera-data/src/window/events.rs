@@ -3,6 +3,7 @@
 
 use super::definition::{Definition, NumberPlan};
 use super::index::hash;
+use super::plan::GroupPlan;
 use super::refusal::Refusal;
 use crate::conform::shown;
 use crate::preparer::{number_cells, time_cells};
@@ -11,21 +12,29 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
+use rayon::prelude::*;
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
 
 /// A number that is missing.
 pub(super) const MISSING: i64 = i64::MIN;
 /// A key with a missing cell.
-pub(super) const NO_KEY: u128 = 0;
+pub(crate) const NO_KEY: u128 = 0;
 /// What is known of a label.
 pub(super) const UNKNOWN: u8 = 0;
 pub(super) const GENUINE: u8 = 1;
-pub(super) const FRAUD: u8 = 2;
+pub(crate) const FRAUD: u8 = 2;
+/// Rows from which codes are made on all cores; single transactions are not worth waking them.
+const MANY_ROWS: usize = 10_000;
 /// Microseconds of the years 1 to 9999.
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 /// Marks codes that are hashes.
 const HASHED: u128 = 1 << 127;
+/// Marks codes of ids that are short texts.
+const SHORT: u128 = 1 << 126;
+const SHORT_BYTES: usize = 15;
+/// Marks codes of ids that are UUIDs.
+const UUID: u128 = 1 << 125;
 /// Marks codes of whole numbers, so that none is [`NO_KEY`].
 const WHOLE: u128 = 1 << 64;
 
@@ -49,7 +58,8 @@ pub struct Events {
     pub(super) known: Vec<i64>,
     /// Rows that are refused whatever the state.
     pub(super) refused: BTreeMap<usize, Refusal>,
-    id: ArrayRef,
+    /// The column of ids, where it is at hand.
+    id: Option<ArrayRef>,
 }
 
 /// The code of a whole number: codes are in the order of their numbers.
@@ -65,6 +75,42 @@ pub(super) fn code_of_text(text: &str) -> u128 {
     }
 }
 
+/// The code of an id. Ids of one time are ordered by it: whole numbers by their value, then UUIDs, then texts of at most 15 bytes, both
+/// as they are written; longer texts come last, by their hash.
+pub(super) fn code_of_id(text: &str) -> u128 {
+    let code = code_of_text(text);
+    if code & HASHED == 0 {
+        return code;
+    }
+    let bytes = text.as_bytes();
+    if bytes.len() <= SHORT_BYTES {
+        let mut padded = [0; SHORT_BYTES];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        let value = padded.iter().fold(0, |value, byte| value << 8 | u128::from(*byte));
+        return SHORT | value << 4 | bytes.len() as u128;
+    }
+    code_of_uuid(bytes).unwrap_or(code)
+}
+
+/// A UUID as its standard writes it (RFC 9562), in lower case: all bits but those of the variant, the version last.
+fn code_of_uuid(bytes: &[u8]) -> Option<u128> {
+    let is_hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_right = |(at, byte): (usize, &u8)| if is_hyphen(at) { *byte == b'-' } else { is_hex(*byte) };
+    if bytes.len() != 36 || !bytes.iter().enumerate().all(is_right) {
+        return None;
+    }
+    let digit = |byte: &u8| u128::from(if *byte <= b'9' { byte - b'0' } else { byte - b'a' + 10 });
+    let digits = bytes.iter().enumerate().filter(|(at, _)| !is_hyphen(*at));
+    let value = digits.fold(0, |value, (_, byte)| value << 4 | digit(byte));
+    let (version, variant) = (value >> 76 & 0xf, value >> 62 & 3);
+    if !(1..=8).contains(&version) || variant != 2 {
+        return None;
+    }
+    let (high, middle, low) = (value >> 80, value >> 64 & 0xfff, value & ((1 << 62) - 1));
+    Some(UUID | ((high << 12 | middle) << 62 | low) << 3 | version & 7)
+}
+
 fn code_of_bytes(bytes: &[u8]) -> u128 {
     let mut first = [0; 16];
     first.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
@@ -72,14 +118,18 @@ fn code_of_bytes(bytes: &[u8]) -> u128 {
 }
 
 /// Codes of cells; [`NO_KEY`] where missing.
-fn codes(column: &ArrayRef) -> Vec<u128> {
+pub(crate) fn codes(column: &ArrayRef) -> Vec<u128> {
+    codes_by(column, code_of_text)
+}
+
+fn codes_by(column: &ArrayRef, code: impl Fn(&str) -> u128) -> Vec<u128> {
     match column.data_type() {
         DataType::Int64 => {
             let cells = column.as_primitive::<Int64Type>();
             cells.iter().map(|v| v.map_or(NO_KEY, code_of_i64)).collect()
         }
-        DataType::Utf8 => column.as_string::<i32>().iter().map(|t| t.map_or(NO_KEY, code_of_text)).collect(),
-        _ => texts_of(column).into_iter().map(|t| t.map_or(NO_KEY, |t| code_of_text(&t))).collect(),
+        DataType::Utf8 => column.as_string::<i32>().iter().map(|t| t.map_or(NO_KEY, &code)).collect(),
+        _ => texts_of(column).into_iter().map(|t| t.map_or(NO_KEY, |t| code(&t))).collect(),
     }
 }
 
@@ -98,7 +148,17 @@ impl Events {
             batch.column_by_name(name).ok_or_else(missing)
         };
         let id = column(&windows.id)?;
-        let ids = codes(id);
+        let of_keys = |group: &GroupPlan| -> Result<Vec<u128>> {
+            Ok(joined(group.key.iter().map(|name| Ok(codes(column(name)?))).collect::<Result<Vec<_>>>()?))
+        };
+        let (ids, keys) = if batch.num_rows() >= MANY_ROWS {
+            rayon::join(
+                || codes_by(id, code_of_id),
+                || definition.groups.par_iter().map(of_keys).collect::<Result<Vec<_>>>(),
+            )
+        } else {
+            (codes_by(id, code_of_id), definition.groups.iter().map(of_keys).collect())
+        };
         if let Some(row) = ids.iter().position(|id| *id == NO_KEY) {
             return Err(Error::data(format!(
                 "column «{}», row {}: missing; every event needs an id",
@@ -107,22 +167,18 @@ impl Events {
             )));
         }
         let mut events = Events {
-            times: complete(&windows.time, column(&windows.time)?)?,
+            times: complete_times(&windows.time, column(&windows.time)?, "event")?,
             ids,
-            keys: Vec::new(),
+            keys: keys?,
             numbers: Vec::new(),
             codes: Vec::new(),
             levels: vec![0; batch.num_rows()],
             labels: Vec::new(),
             known: Vec::new(),
             refused: BTreeMap::new(),
-            id: id.clone(),
+            id: Some(id.clone()),
         };
         events.refuse_times(&windows.time);
-        for group in &definition.groups {
-            let parts = group.key.iter().map(|name| Ok(codes(column(name)?))).collect::<Result<Vec<_>>>()?;
-            events.keys.push(joined(parts));
-        }
         for number in &definition.numbers {
             let cells = events.fixed_point(column(&number.name)?, number)?;
             events.numbers.push(cells);
@@ -154,7 +210,8 @@ impl Events {
 
     /// The id of an event as its column writes it.
     pub fn id(&self, row: usize) -> String {
-        texts_of(&self.id.slice(row, 1)).pop().flatten().unwrap_or_default()
+        let text = self.id.as_ref().and_then(|id| texts_of(&id.slice(row, 1)).pop().flatten());
+        text.unwrap_or_default()
     }
 
     /// What is known of the label when its delay is over, and when it is known.
@@ -170,6 +227,32 @@ impl Events {
             let allowed = "from the year 1 to the year 9999".to_string();
             let refusal = Refusal::Number { column: column.into(), value: format!("{time} µs"), allowed };
             self.refused.insert(row, refusal);
+        }
+    }
+
+    /// Some events, lying together, with the key of one group: who goes through them in their order does not wait for memory.
+    pub(super) fn picked(&self, rows: &[u32], at: usize, plan: &GroupPlan) -> Events {
+        fn pick<T: Copy>(cells: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|row| cells[*row as usize]).collect()
+        }
+        let optional = |cells: &[i64]| if cells.is_empty() { Vec::new() } else { pick(cells, rows) };
+        let mut keys = vec![Vec::new(); self.keys.len()];
+        keys[at] = pick(&self.keys[at], rows);
+        let number =
+            |(of, cells): (usize, &Vec<i64>)| if plan.numbers.contains(&of) { pick(cells, rows) } else { Vec::new() };
+        let code =
+            |(of, cells): (usize, &Vec<u64>)| if plan.codes.contains(&of) { pick(cells, rows) } else { Vec::new() };
+        Events {
+            times: pick(&self.times, rows),
+            ids: pick(&self.ids, rows),
+            keys,
+            numbers: self.numbers.iter().enumerate().map(number).collect(),
+            codes: self.codes.iter().enumerate().map(code).collect(),
+            levels: pick(&self.levels, rows),
+            labels: if self.labels.is_empty() { Vec::new() } else { pick(&self.labels, rows) },
+            known: optional(&self.known),
+            refused: BTreeMap::new(),
+            id: None,
         }
     }
 
@@ -192,9 +275,10 @@ impl Events {
     /// Cells in units of the last decimal, rounded to the nearest, halves away from zero.
     fn fixed_point(&mut self, column: &ArrayRef, plan: &NumberPlan) -> Result<Vec<i64>> {
         let unit = 10i128.pow(u32::from(plan.decimals));
+        let allowed = plan.range[0]..=plan.range[1];
         let mut refused = Vec::new();
         let mut take = |row: usize, units: Option<i128>, value: &dyn Fn() -> String| match units.map(i64::try_from) {
-            Some(Ok(units)) if (plan.range[0]..=plan.range[1]).contains(&units) => units,
+            Some(Ok(units)) if allowed.contains(&units) => units,
             _ => {
                 refused.push((row, value()));
                 MISSING
@@ -208,10 +292,12 @@ impl Events {
             }
             DataType::Float64 => {
                 let cells = column.as_primitive::<Float64Type>().iter().enumerate();
-                // A cast of a double beyond the range gives its end, which is no allowed number.
-                let units = |v: f64| (!v.is_nan()).then(|| (v * plan.scale).round() as i128);
                 let cell = |(row, v): (usize, Option<f64>)| match v {
-                    Some(v) if !v.is_nan() => take(row, units(v), &|| v.to_string()),
+                    Some(v) if !v.is_nan() => {
+                        // A cast of a double beyond the range gives its end, which is no allowed number.
+                        let units = (v * plan.scale).round() as i64;
+                        if allowed.contains(&units) { units } else { take(row, None, &|| v.to_string()) }
+                    }
                     _ => MISSING,
                 };
                 cells.map(cell).collect()
@@ -241,9 +327,9 @@ impl Events {
     }
 }
 
-/// Times without a missing one.
-fn complete(name: &str, column: &ArrayRef) -> Result<Vec<i64>> {
-    let missing = |row| Error::data(format!("column «{name}», row {}: missing; every event needs a time", row + 1));
+/// Times without a missing one; `what` a row is, for messages.
+pub(crate) fn complete_times(name: &str, column: &ArrayRef, what: &str) -> Result<Vec<i64>> {
+    let missing = |row| Error::data(format!("column «{name}», row {}: missing; every {what} needs a time", row + 1));
     let cells = time_cells(name, column)?.into_iter().enumerate();
     cells.map(|(row, cell)| cell.ok_or_else(|| missing(row))).collect()
 }
@@ -269,10 +355,10 @@ fn joined(mut parts: Vec<Vec<u128>>) -> Vec<u128> {
 
 /// Cells of a label: 1, 1.0 and true are fraud, 0, 0.0 and false are not, unless `positive` says which value is fraud; a missing
 /// cell is not known.
-fn label_cells(name: &str, column: &ArrayRef, positive: Option<&str>) -> Result<Vec<u8>> {
+pub(crate) fn label_cells(name: &str, column: &ArrayRef, positive: Option<&str>) -> Result<Vec<u8>> {
     let refused = |row: usize, value: &str| {
         Error::data(format!(
-            "label «{name}», row {}: «{value}» is not allowed; allowed are 0 and 1, true and false, or any with windows.positive",
+            "label «{name}», row {}: «{value}» is not allowed; allowed are 0 and 1, true and false, or any with positive",
             row + 1
         ))
     };
@@ -295,7 +381,7 @@ fn label_cells(name: &str, column: &ArrayRef, positive: Option<&str>) -> Result<
         Some(Ok(value)) => value,
         Some(Err(_)) => {
             return Err(Error::request(format!(
-                "windows.positive: «{}» is no value of «{name}», which holds numbers",
+                "positive: «{}» is no value of «{name}», which holds numbers",
                 positive.unwrap_or_default()
             )));
         }

@@ -1,5 +1,6 @@
 //! What is read of the windows of a key, and labels that come late.
 
+use super::definition::NumberPlan;
 use super::events::{Events, MISSING};
 use super::group::{Group, IS_FRAUD, Place};
 use super::plan::{Figure, FigureKind, GroupPlan, LAST, LAST_TIME, N, PENDING, Track};
@@ -8,35 +9,35 @@ use super::slab::{NONE, i64_at, u128_at};
 /// Microseconds of a second.
 const SECOND: f64 = 1e6;
 
-impl Group {
-    /// Writes the figures that are read before or after an event enters; NaN is missing.
-    pub(super) fn figures(&self, slot: u32, before: bool, event: (&Events, usize), plan: &GroupPlan, out: &mut [f64]) {
-        for figure in plan.figures.iter().filter(|f| f.before == before) {
-            out[figure.column] = self.figure(slot, figure, event, plan);
-        }
-    }
+/// What figures are read of.
+pub(super) struct Window<'a> {
+    /// The words of the window, as [`Track`] lays them out.
+    pub words: &'a [u32],
+    pub track: &'a Track,
+    pub plan: &'a GroupPlan,
+    pub numbers: &'a [NumberPlan],
+    /// Microseconds since the key's event before.
+    pub since_last: i64,
+}
 
-    fn figure(&self, slot: u32, figure: &Figure, (events, row): (&Events, usize), plan: &GroupPlan) -> f64 {
-        let track = &plan.tracks[figure.track];
-        let slot = self.slots.get(slot);
-        let words = &slot[track.windows[figure.window].1..];
-        let (n, plans) = (words[1], &self.definition.numbers);
-        let number = |sum: usize| &plans[plan.numbers[track.sums[sum]]];
+impl Window<'_> {
+    /// A figure. `own` has the event's cell of a number of the definition, `extremum` the i-th least or largest cell of the window, of
+    /// a number of the group.
+    #[inline]
+    pub fn figure(&self, kind: &FigureKind, own: impl Fn(usize) -> i64, extremum: impl Fn(usize, usize) -> i64) -> f64 {
+        let Window { words, track, plan, numbers, since_last } = *self;
+        let n = words[1];
+        let number = |sum: usize| &numbers[plan.numbers[track.sums[sum]]];
         let present = |sum: usize| words[Track::present_at(sum)];
         let total = |sum: usize| i64_at(words, Track::sum_at(sum));
         let mean = |sum: usize| total(sum) as f64 / number(sum).scale / f64::from(present(sum));
-        match figure.kind {
+        match *kind {
             FigureKind::Count => f64::from(n),
-            FigureKind::SinceLast if n > 0 => (events.times[row] - i64_at(slot, LAST_TIME)) as f64 / SECOND,
+            FigureKind::SinceLast if n > 0 => since_last as f64 / SECOND,
             FigureKind::SinceLast => f64::NAN,
             FigureKind::Sum(sum) => total(sum) as f64 / number(sum).scale,
-            FigureKind::Mean(sum) => {
-                if present(sum) > 0 {
-                    mean(sum)
-                } else {
-                    f64::NAN
-                }
-            }
+            FigureKind::Mean(sum) if present(sum) > 0 => mean(sum),
+            FigureKind::Mean(_) => f64::NAN,
             FigureKind::Std(sum, square) if present(sum) > 1 => {
                 let n = i128::from(present(sum));
                 let sum_of_squares = u128_at(words, track.square_at(square)) as i128;
@@ -49,10 +50,10 @@ impl Group {
                 if present(sum) == 0 {
                     return f64::NAN;
                 }
-                self.number(words[track.extremum_at(i)], track.sums[sum], plan) as f64 / number(sum).scale
+                extremum(i, track.sums[sum]) as f64 / number(sum).scale
             }
             FigureKind::Ratio(sum) => {
-                let value = events.numbers[plan.numbers[track.sums[sum]]][row];
+                let value = own(plan.numbers[track.sums[sum]]);
                 if value == MISSING || total(sum) == 0 {
                     return f64::NAN;
                 }
@@ -65,6 +66,30 @@ impl Group {
             FigureKind::LabelMean if n > 0 => f64::from(words[track.label_at()]) / f64::from(n),
             FigureKind::LabelMean => 0.0,
         }
+    }
+}
+
+impl Group {
+    /// Writes the figures that are read before or after an event enters; NaN is missing.
+    pub(super) fn figures(&self, slot: u32, before: bool, event: (&Events, usize), plan: &GroupPlan, out: &mut [f64]) {
+        for figure in plan.figures.iter().filter(|f| f.before == before) {
+            out[figure.column] = self.figure(slot, figure, event, plan);
+        }
+    }
+
+    fn figure(&self, slot: u32, figure: &Figure, (events, row): (&Events, usize), plan: &GroupPlan) -> f64 {
+        let track = &plan.tracks[figure.track];
+        let slot = self.slots.get(slot);
+        let window = Window {
+            words: &slot[track.windows[figure.window].1..],
+            track,
+            plan,
+            numbers: &self.definition.numbers,
+            since_last: events.times[row] - i64_at(slot, LAST_TIME),
+        };
+        let own = |number: usize| events.numbers[number][row];
+        let extremum = |i: usize, number: usize| self.number(window.words[track.extremum_at(i)], number, plan);
+        window.figure(&figure.kind, own, extremum)
     }
 
     /// Makes the event that was added last the last step, and writes the steps.
@@ -107,9 +132,7 @@ impl Group {
 
     /// Takes note that an event was a fraud, which became known at `when`: at once if its key's last event is not earlier, else
     /// before the key's first event from then on.
-    pub(super) fn label_fraud(&mut self, place: Place, when: i64) {
-        let definition = self.definition.clone();
-        let plan = &definition.groups[self.at];
+    pub(super) fn label_fraud(&mut self, place: Place, when: i64, plan: &GroupPlan) {
         let words = self.slots.get_mut(place.slot);
         if when <= i64_at(words, LAST_TIME) {
             return self.count_fraud(place, plan);

@@ -80,8 +80,8 @@ impl Group {
         self.index.find(hash(key), |slot| u128_at(self.slots.get(slot), KEY) == key)
     }
 
-    /// What speaks against an event of a key.
-    pub fn check(&self, events: &Events, row: usize) -> Result<(), Refusal> {
+    /// What speaks against an event of a key; the key's slot where it has one.
+    pub fn check(&self, events: &Events, row: usize) -> Result<Option<u32>, Refusal> {
         if self.blocks.n_live() >= MAX_BLOCKS {
             return Err(Refusal::TooManyEvents { key: self.key_name(), limit: MAX_EVENTS });
         }
@@ -89,7 +89,7 @@ impl Group {
             if self.slots.n_live() >= MAX_KEYS {
                 return Err(Refusal::TooManyKeys { key: self.key_name(), limit: MAX_KEYS });
             }
-            return Ok(());
+            return Ok(None);
         };
         let words = self.slots.get(slot);
         let (time, id) = (events.times[row], events.ids[row]);
@@ -104,16 +104,17 @@ impl Group {
         if words[N] >= MAX_EVENTS && self.time(words[FIRST], last, plan) > time - plan.horizon {
             return Err(Refusal::TooManyEvents { key: self.key_name(), limit: MAX_EVENTS });
         }
-        Ok(())
+        Ok(Some(slot))
     }
 
-    /// Takes an event that [`Group::check`] has nothing against, and writes the figures of its key. `entry` is its number among
-    /// the events that wait for labels; entries of events that left are added to `freed`. `None` for an event without key.
+    /// Takes an event that [`Group::check`] has nothing against, of the key whose slot is `found`, and writes the figures of its
+    /// key. `entry` is its number among the events that wait for labels; entries of events that left are added to `freed`. `None`
+    /// for an event without key.
     pub fn take(
         &mut self,
-        events: &Events,
-        row: usize,
-        entry: u32,
+        (events, row): (&Events, usize),
+        (found, entry): (Option<u32>, u32),
+        plan: &GroupPlan,
         freed: &mut Vec<u32>,
         out: &mut [f64],
     ) -> Option<Place> {
@@ -121,14 +122,12 @@ impl Group {
         if key == NO_KEY {
             return None;
         }
-        let definition = self.definition.clone();
-        let plan = &definition.groups[self.at];
         let time = events.times[row];
-        let slot = match self.find(key) {
+        let slot = match found {
             Some(slot) if time - i64_at(self.slots.get(slot), LAST_TIME) < plan.horizon => slot,
             Some(slot) => {
                 // Nothing that is kept of the key is in any window any more.
-                self.remove(slot, freed);
+                self.remove(slot, plan, freed);
                 self.open(key)
             }
             None => self.open(key),

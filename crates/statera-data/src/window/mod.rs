@@ -22,14 +22,16 @@ mod span;
 mod state;
 mod sweep;
 mod waiting;
+mod whole;
 
-pub use declaration::{Feature, NumberColumn, Shift, Steps, What, Windows, column_name, step_name};
+pub use declaration::{Feature, NumberColumn, SINCE_LAST, Shift, Steps, What, Windows, column_name, step_name};
 pub use definition::{Definition, MAX_EVENTS, MAX_UNITS, NumberPlan};
 pub use events::Events;
+pub(crate) use events::{FRAUD, NO_KEY, codes, complete_times, label_cells};
 pub use refusal::Refusal;
 pub use span::Span;
 pub use state::{Limits, State, Taken, WhenFull};
-pub use sweep::{column_infos, sweep, sweep_rows, with_columns};
+pub use sweep::{arrays, column_infos, sweep, sweep_rows, with_columns};
 
 #[cfg(test)]
 mod tests;

@@ -171,9 +171,7 @@ impl Group {
     }
 
     /// Removes a key with all its events.
-    pub(super) fn remove(&mut self, slot: u32, freed: &mut Vec<u32>) {
-        let definition = self.definition.clone();
-        let plan = &definition.groups[self.at];
+    pub(super) fn remove(&mut self, slot: u32, plan: &GroupPlan, freed: &mut Vec<u32>) {
         let (mut address, n) = (self.slots.get(slot)[FIRST], self.slots.get(slot)[N]);
         for (at, track) in plan.tracks.iter().enumerate() {
             for (i, &code) in track.distinct.iter().enumerate() {
@@ -201,7 +199,7 @@ impl Group {
     }
 
     /// Looks at one more slot and removes its key if its events are at or before `until`; true if it did.
-    pub(super) fn remove_idle(&mut self, until: i64, freed: &mut Vec<u32>) -> bool {
+    pub(super) fn remove_idle(&mut self, until: i64, plan: &GroupPlan, freed: &mut Vec<u32>) -> bool {
         if self.slots.n_used() == 0 {
             return false;
         }
@@ -209,7 +207,7 @@ impl Group {
         let words = self.slots.get(self.hand);
         let is_idle = words[N] > 0 && i64_at(words, LAST_TIME) <= until;
         if is_idle {
-            self.remove(self.hand, freed);
+            self.remove(self.hand, plan, freed);
         }
         is_idle
     }

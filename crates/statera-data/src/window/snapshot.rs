@@ -10,6 +10,7 @@ use super::plan::{FIRST, GroupPlan, KEY, LAST, LAST_TIME, N, Track};
 use super::slab::{NONE, Slab, i64_at, u128_at};
 use super::state::{Limits, State};
 use super::waiting::Waiting;
+use rayon::prelude::*;
 use statera_core::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read, Write};
@@ -116,10 +117,10 @@ impl State {
             let group = &self.groups[at];
             place.slot < group.slots.n_used() && place.address < Group::n_addresses(&group.blocks)
         };
-        let entries = waiting.index.places().iter().filter(|entry| **entry != NONE);
-        let mut places = entries.flat_map(|entry| waiting.places(*entry));
-        let n = waiting.index.n() == waiting.entries.n_live() as usize;
-        if n && places.all(|(at, place)| is_live(at, place)) { Ok(()) } else { Err(damaged("has lost its labels")) }
+        let entries = waiting.index.places().par_iter().filter(|entry| **entry != NONE);
+        let are_live = entries.all(|entry| waiting.places(*entry).all(|(at, place)| is_live(at, place)));
+        let is_whole = waiting.index.n() == waiting.entries.n_live() as usize;
+        if is_whole && are_live { Ok(()) } else { Err(damaged("has lost its labels")) }
     }
 }
 
@@ -131,41 +132,44 @@ fn damaged(what: &str) -> Error {
 fn is_sound(group: &Group, n_entries: u32) -> bool {
     let plan = &group.definition.groups[group.at];
     let n_addresses = Group::n_addresses(&group.blocks);
-    let mut n_live = 0;
-    let mut ring = Vec::new();
-    for slot in 0..group.slots.n_used() {
-        let words = group.slots.get(slot);
-        if words[N] == 0 {
-            continue;
-        }
-        n_live += 1;
-        ring.clear();
-        let mut address = words[FIRST];
-        for _ in 0..words[N] {
-            let links = plan.tracks.iter().flat_map(|t| &t.extrema).flat_map(|e| [e.link, e.link + 1]);
-            let record = if address < n_addresses { group.record(address, plan) } else { return false };
-            let entry = plan.label.map_or(NONE, |at| record[at]);
-            let leads = |word: u32| word == NONE || word < n_addresses;
-            if (entry != NONE && entry >= n_entries) || !links.into_iter().all(|at| leads(record[at])) {
-                return false;
-            }
-            ring.push(address);
-            address = group.next(address);
-        }
-        let is_found = group.find(u128_at(words, KEY)) == Some(slot);
-        if ring.last() != Some(&words[LAST]) || !is_found || !are_windows_sound(words, &ring, plan) {
-            return false;
-        }
-    }
+    let slots = (0..group.slots.n_used()).into_par_iter().with_min_len(1024);
+    let n_live = slots.map_init(Vec::new, |ring, slot| live_slot(group, slot, ring, n_entries));
+    let n_live = n_live.try_reduce(|| 0, |a, b| Some(a + b));
     let value = |(slot, track, i, _): &super::group::Value| {
         *slot < group.slots.n_used()
             && plan.tracks.get(usize::from(*track)).is_some_and(|t| usize::from(*i) < t.distinct.len())
     };
     let is_place = |slot: u32, address: u32| slot < group.slots.n_used() && address < n_addresses;
-    n_live == group.slots.n_live()
-        && n_live as usize == group.index.n()
+    n_live == Some(group.slots.n_live())
+        && group.slots.n_live() as usize == group.index.n()
         && group.last.iter().all(|(key, address)| value(key) && *address < n_addresses)
         && group.pending.iter().all(|(slot, _, address)| is_place(*slot, *address))
+}
+
+/// 1 of a slot in use, 0 of a free one, `None` of one whose ring is not whole; `ring` is for the addresses of its events.
+fn live_slot(group: &Group, slot: u32, ring: &mut Vec<u32>, n_entries: u32) -> Option<u32> {
+    let plan = &group.definition.groups[group.at];
+    let n_addresses = Group::n_addresses(&group.blocks);
+    let words = group.slots.get(slot);
+    if words[N] == 0 {
+        return Some(0);
+    }
+    ring.clear();
+    let mut address = words[FIRST];
+    for _ in 0..words[N] {
+        let record = if address < n_addresses { group.record(address, plan) } else { return None };
+        let entry = plan.label.map_or(NONE, |at| record[at]);
+        let leads = |at: usize| record[at] == NONE || record[at] < n_addresses;
+        let mut links = plan.tracks.iter().flat_map(|t| &t.extrema).map(|e| e.link);
+        if (entry != NONE && entry >= n_entries) || !links.all(|at| leads(at) && leads(at + 1)) {
+            return None;
+        }
+        ring.push(address);
+        address = group.next(address);
+    }
+    let is_found = group.find(u128_at(words, KEY)) == Some(slot);
+    let is_whole = ring.last() == Some(&words[LAST]) && is_found && are_windows_sound(words, ring, plan);
+    is_whole.then_some(1)
 }
 
 /// True if windows and steps begin where their counts say, and queues are of events of the ring.

@@ -1,7 +1,7 @@
 //! The state of all windows as events happen.
 
 use super::definition::Definition;
-use super::events::{Events, NO_KEY, code_of_text};
+use super::events::{Events, NO_KEY, code_of_id};
 use super::group::Group;
 use super::refusal::Refusal;
 use super::slab::NONE;
@@ -78,6 +78,11 @@ impl State {
         &self.definition
     }
 
+    /// Bounds what comes from now on. What is there stays, also where it is more than the limits allow.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Time of the latest event, microseconds UTC; `None` before the first.
     pub fn clock(&self) -> Option<i64> {
         (self.clock > i64::MIN).then_some(self.clock)
@@ -120,8 +125,11 @@ impl State {
         let time = events.times[row];
         self.clock = self.clock.max(time);
         let entry = self.waiting.as_mut().map(|w| w.open(events.ids[row]));
-        for at in 0..self.groups.len() {
-            let place = self.groups[at].take(events, row, entry.unwrap_or(NONE), &mut self.freed, out);
+        let definition = self.definition.clone();
+        for (at, plan) in definition.groups.iter().enumerate() {
+            let found = self.groups[at].find(events.keys[at][row]);
+            let found = (found, entry.unwrap_or(NONE));
+            let place = self.groups[at].take((events, row), found, plan, &mut self.freed, out);
             let Some(place) = place else { continue };
             self.note_left(at);
             if let (Some(waiting), Some(entry)) = (&mut self.waiting, entry)
@@ -150,11 +158,11 @@ impl State {
     pub fn label(&mut self, id: &str, is_fraud: bool, when: i64) -> Result<bool, Refusal> {
         let waiting = self.waiting.as_ref().ok_or(Refusal::NoLabel)?;
         let unknown = || Refusal::Unknown { id: id.into() };
-        let entry = waiting.find(code_of_text(id)).ok_or_else(unknown)?;
+        let entry = waiting.find(code_of_id(id)).ok_or_else(unknown)?;
         if let Some(holds) = waiting.label(entry) {
             return if holds == is_fraud { Ok(false) } else { Err(Refusal::Disagreement { id: id.into(), holds }) };
         }
-        let (at, place) = *waiting.places(entry).first().ok_or_else(unknown)?;
+        let (at, place) = waiting.places(entry).next().ok_or_else(unknown)?;
         let time = self.groups[at].time_of(place);
         if when < time {
             return Err(Refusal::EarlyLabel { id: id.into(), time, when });
@@ -167,8 +175,9 @@ impl State {
         let Some(waiting) = &mut self.waiting else { return };
         waiting.set_label(entry, is_fraud);
         if is_fraud {
-            for (at, place) in waiting.places(entry) {
-                self.groups[at].label_fraud(place, when);
+            let places: Vec<_> = waiting.places(entry).collect();
+            for (at, place) in places {
+                self.groups[at].label_fraud(place, when, &self.definition.groups[at]);
             }
         }
     }
@@ -200,16 +209,17 @@ impl State {
     /// Room for the keys of an event.
     fn make_room(&mut self, events: &Events, row: usize) -> Result<Taken, Refusal> {
         let (mut taken, limits) = (Taken::default(), self.limits);
+        let definition = self.definition.clone();
         let mut full = Vec::new();
-        for at in 0..self.groups.len() {
+        for (at, plan) in definition.groups.iter().enumerate() {
             let (group, key) = (&mut self.groups[at], events.keys[at][row]);
             if key == NO_KEY || group.slots.n_live() < limits.max_keys.max(1) || group.find(key).is_some() {
                 continue;
             }
-            let until = self.clock.saturating_sub(limits.max_behind).saturating_sub(self.definition.groups[at].horizon);
+            let until = self.clock.saturating_sub(limits.max_behind).saturating_sub(plan.horizon);
             let mut n_expired = 0;
             for _ in 0..LOOKED_AT {
-                n_expired += u32::from(group.remove_idle(until, &mut self.freed));
+                n_expired += u32::from(group.remove_idle(until, plan, &mut self.freed));
             }
             self.note_left(at);
             taken.n_expired += n_expired;
@@ -224,7 +234,7 @@ impl State {
         }
         for at in full {
             if let Some(slot) = self.groups[at].idlest(LOOKED_AT) {
-                self.groups[at].remove(slot, &mut self.freed);
+                self.groups[at].remove(slot, &definition.groups[at], &mut self.freed);
                 self.note_left(at);
                 taken.n_evicted += 1;
             }
@@ -235,10 +245,10 @@ impl State {
     /// Looks at one slot of each kind for a key that has been idle for longer than all windows.
     fn expire(&mut self) -> u32 {
         let mut n_expired = 0;
-        for at in 0..self.groups.len() {
-            let horizon = self.definition.groups[at].horizon;
-            let until = self.clock.saturating_sub(self.limits.max_behind).saturating_sub(horizon);
-            n_expired += u32::from(self.groups[at].remove_idle(until, &mut self.freed));
+        let definition = self.definition.clone();
+        for (at, plan) in definition.groups.iter().enumerate() {
+            let until = self.clock.saturating_sub(self.limits.max_behind).saturating_sub(plan.horizon);
+            n_expired += u32::from(self.groups[at].remove_idle(until, plan, &mut self.freed));
             self.note_left(at);
         }
         n_expired

@@ -1,7 +1,8 @@
 //! All events of a table at once: one sorted sweep, the keys shared out among the cores.
 //!
-//! It counts with the same [`Group`] as a state does, so that both give the same bits; keys do not know of each other, and so it
-//! does not matter on which core one is.
+//! It counts whole numbers, as a state does, and reads figures of them as that does, so that both give the same bits: of running
+//! sums where they are enough ([`whole`]), else with the same [`Group`]. Keys do not know of each other, and so it does not
+//! matter on which core one is.
 
 use super::definition::Definition;
 use super::events::{Events, NO_KEY};
@@ -9,22 +10,28 @@ use super::group::Group;
 use super::index::hash;
 use super::refusal::Refusal;
 use super::slab::NONE;
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch};
-use arrow_schema::{Field, Schema};
+use super::whole;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use rayon::prelude::*;
 use statera_core::{Error, Kind, Result};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::table::ColumnInfo;
 
 /// Parts that the keys of a kind are shared out to: small enough to lie in a core's cache, and enough for many cores.
 const SHARDS: usize = 64;
+/// No shard.
+const NO_SHARD: u8 = u8::MAX;
 
 /// The rows of events in the order (time, id).
 pub(super) fn order(events: &Events) -> Vec<usize> {
-    let key = |row: &usize| (events.times[*row], events.ids[*row]);
     let mut rows: Vec<usize> = (0..events.n_rows()).collect();
-    if !rows.is_sorted_by_key(key) {
+    if events.times.is_sorted() {
+        // Tables are mostly sorted by time: what is left are events of one instant.
+        let is_same = |a: &usize, b: &usize| events.times[*a] == events.times[*b];
+        rows.chunk_by_mut(is_same).for_each(|instant| instant.sort_by_key(|row| events.ids[*row]));
+    } else {
         rows.par_sort_unstable_by_key(|row| (events.times[*row], events.ids[*row], *row));
     }
     rows
@@ -54,6 +61,7 @@ pub fn sweep_rows(
         return Err((row, Refusal::Duplicate { id: events.id(row) }));
     }
     let order = order(events);
+    let is_in_order = order.is_sorted();
     let mut columns = vec![vec![f64::NAN; events.n_rows()]; definition.n_columns()];
     for at in 0..definition.groups.len() {
         let shards = shards(events, at, &order);
@@ -64,11 +72,16 @@ pub fn sweep_rows(
         let own = own_columns(definition, at);
         let mut targets: Vec<(usize, &mut Vec<f64>)> =
             columns.iter_mut().enumerate().filter(|(column, _)| own.contains(column)).collect();
+        let shard_of = is_in_order.then(|| shards_of_rows(&shards, events.n_rows()));
         targets.par_iter_mut().for_each(|(column, target)| {
             let i = own.iter().position(|c| c == column).unwrap_or(0);
-            for (rows, part) in shards.iter().zip(&made) {
-                let values = &part.values[i * rows.len()..][..rows.len()];
-                rows.iter().zip(values).for_each(|(row, value)| target[*row as usize] = *value);
+            let mut columns: Vec<&[f64]> =
+                shards.iter().zip(&made).map(|(rows, part)| &part.values[i * rows.len()..][..rows.len()]).collect();
+            match &shard_of {
+                Some(shard_of) => merge(shard_of, &mut columns, target),
+                None => shards.iter().zip(columns).for_each(|(rows, values)| {
+                    rows.iter().zip(values).for_each(|(row, value)| target[*row as usize] = *value);
+                }),
             }
         });
     }
@@ -80,9 +93,13 @@ fn repeated(events: &Events) -> Option<usize> {
     if events.ids.is_sorted_by(|a, b| a < b) {
         return None;
     }
-    let mut rows: Vec<usize> = (0..events.n_rows()).collect();
-    rows.par_sort_unstable_by_key(|row| (events.ids[*row], *row));
-    rows.windows(2).filter(|pair| events.ids[pair[0]] == events.ids[pair[1]]).map(|pair| pair[1]).min()
+    let mut ids = events.ids.clone();
+    ids.par_sort_unstable();
+    if ids.is_sorted_by(|a, b| a < b) {
+        return None;
+    }
+    let mut seen = HashSet::new();
+    events.ids.iter().position(|id| !seen.insert(*id))
 }
 
 /// The rows of each shard of a group's keys, in order.
@@ -92,6 +109,26 @@ fn shards(events: &Events, at: usize, order: &[usize]) -> Vec<Vec<u32>> {
     let with_key = order.iter().filter(|row| events.keys[at][**row] != NO_KEY);
     with_key.for_each(|&row| shards[shard(row)].push(row as u32));
     shards
+}
+
+/// The shard of each row; [`NO_SHARD`] of a row without key.
+fn shards_of_rows(shards: &[Vec<u32>], n_rows: usize) -> Vec<u8> {
+    let mut of = vec![NO_SHARD; n_rows];
+    for (shard, rows) in shards.iter().enumerate() {
+        rows.iter().for_each(|row| of[*row as usize] = shard as u8);
+    }
+    of
+}
+
+/// Puts the values of the shards, each in the order of rows, into the order of rows: all are read and written from front to back.
+fn merge(shard_of: &[u8], columns: &mut [&[f64]], target: &mut [f64]) {
+    for (shard, cell) in shard_of.iter().zip(target) {
+        if let Some(column) = columns.get_mut(usize::from(*shard))
+            && let Some((first, rest)) = column.split_first()
+        {
+            (*cell, *column) = (*first, rest);
+        }
+    }
 }
 
 /// What a shard makes.
@@ -111,45 +148,52 @@ fn own_columns(definition: &Definition, at: usize) -> Vec<usize> {
 }
 
 fn part(definition: &Arc<Definition>, events: &Events, at: usize, rows: &[u32]) -> Part {
-    let own = own_columns(definition, at);
+    let (own, plan) = (own_columns(definition, at), &definition.groups[at]);
+    let picked = events.picked(rows, at, plan);
+    if whole::serves(plan, &picked, rows.len())
+        && let Some(values) = whole::figures(definition, &picked, at, &own)
+    {
+        return Part { values, refused: None };
+    }
     let mut group = Group::new(definition.clone(), at);
-    let counts_labels = definition.groups[at].label.is_some();
     let mut values = vec![f64::NAN; own.len() * rows.len()];
     let (mut out, mut freed) = (vec![f64::NAN; definition.n_columns()], Vec::new());
     for (i, &row) in rows.iter().enumerate() {
-        let row = row as usize;
-        let taken = group.check(events, row).map(|()| {
-            // Steps that are missing are not written.
-            own.iter().for_each(|column| out[*column] = f64::NAN);
-            group.take(events, row, NONE, &mut freed, &mut out)
-        });
-        let place = match taken {
-            Ok(place) => place,
-            Err(refusal) => return Part { values, refused: Some((row, refusal)) },
+        let found = match group.check(&picked, i) {
+            Ok(found) => found,
+            Err(_) => {
+                // Once more with the event where its id is known.
+                let row = row as usize;
+                let refused = group.check(events, row).err().map(|refusal| (row, refusal));
+                return Part { values, refused };
+            }
         };
-        if counts_labels
-            && let Some(place) = place
-            && let Some((true, known)) = events.label(row, definition.label_delay)
+        // Steps that are missing are not written.
+        own.iter().for_each(|column| out[*column] = f64::NAN);
+        let place = group.take((&picked, i), (found, NONE), plan, &mut freed, &mut out);
+        if let (Some(_), Some(place)) = (plan.label, place)
+            && let Some((true, known)) = picked.label(i, definition.label_delay)
         {
-            group.label_fraud(place, known);
+            group.label_fraud(place, known, plan);
         }
         own.iter().enumerate().for_each(|(j, column)| values[j * rows.len() + i] = out[*column]);
     }
     Part { values, refused: None }
 }
 
-/// Columns of numbers as arrays: whole numbers or doubles, missing where NaN.
-pub(super) fn arrays(definition: &Definition, columns: Vec<Vec<f64>>) -> Vec<ArrayRef> {
+/// The columns of a definition, given as numbers, as arrays: whole numbers or doubles, missing where NaN.
+pub fn arrays(definition: &Definition, columns: Vec<Vec<f64>>) -> Vec<ArrayRef> {
     let array = |((_, is_whole), cells): (&(String, bool), Vec<f64>)| -> ArrayRef {
-        if *is_whole {
-            return Arc::new(Int64Array::from_iter(cells.iter().map(|v| (!v.is_nan()).then_some(*v as i64))));
+        let is_complete = !cells.iter().any(|v| v.is_nan());
+        let present = || cells.iter().map(|v| (!v.is_nan()).then_some(*v));
+        match (is_whole, is_complete) {
+            (true, true) => Arc::new(Int64Array::from_iter_values(cells.iter().map(|v| *v as i64))),
+            (true, false) => Arc::new(Int64Array::from_iter(present().map(|v| v.map(|v| v as i64)))),
+            (false, true) => Arc::new(Float64Array::from(cells)),
+            (false, false) => Arc::new(Float64Array::from_iter(present())),
         }
-        if cells.iter().any(|v| v.is_nan()) {
-            return Arc::new(Float64Array::from_iter(cells.iter().map(|v| (!v.is_nan()).then_some(*v))));
-        }
-        Arc::new(Float64Array::from(cells))
     };
-    definition.columns.iter().zip(columns).map(array).collect()
+    definition.columns.par_iter().zip(columns).map(array).collect()
 }
 
 /// The columns that a definition makes, as a table names them.
@@ -162,10 +206,5 @@ pub fn column_infos(definition: &Definition) -> Vec<ColumnInfo> {
 /// # Errors
 /// Columns of another length.
 pub fn with_columns(batch: &RecordBatch, definition: &Definition, made: Vec<ArrayRef>) -> Result<RecordBatch> {
-    let schema = batch.schema();
-    let new =
-        definition.column_names().zip(&made).map(|(name, c)| Arc::new(Field::new(name, c.data_type().clone(), true)));
-    let fields: Vec<_> = schema.fields().iter().cloned().chain(new).collect();
-    let columns = batch.columns().iter().cloned().chain(made).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| Error::data(e.to_string()))
+    crate::table::with_columns(batch, definition.column_names(), made)
 }

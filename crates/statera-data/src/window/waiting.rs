@@ -81,11 +81,11 @@ impl Waiting {
     }
 
     /// Where an event is, by group.
-    pub fn places(&self, entry: u32) -> Vec<(usize, Place)> {
+    pub fn places(&self, entry: u32) -> impl Iterator<Item = (usize, Place)> + '_ {
         let words = self.entries.get(entry);
         let place = |i: usize| Place { slot: words[RINGS + 2 * i], address: words[RINGS + 2 * i + 1] };
-        let all = self.groups.iter().enumerate().map(|(i, group)| (*group, place(i)));
-        all.filter(|(_, place)| place.slot != NONE).collect()
+        let all = self.groups.iter().enumerate().map(move |(i, group)| (*group, place(i)));
+        all.filter(|(_, place)| place.slot != NONE)
     }
 
     /// The label of an event, where it has one.

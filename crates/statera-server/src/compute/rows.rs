@@ -49,7 +49,14 @@ impl Columns {
     /// # Errors
     /// A time zone that is not known, a column of a type that no table keeps.
     pub fn new(schema: &Schema) -> Result<Columns> {
-        let inputs = schema.inputs.clone();
+        Columns::of(schema.inputs.clone(), &schema.tz, schema.id.clone())
+    }
+
+    /// Of columns; times without a zone are of `tz`, and `id` may be sent although it is not read.
+    ///
+    /// # Errors
+    /// As [`Columns::new`].
+    pub fn of(inputs: Vec<InputColumn>, tz: &str, id: Option<String>) -> Result<Columns> {
         for input in &inputs {
             Cells::of(&input.data_type, 0).map_err(|e| e.at(format!("schema.json: column «{}»", input.name)))?;
         }
@@ -58,8 +65,8 @@ impl Columns {
             places: inputs.iter().enumerate().map(|(at, i)| (i.name.clone(), at)).collect(),
             inputs,
             schema: Arc::new(ArrowSchema::new(fields)),
-            zone: Zone::new(Some(&schema.tz))?,
-            id: schema.id.clone(),
+            zone: Zone::new(Some(tz))?,
+            id,
         })
     }
 

@@ -4,8 +4,10 @@ use super::lanes::{Lanes, Turn, Waiting};
 use super::{Explain, Rows, RowsBuilder, Stages, Wanted};
 use crate::models::Loaded;
 use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 use statera::decision::{Decided, Explained};
 use statera::policy::Decision;
+use statera::rules::Verdict;
 use statera::scorer::{RowSource, Scored};
 use statera_core::{Error, Result};
 use std::collections::BTreeSet;
@@ -31,6 +33,8 @@ pub struct Answers {
     pub decided: Option<Vec<Decided>>,
     /// Rows whose margins are told by raw column, ascending.
     pub contributions: Vec<(usize, Vec<f64>)>,
+    /// What the rules say, of transactions by a bundle with rules.
+    pub verdicts: Option<Vec<Verdict>>,
     /// Names of columns that the model does not read.
     pub ignored: BTreeSet<String>,
     /// How long it took.
@@ -127,6 +131,9 @@ fn together(all: Vec<Waiting>) {
             others.push(waiting);
         }
     }
+    if others.len() > 1 {
+        others = score_columns(others, now);
+    }
     for waiting in others {
         let answers = score_alone(&waiting.job.model, &waiting.job.rows, waiting.job.wanted);
         tell(waiting, answers, now);
@@ -134,6 +141,33 @@ fn together(all: Vec<Waiting>) {
     if !json.is_empty() {
         score_json(json, now);
     }
+}
+
+/// Scores together the requests whose rows have the columns of the first; gives back the others.
+fn score_columns(all: Vec<Waiting>, now: Instant) -> Vec<Waiting> {
+    let (model, mut schema) = (all[0].job.model.clone(), None);
+    let (mut batches, mut read, mut others) =
+        (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()), Vec::new());
+    let mut start = 0;
+    for waiting in all {
+        let Rows::Columns(batch) = &waiting.job.rows else { continue };
+        if *schema.get_or_insert_with(|| batch.schema()) != batch.schema() {
+            others.push(waiting);
+            continue;
+        }
+        let end = start + batch.num_rows();
+        batches.push(batch.clone());
+        let span = Span { rows: start..end, wanted: waiting.job.wanted };
+        read.push((waiting, span, BTreeSet::new()));
+        start = end;
+    }
+    let whole = schema.map(|schema| concat_batches(&schema, &batches));
+    match whole {
+        Some(Ok(batch)) => score_read(&model, &batch, read, now),
+        // Each of them alone may still be scored.
+        _ => others.extend(read.into_iter().map(|(waiting, ..)| waiting)),
+    }
+    others
 }
 
 fn score_json(all: Vec<Waiting>, now: Instant) {
@@ -162,14 +196,19 @@ fn score_json(all: Vec<Waiting>, now: Instant) {
         Ok(batch) => batch,
         Err(e) => return read.into_iter().for_each(|(w, ..)| tell(w, Err(e.clone()), now)),
     };
+    score_read(&model, &batch, read, now);
+}
+
+/// Scores requests whose rows are one batch.
+fn score_read(model: &Loaded, batch: &RecordBatch, read: Vec<(Waiting, Span, BTreeSet<String>)>, now: Instant) {
     let parse = now.elapsed();
     let (spans, told): (Vec<Span>, Vec<(Waiting, BTreeSet<String>)>) =
         read.into_iter().map(|(waiting, span, ignored)| (span, (waiting, ignored))).unzip();
-    let scored: Vec<Result<Answers>> = match score(&model, &batch, &spans, 0) {
+    let scored: Vec<Result<Answers>> = match score(model, batch, &spans, 0) {
         Ok(all) => all.into_iter().map(Ok).collect(),
         Err(e) if spans.len() == 1 => vec![Err(e)],
         // Somebody's row cannot be scored: everybody alone, so that only they are told.
-        Err(_) => spans.iter().map(|span| score_span(&model, &batch, span)).collect(),
+        Err(_) => spans.iter().map(|span| score_span(model, batch, span)).collect(),
     };
     for ((waiting, ignored), scored) in told.into_iter().zip(scored) {
         let answers = scored.map(|mut answers| {
@@ -332,6 +371,7 @@ fn split(
             probabilities: scored.probabilities[values].to_vec(),
             decided: own.filter(|_| span.wanted != Wanted::Scores),
             contributions,
+            verdicts: None,
             ignored: BTreeSet::new(),
             stages,
         });

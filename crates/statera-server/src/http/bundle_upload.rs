@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 /// Where bundles are sent.
 pub const ROUTE: &str = "/api/v1/models/{model}/versions";
 /// Unpacked, a bundle may be so many times as large as the largest that may be sent.
-const UNPACKED: u64 = 8;
+pub(crate) const UNPACKED: u64 = 8;
 /// Bundles that are sent, or wait to be checked, at once.
 pub const SENDERS_MAX: usize = 4;
 /// Files of a bundle at most, as when it is read.
@@ -156,6 +156,7 @@ async fn receive(mut body: Body, mut file: File, bytes_max: u64) -> std::result:
                 status: StatusCode::PAYLOAD_TOO_LARGE,
                 message: format!("the bundle has more than {bytes_max} bytes, which are allowed"),
                 retry_after_s: None,
+                code: None,
             });
         }
         // The writer has ended early if its disk is full; what it says comes below.
@@ -187,6 +188,9 @@ fn check(path: &Path, unpacked_max: u64) -> Result<String> {
 }
 
 /// Unpacks into nothing and counts; what a header claims is not believed.
+///
+/// # Errors
+/// `Damaged` for what is no .zip, and for more files or bytes than a bundle may have.
 fn check_unpacked(path: &Path, unpacked_max: u64) -> Result<()> {
     let damaged = |e: zip::result::ZipError| Error::damaged(format!("not a .zip: {e}"));
     let mut zip = zip::ZipArchive::new(File::open(path)?).map_err(damaged)?;

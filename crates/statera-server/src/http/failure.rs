@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use statera_core::{Error, ErrorKind};
+use statera_data::window::Refusal;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -16,12 +17,25 @@ pub struct Failure {
     pub message: String,
     /// Seconds after which it may succeed.
     pub retry_after_s: Option<u32>,
+    /// A short name of what is wrong, where it is more than the status says.
+    pub code: Option<&'static str>,
 }
 
 impl Failure {
     /// A refusal that is no [`Error`]: it is about the request's way, not about what it asks.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Failure {
-        Failure { status, message: message.into(), retry_after_s: None }
+        Failure { status, message: message.into(), retry_after_s: None, code: None }
+    }
+
+    /// What a state has against a transaction or a label.
+    pub fn refused(refusal: Refusal) -> Failure {
+        let code = Some(refusal.code());
+        Failure { code, ..Failure::from(Error::from(refusal)) }
+    }
+
+    /// The body of the answer.
+    pub fn body(&self) -> impl Serialize {
+        Body { error: self.code.unwrap_or(name(self.status)), message: &self.message }
     }
 
     /// The same, with the seconds after which it may succeed.
@@ -73,16 +87,15 @@ impl From<Error> for Failure {
         if status.is_server_error() && retry_after_s.is_none() {
             tracing::error!(request_id = RequestId::current().as_deref(), error = %e, "a request failed inside");
             let message = "the server failed; its log says why".into();
-            return Failure { status, message, retry_after_s };
+            return Failure { status, message, retry_after_s, code: None };
         }
-        Failure { status, message: e.to_string(), retry_after_s }
+        Failure { status, message: e.to_string(), retry_after_s, code: None }
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let error = name(self.status);
-        let mut response = (self.status, Json(Body { error, message: &self.message })).into_response();
+        let mut response = (self.status, Json(self.body())).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -1,8 +1,10 @@
 //! `/metrics`: what Prometheus reads. Labels are from closed lists (routes as patterns, methods, statuses, stages, models),
 //! so that no client can make them grow.
 
+use super::alerts::Gauges;
 use super::decisions::Meters;
 use super::failure::Failure;
+use super::monitoring;
 use super::timings::{Stage, Timings};
 use crate::app::Shared;
 use crate::flow::Reason;
@@ -24,6 +26,17 @@ const SECONDS: &[f64] = &[
     25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7.5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5,
     1.0, 2.5, 10.0,
 ];
+
+/// What the rate of overrides is of.
+const OVERRIDE_RATE: &str = "Share of the last 30 days' approvals and declines that people overrode, counted every ten \
+                             minutes; not a number before that, without decisions, and where there are more than are \
+                             counted";
+/// What the versions above the limit are.
+const OVERRIDE_FLAGS: &str = "Versions whose override rate is above the limit, or not known because more was decided than is \
+                              counted";
+/// The window of both.
+const OVERRIDE_WINDOW: &str = "The last so many seconds whose decisions were all counted for the override rate; less than 30 \
+                               days: more was decided than is counted";
 
 /// Everything that is counted.
 pub struct Metrics {
@@ -51,6 +64,12 @@ struct Pulled {
     model_failures: IntGauge,
     shadow_rows: IntCounterVec,
     resident_bytes: Gauge,
+    /// Of the last thirty days, as they were counted last.
+    override_rate: Gauge,
+    override_rate_max: Gauge,
+    override_flags: IntGauge,
+    override_window: Gauge,
+    alerts: Gauges,
 }
 
 impl Metrics {
@@ -114,6 +133,7 @@ impl Pulled {
     fn new(registry: &Registry) -> Result<Pulled> {
         let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help));
         let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help));
+        let rate = |name: &str, help: &str| registered(registry, Gauge::new(name, help));
         let versions = "1 for each version of a model that may answer";
         let shadow = "Rows of shadow challengers since they were loaded, by outcome";
         let refused = "Requests refused by flow control, by reason";
@@ -128,10 +148,12 @@ impl Pulled {
             model_versions: int_gauges(registry, "statera_model_version", versions, &["model", "version"])?,
             model_failures: gauge("statera_model_failures", "Versions that could not be loaded")?,
             shadow_rows: int_counters(registry, "statera_shadow_rows_total", shadow, &["model", "version", "outcome"])?,
-            resident_bytes: registered(
-                registry,
-                Gauge::new("statera_resident_bytes", "Memory of the process that is resident"),
-            )?,
+            resident_bytes: rate("statera_resident_bytes", "Memory of the process that is resident")?,
+            override_rate: rate("statera_override_rate", OVERRIDE_RATE)?,
+            override_rate_max: rate("statera_override_rate_max", "The limit of override rates, from the settings")?,
+            override_flags: gauge("statera_override_flags", OVERRIDE_FLAGS)?,
+            override_window: rate("statera_override_window_seconds", OVERRIDE_WINDOW)?,
+            alerts: Gauges::new(registry).map_err(wrong)?,
         })
     }
 
@@ -150,7 +172,19 @@ impl Pulled {
         raise(&self.log_lines_dropped, crate::log::dropped());
         self.ready.set(i64::from(app.health.is_ready()));
         self.pull_models(app);
+        self.alerts.pull(&app.alerts);
         self.resident_bytes.set(resident_bytes().unwrap_or(0.0));
+        self.pull_overrides(app);
+    }
+
+    fn pull_overrides(&self, app: &Shared) {
+        self.override_rate_max.set(app.settings.monitoring.override_rate_max);
+        let report = app.monitoring.watched();
+        let rate = report.as_ref().and_then(|report| report.total.override_rate.rate);
+        self.override_rate.set(rate.unwrap_or(f64::NAN));
+        self.override_window.set(report.as_ref().map_or(f64::NAN, |report| report.counted_us as f64 / 1e6));
+        let flags = report.map_or(0, |r| r.versions.iter().filter(|v| v.figures.verdict.is_flagged()).count());
+        self.override_flags.set(flags as i64);
     }
 
     fn pull_models(&self, app: &Shared) {
@@ -182,6 +216,7 @@ impl Pulled {
 
 /// Answers `/metrics`.
 pub async fn metrics(State(app): State<Shared>) -> Response {
+    monitoring::refresh(&app);
     match app.metrics.text(&app) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(e) => Failure::from(e).into_response(),

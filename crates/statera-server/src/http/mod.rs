@@ -1,5 +1,6 @@
 //! Routes: one file a noun, each with its requests, responses, handlers and `routes()`.
 
+pub mod alerts;
 pub mod body;
 pub mod bundle_upload;
 pub mod decisions;
@@ -12,6 +13,7 @@ pub mod inference;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
+pub mod monitoring;
 pub mod openapi;
 pub mod outcomes;
 pub mod page;
@@ -49,6 +51,8 @@ fn routes() -> Router<Shared> {
     Router::new()
         .merge(decisions::routes())
         .merge(outcomes::routes())
+        .merge(monitoring::routes())
+        .merge(alerts::routes())
         .merge(inference::routes())
         .merge(registry::routes())
         .merge(session::routes())

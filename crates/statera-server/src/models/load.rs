@@ -2,11 +2,13 @@
 
 use super::{Inner, Live, LoadFailure, Served, Tally, lock};
 use crate::compute::{self, Columns};
+use crate::live::LiveColumns;
 use rayon::prelude::*;
 use statera::bundle::Bundle;
-use statera_core::{Error, Result};
+use statera_core::{Error, ErrorKind, Result};
 use statera_store::registry::{Model, Registry};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +25,8 @@ pub struct Loaded {
     pub bundle: Bundle,
     /// What it reads, made ready for rows of JSON.
     pub columns: Columns,
+    /// What its transactions bring, where it has windows.
+    pub live: Option<LiveColumns>,
     /// Lowers the count of bundles in memory when the last holder lets go.
     _counted: Counted,
 }
@@ -58,27 +62,34 @@ impl Inner {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
     }
 
-    /// As [`Inner::refresh`], for the thread that looks: what fails is logged.
-    pub(super) fn look(&self) {
-        if let Err(e) = self.refresh() {
-            tracing::warn!(error = %e, "the registry cannot be read; what is in force answers on");
-        }
-    }
-
     /// Puts the registry in force if it changed, then loads what is missing.
     pub(super) fn refresh(&self) -> Result<()> {
         // What needs no loading is in force at once: a stop waits for no bundle.
         self.follow()?;
+        self.load_missing();
+        Ok(())
+    }
+
+    /// Puts the registry in force if it changed, for the thread that looks: what fails is logged.
+    pub(super) fn follow_or_tell(&self) {
+        if let Err(e) = self.follow() {
+            tracing::warn!(error = %e, "the registry cannot be read; what is in force answers on");
+        }
+    }
+
+    /// Loads what the registry in force names and memory lacks; it may wait for an object store.
+    pub(super) fn load_missing(&self) {
         // Whoever loads already takes what is missing now, too.
-        let Ok(mut tried) = self.loading.try_lock() else { return Ok(()) };
+        let Ok(mut tried) = self.loading.try_lock() else { return };
         for _ in 0..MAX_ROUNDS {
-            let missing = self.missing(&mut tried);
+            let missing = self.missing(*tried);
             if missing.is_empty() {
                 break;
             }
             self.load_all(missing);
+            // From the end: what failed after longer than the pause is not tried again at once.
+            *tried = Instant::now();
         }
-        Ok(())
     }
 
     /// Reads the registry if its revision is another, and puts in force what is in memory.
@@ -95,27 +106,64 @@ impl Inner {
     }
 
     /// Versions of the registry that are not in memory; those that failed only after a while.
-    fn missing(&self, tried: &mut Instant) -> Vec<Wanted> {
+    fn missing(&self, tried: Instant) -> Vec<Wanted> {
         let live = self.live();
         let loaded = loaded(&live);
         let mut missing = wanted(&lock(&self.registry));
         missing.retain(|w| !loaded.contains_key(w));
         if tried.elapsed() < Duration::from_secs(self.settings.retry_s) {
             missing.retain(|w| !live.failures.iter().any(|f| (&f.model, f.version, &f.digest) == (&w.0, w.1, &w.2)));
-        } else if !missing.is_empty() {
-            *tried = Instant::now();
         }
         missing
     }
 
+    /// Loads what the registry in force names, memory lacks and the store has here, and waits for no object store. True if
+    /// something has to be brought: by [`Inner::load_missing`].
+    pub(super) fn load_here(&self) -> bool {
+        // Whoever loads already brings what is not here, too.
+        let Ok(mut tried) = self.loading.try_lock() else { return false };
+        let missing = self.missing(*tried);
+        let elsewhere = self.load_those_here(missing);
+        *tried = Instant::now();
+        !elsewhere.is_empty()
+    }
+
     fn load_all(&self, missing: Vec<Wanted>) {
-        let results: Vec<Result<Arc<Loaded>>> =
-            missing.par_iter().map(|(model, version, digest)| self.load(model, *version, digest)).collect();
+        // Brought one after the other, on this thread: the pool is for what computes, not for what waits. Each is in force
+        // before the next one is waited for.
+        for wanted in self.load_those_here(missing) {
+            let place = self.store.bundle(&wanted.2);
+            self.load_from(vec![(wanted, place)]);
+        }
+    }
+
+    /// Loads those that the store has here; gives the others.
+    fn load_those_here(&self, missing: Vec<Wanted>) -> Vec<Wanted> {
+        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+        for wanted in missing {
+            match self.store.bundle_here(&wanted.2) {
+                Err(e) if e.kind() == ErrorKind::NotFound => elsewhere.push(wanted),
+                place => here.push((wanted, place)),
+            }
+        }
+        if !here.is_empty() {
+            self.load_from(here);
+        }
+        elsewhere
+    }
+
+    /// Loads bundles from where they lie and puts them in force; what fails is told.
+    fn load_from(&self, places: Vec<(Wanted, Result<PathBuf>)>) {
+        let load = |(wanted, place): (Wanted, Result<PathBuf>)| {
+            let loaded = place.and_then(|place| self.load(&wanted.0, wanted.1, &wanted.2, &place));
+            (wanted, loaded)
+        };
+        let results: Vec<(Wanted, Result<Arc<Loaded>>)> = places.into_par_iter().map(load).collect();
         let registry = lock(&self.registry);
         let now = self.live();
         let (mut loaded, mut failures) = (loaded(&now), now.failures.clone());
-        failures.retain(|f| !missing.iter().any(|w| (&f.model, f.version) == (&w.0, w.1)));
-        for (wanted, result) in missing.into_iter().zip(results) {
+        failures.retain(|f| !results.iter().any(|(w, _)| (&f.model, f.version) == (&w.0, w.1)));
+        for (wanted, result) in results {
             match result {
                 Ok(model) => {
                     tracing::info!(model = wanted.0, version = wanted.1, "a bundle is loaded, checked and warm");
@@ -133,23 +181,24 @@ impl Inner {
 
     /// Reads a bundle (which checks every part and replays the golden rows), compares its digest with the registry's, and
     /// scores and explains rows by the way that requests go, so that the first request finds everything made.
-    pub(super) fn load(&self, model: &str, version: u32, digest: &str) -> Result<Arc<Loaded>> {
-        let folder = self.store.bundle(digest)?;
-        let bundle = Bundle::read(&folder)?;
+    pub(super) fn load(&self, model: &str, version: u32, digest: &str, place: &Path) -> Result<Arc<Loaded>> {
+        let bundle = Bundle::read(place)?;
         let own = bundle.digest()?;
         if own != digest {
             return Err(Error::damaged(format!(
                 "{}: the digest of the bundle is {own}; the registry says {digest}",
-                folder.display()
+                place.display()
             )));
         }
         let columns = Columns::new(bundle.scorer.schema())?;
+        let live = LiveColumns::of(&bundle)?;
         let loaded = Loaded {
             name: model.into(),
             version,
             digest: own,
             bundle,
             columns,
+            live,
             _counted: Counted::new(&self.n_loaded),
         };
         compute::warm(&loaded)?;

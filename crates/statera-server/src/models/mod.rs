@@ -186,8 +186,8 @@ struct Inner {
 }
 
 impl Models {
-    /// Reads the registry, loads what it names, and looks at it again from then on. A store that does not answer now is
-    /// no error: [`Models::status`] is not ready until it does.
+    /// Reads the registry, loads what it names and the store has here, and looks at it again from then on. What has to be
+    /// brought comes later, and a store that does not answer now is no error: until then [`Models::status`] is not ready.
     ///
     /// # Errors
     /// Settings outside their ranges; a thread that cannot be started.
@@ -203,15 +203,28 @@ impl Models {
             archive: Mutex::default(),
             n_loaded: Arc::default(),
         });
-        inner.look();
+        inner.follow_or_tell();
         let (wake, woken) = sync_channel(1);
+        let (begin, begun) = sync_channel(1);
+        if inner.load_here() {
+            let _ = begin.try_send(());
+        }
         let watched = inner.clone();
         let watch = move || {
             while woken.recv_timeout(poll) != Err(RecvTimeoutError::Disconnected) {
-                watched.look();
+                watched.follow_or_tell();
+                let _ = begin.try_send(());
+            }
+        };
+        // On a thread of its own: a bundle that is long in coming keeps nobody from seeing that a model was stopped.
+        let loader = inner.clone();
+        let load = move || {
+            while begun.recv().is_ok() {
+                loader.load_missing();
             }
         };
         std::thread::Builder::new().name("models".into()).spawn(watch)?;
+        std::thread::Builder::new().name("loader".into()).spawn(load)?;
         Ok(Models { inner, wake })
     }
 
@@ -277,6 +290,24 @@ impl Models {
         })
     }
 
+    /// The champion of a model, also while another answers in its place.
+    ///
+    /// # Errors
+    /// `NotFound` for a model that is not in the registry; `Busy` where it has none or it could not be loaded.
+    pub fn champion(&self, model: &str) -> Result<Arc<Loaded>> {
+        let live = self.inner.live();
+        let served = live.models.get(model).ok_or_else(|| no_model(model))?;
+        let none = || Error::busy(format!("«{model}» has no approved version in memory"));
+        served.champion.clone().ok_or_else(none)
+    }
+
+    /// The champions of all models, by name.
+    pub fn champions(&self) -> Vec<(String, Arc<Loaded>)> {
+        let live = self.inner.live();
+        let of = |(name, served): (&String, &Served)| Some((name.clone(), served.champion.clone()?));
+        live.models.iter().filter_map(of).collect()
+    }
+
     /// Versions of a model in memory.
     ///
     /// # Errors
@@ -300,11 +331,17 @@ impl Models {
         if let Some(found) = self.inner.live().models.values().flat_map(Served::all).find(is_it) {
             return Ok(found.clone());
         }
-        let mut archive = lock(&self.inner.archive);
-        if let Some(found) = archive.iter().find(is_it) {
-            return Ok(found.clone());
+        let in_archive = |archive: &VecDeque<Arc<Loaded>>| archive.iter().find(is_it).cloned();
+        if let Some(found) = in_archive(&lock(&self.inner.archive)) {
+            return Ok(found);
         }
-        let loaded = self.inner.load(model, version, digest)?;
+        // Before the lock is taken: it may be long in coming, and others are here already.
+        let place = self.inner.store.bundle(digest)?;
+        let mut archive = lock(&self.inner.archive);
+        if let Some(found) = in_archive(&archive) {
+            return Ok(found);
+        }
+        let loaded = self.inner.load(model, version, digest, &place)?;
         archive.push_back(loaded.clone());
         while archive.len() > self.inner.settings.n_archived {
             archive.pop_front();

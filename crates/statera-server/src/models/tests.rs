@@ -1,11 +1,12 @@
 use super::*;
+use crate::settings::Settings;
 use crate::testing::{APPROVED, MemoryStore, Server, bundle, program};
 use axum::http::StatusCode;
 use serde_json::json;
 use statera_store::registry::Challenger;
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 fn server() -> Server {
     Server::new(Default::default())
@@ -122,25 +123,35 @@ fn a_model_that_nothing_answers_for_is_not_ready() {
 fn reloads_lose_no_request_and_keep_no_bundle() {
     let server = server();
     let second = server.add("logistic");
-    let is_over = AtomicBool::new(false);
-    let answered = std::thread::scope(|scope| {
+    let (is_over, n_answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // Two answers more: the second was asked for by now.
+    let wait_for_answers = || {
+        let (wanted, until) = (n_answered.load(Ordering::SeqCst) + 2, Instant::now() + Duration::from_secs(20));
+        while n_answered.load(Ordering::SeqCst) < wanted && Instant::now() < until {
+            std::thread::yield_now();
+        }
+    };
+    let versions = std::thread::scope(|scope| {
         let asker = scope.spawn(|| {
-            let mut versions = HashSet::new();
-            let mut n = 0;
+            let mut versions = BTreeSet::new();
             while !is_over.load(Ordering::SeqCst) {
                 // Every request is answered with 200, by the one or the other.
                 versions.insert(server.decide(APPROVED)["version"].as_u64());
-                n += 1;
+                n_answered.fetch_add(1, Ordering::SeqCst);
             }
-            (n, versions.len())
+            versions
         });
         for i in 0..60u32 {
             server.route(|route| route.champion = Some(if i % 2 == 0 { second } else { 1 }));
+            // Most changes come while requests are under way; after some of them answers are waited for.
+            if i % 10 < 2 {
+                wait_for_answers();
+            }
         }
         is_over.store(true, Ordering::SeqCst);
         asker.join().expect("every request is answered")
     });
-    assert!(answered.0 > 0 && answered.1 >= 1);
+    assert_eq!(versions, BTreeSet::from([Some(1), Some(u64::from(second))]), "both answered, and nobody else");
     // Only what the registry names is in memory: the champion (60 is even: version 1).
     assert_eq!(server.app.models.status().n_loaded, 1);
 }
@@ -158,4 +169,50 @@ fn a_change_by_another_process_is_seen_without_a_call() {
         std::thread::yield_now();
     }
     assert_eq!(models.status().n_loaded, 1);
+}
+
+#[test]
+fn a_stop_waits_for_no_bundle_that_is_long_in_coming() {
+    let models = ModelsSettings { poll_ms: 10, ..ModelsSettings::default() };
+    let server = Server::new(Settings { models, ..Settings::default() });
+    let second = server.add("logistic");
+    let n_asked = || server.store.n_asked.load(Ordering::SeqCst);
+    let (gate, before) = (server.store.gate.lock().expect("is free"), n_asked());
+    server.store.route("credit", |route| route.champion = Some(second));
+    while n_asked() == before {
+        std::thread::yield_now();
+    }
+    // The loader waits now, and another process stops the model.
+    server.store.route("credit", |route| route.stopped = true);
+    let until = Instant::now() + Duration::from_secs(20);
+    let is_stopped = || server.app.models.route("credit", "k").is_err();
+    while !is_stopped() && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    assert!(is_stopped(), "the stop waits for the bundle");
+    drop(gate);
+}
+
+#[test]
+fn what_is_here_answers_while_the_rest_is_long_in_coming() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(MemoryStore::default());
+    // By name the one that has to be brought comes first.
+    let digests = [("far", "boosting"), ("near", "logistic")].map(|(model, family)| {
+        let (digest, path) = bundle(folder.path(), family);
+        store.add(model, &digest, &path);
+        store.route(model, |route| route.champion = Some(1));
+        digest
+    });
+    *store.here.lock().expect("is free") = Some([digests[1].clone()].into());
+    let gate = store.gate.lock().expect("is free");
+    let models = Models::open(ModelsSettings::default(), store.clone()).expect("waits for nothing");
+    assert!(models.route("near", "k").is_ok());
+    assert_eq!((models.status().is_ready(), models.status().silent), (false, vec!["far".to_string()]));
+    drop(gate);
+    let until = Instant::now() + Duration::from_secs(20);
+    while models.route("far", "k").is_err() && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    assert!(models.status().is_ready(), "it is brought without a further look at the registry");
 }

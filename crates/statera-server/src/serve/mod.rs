@@ -83,9 +83,12 @@ pub fn serve(settings: Settings, started: impl FnOnce(&Started), stop: &AtomicBo
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, "listening");
     let router = http::router(app.clone());
     let outcome = runtime.block_on(attend(app.clone(), router, listener, acceptor, stop));
-    // Whoever still waits for something is left; the store writes what it has when its last owner goes.
+    // Whoever still waits for something is left. The store is closed whoever has it: a thread that waits for an object store may
+    // have it for longer than the process has to end, and the last checkpoint would not be signed.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    let store = app.store.clone();
     drop(app);
+    store.close();
     tracing::info!("stopped");
     drop(log);
     outcome

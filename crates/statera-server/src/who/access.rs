@@ -39,6 +39,9 @@ const SCORES: Need = Need::One(&[Scorer]);
 const ADMINS: Need = Need::Person(&[Admin]);
 const MAKES: Need = Need::Person(&[Maker]);
 const CHECKS: Need = Need::Person(&[Checker]);
+/// What the desk that works on alerts sees and does.
+const LOOKS: Need = Need::One(&[Viewer, Maker, Checker]);
+const WORKS: Need = Need::Person(&[Maker, Checker]);
 
 /// Every route of the server.
 pub const ACCESS: &[Rule] = &[
@@ -54,7 +57,15 @@ pub const ACCESS: &[Rule] = &[
     rule("GET", "/api/v1/decisions/{id}/explanation", Need::One(&[Scorer, Checker])),
     rule("POST", "/api/v1/decisions/{id}/override", CHECKS),
     rule("POST", "/api/v1/decisions/{id}/objection", Need::One(&[Scorer, Checker])),
+    rule("POST", "/api/v1/transactions", SCORES),
     rule("POST", "/api/v1/outcomes", SCORES),
+    rule("GET", "/api/v1/monitoring/overrides", SEES),
+    // Alerts.
+    rule("GET", "/api/v1/alerts", LOOKS),
+    rule("GET", "/api/v1/alerts/{id}", LOOKS),
+    rule("POST", "/api/v1/alerts/{id}/assign", WORKS),
+    rule("POST", "/api/v1/alerts/{id}/confirm", WORKS),
+    rule("POST", "/api/v1/alerts/{id}/dismiss", WORKS),
     // The Open Inference Protocol.
     rule("GET", "/v2", Need::Nobody),
     rule("GET", "/v2/health/live", Need::Nobody),

@@ -52,7 +52,7 @@ fn find(parts: &Parts) -> Result<Option<&'static Rule>, Failure> {
         Found::Rule(rule) => Ok(Some(rule)),
         Found::OtherMethod => {
             let message = format!("{} is not a method of this path", parts.method);
-            Err(Failure { status: StatusCode::METHOD_NOT_ALLOWED, message, retry_after_s: None })
+            Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, message))
         }
         Found::Nothing => Err(Error::denied("nobody may call this path").into()),
     }

@@ -91,6 +91,7 @@ impl Doorkeeper {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 message: "too many sign-ins from this address failed".into(),
                 retry_after_s: Some(wait_s),
+                code: None,
             }),
         }
     }
@@ -138,7 +139,7 @@ impl Doorkeeper {
 
 /// 401.
 pub fn unauthorized(message: &str) -> Failure {
-    Failure { status: StatusCode::UNAUTHORIZED, message: message.into(), retry_after_s: None }
+    Failure::new(StatusCode::UNAUTHORIZED, message)
 }
 
 /// The password of a new person, or of one who changes it, as argon2 text.

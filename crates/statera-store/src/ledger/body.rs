@@ -1,6 +1,7 @@
 //! What rows of the ledger say, as one line of JSON.
 
 use crate::act::Act;
+use crate::alert::{AlertChange, Step};
 use crate::keys;
 use crate::record::{Id, NewRecord, RecordKind};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ pub(crate) struct RecordBody<'a> {
     /// The keys that were made for it, each with its digest.
     #[serde(borrow, default)]
     pub(crate) keys: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// How it leaves the alert that it follows.
+    #[serde(default)]
+    pub(crate) step: Option<Step>,
     /// As given.
     #[serde(borrow)]
     pub(crate) facts: &'a RawValue,
@@ -162,6 +166,10 @@ pub(crate) fn of_record(record: &NewRecord, parts: &[PartLine], made: &[([u8; 16
     if !made.is_empty() {
         body.push_str(",\"keys\":");
         push_list(&mut body, made, |body, (id, digest)| push_pair(body, Some(id), digest.as_bytes()));
+    }
+    if let Some(AlertChange::Step(step)) = &record.alert {
+        body.push_str(",\"step\":");
+        body.push_str(&line(step)?);
     }
     body.push_str(",\"facts\":");
     body.push_str(record.facts.trim());

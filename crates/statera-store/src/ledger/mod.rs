@@ -9,7 +9,10 @@ pub mod checkpoint;
 pub(crate) mod derived;
 mod verify;
 
-pub use verify::{Finding, Verified, verify};
+pub use verify::{Extent, Finding, NamedBundle, Verified, bundles_beside, verify, verify_bundles};
+
+use crate::record::{Id, RecordKind};
+use statera_core::Result;
 
 /// A row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +33,37 @@ pub struct AuditRow {
     pub hash: [u8; 32],
 }
 
+/// What a row of the ledger says of a record, beside its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRecord {
+    /// Its name.
+    pub id: Id,
+    /// What it is of.
+    pub kind: RecordKind,
+    /// The decision that it follows.
+    pub of: Option<Id>,
+    /// As given.
+    pub facts: String,
+}
+
+impl From<body::RecordBody<'_>> for LedgerRecord {
+    fn from(body: body::RecordBody<'_>) -> LedgerRecord {
+        LedgerRecord { id: body.id, kind: body.kind, of: body.of, facts: body.facts.get().into() }
+    }
+}
+
 /// What the hash of every row begins with; never changed.
 const DOMAIN: &[u8] = b"statera ledger row v1";
 
 impl AuditRow {
+    /// The record that the row is of; `None` for something that was done.
+    ///
+    /// # Errors
+    /// `Damaged` for a body that is none.
+    pub fn record(&self) -> Result<Option<LedgerRecord>> {
+        Ok(body::parse(&self.body)?.record.map(LedgerRecord::from))
+    }
+
     /// What [`AuditRow::hash`] must be.
     pub fn expected_hash(&self) -> [u8; 32] {
         row_hash(&self.previous, &self.chain, self.seq, self.at_us, &self.actor, &self.body)

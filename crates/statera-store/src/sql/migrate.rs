@@ -1,5 +1,6 @@
 //! The tables' versions. Migrations are added, never changed; each only adds, so that the program before it still works on
-//! its tables, or else raises `min_program`.
+//! its tables, or else raises `min_program`. A field or kind that is new in rows of the ledger, which are read strictly, raises
+//! it with the first row that has it ([`need_program`]): until then the program before may come back.
 
 use super::{Attempt, Connection};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -7,14 +8,23 @@ use statera_core::Error;
 use std::borrow::Cow;
 
 /// What this program can work with: the value of `min_program` in the table `meta` is this or less.
-pub(crate) const PROGRAM: i64 = 1;
+pub(crate) const PROGRAM: i64 = 2;
+/// The first that reads steps of work on cases.
+pub(crate) const READS_STEPS: i64 = 2;
 
 /// Name, SQLite's text and PostgreSQL's text of every migration, in their order.
-pub(crate) const MIGRATIONS: &[(&str, &str, &str)] = &[(
-    "begin",
-    include_str!("../../migrations/sqlite/0001_begin.sql"),
-    include_str!("../../migrations/postgres/0001_begin.sql"),
-)];
+pub(crate) const MIGRATIONS: &[(&str, &str, &str)] = &[
+    (
+        "begin",
+        include_str!("../../migrations/sqlite/0001_begin.sql"),
+        include_str!("../../migrations/postgres/0001_begin.sql"),
+    ),
+    (
+        "alerts",
+        include_str!("../../migrations/sqlite/0002_alerts.sql"),
+        include_str!("../../migrations/postgres/0002_alerts.sql"),
+    ),
+];
 
 /// Makes the tables or brings them up to date, the first `n` migrations.
 ///
@@ -39,12 +49,17 @@ pub(crate) fn migrate(connection: &mut Connection, n: usize) -> Attempt<()> {
 
 /// True where the tables are there.
 pub(crate) fn has_tables(connection: &mut Connection) -> Attempt<bool> {
+    has_table(connection, "meta")
+}
+
+/// True where a table is there: a copy may be of an earlier version.
+pub(crate) fn has_table(connection: &mut Connection, name: &str) -> Attempt<bool> {
     let sql = if connection.is_sqlite() {
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'"
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1"
     } else {
-        "SELECT count(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('meta')"
+        "SELECT count(*) FROM pg_catalog.pg_class WHERE oid = to_regclass($1)"
     };
-    let row = connection.first(sql, Vec::new())?;
+    let row = connection.first(sql, vec![name.into()])?;
     Ok(row.map(|r| r.int(0)).transpose()?.unwrap_or(0) > 0)
 }
 
@@ -58,6 +73,14 @@ pub(crate) fn refuse_newer(connection: &mut Connection) -> Attempt<()> {
             "the store was changed by a newer program; it needs at least generation {needed}, this one is {PROGRAM}"
         );
         return Err(Error::newer(why).into());
+    }
+    Ok(())
+}
+
+/// Refuses programs of an earlier generation from now on, in the transaction that writes what they cannot read.
+pub(crate) fn need_program(connection: &mut Connection, generation: i64) -> Attempt<()> {
+    if meta_int(connection, "min_program")? < generation {
+        set_meta(connection, "min_program", &generation.to_string())?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::ledger::body::{self, Erased, Retained};
 use crate::rules::check_note;
 use crate::sql::migrate::{meta_int, set_meta};
 use crate::sql::{Attempt, Connection, Value};
-use crate::vault::period;
+use crate::vault::{PERIOD_US, period};
 use statera_core::{Error, Result};
 use std::str::FromStr;
 
@@ -50,6 +50,12 @@ impl Writer {
         self.transact(|tx| tx.retain(actor, old, why)).map_err(Error::from)
     }
 
+    /// Forgets cases whose last decision is of a period before that of a time; false where none was left.
+    pub(crate) fn forget_old_cases(&mut self, before_us: i64) -> Result<bool> {
+        let n = self.transact(|tx| tx.forget_old_cases(period(before_us) * PERIOD_US)).map_err(Error::from)?;
+        Ok(n > 0)
+    }
+
     /// Takes what was destroyed out of the log, or out of the pages of rows that are no more. A reader that is still in
     /// there, as of a backup, delays it to when the log begins anew, or to the next vacuum.
     pub(crate) fn forget_old_pages(&mut self) {
@@ -59,7 +65,7 @@ impl Writer {
             let _ = connection
                 .batch("PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000");
         } else {
-            let _ = connection.batch("VACUUM subject_key");
+            let _ = connection.batch("VACUUM subject_key, alert, suspect, alert_key");
         }
     }
 }
@@ -82,10 +88,14 @@ impl Tx<'_> {
             let found = self.connection.fetch(sql, vec![id.0.as_bytes().into()])?;
             own = found.iter().map(|r| r.bytes(0)).collect::<Attempt<Vec<[u8; 16]>>>()?;
         }
-        if named.is_empty() && own.is_empty() {
+        let n_cases = self.forget_card(&subject)?;
+        for id in &own {
+            self.forget_suspect(id)?;
+        }
+        if named.is_empty() && own.is_empty() && n_cases == 0 {
             return Err(Error::not_found("nothing is kept of this subject, or it was erased already").into());
         }
-        let is_named = !named.is_empty();
+        let is_named = !named.is_empty() || n_cases > 0;
         let keys: Vec<([u8; 16], bool)> =
             named.into_iter().map(|id| (id, true)).chain(own.into_iter().map(|id| (id, false))).collect();
         let mut n_parts = 0;

@@ -5,6 +5,7 @@
 //! tells that the old session is over, and looks whether its last row arrived.
 
 pub(crate) mod acts;
+pub(crate) mod alerts;
 pub(crate) mod chain;
 pub(crate) mod erase;
 pub(crate) mod queue;

@@ -20,6 +20,15 @@ pub(crate) type Waiting = (NewRecord, Done);
 /// Something that the writer does with its connection; it answers by itself.
 pub(crate) type Deed = Box<dyn FnOnce(&mut Writer) + Send>;
 
+/// Which room a record may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// What anybody may.
+    Open,
+    /// Beyond it as much again, which is kept for what cannot be refused any more.
+    Kept,
+}
+
 /// The queue.
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -69,14 +78,23 @@ impl Queue {
     }
 
     /// Adds a record; `Busy` at once where it cannot wait.
-    pub(crate) fn push_record(&self, record: NewRecord, done: Done) -> Result<()> {
+    pub(crate) fn push_record(&self, record: NewRecord, done: Done, room: Room) -> Result<()> {
+        let n_max = match room {
+            Room::Open => self.n_max,
+            Room::Kept => self.n_max.saturating_mul(2),
+        };
         self.push(|state| {
-            if state.records.len() >= self.n_max {
-                return Err(Error::busy(format!("{} records wait for the disk, as many as are allowed", self.n_max)));
+            if state.records.len() >= n_max {
+                return Err(Error::busy(format!("{n_max} records wait for the disk, as many as are allowed")));
             }
             state.records.push_back((record, done));
             Ok(())
         })
+    }
+
+    /// Records that can still be added now.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_away() { 0 } else { self.n_max.saturating_sub(self.lock().records.len()) }
     }
 
     /// Adds a deed; `Busy` at once where it cannot wait.
@@ -157,4 +175,33 @@ fn take_group(records: &mut VecDeque<Waiting>) -> Vec<Waiting> {
         }
     }
     records.drain(..n).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::act::Actor;
+    use crate::record::{Id, RecordKind};
+
+    #[test]
+    fn what_cannot_be_taken_back_finds_room_where_others_do_not() {
+        let queue = Queue::new(2);
+        let record = |at_us| NewRecord {
+            id: Id::new(at_us),
+            kind: RecordKind::Decision,
+            of: None,
+            request: None,
+            actor: Actor::System,
+            facts: "{}".into(),
+            parts: Vec::new(),
+            alert: None,
+        };
+        let push = |room| queue.push_record(record(1), Box::new(|_| {}), room).map_err(|e| e.to_string());
+        let rooms = [Room::Open, Room::Open, Room::Open, Room::Kept, Room::Kept, Room::Kept];
+        let taken: Vec<bool> = rooms.into_iter().map(|room| push(room).is_ok()).collect();
+        assert_eq!(taken, [true, true, false, true, true, false]);
+        assert_eq!(queue.room(), 0);
+        assert_eq!(push(Room::Kept), Err("4 records wait for the disk, as many as are allowed".into()));
+        assert_eq!(queue.take(None).records.len(), 4);
+    }
 }

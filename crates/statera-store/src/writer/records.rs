@@ -85,16 +85,22 @@ impl Tx<'_> {
         let mut rows = Rows::default();
         let mut fates = Vec::with_capacity(group.len());
         for record in group {
-            if let Some(request) = &record.request {
-                let name = (request.scope.as_str(), request.name.as_str());
-                if let Some((id, digest)) = earlier.get(&name) {
-                    fates.push(if *digest == request.body_digest {
-                        Fate::Before(*id)
-                    } else {
-                        Fate::Refused(read::other_body(&request.name))
-                    });
-                    continue;
-                }
+            let name = record.request.as_ref().map(|r| ((r.scope.as_str(), r.name.as_str()), r));
+            if let Some((name, request)) = name
+                && let Some((id, digest)) = earlier.get(&name)
+            {
+                fates.push(if *digest == request.body_digest {
+                    Fate::Before(*id)
+                } else {
+                    Fate::Refused(read::other_body(&request.name))
+                });
+                continue;
+            }
+            if let Some(refused) = self.change_alert(record)? {
+                fates.push(Fate::Refused(refused));
+                continue;
+            }
+            if let Some((name, request)) = name {
                 earlier.insert(name, (record.id, request.body_digest));
             }
             self.write_record(record, &mut rows)?;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+mod alerts;
 pub mod backup;
 mod ledger;
 mod people;
@@ -50,6 +51,7 @@ impl Place {
             queue: 1000,
             checkpoint_every: (1000, 60),
             clock,
+            objects: None,
         }
     }
 
@@ -63,7 +65,8 @@ pub type Fact = (&'static str, fn(&Place));
 
 /// Runs every fact, each on a new store.
 pub fn every_fact(mut new_place: impl FnMut(&str) -> Place) {
-    let facts: Vec<Fact> = [records::FACTS, registry::FACTS, people::FACTS, ledger::FACTS, backup::FACTS].concat();
+    let facts: Vec<Fact> =
+        [records::FACTS, registry::FACTS, people::FACTS, ledger::FACTS, alerts::FACTS, backup::FACTS].concat();
     for (name, fact) in facts {
         eprintln!("{name}");
         fact(&new_place(name));
@@ -80,6 +83,7 @@ pub fn decision(subject: &str, plain: &str) -> NewRecord {
         actor: Actor::Key("paymentpath".into()),
         facts: "{\"model\": \"credit\", \"version\": 1}".into(),
         parts: vec![Part { subject: subject.into(), plain: plain.into() }],
+        alert: None,
     }
 }
 

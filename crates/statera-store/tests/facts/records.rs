@@ -1,7 +1,7 @@
 //! Facts about records.
 
 use super::*;
-use statera_store::record::StoredPart;
+use statera_store::record::{RecordHead, StoredPart};
 
 pub const FACTS: &[Fact] = &[
     ("keeps_records_and_what_follows_them", keeps_records),
@@ -11,6 +11,7 @@ pub const FACTS: &[Fact] = &[
     ("a_record_of_many_parts_is_one", batch),
     ("several_processes_share_a_store", shared),
     ("nothing_is_lost_when_it_closes", closes),
+    ("heads_of_a_window_are_read_in_pages", heads),
 ];
 
 fn keeps_records(place: &Place) {
@@ -175,4 +176,62 @@ fn closes(place: &Place) {
     for record in records {
         store.record(record.id).expect("is there");
     }
+}
+
+fn heads(place: &Place) {
+    let store = place.open();
+    let at = |at_us: i64, of: Option<Id>, kind: RecordKind, facts: &str| NewRecord {
+        id: Id::new(at_us),
+        kind,
+        of,
+        facts: facts.into(),
+        ..decision("kim", "{\"income\": 1}")
+    };
+    let second = |s: i64| START_US + s * 1_000_000;
+    let facts = "{\"model\":\"credit\",\"version\":1,\"name\":\"음 \\\"x\\\"\",\"rate\":0.1}";
+    let old = at(second(1), None, RecordKind::Decision, facts);
+    let new = at(second(3), None, RecordKind::Decision, "{}");
+    let over = at(second(4), Some(old.id), RecordKind::Override, "{\"to\": \"approve\"}");
+    let outcome = at(second(5), Some(new.id), RecordKind::Outcome, "{}");
+    let objection = at(second(6), Some(new.id), RecordKind::Objection, "{}");
+    let times: Vec<i64> =
+        [&old, &new, &over, &outcome, &objection].map(|record| submit(&*store, record.clone())).into();
+    let names = |from_s: i64, until: Id, limit: usize| -> Vec<Id> {
+        let heads = store.record_heads(Id::first_at(second(from_s)), until, limit).expect("reads");
+        heads.into_iter().map(|head| head.id).collect()
+    };
+    let end = Id::first_at(second(60));
+    assert_eq!(names(0, end, 100), [objection.id, outcome.id, over.id, new.id, old.id]);
+    assert_eq!(names(3, Id::first_at(second(5)), 100), [over.id, new.id], "from the beginning, and before the end");
+    // Page by page, each record once.
+    let first = names(0, end, 2);
+    assert_eq!(first, [objection.id, outcome.id]);
+    assert_eq!(names(0, first[1], 2), [over.id, new.id]);
+    assert_eq!(names(0, new.id, 2), [old.id]);
+    assert_eq!(names(0, old.id, 2), []);
+
+    // What follows decisions of a time, page by page, in the order of the decisions.
+    let follows = |from_s: i64, before: (Id, Id), limit: usize| -> Vec<Id> {
+        let heads = store.following_heads(Id::first_at(second(from_s)), before, limit).expect("reads");
+        heads.into_iter().map(|head| head.id).collect()
+    };
+    let all = (end, Id::first_at(0));
+    assert_eq!(follows(0, all, 100), [objection.id, outcome.id, over.id]);
+    assert_eq!(follows(0, all, 1), [objection.id]);
+    assert_eq!(follows(0, (new.id, objection.id), 2), [outcome.id, over.id]);
+    assert_eq!(follows(2, all, 100), [objection.id, outcome.id], "the other's decision is older");
+    assert_eq!(follows(0, (new.id, Id::first_at(0)), 100), [over.id], "the decision itself is not wanted any more");
+    assert_eq!(follows(0, (old.id, over.id), 100), []);
+
+    let heads = store.record_heads(Id::first_at(0), end, usize::MAX).expect("reads");
+    let RecordHead { id, kind, of, at_us, actor, facts: read } = &heads[4];
+    assert_eq!((*id, *kind, *of, *at_us), (old.id, RecordKind::Decision, None, times[0]));
+    assert_eq!(*actor, old.actor);
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    assert_eq!(json(read), json(facts));
+    assert_eq!((heads[2].kind, heads[2].of), (RecordKind::Override, Some(old.id)));
+    assert_eq!(json(&heads[2].facts), json("{\"to\":\"approve\"}"));
+    // Facts stay when who they are about is erased.
+    store.erase(&person("ann"), "kim", "asked").expect("is erased");
+    assert_eq!(store.record_heads(Id::first_at(0), end, 100).expect("reads"), heads);
 }

@@ -107,6 +107,12 @@ pub fn zipped(parts: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
 
 /// Reads all parts.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    read_within(path, &|_| Some(MAX_PART_BYTES))
+}
+
+/// Reads all parts, none of which may have more bytes than `limit` says by its name; one that it does not know is refused
+/// unread.
+pub fn read_within(path: &Path, limit: &dyn Fn(&str) -> Option<u64>) -> Result<BTreeMap<String, Vec<u8>>> {
     let meta = fs::metadata(path)
         .map_err(|e| Error::request(format!("{}: {e}; name a bundle that `statera train` wrote", path.display())))?;
     if meta.is_dir() && !looks_like_bundle(path) {
@@ -115,10 +121,33 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
             path.display()
         )));
     }
-    if meta.is_dir() { read_folder(path) } else { read_zip(path) }.map_err(|e| e.at(path.display()))
+    if meta.is_dir() { read_folder(path, limit) } else { read_zip(path, limit) }.map_err(|e| e.at(path.display()))
 }
 
-fn read_folder(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+/// Reads one part, which may have `most` bytes, and nothing else.
+pub fn read_part(path: &Path, name: &str, most: u64) -> Result<Vec<u8>> {
+    let read = || -> Result<Vec<u8>> {
+        if path.is_dir() {
+            return bounded(name, File::open(path.join(name)).map_err(|e| Error::from(e).at(name))?, most);
+        }
+        let mut zip = zip::ZipArchive::new(File::open(path)?).map_err(no_zip)?;
+        let at = zip.index_for_name(name).ok_or_else(|| Error::damaged(format!("no bundle: {name} is missing")))?;
+        let file = zip.by_index(at).map_err(no_zip)?;
+        bounded(name, file, most)
+    };
+    read().map_err(|e| e.at(path.display()))
+}
+
+fn no_zip(e: zip::result::ZipError) -> Error {
+    Error::damaged(format!("not a bundle: {e}"))
+}
+
+fn limit_of(name: &str, limit: &dyn Fn(&str) -> Option<u64>) -> Result<u64> {
+    let most = limit(name).ok_or_else(|| Error::damaged(format!("{name} is not in the manifest")))?;
+    Ok(most.min(MAX_PART_BYTES))
+}
+
+fn read_folder(path: &Path, limit: &dyn Fn(&str) -> Option<u64>) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut parts = BTreeMap::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -126,24 +155,25 @@ fn read_folder(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         if !entry.file_type()?.is_file() {
             return Err(Error::damaged(format!("{name} is no file; a bundle holds files only")));
         }
-        parts.insert(name.clone(), bounded(&name, File::open(entry.path())?)?);
+        let most = limit_of(&name, limit)?;
+        parts.insert(name.clone(), bounded(&name, File::open(entry.path())?, most)?);
         check_count(parts.len())?;
     }
     Ok(parts)
 }
 
-fn read_zip(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let damaged = |e: zip::result::ZipError| Error::damaged(format!("not a bundle: {e}"));
-    let mut zip = zip::ZipArchive::new(File::open(path)?).map_err(damaged)?;
+fn read_zip(path: &Path, limit: &dyn Fn(&str) -> Option<u64>) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut zip = zip::ZipArchive::new(File::open(path)?).map_err(no_zip)?;
     check_count(zip.len())?;
     let mut parts = BTreeMap::new();
     for i in 0..zip.len() {
-        let file = zip.by_index(i).map_err(damaged)?;
-        let name = file.name().map_err(damaged)?.to_string();
+        let file = zip.by_index(i).map_err(no_zip)?;
+        let name = file.name().map_err(no_zip)?.to_string();
         if name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(Error::damaged(format!("«{name}» is not the name of a part")));
         }
-        parts.insert(name.clone(), bounded(&name, file)?);
+        let most = limit_of(&name, limit)?;
+        parts.insert(name.clone(), bounded(&name, file, most)?);
     }
     Ok(parts)
 }
@@ -153,11 +183,11 @@ fn check_count(n: usize) -> Result<()> {
 }
 
 /// Reads at most the bound, whatever a header claims.
-fn bounded(name: &str, file: impl Read) -> Result<Vec<u8>> {
+fn bounded(name: &str, file: impl Read, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(MAX_PART_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::damaged(format!("{name}: {e}")))?;
-    if bytes.len() as u64 > MAX_PART_BYTES {
-        return Err(Error::damaged(format!("{name} is larger than {MAX_PART_BYTES} bytes")));
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| Error::damaged(format!("{name}: {e}")))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::damaged(format!("{name} is larger than {most} bytes")));
     }
     Ok(bytes)
 }

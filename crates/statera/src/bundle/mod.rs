@@ -10,6 +10,7 @@ mod golden;
 use crate::background::{BACKGROUND_FILE, BackgroundRows};
 use crate::decision::{self, Deciding};
 use crate::models;
+use crate::network::{NETWORK_FILE, OwnNetwork};
 use crate::reference::Reference;
 use crate::scorer::{Member, Schema, Scorer};
 use crate::windows::{OwnWindows, WINDOWS_FILE};
@@ -24,13 +25,19 @@ use std::sync::Arc;
 
 /// Version of the bundle's format that is written. Readers accept it and the ones before it.
 ///
-/// 4 may hold `windows.toml`, `recourse.toml`, `rules.toml`, `decision-rules.toml` with its lists, `judgement.json` and cells
-/// in `background.parquet`; 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each
+/// 5 may hold `windows.toml`, `network.toml` and `decision-rules.toml` with its lists: a program that knew none of them would
+/// score and decide otherwise than was meant; 4 may hold `recourse.toml`, `rules.toml`, `judgement.json` and cells in
+/// `background.parquet`; 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each
 /// member in `model.json`; in 1 all are of the
 /// manifest's family and weigh the same.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 /// Golden rows in a bundle.
 pub const N_GOLDEN: usize = 64;
+
+/// Bytes of `manifest.json` at most, where it is read before anything is believed.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of `run.json` at most, where only what the manifest names is read: it names no size of it.
+const RUN_BYTES_MAX: u64 = 16 << 20;
 
 /// `manifest.json`: what the bundle is and the digest of each part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +103,8 @@ pub struct Bundle {
     pub background: Option<BackgroundRows>,
     /// The windowed features among the columns that it reads, where it has any.
     pub windows: Option<OwnWindows>,
+    /// The figures of a network among the columns that it reads, where it has any.
+    pub network: Option<OwnNetwork>,
     /// Every figure that reports show.
     pub facts: Value,
     /// The policy, the reasons and the changes of a recourse, where it has them.
@@ -148,12 +157,50 @@ impl Bundle {
         Bundle::of_parts(folder::read(path)?).map_err(|e| e.at(path.display()))
     }
 
+    /// The digest of the bundle at `path`, for who checks a copy: its files are compared with the manifest, and nothing of them
+    /// is interpreted, so that it takes the time of reading. `run.json` is in no digest.
+    ///
+    /// # Errors
+    /// What is no bundle; a part that is missing, altered or one too many, which the message names.
+    pub fn checked_digest(path: &Path) -> Result<String> {
+        let mut parts = folder::read(path)?;
+        parts.remove("run.json");
+        let manifest = read_manifest(&parts).map_err(|e| e.at(path.display()))?;
+        // As it lies there: also white space would be another manifest.
+        let bytes = parts.remove("manifest.json").unwrap_or_default();
+        check_digests(&manifest, &parts).map_err(|e| e.at(path.display()))?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+
     /// The bundle at `path` as the bytes of one `.zip`: its files as they are, unchecked but for their names and sizes.
     ///
     /// # Errors
     /// What is no bundle.
     pub fn packed(path: &Path) -> Result<Vec<u8>> {
         folder::zipped(&folder::read(path)?)
+    }
+
+    /// Loads the bundle of `digest` from a place that may hold anything: as [`Bundle::read`], but nothing is unpacked before the
+    /// manifest is found to be the digest's, and of no part more than the manifest names, `unpacked_max` bytes together.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`]; `Damaged` for another bundle than that of `digest`, and for more bytes than are allowed.
+    pub fn read_as(path: &Path, digest: &str, unpacked_max: u64) -> Result<Bundle> {
+        let (_, parts) = parts_as(path, digest, unpacked_max)?;
+        Bundle::of_parts(parts).map_err(|e| e.at(path.display()))
+    }
+
+    /// As [`Bundle::packed`], of a place that is found to hold the bundle of `digest`: every part is compared with the manifest,
+    /// and the manifest with the digest.
+    ///
+    /// # Errors
+    /// What is no bundle; `Damaged` as [`Bundle::read_as`], and for a part that was altered, which the message names.
+    pub fn packed_as(path: &Path, digest: &str, unpacked_max: u64) -> Result<Vec<u8>> {
+        let (manifest, mut parts) = parts_as(path, digest, unpacked_max)?;
+        let beside = ["manifest.json", "run.json"].map(|name| parts.remove_entry(name));
+        check_digests(&manifest, &parts).map_err(|e| e.at(path.display()))?;
+        parts.extend(beside.into_iter().flatten());
+        folder::zipped(&parts)
     }
 
     /// The model's text files that people edit, by name.
@@ -189,6 +236,9 @@ impl Bundle {
         }
         if let Some(windows) = &self.windows {
             parts.insert(WINDOWS_FILE.into(), windows.to_toml()?.into_bytes());
+        }
+        if let Some(network) = &self.network {
+            parts.insert(NETWORK_FILE.into(), network.to_toml()?.into_bytes());
         }
         parts.extend(self.deciding_parts()?);
         Ok(parts)
@@ -228,12 +278,14 @@ impl Bundle {
         let background = parts.get(BACKGROUND_FILE).map(|bytes| BackgroundRows::read(bytes, &scorer));
         let background = background.transpose()?.flatten();
         let windows = parts.get(WINDOWS_FILE).map(|bytes| OwnWindows::parse(bytes)).transpose()?;
+        let network = parts.get(NETWORK_FILE).map(|bytes| OwnNetwork::parse(bytes)).transpose()?;
         let beside = (windows.as_ref(), background.is_some());
         let deciding = decision::load(|name| parts.get(name).map(Vec::as_slice), &scorer, beside)?;
         Ok(Bundle {
             deciding,
             background,
             windows,
+            network,
             reference: codec::parse("reference.json", part("reference.json")?)?,
             facts: codec::parse("facts.json", part("facts.json")?)?,
             manifest,
@@ -261,13 +313,15 @@ fn member_families(model: &ModelFile) -> Result<Vec<(&'static str, models::Load)
     names.iter().map(find).collect()
 }
 
-/// The editable files of models among the parts: those with the ending `.toml` that do not decide and are no windows.
+/// The editable files of models among the parts: those with the ending `.toml` that do not decide and are no
+/// declared columns.
 fn family_files(manifest: &Manifest) -> Vec<String> {
     manifest
         .parts
         .keys()
         .filter(|name| {
-            name.ends_with(".toml") && !decision::OWN_FILES.contains(&name.as_str()) && *name != WINDOWS_FILE
+            let is_declared = [WINDOWS_FILE, NETWORK_FILE].contains(&name.as_str());
+            name.ends_with(".toml") && !decision::OWN_FILES.contains(&name.as_str()) && !is_declared
         })
         .cloned()
         .collect()
@@ -316,6 +370,32 @@ fn read_manifest(parts: &BTreeMap<String, Vec<u8>>) -> Result<Manifest> {
         return Err(Error::damaged("manifest.json: no format_version"));
     }
     codec::parse("manifest.json", bytes)
+}
+
+/// Manifest and parts of the bundle of a digest, each part no larger than the manifest says; what is in them is not compared
+/// yet.
+fn parts_as(path: &Path, digest: &str, unpacked_max: u64) -> Result<(Manifest, BTreeMap<String, Vec<u8>>)> {
+    let at = |e: Error| e.at(path.display());
+    let bytes = folder::read_part(path, "manifest.json", MANIFEST_BYTES_MAX)?;
+    let own = blake3::hash(&bytes).to_hex().to_string();
+    if own != digest {
+        return Err(at(Error::damaged(format!("the bundle is another one: its digest is {own}"))));
+    }
+    let first = BTreeMap::from([("manifest.json".to_string(), bytes)]);
+    let manifest = read_manifest(&first).map_err(at)?;
+    let n_bytes = manifest.parts.values().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
+    if n_bytes > unpacked_max {
+        return Err(at(Error::damaged(format!("unpacked it has {n_bytes} bytes; allowed: {unpacked_max}"))));
+    }
+    let limit = |name: &str| match name {
+        "manifest.json" => Some(MANIFEST_BYTES_MAX),
+        "run.json" => Some(RUN_BYTES_MAX),
+        _ => manifest.parts.get(name).map(|part| part.bytes),
+    };
+    let mut parts = folder::read_within(path, &limit)?;
+    // The bytes that were compared, should the file have changed since.
+    parts.extend(first);
+    Ok((manifest, parts))
 }
 
 fn check_digests(manifest: &Manifest, parts: &BTreeMap<String, Vec<u8>>) -> Result<()> {

@@ -4,6 +4,7 @@ use super::definition::{Clause, Function, Value, Window};
 use super::link::{Index, Keys};
 use super::rule::{numbers, texts, times};
 use super::{Join, NoRows, Outcome, Project, Settings, zone_of};
+use crate::network;
 use crate::windows;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, UInt64Array};
 use arrow_schema::{ArrowError, Field, Schema};
@@ -12,6 +13,7 @@ use arrow_select::filter::filter_record_batch;
 use arrow_select::take::take;
 use statera_core::{Error, Kind, Result, Run};
 use statera_data::infer::TextFormat;
+use statera_data::network::EdgeCounts;
 use statera_data::source::{ReadOptions, read_table_with_facts};
 use statera_data::{ColumnInfo, Table};
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +33,8 @@ pub struct Assembled {
     pub steps: Vec<Step>,
     /// What was joined.
     pub joins: Vec<JoinCount>,
+    /// What became of the edges of a network.
+    pub edges: Option<EdgeCounts>,
 }
 
 /// A step that may leave rows out.
@@ -66,7 +70,7 @@ impl Project {
         let mut tables = BTreeMap::new();
         let mut formats = BTreeMap::new();
         let used = [&self.main.source].into_iter().chain(self.joins.iter().map(|j| &j.source));
-        for source in used.chain(self.outcome.iter().map(|o| &o.source)) {
+        for source in used.chain(self.outcome.iter().map(|o| &o.source)).chain(self.edges_source()) {
             if !tables.contains_key(source) {
                 let options = ReadOptions { types: self.types_of(source), tz: self.settings.tz.clone() };
                 let (table, facts) = read_table_with_facts(&resolve(&self.sources[source], base_dir), &options, run)?;
@@ -90,6 +94,7 @@ impl Project {
     pub fn assemble_tables(&self, mut tables: BTreeMap<String, Table>, run: &Run) -> Result<Assembled> {
         let missing = |source: &str| Error::request(format!("{}: no table for source «{source}»", self.path));
         let shared = self.joins.iter().map(|j| &j.source).chain(self.outcome.iter().map(|o| &o.source));
+        let shared = shared.chain(self.edges_source());
         let main = if shared.into_iter().any(|source| *source == self.main.source) {
             tables.get(&self.main.source).cloned()
         } else {
@@ -104,6 +109,12 @@ impl Project {
         // Before rows are left out: what they did is part of what happened.
         let mut settings = self.settings.clone();
         work.table = windows::add(work.table, &mut settings).map_err(|e| e.at(&self.path))?;
+        if let Some(source) = self.edges_source() {
+            let edges = tables.get(source).ok_or_else(|| missing(source))?;
+            let (table, counts) = network::add(work.table, &mut settings, network::Source::Table(edges), run)
+                .map_err(|e| e.at(&self.path))?;
+            (work.table, work.edges) = (table, counts);
+        }
         work.exclude(self).map_err(|e| e.at(&self.path))?;
         if let Some(outcome) = &self.outcome {
             run.check()?;
@@ -111,7 +122,8 @@ impl Project {
             work.judge(outcome, table).map_err(|e| e.at(format!("{}: outcome", self.path)))?;
         }
         settings.check(&work.table).map_err(|e| e.at(&self.path))?;
-        Ok(Assembled { table: work.table, settings, formats: BTreeMap::new(), steps: work.steps, joins: work.joins })
+        let Work { table, steps, joins, edges, .. } = work;
+        Ok(Assembled { table, settings, formats: BTreeMap::new(), steps, joins, edges })
     }
 }
 
@@ -131,6 +143,7 @@ struct Work {
     zone: jiff::tz::TimeZone,
     steps: Vec<Step>,
     joins: Vec<JoinCount>,
+    edges: Option<EdgeCounts>,
 }
 
 impl Work {
@@ -138,7 +151,7 @@ impl Work {
     fn new(project: &Project, table: Table) -> Result<Work> {
         let zone = zone_of(&project.settings)?;
         let date = project.main.date.clone();
-        let mut work = Work { table, date, zone, steps: Vec::new(), joins: Vec::new() };
+        let mut work = Work { table, date, zone, steps: Vec::new(), joins: Vec::new(), edges: None };
         if let Some(date) = &project.main.date {
             let observed = work.observed().map_err(|e| e.at("main.date"))?;
             let known = observed.iter().map(|b| b.iter().map(Option::is_some).collect()).collect();

@@ -4,6 +4,7 @@ use super::images::ImageColumns;
 use super::settings::{Mitigation, Prefer, RejectInference, Sensitivity, UseCase};
 use serde::Deserialize;
 use statera_core::Kind;
+use statera_data::network::Network;
 use statera_data::window::Windows;
 use std::collections::BTreeMap;
 
@@ -38,6 +39,7 @@ pub(super) struct ProjectFile {
     pub policy: PolicyFile,
     pub rejects: Option<RejectsFile>,
     pub windows: Option<Windows>,
+    pub network: Option<Network>,
 }
 
 fn credit() -> String {

@@ -28,8 +28,10 @@ pub use template::{TemplateColumn, guess_columns, template};
 pub use token::Comparison;
 pub(crate) use token::{Token, Tokens};
 
+use crate::network;
 use file::{OutcomeFile, ProjectFile, Scalar};
 use statera_core::{Error, Kind, Result};
+use statera_data::network::Network;
 use statera_data::window::Windows;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -182,12 +184,18 @@ impl Project {
         Ok(project)
     }
 
+    /// The source of the edges, where one is named.
+    fn edges_source(&self) -> Option<&String> {
+        self.settings.network.as_ref()?.edges.source.as_ref()
+    }
+
     fn check_sources(&self) -> Result<()> {
         let named = [("main.source", &self.main.source)]
             .into_iter()
             .chain(self.joins.iter().map(|j| ("join.source", &j.source)))
             .chain(self.outcome.iter().map(|o| ("outcome.source", &o.source)))
-            .chain(self.rejects.iter().map(|source| ("rejects.source", source)));
+            .chain(self.rejects.iter().map(|source| ("rejects.source", source)))
+            .chain(self.edges_source().map(|source| ("network.edges.source", source)));
         for (key, source) in named {
             if !self.sources.contains_key(source) {
                 let known: Vec<&str> = self.sources.keys().map(String::as_str).collect();
@@ -266,6 +274,7 @@ impl Project {
             settings.time.clone_from(&self.main.date);
         }
         settings.complete_windows();
+        settings.complete_network();
         match keys {
             [key] if settings.id.is_none() && settings.group.as_ref() != Some(key) => settings.id = Some(key.clone()),
             _ => {}
@@ -282,13 +291,16 @@ impl Project {
             .collect();
         let mut made: Vec<String> = self.outcome.iter().flat_map(|o| [o.target.clone(), o.weight_column()]).collect();
         made.extend(self.settings.windows.iter().flat_map(Windows::column_names));
+        made.extend(self.settings.network.iter().flat_map(Network::column_names));
         let types = self.settings.types.iter().filter(|(name, _)| !made.contains(name));
-        types
-            .filter_map(|(name, kind)| match joined.get(name) {
-                Some((from, column)) => (*from == source).then(|| ((*column).to_string(), *kind)),
-                None => (self.main.source == source).then(|| (name.clone(), *kind)),
-            })
-            .collect()
+        let of_edges = self.settings.network.as_ref().map(|network| &network.edges);
+        let of_edges = of_edges.filter(|edges| edges.source.as_deref() == Some(source) && self.main.source != source);
+        let of_edges = of_edges.map(network::edge_types).unwrap_or_default();
+        let declared = types.filter_map(|(name, kind)| match joined.get(name) {
+            Some((from, column)) => (*from == source).then(|| ((*column).to_string(), *kind)),
+            None => (self.main.source == source).then(|| (name.clone(), *kind)),
+        });
+        of_edges.into_iter().chain(declared).collect()
     }
 }
 
@@ -421,6 +433,7 @@ fn settings_of(file: &ProjectFile) -> Result<Settings> {
         reject_inference: file.rejects.as_ref().map(|r| r.inference),
         reject_factor: file.rejects.as_ref().and_then(|r| r.factor),
         windows: file.windows.clone(),
+        network: file.network.clone(),
         purpose: file.purpose.clone(),
         ..standard
     };

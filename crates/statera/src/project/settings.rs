@@ -6,6 +6,7 @@ use crate::search::Limit;
 use crate::segment::{DEFAULT_CLUSTERS, MAX_CLUSTERS};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role};
+use statera_data::network::Network;
 use statera_data::window::Windows;
 use statera_data::{ColumnInfo, Table};
 use std::collections::{BTreeMap, HashMap};
@@ -182,6 +183,9 @@ pub struct Settings {
     /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,
+    /// Figures of who has to do with whom, made of a table of edges; their columns are made when the table is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// What the model is for; columns whose purposes do not name it are refused as features.
     pub purpose: String,
 }
@@ -230,6 +234,7 @@ impl Default for Settings {
             reject_inference: None,
             reject_factor: None,
             windows: None,
+            network: None,
             purpose: "credit".into(),
         }
     }
@@ -387,6 +392,16 @@ impl Settings {
         }
         if let (None, Some(delay), Some(_)) = (&self.label_delay, windows.label_delay, &self.time) {
             self.label_delay = Some(format!("{} days", (delay.micros() + 86_399_999_999) / 86_400_000_000));
+        }
+    }
+
+    /// Fills what a network's figures take from the training: the value of the label that is the event.
+    pub(super) fn complete_network(&mut self) {
+        if let Some(network) = &mut self.network
+            && network.label.as_ref() == Some(&self.target)
+            && network.positive.is_none()
+        {
+            network.positive.clone_from(&self.positive);
         }
     }
 

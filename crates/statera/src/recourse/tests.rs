@@ -142,6 +142,7 @@ fn bundle(recourse: &str, prototype: Row, reach: f64) -> Result<Bundle> {
         reference,
         background: Some(background),
         windows: None,
+        network: None,
         facts,
         deciding: Deciding::default(),
         run,

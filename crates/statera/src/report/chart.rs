@@ -5,13 +5,15 @@
 //! Colours are written as fixed values that stand for a role ([`Color`]); [`STYLE`] maps them to the page's own, light and
 //! dark, by attribute selectors. Without the style a picture has those of a light page.
 
+pub mod graph;
+
 use minijinja::HtmlEscape;
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::Cartesian2d;
 use plotters::prelude::{
     ChartBuilder, ChartContext, Circle, DrawingArea, IntoDrawingArea, IntoFont, PathElement, Polygon, RGBColor,
-    Rectangle, SVGBackend,
+    Rectangle, SVGBackend, TriangleMarker,
 };
 use plotters::style::{Color as _, ShapeStyle};
 use statera_core::{Error, Result};
@@ -28,6 +30,7 @@ const FINE: u32 = 10;
 /// Most labels of an axis.
 const MAX_LABELS: usize = 6;
 
+type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// A colour by its role.
@@ -102,6 +105,19 @@ pub enum Mark {
     Spans(Color, Vec<(f64, f64, f64, f64)>),
     /// Values with their intervals: (x, value, low, high).
     Whiskers(Color, Vec<(f64, f64, f64, f64)>),
+    /// Single values: (x, value).
+    Points(Color, Shape, Vec<(f64, f64)>),
+}
+
+/// How a single value is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A small disc.
+    Dot,
+    /// A triangle, larger than a dot.
+    Triangle,
+    /// A ring around either.
+    Ring,
 }
 
 /// A picture.
@@ -131,14 +147,23 @@ pub fn svg(chart: &Chart<'_>) -> Result<String> {
             )));
         }
     }
+    picture(SIZE, (chart.title, chart.description), |root| draw(root, chart))
+}
+
+/// A picture of a size, with its title and description, as it is drawn on an empty one.
+fn picture(
+    (width, height): (u32, u32),
+    (title, description): (&str, &str),
+    draw: impl FnOnce(&Root<'_>) -> std::result::Result<(), Fault>,
+) -> Result<String> {
+    let (width, height) = (width * FINE, height * FINE);
     let mut text = String::new();
     {
-        let root = SVGBackend::with_string(&mut text, (SIZE.0 * FINE, SIZE.1 * FINE)).into_drawing_area();
-        draw(&root, chart).map_err(|e| Error::data(format!("picture «{}» could not be drawn: {e}", chart.title)))?;
+        let root = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+        draw(&root).map_err(|e| Error::data(format!("picture «{title}» could not be drawn: {e}")))?;
     }
     let body = text.split_once('>').map_or("", |(_, body)| body);
-    let (width, height) = (SIZE.0 * FINE, SIZE.1 * FINE);
-    let (title, description) = (HtmlEscape(chart.title), HtmlEscape(chart.description));
+    let (title, description) = (HtmlEscape(title), HtmlEscape(description));
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\"><title>{title}</title>\
          <desc>{description}</desc>{body}"
@@ -147,7 +172,7 @@ pub fn svg(chart: &Chart<'_>) -> Result<String> {
 
 type Fault = Box<dyn std::error::Error>;
 
-fn draw(root: &DrawingArea<SVGBackend<'_>, Shift>, chart: &Chart<'_>) -> std::result::Result<(), Fault> {
+fn draw(root: &Root<'_>, chart: &Chart<'_>) -> std::result::Result<(), Fault> {
     let mut plot = ChartBuilder::on(root)
         .margin_top(12 * FINE)
         .margin_right(18 * FINE)
@@ -210,6 +235,20 @@ fn draw_mark(plot: &mut Plot<'_, '_>, mark: &Mark, chart: &Chart<'_>) -> std::re
             let dot = |p: &(f64, f64, f64, f64)| Circle::new(at(p.0, p.1), 4 * FINE, color.rgb().filled());
             plot.draw_series(points.iter().map(dot))?;
         }
+        Mark::Points(color, shape, points) => {
+            let (fill, points) = (color.rgb().filled(), points.iter().map(|p| at(p.0, p.1)));
+            match shape {
+                Shape::Dot => {
+                    plot.draw_series(points.map(|p| Circle::new(p, 4 * FINE, fill)))?;
+                }
+                Shape::Triangle => {
+                    plot.draw_series(points.map(|p| TriangleMarker::new(p, 7 * FINE, fill)))?;
+                }
+                Shape::Ring => {
+                    plot.draw_series(points.map(|p| Circle::new(p, 10 * FINE, stroke(*color))))?;
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -232,6 +271,9 @@ mod tests {
                 Mark::Bars(Color::Third, vec![(0.0, 0.5, 0.5), (0.5, 1.0, 0.0)]),
                 Mark::Spans(Color::Fifth, vec![(0.2, 0.3, 0.4, 0.6)]),
                 Mark::Whiskers(Color::Fourth, vec![(0.5, 0.5, 0.4, 0.6)]),
+                Mark::Points(Color::First, Shape::Dot, vec![(0.1, 0.9), (0.2, 0.9)]),
+                Mark::Points(Color::Second, Shape::Triangle, vec![(0.3, 0.9)]),
+                Mark::Points(Color::Third, Shape::Ring, vec![(0.3, 0.9)]),
             ]
         };
         let picture = svg(&chart("<b>", "</svg>", marks())).unwrap();
@@ -239,7 +281,10 @@ mod tests {
         assert!(picture.contains("<title>&lt;b&gt;</title><desc>a &amp; b</desc>"), "{picture}");
         assert_eq!(picture.matches("</svg>").count(), 1, "labels are escaped");
         assert!(picture.contains("&lt;0.0&gt;") && picture.contains("#0F766E"));
-        assert_eq!(picture.matches("<polygon").count(), 1);
+        assert_eq!(picture.matches("<polygon").count(), 2, "a band and a triangle");
+        // The dot of the whisker and two of values are filled; the ring is not.
+        assert_eq!(picture.matches("<circle").count(), 4);
+        assert_eq!(picture.matches("fill=\"none\" stroke=\"#6D5BD0\"").count(), 1);
         assert_eq!(picture.matches("fill=\"#BE185D\"").count(), 1, "a box is filled");
         // The line ends in the corner: 18 of 360 units from the right, 12 of 264 from above, however high its value is.
         assert!(picture.contains("3419,120") || picture.contains("3420,120"), "{picture}");

@@ -4,7 +4,7 @@
 //! Invariants: the page fetches nothing and runs nothing; the same bundle gives the same bytes; its size does not grow with
 //! the rows of any table; what is not known is printed as a gap with what would fill it, never left out. Every word shown
 //! stands in `text`, in each language. Deliberately absent: PDF (browsers print the page), customers' rows (the examples are
-//! synthetic).
+//! synthetic; the case of a fraud model is one card's in coarse figures, without ids and dates).
 //!
 //! A section is one file in `section`, with its line in `SECTIONS`.
 

@@ -20,6 +20,7 @@ use crate::decision::Deciding;
 use crate::groups;
 use crate::models::BIC;
 use crate::models::{self, Clustering};
+use crate::network::{self, OwnNetwork};
 use crate::note::Note;
 use crate::pipeline;
 use crate::project::Settings;
@@ -115,9 +116,11 @@ pub fn train(
     let started = Instant::now();
     let mut settings = settings.clone();
     let table = windows::add(table, &mut settings)?;
+    let (table, _) = network::add(table, &mut settings, network::Source::Nowhere, run)?;
     let settings = &settings;
     let set = TrainingSet::new(table, settings)?;
     let windows = OwnWindows::of_training(&set, settings, formats)?;
+    let network = OwnNetwork::of_training(&set, settings, formats)?;
     let clusterings = models::clusterings(&settings.models)?;
     let run = &run.clone().with_seed(settings.seed);
 
@@ -163,8 +166,13 @@ pub fn train(
     };
     let bundle = bundle(&set, settings, formats, (space, mixture), names)?;
     let run = json!({ "seconds": started.elapsed().as_secs_f64(), "threads": run.threads });
-    let bundle =
-        Bundle { windows, facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?, run, ..bundle };
+    let bundle = Bundle {
+        windows,
+        network,
+        facts: serde_json::to_value(&facts).map_err(|e| Error::io(e.to_string()))?,
+        run,
+        ..bundle
+    };
     Ok(Segmented { bundle, facts })
 }
 
@@ -356,6 +364,7 @@ fn bundle(
         reference,
         background: None,
         windows: None,
+        network: None,
         facts,
         deciding: Deciding::default(),
         run,

@@ -12,4 +12,5 @@ pub(super) const CREDIT: Declaration = Declaration {
     metrics: &["ks", "brier"],
     sections: &[],
     complete: |_| Ok(()),
+    note: |_| None,
 };

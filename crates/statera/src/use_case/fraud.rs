@@ -5,6 +5,7 @@
 //! columns is what happened lately: at the card without the transaction itself, and at the terminal as far as it was known.
 
 use super::Declaration;
+use crate::note::Note;
 use crate::project::{Settings, UseCase};
 use crate::report::ALERTS;
 use statera_core::{Error, Result};
@@ -25,6 +26,7 @@ pub(super) const FRAUD: Declaration = Declaration {
     metrics: &["average_precision", "recall_at_1_percent_fpr"],
     sections: &[ALERTS],
     complete,
+    note,
 };
 
 /// Without a card nobody could be reviewed, and without a time nothing is known late.
@@ -39,10 +41,14 @@ fn complete(settings: &mut Settings) -> Result<()> {
         settings.windows = declared(settings)?;
     }
     settings.capacity.get_or_insert(DEFAULT_CAPACITY);
-    if settings.purpose == Settings::default().purpose {
-        settings.purpose = "fraud".into();
-    }
+    settings.purpose = super::purpose(settings).into();
     Ok(())
+}
+
+/// Tells who named no id, and declared no windows, that the model sees nothing of what happened lately.
+fn note(settings: &Settings) -> Option<Note> {
+    let is_without = settings.windows.is_none() && settings.id.is_none();
+    is_without.then(|| Note::new("windows_need_id", &[]))
 }
 
 /// The default windows of the columns that the settings name; `None` without an id, by which events of equal time are ordered.
@@ -171,6 +177,14 @@ mod tests {
         super::super::complete(&mut settings).unwrap();
         assert_eq!((settings.label_delay.as_deref(), settings.capacity), (Some("7 days"), Some(100)));
         assert_eq!(settings.models, ["logistic", "boosting", "boosting_rare"]);
+        // Without an id there are no default windows, and the user is told.
+        assert!(settings.windows.is_none());
+        let told = note(&settings).expect("an id is missing").english();
+        assert!(told.contains("--id COL") && told.contains("--terminal COL"), "{told}");
+        let mut named = Settings { id: Some("id".into()), target: "fraud".into(), ..settings.clone() };
+        super::super::complete(&mut named).unwrap();
+        assert!(named.windows.is_some() && note(&named).is_none());
+        assert!(note(&Settings { id: None, ..named }).is_none(), "windows were declared");
         // What was said stays.
         settings.capacity = Some(20);
         settings.models = vec!["mlp".into()];

@@ -5,9 +5,13 @@
 
 mod credit;
 pub mod fraud;
+mod network;
 mod segment;
 mod table;
 
+pub use network::network;
+
+use crate::note::Note;
 use crate::project::{Settings, UseCase};
 use statera_core::Result;
 
@@ -29,6 +33,8 @@ pub struct Declaration {
     pub sections: &'static [&'static str],
     /// Fills in what was not said, and refuses what the use case cannot do without.
     pub complete: fn(&mut Settings) -> Result<()>,
+    /// What the user should know of completed settings: what else could be given, and what it would bring.
+    pub note: fn(&Settings) -> Option<Note>,
 }
 
 /// Every use case, the most general first.
@@ -49,6 +55,12 @@ pub fn complete(settings: &mut Settings) -> Result<()> {
         settings.models = declared.models.iter().map(|m| (*m).to_string()).collect();
     }
     (declared.complete)(settings)
+}
+
+/// What a model of these settings is for: what was said, or what the use case is for where nothing was.
+pub fn purpose(settings: &Settings) -> &str {
+    let is_said = settings.use_case != UseCase::Fraud || settings.purpose != Settings::default().purpose;
+    if is_said { &settings.purpose } else { "fraud" }
 }
 
 #[cfg(test)]

@@ -12,4 +12,5 @@ pub(super) const SEGMENT: Declaration = Declaration {
     metrics: &[],
     sections: &[],
     complete: |_| Ok(()),
+    note: |_| None,
 };

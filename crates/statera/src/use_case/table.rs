@@ -12,4 +12,5 @@ pub(super) const TABLE: Declaration = Declaration {
     metrics: &["ks", "brier"],
     sections: &[],
     complete: |_| Ok(()),
+    note: |_| None,
 };

@@ -4,13 +4,15 @@
 //! that opened the store itself would be a second writer beside it, and everything would have been done by «system»: who has
 //! the files could then approve for two. So a person signs in here as on the pages, and a key may what keys may.
 
-mod door;
+pub mod arguments;
+mod overrides;
 mod show;
 
-use crate::args::{ChangeKind, Registry, RegistryVerb as Verb};
+use super::door::{Door, part, password, told};
+use crate::args::Entrance;
 use crate::console::{Console, counted};
 use anyhow::Context;
-use door::{Door, password};
+use arguments::{ChangeKind, Registry, RegistryVerb as Verb};
 use serde_json::{Value, json};
 use statera::bundle::Bundle;
 use statera_core::Error;
@@ -19,9 +21,9 @@ pub fn run(args: &Registry, console: &Console) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if let Verb::Setup { link, name } = &args.verb {
-            return setup(args, link, name, console).await;
+            return setup(&args.entrance, link, name, console).await;
         }
-        let door = Door::open(args).await?;
+        let door = Door::open(&args.entrance).await?;
         let done = act(&door, &args.verb, console).await;
         // A session that stays open would be one more to be stolen.
         door.close().await;
@@ -29,7 +31,7 @@ pub fn run(args: &Registry, console: &Console) -> anyhow::Result<()> {
     })
 }
 
-async fn setup(args: &Registry, link: &str, name: &str, console: &Console) -> anyhow::Result<()> {
+async fn setup(args: &Entrance, link: &str, name: &str, console: &Console) -> anyhow::Result<()> {
     let token = link.split_once("token=").map(|(_, token)| token.split('&').next().unwrap_or(token));
     let token = token.ok_or_else(|| Error::request("the link has no token; allowed: as `statera serve` printed it"))?;
     let server = link.split_once("/setup").map_or(args.server.as_str(), |(server, _)| server);
@@ -38,15 +40,6 @@ async fn setup(args: &Registry, link: &str, name: &str, console: &Console) -> an
     let password = password(file)?;
     door.post("/api/v1/setup", json!({ "token": token, "name": name, "password": *password })).await?;
     told(console, &json!({ "person": name }), &format!("{name} is the first admin"))
-}
-
-/// What was done, for machines or for people.
-fn told(console: &Console, answer: &Value, text: &str) -> anyhow::Result<()> {
-    if console.json {
-        return console.print_json(answer);
-    }
-    console.line(text);
-    Ok(())
 }
 
 async fn act(door: &Door, verb: &Verb, console: &Console) -> anyhow::Result<()> {
@@ -59,6 +52,10 @@ async fn act(door: &Door, verb: &Verb, console: &Console) -> anyhow::Result<()> 
         }
         Verb::People => show::people(&door.get("/api/v1/people").await?, console),
         Verb::Keys => show::keys(&door.get("/api/v1/keys").await?, console),
+        Verb::Overrides { days, model } => {
+            let model = model.as_deref().map_or_else(String::new, |model| format!("&model={}", part(model)));
+            overrides::print(&door.get(&format!("/api/v1/monitoring/overrides?days={days}{model}")).await?, console)
+        }
         Verb::AddModel { name, tier } => {
             let answer = door.post("/api/v1/models", json!({ "name": name, "tier": tier })).await?;
             told(console, &answer, &format!("model {name} is begun, in tier {tier}"))
@@ -141,10 +138,4 @@ fn change_of(kind: ChangeKind, version: Option<u32>, shadow: bool, per_mille: u1
             json!({ "change": "challenger", "challenger": challenger })
         }
     })
-}
-
-/// A name as a part of a path.
-fn part(name: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-    name.bytes().map(|b| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

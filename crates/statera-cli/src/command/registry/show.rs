@@ -1,5 +1,6 @@
 //! What the registry answers, as tables.
 
+use crate::command::door::{cell, minute};
 use crate::console::Console;
 use serde_json::Value;
 
@@ -21,23 +22,6 @@ fn table(
         console.table(header, rows);
     }
     Ok(())
-}
-
-/// A cell as people read it.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "–".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(all) => all.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Bool(true) => "yes".into(),
-        Value::Bool(false) => "no".into(),
-        other => other.to_string(),
-    }
-}
-
-/// A time to the minute.
-fn minute(value: &Value) -> String {
-    value.as_str().map_or_else(|| "–".into(), |text| text.chars().take(16).collect::<String>().replace('T', " "))
 }
 
 pub fn models(answer: &Value, console: &Console) -> anyhow::Result<()> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 pub const AUDIT_EXAMPLES: &str = "Examples:
   statera audit verify backup-2026-11-21
   statera audit verify backup-2026-11-21 --public-key from-the-auditors-safe.pub
-  statera audit verify copy/store.sqlite --checkpoints checkpoints.jsonl --public-key checkpoint.pub";
+  statera audit verify /var/lib/statera --cache
+  statera audit verify copy/store.sqlite --checkpoints checkpoints.jsonl --public-key checkpoint.pub --bundles bundles";
 
 pub const LEDGER_EXAMPLES: &str = "Examples:
   statera ledger erase customer-4711 --store /var/lib/statera --why 'asked on 2026-11-20, letter 12'
@@ -16,7 +17,7 @@ pub const LEDGER_EXAMPLES: &str = "Examples:
 pub const BACKUP_EXAMPLES: &str = "Examples:
   statera backup --store /var/lib/statera --to /backup/2026-11-21
   statera backup --store /var/lib/statera --to /backup/2026-11-21 --keys-to /media/safe/keys
-  statera backup --store postgres://statera@db/bank --folder /var/lib/statera --to /backup/2026-11-21";
+  statera backup --store postgres://statera@db/bank --folder /var/lib/statera --to /backup/2026-11-21 --settings server.toml";
 
 pub const RESTORE_EXAMPLES: &str = "Examples:
   statera restore /backup/2026-11-21 --keys /media/safe/keys --store /var/lib/statera-new
@@ -41,8 +42,8 @@ pub struct Audit {
 
 #[derive(Subcommand)]
 pub enum AuditCommand {
-    /// Check a copy of a store, without any secret key: recompute every row of the ledger, compare signed checkpoints, and
-    /// compare all tables with the ledger; name what was changed, dropped, reordered, cut off or added
+    /// Check a copy of a store, without any secret key: recompute every row of the ledger, compare signed checkpoints, compare
+    /// all tables and bundles with the ledger; name what was changed, dropped, reordered, cut off or added
     #[command(after_help = AUDIT_EXAMPLES)]
     Verify(Verify),
 }
@@ -58,6 +59,16 @@ pub struct Verify {
     /// change a copy can change that too
     #[arg(long, value_name = "FILE.pub")]
     pub public_key: Option<PathBuf>,
+    /// Folder of the bundles, which are compared with the digests that the ledger names; the one beside the copy if not given
+    #[arg(long, value_name = "DIR")]
+    pub bundles: Option<PathBuf>,
+    /// The folder is that of a server whose bundles are in an object store: bundles that it has not needed yet, and so lacks,
+    /// are counted and not found fault with
+    #[arg(long)]
+    pub cache: bool,
+    /// Leave the bundles out, where reading all of them takes too long
+    #[arg(long, conflicts_with_all = ["bundles", "cache"])]
+    pub no_bundles: bool,
 }
 
 #[derive(Args)]
@@ -117,6 +128,9 @@ pub struct Backup {
     /// Folder to make for the secret keys, which a backup does not hold: without them its payloads cannot be read
     #[arg(long, value_name = "DIR")]
     pub keys_to: Option<PathBuf>,
+    /// Settings of the server, where its bundles are in an object store: those that the folder lacks are brought from there
+    #[arg(long, value_name = "SERVER.toml")]
+    pub settings: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -128,4 +142,7 @@ pub struct Restore {
     pub keys: PathBuf,
     #[command(flatten)]
     pub place: Place,
+    /// Settings of the server, where its bundles are to be in an object store: those of the backup are put there
+    #[arg(long, value_name = "SERVER.toml")]
+    pub settings: Option<PathBuf>,
 }

@@ -346,3 +346,32 @@ fn keys_and_ids_are_the_same_as_numbers_and_as_texts() {
     assert_eq!(out[0], 2.0, "the text «1» is the customer 1");
     assert_eq!(state.label("5", true, 2 * HOUR), Ok(true));
 }
+
+#[test]
+fn ids_of_one_instant_are_in_the_order_in_which_they_are_written() {
+    let in_order = [
+        "-5",
+        "7",
+        "10",
+        "018f3c1e-7b00-7000-8000-000000000001",
+        "018f3c1e-7b00-7000-8000-000000000002",
+        "018f3c1e-7b01-7000-8000-000000000000",
+        "0007",
+        "A-17",
+        "A-170",
+        "A-18",
+        "b",
+    ];
+    let codes: Vec<u128> = in_order.iter().map(|id| super::super::events::code_of_id(id)).collect();
+    assert!(codes.is_sorted_by(|a, b| a < b), "{codes:x?}");
+    // The version is part of a UUID; capitals, and texts that look like one, are other ids.
+    let code = super::super::events::code_of_id;
+    let same = |version: char| code(&format!("018f3c1e-7b00-{version}000-8000-000000000001"));
+    let others = ["018F3C1E-7B00-7000-8000-000000000001", "018f3c1e-7b00-7000-0000-000000000001", "0007", "A-17\0"];
+    let mut all: Vec<u128> = ['1', '4', '7', '8'].into_iter().map(same).chain(others.map(code)).chain(codes).collect();
+    let n = all.len();
+    all.sort_unstable();
+    all.dedup();
+    // «0007» and the UUID of version 7 stand twice.
+    assert_eq!(all.len(), n - 2);
+}

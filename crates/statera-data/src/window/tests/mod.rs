@@ -66,7 +66,12 @@ fn batch(events: &[Event]) -> RecordBatch {
 
 /// A definition of what follows the columns' names in TOML.
 fn definition(features: &str) -> Arc<Definition> {
-    let head = "time = 'time'\nid = 'id'\nlabel = 'fraud'\nlabel_delay = '2d'\nlabel_time = 'known'\n";
+    definition_without_label_time(&format!("label_time = 'known'\n{features}"))
+}
+
+/// The same where labels become known after their delay.
+fn definition_without_label_time(features: &str) -> Arc<Definition> {
+    let head = "time = 'time'\nid = 'id'\nlabel = 'fraud'\nlabel_delay = '2d'\n";
     let windows: Windows = crate::toml_text::read(&format!("{head}{features}"), "test").unwrap();
     Arc::new(Definition::of_table(windows, &batch(&[event(1, 0)])).unwrap())
 }

@@ -56,6 +56,14 @@ steps = 4
 within = '2d'
 ";
 
+/// What running sums and queues are enough for: no different values, no steps.
+fn sums() -> String {
+    let (features, _) = ALL.split_once("[[sequence]]").expect("features, then sequences");
+    let before =
+        "[[feature]]\nkey = 'customer'\nof = 'amount'\nwhat = ['std', 'sum']\nover = ['2d']\ncurrent = false\n";
+    format!("{}{before}", features.replace(", 'distinct'", ""))
+}
+
 fn key<'a>(names: &[String], e: &'a Event) -> Option<Vec<Option<&'a str>>> {
     let own = |name: &String| match name.as_str() {
         "customer" => e.customer.map(|c| ["0", "1", "2", "3", "4", "5"][c as usize]),
@@ -264,6 +272,36 @@ fn events_one_by_one_give_the_bits_of_a_sweep_with_a_restart_in_between() {
             }
         }
         assert!(made == swept, "seed {seed}");
+    }
+}
+
+#[test]
+fn running_sums_give_what_the_definition_says_and_the_bits_of_rings() {
+    let definition = definition_without_label_time(&sums());
+    for seed in 200..210 {
+        let mut events = random(seed, 500);
+        events.iter_mut().for_each(|e| e.known = None);
+        // Once in no order, once in that of time and id: values are put back in two ways.
+        for is_sorted in [false, true] {
+            if is_sorted {
+                events.sort_by_key(|e| (e.time, e.id));
+            }
+            let all = batch(&events);
+            let all = all.project(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
+            let read = Events::of(&all, &definition).unwrap();
+            assert!(definition.groups.iter().all(|plan| whole::serves(plan, &read, events.len())), "no rings");
+            let made = bits(&sweep(&definition, &read).unwrap());
+            let expected = expected(&definition, &events);
+            for (name, (made, expected)) in definition.column_names().zip(made.iter().zip(&expected)) {
+                assert!(made == expected, "seed {seed}, {name}");
+            }
+            if is_sorted {
+                let mut state = State::new(definition.clone(), Limits::default());
+                let (columns, refused) = state.advance_all(&read, None);
+                assert_eq!(refused, []);
+                assert!(bits(&columns) == made, "seed {seed}: a state counts the same");
+            }
+        }
     }
 }
 

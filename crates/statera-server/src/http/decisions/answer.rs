@@ -2,22 +2,26 @@
 
 use super::time_text;
 use crate::compute::{Answers, Explain};
+use crate::live::joined;
 use crate::models::{Chosen, Loaded, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use statera::decision::Decided;
+use statera::decision::{Decided, Own};
 use statera::explain::ATTRIBUTIONS;
 use statera::pipeline::SOFTWARE;
 use statera::policy::Decision;
 use statera::reasons::Language;
+use statera::rules::{Action, RuleSet, Verdict};
 use statera_core::{Error, Result, Task};
 use statera_store::record::{Id, RecordKind, StoredPart, StoredRecord};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is told of a request without personal data: the ledger has it as it is, and it stays when a subject is erased.
+///
+/// While servers are upgraded one after the other, and after a way back, a program reads what the next one has written. So no
+/// document that is kept refuses a field that it does not know; a field that changes what the others mean needs another name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Facts<'a> {
     #[serde(borrow)]
     pub model: Cow<'a, str>,
@@ -33,6 +37,12 @@ pub(crate) struct Facts<'a> {
     /// Version of the bundle's reasons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasons: Option<Cow<'a, str>>,
+    /// Version of the bundle's rules, where they were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Cow<'a, str>>,
+    /// Of a transaction: its place in the order in which the model's state took what it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<u64>,
     pub explain: Explain,
     pub language: Language,
     /// Which arithmetic gave the contributions: [`ATTRIBUTIONS`].
@@ -51,7 +61,6 @@ fn first_attributions() -> u32 {
 
 /// Rows by decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Counts {
     pub approve: usize,
     pub review: usize,
@@ -78,6 +87,8 @@ impl<'a> Facts<'a> {
             software: Cow::Borrowed(SOFTWARE),
             policy: deciding.policy.as_ref().map(|(own, _)| Cow::Borrowed(own.read.version.as_str())),
             reasons: deciding.reasons.as_ref().map(|own| Cow::Borrowed(own.read.version.as_str())),
+            rules: deciding.decision_rules.as_ref().filter(|_| answers.verdicts.is_some()).map(version_of),
+            state: None,
             explain,
             language,
             attributions: ATTRIBUTIONS,
@@ -93,6 +104,10 @@ impl<'a> Facts<'a> {
         }
         serde_json::from_str(&record.facts).map_err(|e| Error::damaged(format!("record {}: facts: {e}", record.id)))
     }
+}
+
+fn version_of(own: &Own<RuleSet>) -> Cow<'_, str> {
+    Cow::Borrowed(own.read.version.as_str())
 }
 
 /// What a client reads of a row.
@@ -113,6 +128,15 @@ struct RowAnswer<'a> {
     decision: Option<Decision>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasons: Option<Vec<ReasonAnswer<'a>>>,
+    /// What the rules do with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<Action>,
+    /// The rules that hold and act, the deciding one first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<Vec<ReasonAnswer<'a>>>,
+    /// Codes of the rules in shadow that hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shadow_rules: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -123,7 +147,6 @@ struct ReasonAnswer<'a> {
 
 /// A row as a part keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct RowDoc<'a> {
     pub row: usize,
     #[serde(default, skip_serializing_if = "str_is_empty", borrow)]
@@ -131,6 +154,9 @@ pub(crate) struct RowDoc<'a> {
     /// As it was sent.
     #[serde(borrow)]
     pub input: &'a RawValue,
+    /// Of a transaction: the columns that the state has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub windows: Option<&'a RawValue>,
     /// As it was answered.
     #[serde(borrow)]
     pub answer: &'a RawValue,
@@ -141,13 +167,19 @@ pub(crate) struct RowDoc<'a> {
     pub contributions: Option<Vec<f64>>,
 }
 
+impl RowDoc<'_> {
+    /// The row as it was scored: as it was sent, with what a state had counted of it.
+    pub(super) fn whole(&self) -> String {
+        joined(self.input.get(), self.windows.map(RawValue::get))
+    }
+}
+
 fn str_is_empty(text: &str) -> bool {
     text.is_empty()
 }
 
 /// What a part holds.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct PartDoc<'a> {
     #[serde(borrow)]
     pub rows: Vec<RowDoc<'a>>,
@@ -279,6 +311,8 @@ pub(super) fn write_row(
     let is_classes = matches!(schema.task, Task::Classes(_));
     // Of equal probabilities the margins still tell the likelier class, as batch scoring does.
     let best = (0..k).fold(0, |best, i| if margins[i] > margins[best] { i } else { best });
+    let ruled = answers.verdicts.as_ref().and_then(|verdicts| verdicts.get(row));
+    let ruled = ruled.zip(model.bundle.deciding.decision_rules.as_ref()).map(|(v, own)| (v, &own.read));
     let named = || schema.classes.iter().map(String::as_str).zip(values.iter().copied()).collect();
     write(
         out,
@@ -291,15 +325,26 @@ pub(super) fn write_row(
             grade: decided.and_then(|d| d.grade.as_deref()),
             decision: decided.map(|d| d.decision),
             reasons,
+            action: ruled.map(|(verdict, _)| verdict.action),
+            rules: ruled.map(|(verdict, rules)| acting(verdict, rules, language)),
+            shadow_rules: ruled.map_or_else(Vec::new, |(v, rules)| rules.codes(v.fired.without(rules.active()))),
         },
     )
 }
 
-/// Writes the row as a part keeps it.
+/// The rules that hold and act, the deciding one first.
+fn acting<'a>(verdict: &Verdict, rules: &'a RuleSet, language: Language) -> Vec<ReasonAnswer<'a>> {
+    let deciding = verdict.deciding.map(usize::from);
+    let others = verdict.fired.and(rules.active()).iter().filter(|at| Some(*at) != deciding);
+    let all = deciding.into_iter().chain(others).filter_map(|at| rules.rules.get(at));
+    all.map(|rule| ReasonAnswer { code: &rule.code, text: rule.name(language) }).collect()
+}
+
+/// Writes the row as a part keeps it; `windows` is an object of JSON.
 pub(super) fn write_doc(
     out: &mut Vec<u8>,
     (row, subject): (usize, &str),
-    (input, answer): (&[u8], &[u8]),
+    (input, windows, answer): (&[u8], Option<&str>, &[u8]),
     answers: &Answers,
     contributions: Option<&Vec<f64>>,
 ) -> Result<()> {
@@ -313,6 +358,10 @@ pub(super) fn write_doc(
     }
     out.extend_from_slice(b",\"input\":");
     out.extend_from_slice(input);
+    if let Some(windows) = windows {
+        out.extend_from_slice(b",\"windows\":");
+        out.extend_from_slice(windows.as_bytes());
+    }
     out.extend_from_slice(b",\"answer\":");
     out.extend_from_slice(answer);
     out.extend_from_slice(b",\"margins\":");

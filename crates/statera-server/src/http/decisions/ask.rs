@@ -6,11 +6,14 @@ use super::answer::{self, Counts, Facts};
 use super::request::Asked;
 use super::{blocking, json_response, lost, now_us, read_body, recorded_or, request_name, whole};
 use crate::app::Shared;
-use crate::compute::{Answers, Explain, Job, Lane, Rows, Wanted};
+use crate::compute::{Answers, Explain, Job, Lane, Rows, Wake, Wanted};
+use crate::http::alerts;
 use crate::http::failure::Failure;
 use crate::http::timings::{Stage, Way};
+use crate::live::Ticket;
 use crate::models::Chosen;
 use crate::who::Who;
+use arrow_array::RecordBatch;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -19,9 +22,10 @@ use axum::response::Response;
 use statera::reasons::Language;
 use statera_core::{Error, Result};
 use statera_store::act::Actor;
+use statera_store::alert::AlertChange;
 use statera_store::people::Role;
 use statera_store::record::{Id, NewRecord, Part, RecordKind, Recorded, RequestName, StoredRecord};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -62,6 +66,8 @@ pub(super) async fn post(
         explain: asked.explain,
         language: asked.language,
         objection: None,
+        counted: None,
+        ticket: None,
         chosen,
         way,
     };
@@ -98,9 +104,25 @@ pub(super) struct Pending {
     pub language: Language,
     /// The row of the decision before that it is about, and what was said.
     pub objection: Option<(usize, String)>,
+    /// Of a transaction, what the state has counted.
+    pub counted: Option<Counted>,
+    /// Of a transaction: tells the state whether it was recorded.
+    pub ticket: Option<Ticket>,
     pub chosen: Chosen,
     /// Where the time goes.
     pub way: Way,
+}
+
+/// A transaction of one row as the scorer sees it.
+pub(super) struct Counted {
+    /// Its place in the order of the state.
+    pub number: u64,
+    /// What the state has counted, as an object of JSON.
+    pub windows: String,
+    /// What the transaction has, and that.
+    pub batch: RecordBatch,
+    /// What it has that nobody reads.
+    pub ignored: BTreeSet<String>,
 }
 
 /// What came of it.
@@ -118,6 +140,20 @@ pub(super) async fn decide(
     rows: Rows,
     is_urgent: bool,
 ) -> std::result::Result<Told, Failure> {
+    let (wake, told) = hand(app, pending, rows, is_urgent)?;
+    // What other connections have sent meanwhile is read first, and scored together with this.
+    yield_now().await;
+    drop(wake);
+    told.await.map_err(|_| lost())?.map_err(Failure::from)
+}
+
+/// Hands a decision to the pool; nobody is woken before what is given back is dropped.
+pub(super) fn hand(
+    app: &Shared,
+    pending: Pending,
+    rows: Rows,
+    is_urgent: bool,
+) -> Result<(Wake<'_>, oneshot::Receiver<Result<Told>>)> {
     let (tell, told) = oneshot::channel();
     let lane = if is_urgent { Lane::Urgent } else { Lane::Plain };
     let (model, wanted) = (pending.chosen.model.clone(), Wanted::Decisions(pending.explain));
@@ -127,10 +163,7 @@ pub(super) async fn decide(
         Ok(answers) => pending.record(&of_app, answers, tell),
     });
     let wake = app.compute.enqueue(Job { model, rows, wanted, lane, deadline, done })?;
-    // What other connections have sent meanwhile is read first, and scored together with this.
-    yield_now().await;
-    drop(wake);
-    told.await.map_err(|_| lost())?.map_err(Failure::from)
+    Ok((wake, told))
 }
 
 /// The answer as the client gets it.
@@ -145,7 +178,12 @@ pub(crate) type Tell = oneshot::Sender<Result<Told>>;
 
 impl Pending {
     /// On a thread of the pool: writes answer and record, hands a copy of the rows to the shadow, and the record to the writer.
-    fn record(self, app: &Shared, answers: Answers, tell: Tell) {
+    fn record(mut self, app: &Shared, mut answers: Answers, tell: Tell) {
+        if let Err(e) = self.rule(&mut answers) {
+            return drop(tell.send(Err(e)));
+        }
+        let ticket = self.ticket.take();
+        let alert = self.suspicion(app, &answers);
         self.shadow(app, &answers);
         self.way.scored(&answers.stages);
         let timings = self.way.timings.clone();
@@ -153,14 +191,22 @@ impl Pending {
         let (meters, courier, chosen) = (app.metrics.decisions.clone(), app.courier.clone(), self.chosen.clone());
         let counts = answers.decided.as_deref().map(Counts::of);
         let (record, answer) = match self.written(answers) {
-            Ok(written) => written,
+            Ok((record, answer)) => (NewRecord { alert, ..record }, answer),
             Err(e) => return drop(tell.send(Err(e))),
         };
+        let (is_suspicious, is_counted) = (record.alert.is_some(), ticket.is_some());
         let handed = Instant::now();
         let done = Box::new(move |recorded: Result<Recorded>| {
             timings.since(Stage::Commit, handed);
+            // Dropped in any other case, it has the state rebuilt.
+            if let (Some(ticket), Ok(Recorded::New { .. })) = (ticket, &recorded) {
+                ticket.recorded();
+            }
             if let (Ok(Recorded::New { .. }), Some(counts)) = (&recorded, counts) {
                 meters.decided(&chosen, counts);
+            }
+            if is_suspicious && matches!(recorded, Ok(Recorded::New { .. })) {
+                meters.suspected(&chosen);
             }
             let told = recorded.map(|recorded| match recorded {
                 Recorded::New { .. } => Told::New(answer),
@@ -169,15 +215,37 @@ impl Pending {
             courier.tell(tell, told);
         });
         // A full queue drops the callback, and with it the request learns that nothing was written.
-        if let Err(e) = app.store.submit(record, done) {
+        let submitted =
+            if is_counted { app.store.submit_counted(record, done) } else { app.store.submit(record, done) };
+        if let Err(e) = submitted {
             tracing::debug!(error = %e, "a decision was not recorded, and is not answered");
         }
+    }
+
+    /// Asks the rules about a transaction.
+    fn rule(&self, answers: &mut Answers) -> Result<()> {
+        let Some(counted) = &self.counted else { return Ok(()) };
+        answers.ignored.clone_from(&counted.ignored);
+        if let Some(live) = &self.chosen.model.live {
+            answers.verdicts = live.verdicts(&counted.batch, &answers.probabilities)?;
+        }
+        Ok(())
+    }
+
+    /// What makes a transaction suspicious.
+    fn suspicion(&self, app: &Shared, answers: &Answers) -> Option<AlertChange> {
+        self.counted.as_ref()?;
+        let (place, subject) = self.rows.first().zip(self.subjects.first())?;
+        let row = (&self.body[place.clone()], subject.as_str(), self.id);
+        alerts::suspicion(alerts::desk(app), &self.chosen.model, answers, row).map(AlertChange::Suspect)
     }
 
     /// The record and the answer.
     fn written(self, answers: Answers) -> Result<(NewRecord, Vec<u8>)> {
         let model = &self.chosen.model;
-        let facts = Facts::of(&self.chosen, self.explain, self.language, &answers);
+        let counted = self.counted.as_ref();
+        let state = counted.map(|counted| counted.number);
+        let facts = Facts { state, ..Facts::of(&self.chosen, self.explain, self.language, &answers) };
         let mut contributions = answers.contributions.iter().peekable();
         // All rows' answers in one buffer; the parts are of the subjects, in the order in which they first appear.
         let mut told = Vec::with_capacity(256 * self.rows.len());
@@ -197,7 +265,8 @@ impl Pending {
                 plain.push(b',');
             }
             let own = contributions.next_if(|(at, _)| *at == row).map(|(_, values)| values);
-            answer::write_doc(plain, (row, subject), (&self.body[place.clone()], &told[start..]), &answers, own)?;
+            let texts = (&self.body[place.clone()], counted.map(|c| c.windows.as_str()), &told[start..]);
+            answer::write_doc(plain, (row, subject), texts, &answers, own)?;
         }
         for (i, part) in parts.iter_mut().enumerate() {
             part.plain.push(b']');
@@ -217,7 +286,7 @@ impl Pending {
         let answer = answer::encode((self.id, self.of), &facts, rows, &answers.ignored, &[])?;
         let facts = serde_json::to_string(&facts).map_err(|e| Error::damaged(format!("facts: {e}")))?;
         let Pending { id, kind, of, request, actor, .. } = self;
-        Ok((NewRecord { id, kind, of, request, actor, facts, parts }, answer))
+        Ok((NewRecord { id, kind, of, request, actor, facts, parts, alert: None }, answer))
     }
 
     /// Has a copy of the rows scored by the shadow challenger when nothing else waits; compares, and keeps nothing else.
@@ -236,7 +305,10 @@ impl Pending {
                 compared.add_scored(decision(&answers.decided) == decision(&decided), difference);
             }
         });
-        let rows = Rows::Json { body: self.body.clone(), rows: self.rows.clone() };
+        let rows = match &self.counted {
+            Some(counted) => Rows::Columns(counted.batch.clone()),
+            None => Rows::Json { body: self.body.clone(), rows: self.rows.clone() },
+        };
         let wanted = Wanted::Decisions(Explain::None);
         let job = Job { model, rows, wanted, lane: Lane::Shadow, deadline: None, done };
         if app.compute.submit(job).is_err() {

@@ -261,7 +261,7 @@ fn page(app: &Shared, who: &Who, id: Id, asking: &Asking) -> Result<String> {
     let row = row_of(&record, asking.row)?;
     let model = app.models.archived(&facts.model, facts.version, &facts.digest)?;
     let mut rows = RowsBuilder::new(&model.columns, 1)?;
-    rows.push(row.input.get(), asking.row + 1)?;
+    rows.push(&row.whole(), asking.row + 1)?;
     let one = rows.finish()?;
     let source = RowSource { is_text: true, first_row: 0 };
     let asked = Asked { language, recourse: Some(LimitBy::Time), ..Asked::default() };

@@ -9,6 +9,8 @@ pub struct Meters {
     decisions: IntCounterVec,
     overrides: IntCounterVec,
     outcomes: IntCounterVec,
+    suspicious: IntCounterVec,
+    closed: IntCounterVec,
 }
 
 impl Meters {
@@ -25,10 +27,14 @@ impl Meters {
         let decisions = "Rows decided, by model, part (champion, challenger, backup) and decision";
         let overrides = "Decisions that people overrode, by model, new decision and coded reason";
         let outcomes = "What became of decisions, by model";
+        let suspicious = "Transactions that opened a case or joined one, by model";
+        let closed = "Cases that people closed, by model and verdict";
         Ok(Meters {
             decisions: counter("statera_decisions_total", decisions, &["model", "part", "decision"])?,
             overrides: counter("statera_overrides_total", overrides, &["model", "to", "reason"])?,
             outcomes: counter("statera_outcomes_total", outcomes, &["model", "outcome"])?,
+            suspicious: counter("statera_suspicious_transactions_total", suspicious, &["model"])?,
+            closed: counter("statera_alerts_closed_total", closed, &["model", "verdict"])?,
         })
     }
 
@@ -40,6 +46,16 @@ impl Meters {
                 self.decisions.with_label_values(&labels).inc_by(n as u64);
             }
         }
+    }
+
+    /// Counts a transaction that is one of a case.
+    pub(super) fn suspected(&self, chosen: &Chosen) {
+        self.suspicious.with_label_values(&[chosen.model.name.as_str()]).inc();
+    }
+
+    /// Counts a case that was closed.
+    pub(crate) fn closed(&self, model: &str, verdict: &str) {
+        self.closed.with_label_values(&[model, verdict]).inc();
     }
 
     /// Counts an override.

@@ -19,16 +19,21 @@ mod settings;
 mod store_tests;
 #[cfg(test)]
 mod tests;
+mod transactions;
+#[cfg(test)]
+mod upgrade_tests;
 
-pub(crate) use answer::{Facts, RowDoc};
+pub(crate) use answer::{Counts, Document, Facts, RowDoc, documents};
 pub use courier::Courier;
 pub use meters::Meters;
-pub(crate) use overriding::subject_of;
+pub(crate) use overriding::{OverrideFacts, check_note, subject_of};
 pub(crate) use read::{decision_record, readable_decision, row_of};
 pub use settings::{Authority, DecisionsSettings, OverrideReason};
+pub(crate) use transactions::{disk_has_room, scope as transaction_scope};
 
 use crate::app::Shared;
 use crate::http::failure::Failure;
+use crate::live::Ticket;
 use crate::who::Who;
 use axum::Router;
 use axum::body::Bytes;
@@ -41,18 +46,26 @@ use serde::de::DeserializeOwned;
 use statera_core::{Error, Result};
 use statera_store::act::Actor;
 pub(crate) use statera_store::now_us;
-use statera_store::record::{NewRecord, Recorded, RequestName, StoredRecord};
+use statera_store::record::{Id, NewRecord, Recorded, RequestName, StoredRecord};
 use tokio::sync::oneshot;
 
 /// The routes of decisions.
 pub fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/decisions", post(ask::post))
+        .route("/api/v1/transactions", post(transactions::post))
         .route("/api/v1/decisions/{id}", get(read::get))
         .route("/api/v1/decisions/{id}/replay", get(replay::get))
         .route("/api/v1/decisions/{id}/explanation", get(explanation::get))
         .route("/api/v1/decisions/{id}/override", post(overriding::post))
         .route("/api/v1/decisions/{id}/objection", post(objection::post))
+}
+
+/// A new name for a record that follows another: later than the other's, also where the clock was set back in between. What
+/// reads records by their names must not meet what followed a decision before the decision.
+pub(crate) fn following_id(of: Id) -> Id {
+    // Names are exact to the millisecond.
+    Id::new(now_us().max(of.at_us().saturating_add(1_000)))
 }
 
 /// A time as people read it: RFC 3339 in UTC.
@@ -62,7 +75,7 @@ pub(crate) fn time_text(at_us: i64) -> String {
 
 /// The body, or what is wrong with it.
 pub(crate) fn whole(body: std::result::Result<Bytes, BytesRejection>) -> std::result::Result<Bytes, Failure> {
-    body.map_err(|rejected| Failure { status: rejected.status(), message: rejected.body_text(), retry_after_s: None })
+    body.map_err(|rejected| Failure::new(rejected.status(), rejected.body_text()))
 }
 
 /// A small body as what it must be.
@@ -142,10 +155,29 @@ pub(crate) async fn recorded_or(
 
 /// Hands a record to the store and waits until it is on disk.
 pub(crate) async fn commit(app: &Shared, record: NewRecord) -> std::result::Result<Recorded, Failure> {
+    submit_taken(app, record, None)?.await.map_err(|_| lost())?.map_err(Failure::from)
+}
+
+/// Hands a record to the store; who waits for what is given back is told when it is on disk. What a state has taken learns
+/// whether it was recorded, also if nobody waits.
+pub(crate) fn submit_taken(
+    app: &Shared,
+    record: NewRecord,
+    ticket: Option<Ticket>,
+) -> Result<oneshot::Receiver<Result<Recorded>>> {
     let (tell, told) = oneshot::channel();
-    let done = Box::new(move |recorded| drop(tell.send(recorded)));
-    app.store.submit(record, done)?;
-    told.await.map_err(|_| lost())?.map_err(Failure::from)
+    let is_counted = ticket.is_some();
+    let done = Box::new(move |recorded: Result<Recorded>| {
+        if let (Some(ticket), Ok(Recorded::New { .. })) = (ticket, &recorded) {
+            ticket.recorded();
+        }
+        drop(tell.send(recorded));
+    });
+    match is_counted {
+        true => app.store.submit_counted(record, done)?,
+        false => app.store.submit(record, done)?,
+    }
+    Ok(told)
 }
 
 /// The answer to a request whose callback was dropped: nothing of it was written.

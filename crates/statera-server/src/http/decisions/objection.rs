@@ -4,7 +4,7 @@
 use super::answer::Facts;
 use super::ask::{Pending, answered, before_or, decide};
 use super::overriding::{check_note, subject_of};
-use super::{blocking, now_us, parsed, readable_decision, request_name, row_of, whole};
+use super::{blocking, following_id, parsed, readable_decision, request_name, row_of, whole};
 use crate::app::Shared;
 use crate::compute::{Explain, Rows};
 use crate::http::failure::Failure;
@@ -84,10 +84,15 @@ pub(super) async fn post(
         let record = readable_decision(&*shared.store, &asker, of)?;
         let facts = Facts::read(&record)?;
         let row = row_of(&record, asked.row)?;
+        if row.windows.is_some() {
+            return Err(Error::conflict(
+                "a transaction cannot be decided anew, because it has happened; allowed: an override by a person",
+            ));
+        }
         let subject = subject_of(&record, &row.subject);
         let body = Bytes::from(corrected(row.input.get(), asked.input)?);
         Ok(Pending {
-            id: Id::new(now_us()),
+            id: following_id(of),
             kind: RecordKind::Objection,
             of: Some(of),
             actor: asker.actor,
@@ -100,6 +105,8 @@ pub(super) async fn post(
             explain: if facts.explain == Explain::None { Explain::Adverse } else { facts.explain },
             language: asked.language.unwrap_or(facts.language),
             objection: Some((asked.row, asked.note)),
+            counted: None,
+            ticket: None,
             way,
         })
     })

@@ -1,6 +1,8 @@
 //! `POST /api/v1/decisions/{id}/override`: a person decides otherwise, for a coded reason and within their authority.
 
-use super::{blocking, commit, decision_record, json_of, now_us, parsed, recorded_or, request_name, row_of, whole};
+use super::{
+    blocking, commit, decision_record, following_id, json_of, parsed, recorded_or, request_name, row_of, whole,
+};
 use crate::app::Shared;
 use crate::http::decisions::answer::Facts;
 use crate::http::failure::Failure;
@@ -38,15 +40,16 @@ struct Body {
 
 /// What the ledger holds of an override, and what is answered.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OverrideFacts {
-    model: String,
-    version: u32,
-    digest: String,
-    row: usize,
-    from: Option<Decision>,
-    to: Decision,
-    reason: String,
+pub(crate) struct OverrideFacts {
+    pub model: String,
+    pub version: u32,
+    pub digest: String,
+    pub row: usize,
+    /// What held before: what the model decided, or a person since.
+    pub from: Option<Decision>,
+    pub to: Decision,
+    /// Its code.
+    pub reason: String,
 }
 
 /// What lies in the part: a note may be personal.
@@ -87,8 +90,8 @@ pub(super) async fn post(
     let record = blocking(move || {
         let (facts, part) = check(&shared, &who, of, asked)?;
         let facts = serde_json::to_string(&facts).map_err(|e| Error::damaged(e.to_string()))?;
-        let (id, kind, actor) = (Id::new(now_us()), RecordKind::Override, who.actor);
-        Ok(NewRecord { id, kind, of: Some(of), request, actor, facts, parts: vec![part] })
+        let (id, kind, actor) = (following_id(of), RecordKind::Override, who.actor);
+        Ok(NewRecord { id, kind, of: Some(of), request, actor, facts, parts: vec![part], alert: None })
     })
     .await;
     let (id, facts, is_new) = match record {
@@ -173,7 +176,7 @@ pub(crate) fn subject_of(record: &StoredRecord, subject: &str) -> String {
 }
 
 /// A note of at most 4,000 characters; `needed` says that it may not be empty.
-pub(super) fn check_note(note: &str, needed: bool) -> Result<()> {
+pub(crate) fn check_note(note: &str, needed: bool) -> Result<()> {
     let n = note.chars().count();
     if n > MAX_NOTE_CHARS || (needed && note.trim().is_empty()) {
         let least = usize::from(needed);

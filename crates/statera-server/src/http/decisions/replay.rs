@@ -64,6 +64,8 @@ struct Answered {
     #[serde(default)]
     decision: Option<String>,
     #[serde(default)]
+    action: Option<String>,
+    #[serde(default)]
     reasons: Option<Vec<Coded>>,
 }
 
@@ -127,11 +129,19 @@ fn replay(app: &Shared, id: Id) -> Result<Replayed> {
 
 /// The rows scored again, by the way of requests.
 fn again(model: &Loaded, rows: &[RowDoc<'_>], explain: Explain) -> Result<Answers> {
+    if let Some(live) = model.live.as_ref().filter(|_| rows.iter().all(|row| row.windows.is_some())) {
+        let texts: Vec<String> = rows.iter().map(RowDoc::whole).collect();
+        let batch = live.recorded(&texts)?;
+        let explain = if explain == Explain::None { Explain::Adverse } else { explain };
+        let mut answers = score_alone(model, &Rows::Columns(batch.clone()), Wanted::Decisions(explain))?;
+        answers.verdicts = live.verdicts(&batch, &answers.probabilities)?;
+        return Ok(answers);
+    }
     let mut body = Vec::new();
     let mut places = Vec::with_capacity(rows.len());
     for row in rows {
         let start = body.len();
-        body.extend_from_slice(row.input.get().as_bytes());
+        body.extend_from_slice(row.whole().as_bytes());
         places.push(start..body.len());
     }
     let explain = if explain == Explain::None { Explain::Adverse } else { explain };
@@ -154,6 +164,8 @@ fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, facts: &Facts<'_>, out:
     let text = |value: Option<&str>| value.unwrap_or("none").to_string();
     differ("grade", text(answered.grade.as_deref()), text(decided.and_then(|d| d.grade.as_deref())));
     differ("decision", text(answered.decision.as_deref()), text(decided.map(|d| d.decision.name())));
+    let verdict = again.verdicts.as_ref().map(|verdicts| &verdicts[at]);
+    differ("action", text(answered.action.as_deref()), text(verdict.map(|v| v.action.name())));
     let codes = decided.map(|d| d.reasons.clone()).unwrap_or_default();
     if facts.explain == Explain::None {
         if !codes.is_empty() {

@@ -53,6 +53,8 @@ pub(super) struct Asked {
     pub rows: Vec<Range<usize>>,
     pub explain: Explain,
     pub language: Language,
+    /// True if it was asked about one row, not about a list.
+    pub is_one: bool,
 }
 
 impl Asked {
@@ -60,6 +62,7 @@ impl Asked {
     pub(super) fn parse(body: Bytes, explain: Explain, max_rows: usize) -> Result<Asked> {
         let read: Body<'_> = serde_json::from_slice(&body).map_err(|e| Error::request(format!("the body: {e}")))?;
         let place = |raw: &RawValue| place_in(&body, raw.get());
+        let is_one = read.row.is_some();
         let (rows, subjects) = match (read.row, read.rows) {
             (Some(row), None) => (vec![place(row)], vec![read.subject.unwrap_or_default()]),
             (None, Some(rows)) if read.subject.is_some() => {
@@ -85,6 +88,7 @@ impl Asked {
             rows,
             explain: read.explain.unwrap_or(explain),
             language: read.language,
+            is_one,
             body,
         })
     }

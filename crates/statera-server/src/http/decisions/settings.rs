@@ -53,7 +53,7 @@ impl Default for DecisionsSettings {
             ],
             authority: vec![Authority { role: Role::Checker, up_to: None }],
             amount_columns: BTreeMap::new(),
-            outcomes: ["paid", "late", "defaulted", "fraud", "cancelled"].map(String::from).into(),
+            outcomes: ["paid", "late", "defaulted", "fraud", "genuine", "cancelled"].map(String::from).into(),
         }
     }
 }
@@ -109,7 +109,8 @@ impl DecisionsSettings {
         })
     }
 
-    /// Refuses an override beyond every authority of the roles.
+    /// Refuses an override beyond every authority of the roles. An amount below 0 is within no limit: a sign that was lost on
+    /// the way of the data would otherwise lift every one.
     ///
     /// # Errors
     /// `Denied`, with the amount and the highest limit.
@@ -118,11 +119,17 @@ impl DecisionsSettings {
         if own.is_empty() {
             return Err(Error::denied("none of your roles has the authority to override decisions"));
         }
-        if own.iter().any(|a| a.up_to.is_none_or(|limit| amount.is_some_and(|amount| amount <= limit))) {
+        let is_within = |limit: f64| amount.is_some_and(|amount| (0.0..=limit).contains(&amount));
+        if own.iter().any(|a| a.up_to.is_none_or(is_within)) {
             return Ok(());
         }
         let limit = own.iter().filter_map(|a| a.up_to).fold(f64::NEG_INFINITY, f64::max);
         Err(Error::denied(match amount {
+            Some(amount) if amount < 0.0 => {
+                format!(
+                    "the amount is {amount}; your authority is from 0 to {limit}, and no limit holds for less than 0"
+                )
+            }
             Some(amount) => format!("the amount is {amount}; your authority ends at {limit}"),
             None => format!("the amount is not known, and your authority ends at {limit}"),
         }))
@@ -143,4 +150,39 @@ impl DecisionsSettings {
 
 fn cut(text: &str) -> String {
     text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authority_is_from_nothing_to_its_limit() {
+        let limited = DecisionsSettings {
+            authority: vec![Authority { role: Role::Checker, up_to: Some(1_000.0) }],
+            ..DecisionsSettings::default()
+        };
+        let allowed = |settings: &DecisionsSettings, amount| {
+            settings.allow_override(&[Role::Checker].into(), amount).map_err(|e| e.to_string())
+        };
+        for (amount, why) in [
+            (Some(0.0), None),
+            (Some(1_000.0), None),
+            (Some(1_000.5), Some("the amount is 1000.5; your authority ends at 1000")),
+            (
+                Some(-5.0),
+                Some("the amount is -5; your authority is from 0 to 1000, and no limit holds for less than 0"),
+            ),
+            (None, Some("the amount is not known, and your authority ends at 1000")),
+        ] {
+            assert_eq!(allowed(&limited, amount).err().as_deref(), why, "{amount:?}");
+            assert_eq!(allowed(&DecisionsSettings::default(), amount), Ok(()), "without a limit any amount");
+        }
+        let negative = DecisionsSettings {
+            authority: vec![Authority { role: Role::Checker, up_to: Some(-1.0) }],
+            ..DecisionsSettings::default()
+        };
+        let told = negative.check().expect_err("refused").to_string();
+        assert_eq!(told, "decisions.authority: up_to is -1; allowed is 0 or more");
+    }
 }

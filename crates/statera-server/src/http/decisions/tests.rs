@@ -461,6 +461,11 @@ fn outcomes_are_of_decisions_and_of_the_list() {
     }
     server.store.erase(&program().actor, "c-1", "asked for").expect("there is something");
     assert_eq!(post(json!({"decision": id, "outcome": "paid"})).0, StatusCode::CONFLICT, "an erased row stays erased");
+    for (method, what) in [("GET", "explanation"), ("POST", "objection")] {
+        let (status, told) = server.json(&program(), method, &format!("{POST}/{id}/{what}"), "{}");
+        let why = format!("row 0 of decision {id} was erased on 2030-03-17T17:46:40.000000Z");
+        assert_eq!((status, &told["message"]), (StatusCode::CONFLICT, &json!(why)));
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl IntoResponse for Refusal {
         struct Body {
             error: String,
         }
-        let Failure { status, message, retry_after_s } = self.0;
+        let Failure { status, message, retry_after_s, .. } = self.0;
         let mut response = (status, Json(Body { error: message })).into_response();
         if let Some(seconds) = retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

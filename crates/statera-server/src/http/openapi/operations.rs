@@ -51,6 +51,13 @@ pub const OPERATIONS: &[Operation] = &[
         "Decides about one row or many; all of them are one record, on disk before the answer leaves",
         (Json("DecisionsRequest"), 200, Json("DecisionsAnswer")),
     ),
+    does(
+        "POST",
+        "/api/v1/transactions",
+        "decisions",
+        "Counts a transaction or many in the model's state, scores them and asks the rules; each is a record, on disk before the answer leaves, and is taken once by its id",
+        (Json("TransactionsRequest"), 200, Json("TransactionsAnswer")),
+    ),
     get("/api/v1/decisions/{id}", "decisions", "A decision, and what followed it", Json("Decision")),
     get(
         "/api/v1/decisions/{id}/replay",
@@ -82,6 +89,56 @@ pub const OPERATIONS: &[Operation] = &[
         "decisions",
         "What became of a decision",
         (Json("OutcomeRequest"), 200, Json("OutcomeAnswer")),
+    ),
+    Operation {
+        query: &[("days", "Decisions of the last so many days, 1 to 366; 30 if not given"), ("model", "Of one model")],
+        ..get(
+            "/api/v1/monitoring/overrides",
+            "decisions",
+            "How often people overrode decisions, in which direction, and what became of those and of the others",
+            Json("OverrideReport"),
+        )
+    },
+    // Alerts.
+    Operation {
+        query: &[
+            ("model", "Of one model"),
+            ("state", "open, assigned or closed; open and assigned if not given"),
+            ("limit", "At most so many, 1 to 1,000; what the shift has room for if not given"),
+        ],
+        ..get(
+            "/api/v1/alerts",
+            "alerts",
+            "Cases of suspicious transactions, those with the most at stake first",
+            Json("Alerts"),
+        )
+    },
+    get(
+        "/api/v1/alerts/{id}",
+        "alerts",
+        "A case: what its card did lately, what was done about it, cases that share a terminal or a device",
+        Json("Alert"),
+    ),
+    does(
+        "POST",
+        "/api/v1/alerts/{id}/assign",
+        "alerts",
+        "Has somebody work on the case; who takes it over names who has it",
+        (Json("AssignRequest"), 200, Json("Case")),
+    ),
+    does(
+        "POST",
+        "/api/v1/alerts/{id}/confirm",
+        "alerts",
+        "Its transactions are frauds: reports that of each, and closes the case",
+        (Json("ConfirmRequest"), 200, Json("Case")),
+    ),
+    does(
+        "POST",
+        "/api/v1/alerts/{id}/dismiss",
+        "alerts",
+        "Its transactions are genuine: reports that of each, and closes the case",
+        (Json("DismissRequest"), 200, Json("Case")),
     ),
     // The Open Inference Protocol.
     get("/v2", "inference", "The server", Json("InferenceServer")),

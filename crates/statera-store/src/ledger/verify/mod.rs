@@ -4,10 +4,14 @@
 //! What it cannot see: rows that were written after the last checkpoint and cut off at the end together with everything of
 //! them in the other tables; and plaintexts, which it does not need.
 
+mod alerts;
+mod bundles;
 mod chain;
 mod records;
 mod unknown;
 
+use crate::act::Act;
+use crate::alert::Step;
 use crate::ledger::body::Erased;
 use crate::ledger::checkpoint::{self, Checkpoint};
 use crate::ledger::derived::{self, Deed};
@@ -16,12 +20,14 @@ use crate::sql::{self, Attempt, Connection, Database, Use};
 use crate::state;
 use crate::{keys, ledger};
 use statera_core::{Error, Result};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Findings that are kept; more are counted.
 const FINDINGS_MAX: usize = 100;
+
+pub use bundles::{Extent, bundles_beside, verify_bundles};
 
 /// Something that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +47,17 @@ impl fmt::Display for Finding {
     }
 }
 
+/// A bundle that the ledger names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedBundle {
+    /// Its digest.
+    pub digest: String,
+    /// The model that it was added to first.
+    pub model: String,
+    /// The row that says so: the chain and the number in it.
+    pub place: (String, u64),
+}
+
 /// What a check has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verified {
@@ -54,6 +71,14 @@ pub struct Verified {
     pub n_checkpoints: u64,
     /// When the last of them was signed, microseconds since 1970 UTC.
     pub last_checkpoint_us: Option<i64>,
+    /// Bundles that rows of the ledger name, each once.
+    pub named_bundles: Vec<NamedBundle>,
+    /// Bundles that were compared with their digests, and those of them that no row names (sent, and then not taken as a
+    /// version). None: they were not looked at ([`verify_bundles`]).
+    pub n_bundles: Option<(u64, u64)>,
+    /// Bundles that rows name and that a folder lacks which is the cache of an object store; of another folder each is a
+    /// finding.
+    pub n_not_cached: u64,
     /// What is wrong, the first hundred.
     pub findings: Vec<Finding>,
     /// What is wrong, all of it.
@@ -158,6 +183,8 @@ struct Check {
     /// Erasures by age: keys of earlier periods were erased, at that time.
     retained: Vec<(i64, i64)>,
     n_erasures: i64,
+    /// The last step of each case that was worked on.
+    steps: HashMap<[u8; 16], Step>,
     /// Keys whose rows say that they were erased: when, their period, and where they were made.
     gone: Vec<Gone>,
 }
@@ -184,6 +211,8 @@ impl Check {
         }
         self.erasures(connection)?;
         self.tables(connection)?;
+        self.name_bundles();
+        self.alerts(connection)?;
         self.unknown_rows(connection)
     }
 
@@ -245,6 +274,19 @@ impl Check {
             }
         }
         Ok(())
+    }
+
+    /// Bundles of versions, in the order in which they were added.
+    fn name_bundles(&mut self) {
+        let mut seen = HashSet::new();
+        for deed in &self.deeds {
+            let Some(Act::AddVersion { model, digest, .. }) = &deed.act else { continue };
+            if seen.insert(digest.as_str()) {
+                let place = (deed.chain.clone(), deed.seq);
+                let (digest, model) = (digest.clone(), model.clone());
+                self.verified.named_bundles.push(NamedBundle { digest, model, place });
+            }
+        }
     }
 
     fn note_erased(&mut self, erased: &Erased, at_us: i64, chain: &str, seq: u64) {

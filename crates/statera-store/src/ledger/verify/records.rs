@@ -32,6 +32,7 @@ impl Check {
             self.key_rows(connection, chain, records)?;
             self.request_rows(connection, chain, records)?;
         }
+        self.note_steps(chain, records);
         self.verified.n_records += records.len() as u64;
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! What a fraud desk finds: card precision and money saved by its capacity, and how both go from week to week.
+//! What a fraud desk finds: card precision and money saved by its capacity, how both go from week to week, and one case.
 
-use super::{Section, day};
+use super::{Section, case, day};
 use crate::alerts::Alerts;
 use crate::report::chart::{self, Axis, Chart, Color, Mark};
 use crate::report::subject::Subject;
@@ -45,6 +45,7 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
     blocks.push(Block::heading(words.get("alerts.weeks_title")));
     blocks.extend(week_picture(subject, alerts)?.map(|figure| Block::Figures { figures: vec![figure] }));
     blocks.push(by_week(subject, alerts, &of_day));
+    blocks.extend(case::blocks(subject, alerts)?);
     Ok(blocks)
 }
 

@@ -1,6 +1,7 @@
 //! One file a section: what it shows of a bundle, and what is a gap in it.
 
 pub(super) mod alerts;
+mod case;
 pub(super) mod cutoff;
 pub(super) mod data;
 pub(super) mod examples;

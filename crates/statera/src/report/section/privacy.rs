@@ -66,7 +66,9 @@ fn view(subject: &Subject<'_>) -> Result<Vec<Block>> {
 /// What the bundle holds that could tell of customers.
 fn held(subject: &Subject<'_>) -> Vec<String> {
     let words = &subject.words;
-    let mut items = ["no_rows", "reference", "golden"].map(|key| words.get(&format!("privacy.{key}"))).to_vec();
+    let has_case = subject.facts.alerts.as_ref().is_some_and(|alerts| alerts.case.is_some());
+    let no_rows = if has_case { "no_rows_but_case" } else { "no_rows" };
+    let mut items = [no_rows, "reference", "golden"].map(|key| words.get(&format!("privacy.{key}"))).to_vec();
     if subject.bundle.background.is_some() {
         items.push(words.get("privacy.background"));
     }

@@ -42,6 +42,21 @@ pub fn schemas() -> Value {
             "ignored_columns": list(json!({ "type": "string" })),
             "erased": list(text("When a subject was erased since")),
         })),
+        "TransactionsRequest": request(json!({ "model": text("Its name; its champion has windows") }), json!({
+            "subject": text("Whom the transaction is about, as the bank names them; they can be erased by it"),
+            "row": reference("Row"),
+            "rows": list(request(json!({ "row": reference("Row") }), json!({ "subject": text("Whom the row is about") }))),
+            "explain": one_of(&["adverse", "all", "none"]),
+            "language": language,
+        })),
+        "TransactionsAnswer": { "description": "Of one row as that of a decision; of rows a list in their order", "anyOf": [
+            reference("DecisionsAnswer"),
+            object(json!({ "transactions": list(object(json!({ "status": integer(200, "As that of a request of its own") }), json!({
+                "answer": reference("DecisionsAnswer"),
+                "error": text("A short name that programs can act on"),
+                "message": text("For people"),
+            }))) }), json!({})),
+        ] },
         "RowAnswer": object(json!({ "row": row_number() }), json!({
             "probability": { "type": "number", "minimum": 0, "maximum": 1 },
             "prediction": { "type": "number" },
@@ -49,11 +64,14 @@ pub fn schemas() -> Value {
             "probabilities": { "type": "object", "additionalProperties": { "type": "number" } },
             "grade": text("Of the policy"),
             "decision": decided,
+            "action": one_of(&["allow", "challenge", "hold", "block"]),
+            "rules": list(object(json!({ "code": text("Of the rule"), "text": text("Its name") }), json!({}))),
+            "shadow_rules": list(text("The code of a rule in shadow that holds")),
             "reasons": list(object(json!({ "code": text("Of the bank's reasons"), "text": text("What the customer is told") }), json!({}))),
         })),
         "Decision": object(json!({
             "id": { "type": "string", "format": "uuid" },
-            "kind": one_of(&["decision", "override", "objection", "outcome"]),
+            "kind": one_of(&["decision", "override", "objection", "outcome", "alert"]),
             "at": { "type": "string", "format": "date-time" },
             "actor": { "description": "Who asked" },
             "facts": { "type": "object", "description": "Without personal data, as the ledger has them" },
@@ -98,13 +116,18 @@ pub fn schemas() -> Value {
             "language": language,
         })),
         "OutcomeRequest": request(json!({
-            "decision": { "type": "string", "format": "uuid" },
-            "outcome": text("One of the settings' outcomes: paid, late, defaulted, fraud, cancelled"),
-        }), json!({ "request_id": request_id(), "row": row_number(), "on": { "type": "string", "format": "date" } })),
+            "outcome": text("One of the settings' outcomes: paid, late, defaulted, fraud, genuine, cancelled"),
+        }), json!({
+            "decision": { "type": "string", "format": "uuid", "description": "Which; or transaction and model" },
+            "transaction": text("The transaction's own id"),
+            "model": text("Its model"),
+            "request_id": request_id(), "row": row_number(), "on": { "type": "string", "format": "date" } })),
         "OutcomeAnswer": object(json!({
             "id": { "type": "string", "format": "uuid" },
             "of": { "type": "string", "format": "uuid" },
             "outcome": text("As it was told"),
-        }), json!({ "row": row_number(), "model": text("Its name"), "version": integer(1, "Which decided") })),
+        }), json!({ "row": row_number(), "model": text("Its name"), "version": integer(1, "Which decided"),
+            "label": { "type": "object", "description": "What the state of a transaction's model has learnt: number, is_fraud, when_us" },
+            "kept_label": { "type": "object", "description": "The same where the state knew it, or its windows have no use for it" } })),
     })
 }

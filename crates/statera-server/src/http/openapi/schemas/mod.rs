@@ -1,7 +1,9 @@
 //! The forms of what is taken and given, as JSON Schema.
 
+mod alerts;
 mod decisions;
 mod inference;
+mod monitoring;
 mod people;
 mod registry;
 
@@ -9,10 +11,18 @@ use serde_json::{Map, Value, json};
 
 /// All of them by name.
 pub fn all() -> Map<String, Value> {
-    [watching(), decisions::schemas(), inference::schemas(), people::schemas(), registry::schemas()]
-        .into_iter()
-        .flat_map(|schemas| if let Value::Object(map) = schemas { map } else { Map::new() })
-        .collect()
+    [
+        watching(),
+        alerts::schemas(),
+        decisions::schemas(),
+        inference::schemas(),
+        monitoring::schemas(),
+        people::schemas(),
+        registry::schemas(),
+    ]
+    .into_iter()
+    .flat_map(|schemas| if let Value::Object(map) = schemas { map } else { Map::new() })
+    .collect()
 }
 
 fn watching() -> Value {

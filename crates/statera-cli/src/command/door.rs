@@ -1,6 +1,7 @@
-//! The server's door: who asks, and what comes back.
+//! A server's door: who asks, what comes back, and how it is read. Shared by the commands that are a server's clients.
 
-use crate::args::Registry;
+use crate::args::Entrance;
+use crate::console::Console;
 use anyhow::Context;
 use serde_json::{Value, json};
 use statera_core::{Error, Result};
@@ -25,7 +26,7 @@ pub struct Door {
 
 impl Door {
     /// Identifies by key, or signs a person in.
-    pub async fn open(args: &Registry) -> anyhow::Result<Door> {
+    pub async fn open(args: &Entrance) -> anyhow::Result<Door> {
         let mut door = Door::of_nobody(&args.server, args.ca_file.as_deref())?;
         if let Some(file) = &args.key_file {
             let key = password(file)?;
@@ -86,7 +87,7 @@ impl Door {
 
     /// Sends a bundle.
     pub async fn upload(&self, path: &str, note: &str, bytes: Vec<u8>) -> Result<Value> {
-        let url = format!("{}{path}?note={}", self.server, super::part(note));
+        let url = format!("{}{path}?note={}", self.server, part(note));
         let mut headers = self.headers.clone();
         headers.push(Header::secret("content-type", "application/zip")?);
         value(&fine(self.client.send(Method::POST, &url, &headers, bytes.into()).await?)?)
@@ -144,4 +145,37 @@ pub fn password(file: &Path) -> Result<Zeroizing<String>> {
         return Err(Error::request(format!("{}: a secret is one line that is not empty", file.display())));
     }
     Ok(line)
+}
+
+/// What was done, for machines or for people.
+pub fn told(console: &Console, answer: &Value, text: &str) -> anyhow::Result<()> {
+    if console.json {
+        return console.print_json(answer);
+    }
+    console.line(text);
+    Ok(())
+}
+
+/// A name as a part of a path.
+pub fn part(name: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    name.bytes().map(|b| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// A value of an answer as people read it.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "–".into(),
+        // What was sent by others must not move the cursor.
+        Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Value::Array(all) => all.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A time of an answer to the minute.
+pub fn minute(value: &Value) -> String {
+    value.as_str().map_or_else(|| "–".into(), |text| text.chars().take(16).collect::<String>().replace('T', " "))
 }

@@ -1,7 +1,9 @@
 //! `statera serve`.
 
-use crate::args::Serve;
+pub mod arguments;
+
 use crate::console::Console;
+use arguments::Serve;
 use serde_json::json;
 use statera_core::{Result, Run};
 use statera_server::serve::{self, Started};

@@ -1,0 +1,65 @@
+//! `statera fraud`: through a server's interface, as `statera registry`.
+
+pub mod arguments;
+mod show;
+
+use super::door::{Door, part, told};
+use crate::console::Console;
+use arguments::{Alerts, AlertsVerb as Verb, Fraud, FraudVerb, List};
+use serde_json::{Value, json};
+use statera_core::Error;
+
+/// The queue.
+const ALERTS: &str = "/api/v1/alerts";
+
+pub fn run(args: &Fraud, console: &Console) -> anyhow::Result<()> {
+    let FraudVerb::Alerts(args) = &args.verb;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let door = Door::open(&args.entrance).await?;
+        let done = act(&door, args, console).await;
+        // A session that stays open would be one more to be stolen.
+        door.close().await;
+        done
+    })
+}
+
+async fn act(door: &Door, args: &Alerts, console: &Console) -> anyhow::Result<()> {
+    let of = |id: &str| format!("{ALERTS}/{}", part(id));
+    match &args.verb {
+        None => show::queue(&door.get(&queue(&List::default())).await?, console),
+        Some(Verb::List(list)) => show::queue(&door.get(&queue(list)).await?, console),
+        Some(Verb::Show { id }) => show::case(&door.get(&of(id)).await?, console),
+        Some(Verb::Assign { id, to, from, note }) => {
+            let me = || Error::request("--to is missing: who works on it; a key stands for nobody");
+            let to = to.as_ref().or(args.entrance.person.as_ref()).ok_or_else(me)?;
+            let body = json!({ "to": to, "from": from, "note": note });
+            let answer = door.post(&format!("{}/assign", of(id)), body).await?;
+            told(console, &answer, &format!("{to} works on {id}"))
+        }
+        Some(Verb::Confirm { id, transactions, note }) => {
+            let body = json!({ "transactions": transactions, "note": note });
+            let answer = door.post(&format!("{}/confirm", of(id)), body).await?;
+            told(console, &answer, &format!("{id} is confirmed; its transactions are labelled as frauds"))
+        }
+        Some(Verb::Dismiss { id, reason, note }) => {
+            let body = json!({ "reason": reason, "note": note });
+            let answer = door.post(&format!("{}/dismiss", of(id)), body).await?;
+            told(console, &answer, &format!("{id} is dismissed; its transactions are labelled as genuine"))
+        }
+    }
+}
+
+/// The path of a list.
+fn queue(list: &List) -> String {
+    let model = list.model.as_ref().map(|model| format!("model={}", part(model)));
+    let state = list.state.map(|state| format!("state={}", state.name()));
+    let limit = list.limit.map(|limit| format!("limit={limit}"));
+    let query: Vec<String> = [model, state, limit].into_iter().flatten().collect();
+    if query.is_empty() { ALERTS.into() } else { format!("{ALERTS}?{}", query.join("&")) }
+}
+
+/// Fields of an object that are there.
+fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer[name].as_array().map_or(&[], Vec::as_slice)
+}

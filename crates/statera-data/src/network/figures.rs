@@ -1,0 +1,235 @@
+//! The columns of rows, from edges and from the rows themselves.
+
+use super::declaration::{Direction, What};
+use super::definition::{Column, Definition, Of};
+use super::edges::{Edges, UNITS};
+use super::graph::Graph;
+use super::known::Known;
+use super::near::{View, cycles_of_three, n_common};
+use super::nodes::{NO_NODE, Nodes};
+use super::page_rank::Plan;
+use super::rows::Rows;
+use super::slide::slide;
+use crate::table::ColumnInfo;
+use arrow_array::{ArrayRef, Float64Array, Int64Array};
+use rayon::prelude::*;
+use statera_core::{Kind, Result, Run};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that figures are made of.
+struct Whole<'a> {
+    definition: &'a Definition,
+    rows: &'a Rows,
+    /// Rows before this one came before and get no figures.
+    first: usize,
+    /// Per node column.
+    nodes: Vec<Vec<u32>>,
+    /// Per layer.
+    graphs: Vec<Graph>,
+    known: Known,
+}
+
+/// The columns of the rows from `first` on, in the definition's order; the rows before it only tell what was known. A missing cell of
+/// a node makes its figures missing; a node without edges has none in and out, no neighbours (missing) and a PageRank of 0.
+///
+/// # Errors
+/// Too many snapshots; an interruption.
+pub fn columns(definition: &Definition, edges: &Edges, rows: &Rows, first: usize, run: &Run) -> Result<Vec<ArrayRef>> {
+    let names = Nodes::of([&edges.from, &edges.to].into_iter().chain(&rows.nodes));
+    let nodes: Vec<Vec<u32>> = rows.nodes.iter().map(|codes| names.numbers(codes)).collect();
+    let known = Known::of(definition, rows, &nodes, names.len());
+    let graph = |layer| Graph::new(names.len(), edges.links(layer, &names));
+    let graphs = (0..definition.layers.len()).map(graph).collect();
+    let whole = Whole { definition, rows, first, nodes, graphs, known };
+    let mut made = vec![vec![f64::NAN; rows.n_rows() - first]; definition.columns.len()];
+    whole.counts(&mut made, run)?;
+    whole.surroundings(&mut made, run)?;
+    whole.ranks(&mut made, run)?;
+    Ok(definition.columns.iter().zip(made).map(|(column, cells)| array(column, &cells)).collect())
+}
+
+fn array(column: &Column, cells: &[f64]) -> ArrayRef {
+    let present = cells.iter().map(|v| (!v.is_nan()).then_some(*v));
+    if column.what.is_whole() {
+        return Arc::new(Int64Array::from_iter(present.map(|v| v.map(|v| v as i64))));
+    }
+    Arc::new(Float64Array::from_iter(present))
+}
+
+/// True of a figure that slides over a node's edges, by whether these come in.
+fn counted(what: What) -> Option<bool> {
+    match what {
+        What::FanIn | What::EdgesIn | What::AmountIn => Some(true),
+        What::FanOut | What::EdgesOut | What::AmountOut => Some(false),
+        _ => None,
+    }
+}
+
+impl Whole<'_> {
+    /// Fan-in and fan-out, edges and money: one slide for figures of the same edges over the same window.
+    fn counts(&self, made: &mut [Vec<f64>], run: &Run) -> Result<()> {
+        let mut same: BTreeMap<(usize, usize, bool, i64), Vec<usize>> = BTreeMap::new();
+        for (place, c) in self.definition.columns.iter().enumerate() {
+            if let Some(is_in) = counted(c.what) {
+                same.entry((c.node, c.layer, is_in, c.span)).or_default().push(place);
+            }
+        }
+        let mut grouped: Option<(usize, Vec<u32>)> = None;
+        for ((node, layer, is_in, span), places) in same {
+            run.check()?;
+            let order = match grouped.take() {
+                Some((of, order)) if of == node => order,
+                _ => self.by_node(node),
+            };
+            let nodes = &self.nodes[node];
+            let of_one_node: Vec<&[u32]> = order.chunk_by(|a, b| nodes[*a as usize] == nodes[*b as usize]).collect();
+            let at = if is_in { &self.graphs[layer].into } else { &self.graphs[layer].out };
+            let slid: Vec<_> = of_one_node
+                .par_iter()
+                .map(|rows| {
+                    let times = rows.iter().map(|row| self.rows.times[*row as usize]);
+                    let windows = times.map(|t| [t.saturating_sub(span), self.definition.end(t)]);
+                    slide(at, nodes[rows[0] as usize], windows)
+                })
+                .collect();
+            for place in places {
+                for (row, counts) in order.iter().zip(slid.iter().flatten()) {
+                    made[place][*row as usize - self.first] = match self.definition.columns[place].what {
+                        What::FanIn | What::FanOut => f64::from(counts.n_nodes),
+                        What::EdgesIn | What::EdgesOut => f64::from(counts.n_edges),
+                        _ => counts.units as f64 / UNITS,
+                    };
+                }
+            }
+            grouped = Some((node, order));
+        }
+        Ok(())
+    }
+
+    /// Rows with a node, in the order (node, time).
+    fn by_node(&self, node: usize) -> Vec<u32> {
+        let nodes = &self.nodes[node];
+        let mut order: Vec<u32> =
+            (self.first..nodes.len()).filter(|row| nodes[*row] != NO_NODE).map(|row| row as u32).collect();
+        order.par_sort_unstable_by_key(|row| (nodes[*row as usize], self.rows.times[*row as usize], *row));
+        order
+    }
+
+    /// Cycles and neighbours, row by row.
+    fn surroundings(&self, made: &mut [Vec<f64>], run: &Run) -> Result<()> {
+        let is_near = |c: &Column| counted(c.what).is_none() && c.what != What::Pagerank;
+        let places: Vec<usize> = (0..made.len()).filter(|place| is_near(&self.definition.columns[*place])).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let cells: Vec<Vec<f64>> = (self.first..self.rows.n_rows())
+            .into_par_iter()
+            .map(|row| {
+                run.check()?;
+                Ok(places.iter().map(|place| self.around(row, &self.definition.columns[*place])).collect())
+            })
+            .collect::<Result<_>>()?;
+        for (row, cells) in cells.iter().enumerate() {
+            places.iter().zip(cells).for_each(|(place, cell)| made[*place][row] = *cell);
+        }
+        Ok(())
+    }
+
+    fn around(&self, row: usize, column: &Column) -> f64 {
+        let (node, time) = (self.nodes[column.node][row], self.rows.times[row]);
+        if node == NO_NODE {
+            return f64::NAN;
+        }
+        let view = View {
+            graph: &self.graphs[column.layer],
+            after: time.saturating_sub(column.span),
+            end: self.definition.end(time),
+            k: self.definition.network.max_neighbours,
+        };
+        match column.what {
+            What::Cycles2 | What::Cycles3 => {
+                let [out, into] = [Direction::Out, Direction::In].map(|way| view.neighbours(node, way));
+                let is_of_two = column.what == What::Cycles2;
+                (if is_of_two { n_common(&out, &into) } else { cycles_of_three(view, node, &out, &into) }) as f64
+            }
+            What::Closes2 | What::Closes3 => {
+                let second = self.nodes[1][row];
+                if second == NO_NODE {
+                    return f64::NAN;
+                }
+                let out = view.neighbours(second, Direction::Out);
+                if column.what == What::Closes2 {
+                    return f64::from(u8::from(out.binary_search(&node).is_ok()));
+                }
+                n_common(&out, &view.neighbours(node, Direction::In)) as f64
+            }
+            _ => self.of_neighbours(&view.neighbours(node, column.direction), time, column),
+        }
+    }
+
+    /// The mean or the largest over neighbours; missing of none.
+    fn of_neighbours(&self, neighbours: &[u32], time: i64, column: &Column) -> f64 {
+        let value = |node: &u32| match column.of {
+            Of::Number(place) => self.known.number(place, *node, time),
+            _ => Some(self.known.n_cases(*node, time) as f64),
+        };
+        let values: Vec<f64> = neighbours.iter().filter_map(value).collect();
+        match column.what {
+            _ if values.is_empty() => f64::NAN,
+            What::NeighbourMax => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            _ => values.iter().sum::<f64>() / values.len() as f64,
+        }
+    }
+
+    /// PageRank, once a snapshot for all columns that it serves.
+    fn ranks(&self, made: &mut [Vec<f64>], run: &Run) -> Result<()> {
+        let mut plans: Vec<(Plan, Vec<usize>)> = Vec::new();
+        for (place, c) in self.definition.columns.iter().enumerate().filter(|(_, c)| c.what == What::Pagerank) {
+            let plan =
+                Plan { layer: c.layer, span: c.span, direction: c.direction, every: c.every, damping: c.damping };
+            match plans.iter_mut().find(|(known, _)| *known == plan) {
+                Some((_, places)) => places.push(place),
+                None => plans.push((plan, vec![place])),
+            }
+        }
+        for (plan, places) in plans {
+            let times = &self.rows.times[self.first..];
+            let snapshots = plan.snapshots(times.iter().copied())?;
+            let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); snapshots.len()];
+            for (row, time) in times.iter().enumerate() {
+                if let Ok(at) = snapshots.binary_search(&plan.snapshot(*time)) {
+                    rows_of[at].push(row);
+                }
+            }
+            let nodes = |place: usize| &self.nodes[self.definition.columns[place].node][self.first..];
+            // Of all ranks of a snapshot those of its rows are kept, one column after the other.
+            let ranks: Vec<Vec<f64>> = snapshots
+                .par_iter()
+                .zip(&rows_of)
+                .map(|(snapshot, rows)| {
+                    run.check()?;
+                    let all = plan.ranks(&self.graphs[plan.layer], &self.known.first_cases, *snapshot);
+                    let rank = |node: u32| all.binary_search_by_key(&node, |(n, _)| *n).map_or(0.0, |at| all[at].1);
+                    let of_place = |place: &usize| rows.iter().map(|row| rank(nodes(*place)[*row])).collect::<Vec<_>>();
+                    Ok(places.iter().flat_map(of_place).collect())
+                })
+                .collect::<Result<_>>()?;
+            for (i, place) in places.into_iter().enumerate() {
+                for (rows, ranks) in rows_of.iter().zip(&ranks) {
+                    for (row, rank) in rows.iter().zip(&ranks[i * rows.len()..]) {
+                        if nodes(place)[*row] != NO_NODE {
+                            made[place][*row] = *rank;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The columns that a definition makes, as a table names them.
+pub fn column_infos(definition: &Definition) -> Vec<ColumnInfo> {
+    definition.column_names().map(|name| ColumnInfo { name: name.into(), kind: Kind::Number }).collect()
+}

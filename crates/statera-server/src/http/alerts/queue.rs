@@ -1,0 +1,155 @@
+//! `GET /api/v1/alerts`: the cases of a shift, those with the most at stake first.
+
+use super::suspicion::{amount_column, of_risk};
+use super::{SEE, desk};
+use crate::app::Shared;
+use crate::http::decisions::{blocking, json_of, now_us, time_text};
+use crate::http::failure::Failure;
+use crate::who::Who;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Result};
+use statera_store::alert::{Case, CaseQuery, CaseState};
+use statera_store::record::Id;
+use std::collections::BTreeMap;
+
+/// Cases of one answer at most.
+const MAX_LIMIT: usize = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asking {
+    model: Option<String>,
+    state: Option<CaseState>,
+    /// At most so many, also beyond the shift's capacity.
+    limit: Option<usize>,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Queue {
+    shift: ShiftAnswer,
+    alerts: Vec<CaseAnswer>,
+    /// Cases that were asked for, at most 100,000.
+    n_all: u64,
+    /// How many of them are not shown, because they lie below the line.
+    below: u64,
+}
+
+#[derive(Serialize)]
+struct ShiftAnswer {
+    began: String,
+    ends: String,
+    capacity: u32,
+    /// Cases that were closed in it.
+    done: u64,
+    /// Cases that it has room for yet.
+    left: u64,
+}
+
+/// A case without anything personal.
+#[derive(Serialize)]
+pub(super) struct CaseAnswer {
+    pub id: Id,
+    pub model: String,
+    pub state: CaseState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'static str>,
+    /// What the transactions that wait may cost together: the sum of probability times amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_loss: Option<f64>,
+    /// In its place where no amount is known: the sum of the probabilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability_sum: Option<f64>,
+    /// Transactions that wait for an answer, at most 1,000.
+    waiting: u32,
+    opened: String,
+    last: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assigned: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed: Option<String>,
+}
+
+impl CaseAnswer {
+    /// `by_amount` says that amounts of the model are known.
+    pub fn of(case: &Case, by_amount: bool) -> CaseAnswer {
+        let at_stake = of_risk(case.risk);
+        CaseAnswer {
+            id: case.id,
+            model: case.model.clone(),
+            state: state_of(case),
+            verdict: case.closed.map(|(verdict, _)| verdict.name()),
+            expected_loss: by_amount.then_some(at_stake),
+            probability_sum: (!by_amount).then_some(at_stake),
+            waiting: case.n_waiting,
+            opened: time_text(case.opened_us),
+            last: time_text(case.last_us),
+            assigned: case.assigned.clone(),
+            closed: case.closed.map(|(_, at_us)| time_text(at_us)),
+        }
+    }
+}
+
+/// Where a case stands.
+pub(super) fn state_of(case: &Case) -> CaseState {
+    match (&case.closed, &case.assigned) {
+        (Some(_), _) => CaseState::Closed,
+        (None, Some(_)) => CaseState::Assigned,
+        (None, None) => CaseState::Open,
+    }
+}
+
+/// True where the amounts of a model's transactions are known. A model that does not answer now has what the settings name.
+pub(super) fn is_by_amount(app: &Shared, model: &str) -> bool {
+    match app.models.champion(model) {
+        Ok(loaded) => amount_column(desk(app), &loaded).is_some(),
+        Err(_) => app.settings.decisions.amount_columns.contains_key(model),
+    }
+}
+
+/// Lists cases: without a limit those that the shift has room for.
+pub(super) async fn list(
+    State(app): State<Shared>,
+    who: Who,
+    Query(asking): Query<Asking>,
+) -> std::result::Result<Response, Failure> {
+    who.needs(SEE)?;
+    if let Some(limit) = asking.limit.filter(|limit| !(1..=MAX_LIMIT).contains(limit)) {
+        return Err(Failure::from(Error::request(format!("limit is {limit}; allowed: 1 to {MAX_LIMIT}"))));
+    }
+    let queue = blocking(move || queue(&app, &asking)).await?;
+    json_of(&queue)
+}
+
+fn queue(app: &Shared, asking: &Asking) -> Result<Queue> {
+    if let Some(model) = &asking.model
+        && !app.store.registry()?.models.contains_key(model)
+    {
+        let shown: String = model.chars().take(64).collect();
+        return Err(Error::not_found(format!("there is no model «{shown}»")));
+    }
+    let (settings, now) = (&app.settings.alerts, now_us());
+    let shift = settings.shift(now);
+    let kept_us = settings.kept_us(now);
+    let counts = app.store.case_counts(kept_us, shift.began_us)?;
+    let done = counts.confirmed + counts.dismissed;
+    let left = u64::from(settings.capacity).saturating_sub(done);
+    let room = if asking.state == Some(CaseState::Closed) { u64::from(settings.capacity) } else { left };
+    let limit = asking.limit.unwrap_or(MAX_LIMIT.min(room as usize));
+    let query = CaseQuery { model: asking.model.as_deref(), state: asking.state, since_us: kept_us, limit };
+    let found = app.store.cases(&query)?;
+    let mut by_amount: BTreeMap<&str, bool> = BTreeMap::new();
+    for case in &found.cases {
+        by_amount.entry(&case.model).or_insert_with(|| is_by_amount(app, &case.model));
+    }
+    let alerts: Vec<CaseAnswer> = found.cases.iter().map(|c| CaseAnswer::of(c, by_amount[c.model.as_str()])).collect();
+    let (began, ends) = (time_text(shift.began_us), time_text(shift.ends_us));
+    Ok(Queue {
+        shift: ShiftAnswer { began, ends, capacity: settings.capacity, done, left },
+        n_all: found.n_all,
+        below: found.n_all.saturating_sub(alerts.len() as u64),
+        alerts,
+    })
+}

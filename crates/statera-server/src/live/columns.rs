@@ -1,0 +1,155 @@
+//! What a model with windows reads of a transaction: the raw columns that it, its windows and its rules ask for; the columns
+//! that the state adds; and the batch of both that the scorer and the rules see.
+
+use crate::compute::{Columns, RowsBuilder};
+use crate::models::Loaded;
+use arrow_array::RecordBatch;
+use statera::bundle::Bundle;
+use statera::rules::{Ruling, Verdict, seen_columns};
+use statera::scorer::RowSource;
+use statera::windows::OwnWindows;
+use statera_core::{Error, Result};
+use statera_data::conform::{InputColumn, RowOrigin};
+use statera_data::time::Zone;
+use statera_data::window::{Events, arrays, with_columns};
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Write;
+
+/// The columns of a model's transactions.
+pub struct LiveColumns {
+    /// What a transaction brings.
+    raw: Columns,
+    /// The same with what the windows make, as a record has them.
+    whole: Columns,
+    /// The windows.
+    pub windows: OwnWindows,
+    /// The rules beside the model.
+    pub ruling: Option<Ruling>,
+    zone: Zone,
+}
+
+impl LiveColumns {
+    /// Of a bundle; `None` if it has no windows.
+    ///
+    /// # Errors
+    /// None that a bundle which was read could cause.
+    pub fn of(bundle: &Bundle) -> Result<Option<LiveColumns>> {
+        let Some(windows) = bundle.windows.clone() else { return Ok(None) };
+        let ruling = bundle.ruling()?;
+        let declared = windows.definition.windows();
+        let is_late =
+            |name: &String| declared.label.as_ref() == Some(name) || declared.label_time.as_ref() == Some(name);
+        let mut whole = seen_columns(&bundle.scorer, Some(&windows));
+        let of_rules = ruling.iter().flat_map(|ruling| ruling.compiled.inputs.iter());
+        for column in of_rules {
+            if !whole.iter().any(|c| c.name == column.name) {
+                whole.push(column.clone());
+            }
+        }
+        // What is known later only is not asked of a transaction that happens now.
+        whole.retain(|column| !is_late(&column.name));
+        let made: HashSet<&str> = windows.definition.column_names().collect();
+        let raw: Vec<InputColumn> = whole.iter().filter(|c| !made.contains(c.name.as_str())).cloned().collect();
+        let schema = bundle.scorer.schema();
+        let (tz, id) = (schema.tz.as_str(), schema.id.clone());
+        Ok(Some(LiveColumns {
+            raw: Columns::of(raw, tz, id.clone())?,
+            whole: Columns::of(whole, tz, id)?,
+            zone: Zone::new(Some(tz))?,
+            windows,
+            ruling,
+        }))
+    }
+
+    /// A transaction as columns, and what it has that nobody reads.
+    ///
+    /// # Errors
+    /// As [`RowsBuilder::push`]; a column that the state makes.
+    pub fn raw(&self, row: &str, number: usize) -> Result<(RecordBatch, BTreeSet<String>)> {
+        let mut rows = RowsBuilder::new(&self.raw, 1)?;
+        rows.push(row, number)?;
+        let ignored = rows.take_ignored();
+        if let Some(made) = self.windows.definition.column_names().find(|name| ignored.contains(*name)) {
+            return Err(Error::data(format!(
+                "row {number}: the column «{made}» is counted by the server; allowed are raw columns"
+            )));
+        }
+        Ok((rows.finish()?, ignored))
+    }
+
+    /// The transaction as the state takes it.
+    ///
+    /// # Errors
+    /// A cell that cannot be what it was in training; no time or no id.
+    pub fn events(&self, raw: &RecordBatch) -> Result<Events> {
+        self.windows.events(raw, RowOrigin { zone: &self.zone, is_text: true, first_row: 0 })
+    }
+
+    /// The transaction with what the state has counted.
+    ///
+    /// # Errors
+    /// None of one number a column.
+    pub fn whole(&self, raw: &RecordBatch, counted: &[f64]) -> Result<RecordBatch> {
+        let definition = &self.windows.definition;
+        let counted = counted.iter().map(|value| vec![*value]).collect();
+        with_columns(raw, definition, arrays(definition, counted))
+    }
+
+    /// What the state has counted, as a record keeps it: an object of JSON whose numbers read back to the same bits.
+    pub fn text(&self, counted: &[f64]) -> String {
+        let mut text = String::from("{");
+        for (name, value) in self.windows.definition.column_names().zip(counted) {
+            let mark = if text.len() > 1 { "," } else { "" };
+            // Names are texts that JSON may have to escape.
+            let name = serde_json::Value::from(name);
+            let is_whole = value.fract() == 0.0 && value.abs() < 9e15 && !(*value == 0.0 && value.is_sign_negative());
+            let _ = if !value.is_finite() {
+                write!(text, "{mark}{name}:null")
+            } else if is_whole {
+                write!(text, "{mark}{name}:{}", *value as i64)
+            } else {
+                write!(text, "{mark}{name}:{value:?}")
+            };
+        }
+        text.push('}');
+        text
+    }
+
+    /// Rows of records, each with what was counted of it, as they were scored.
+    ///
+    /// # Errors
+    /// As [`RowsBuilder::push`].
+    pub fn recorded(&self, rows: &[String]) -> Result<RecordBatch> {
+        let mut builder = RowsBuilder::new(&self.whole, rows.len())?;
+        for (i, row) in rows.iter().enumerate() {
+            builder.push(row, i + 1)?;
+        }
+        builder.finish()
+    }
+
+    /// What the rules say of rows with these probabilities; `None` without rules.
+    ///
+    /// # Errors
+    /// Columns that the rules read and the rows do not have.
+    pub fn verdicts(&self, batch: &RecordBatch, probabilities: &[f64]) -> Result<Option<Vec<Verdict>>> {
+        let source = RowSource { is_text: true, first_row: 0 };
+        self.ruling.as_ref().map(|ruling| ruling.verdicts(batch, probabilities, source)).transpose()
+    }
+
+    /// True if another version, with its own windows and rules, can score what these transactions bring.
+    pub fn serves(&self, other: &Loaded) -> bool {
+        let has = |column: &InputColumn| self.whole.inputs().iter().any(|own| own.name == column.name);
+        let is_same = |live: &LiveColumns| {
+            live.windows.definition.digest() == self.windows.definition.digest() && live.whole.inputs().iter().all(has)
+        };
+        other.columns.inputs().iter().all(has) && other.live.as_ref().is_none_or(is_same)
+    }
+}
+
+/// A recorded row with what was counted of it, as one object of JSON.
+pub fn joined(input: &str, counted: Option<&str>) -> String {
+    let Some(counted) = counted.filter(|text| text.len() > 2) else { return input.to_string() };
+    let head = input.trim_end().trim_end_matches('}').trim_end();
+    let mark = if head.ends_with('{') { "" } else { "," };
+    format!("{head}{mark}{}", counted.trim_start().trim_start_matches('{'))
+}

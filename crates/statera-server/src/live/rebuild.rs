@@ -1,0 +1,190 @@
+//! A state as the records make it: the last snapshot, and what was taken after it, in the order in which it was taken.
+
+use super::columns::LiveColumns;
+use super::settings::TransactionsSettings;
+use super::snapshot;
+use crate::http::decisions::{self, Document};
+use crate::http::outcomes::{Label, LabelPart};
+use serde::Deserialize;
+use statera_core::{Error, ErrorKind, Result};
+use statera_data::window::{Refusal, State};
+use statera_store::Store;
+use statera_store::record::{Id, RecordKind, StoredPart, StoredRecord};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Rows of the ledger that are read at a time.
+const PAGE: usize = 10_000;
+
+/// A state that was rebuilt.
+pub(super) struct Rebuilt {
+    pub state: State,
+    /// Number of the last that it has.
+    pub number: u64,
+    /// Number of the last that the snapshot has.
+    pub kept: u64,
+    /// Transactions and labels that came after the snapshot.
+    pub n_replayed: usize,
+    /// Of them those that the state refused.
+    pub n_refused: usize,
+    /// Of them those whose columns are not the recorded ones.
+    pub n_different: usize,
+    /// Of them those whose subject was erased.
+    pub n_erased: usize,
+}
+
+/// What the facts of a record say of a state.
+#[derive(Deserialize)]
+struct Marks {
+    model: String,
+    #[serde(default)]
+    state: Option<u64>,
+    #[serde(default)]
+    label: Option<Label>,
+    #[serde(default)]
+    kept_label: Option<Label>,
+}
+
+/// Parts of facts that tell what a state took.
+const MARKS: [&str; 3] = ["\"state\":", "\"label\":", "\"kept_label\":"];
+
+/// Something that was taken, in the order of its number.
+struct Deed {
+    number: u64,
+    id: Id,
+}
+
+/// Rebuilds the state of a model. Whether something was to be admitted was asked when it was taken: it is counted again whatever
+/// the settings say now, and they bound the state from the end of the rebuild on.
+///
+/// # Errors
+/// A store that does not answer; `Cancelled` once `is_stopping`. A snapshot that is of no use is passed over.
+pub(super) fn rebuild(
+    store: &dyn Store,
+    folder: &Path,
+    model: &str,
+    (columns, settings): (&LiveColumns, &TransactionsSettings),
+    is_stopping: &AtomicBool,
+) -> Result<Rebuilt> {
+    let definition = &columns.windows.definition;
+    let limits = settings.replay_limits();
+    let path = snapshot::path(folder, model);
+    let (places, number, state) =
+        match snapshot::read(&path, model, (definition, limits), &store.file_key(snapshot::PURPOSE)) {
+            Ok(Some((head, state))) => (head.places, head.number, state),
+            Ok(None) => (BTreeMap::new(), 0, State::new(definition.clone(), limits)),
+            Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Newer | ErrorKind::Damaged) => {
+                tracing::warn!(model, error = %e, "a snapshot is refused; the state is rebuilt of all records");
+                (BTreeMap::new(), 0, State::new(definition.clone(), limits))
+            }
+            Err(e) => return Err(e),
+        };
+    let deeds = deeds(store, model, (&places, number), is_stopping)?;
+    let (kept, n_replayed) = (number, deeds.len());
+    let mut rebuilt = Rebuilt { state, number, kept, n_replayed, n_refused: 0, n_different: 0, n_erased: 0 };
+    let mut counted = vec![f64::NAN; definition.n_columns()];
+    for Deed { number, id } in deeds {
+        go_on(is_stopping)?;
+        rebuilt.replay(&store.record(id)?, columns, &mut counted)?;
+        rebuilt.number = number;
+    }
+    rebuilt.state.set_limits(settings.limits());
+    Ok(rebuilt)
+}
+
+fn go_on(is_stopping: &AtomicBool) -> Result<()> {
+    if is_stopping.load(Ordering::Relaxed) { Err(Error::cancelled()) } else { Ok(()) }
+}
+
+/// What was taken after a number, recorded after some places.
+fn deeds(
+    store: &dyn Store,
+    model: &str,
+    (places, number): (&BTreeMap<String, u64>, u64),
+    is_stopping: &AtomicBool,
+) -> Result<Vec<Deed>> {
+    let mut deeds = Vec::new();
+    for chain in store.chains()? {
+        let mut after = places.get(&chain).copied().unwrap_or(0);
+        loop {
+            go_on(is_stopping)?;
+            let rows = store.audit_rows(&chain, after, PAGE)?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            for row in rows {
+                let Some(head) = row.record()? else { continue };
+                // Most records of a store may be of other kinds: their facts are not read.
+                if !MARKS.iter().any(|mark| head.facts.contains(mark)) {
+                    continue;
+                }
+                let marks: Marks = serde_json::from_str(&head.facts)
+                    .map_err(|e| Error::damaged(format!("record {}: facts: {e}", head.id)))?;
+                let label = marks.label.or(marks.kept_label);
+                let own = marks.state.or(label.map(|label| label.number));
+                if let Some(own) = own.filter(|own| *own > number && marks.model == model) {
+                    deeds.push(Deed { number: own, id: head.id });
+                }
+            }
+        }
+    }
+    deeds.sort_unstable_by_key(|deed| deed.number);
+    Ok(deeds)
+}
+
+impl Rebuilt {
+    fn replay(&mut self, record: &StoredRecord, columns: &LiveColumns, counted: &mut [f64]) -> Result<()> {
+        match record.kind {
+            RecordKind::Outcome => self.label(record),
+            _ => self.transaction(record, columns, counted),
+        }
+    }
+
+    fn transaction(&mut self, record: &StoredRecord, columns: &LiveColumns, counted: &mut [f64]) -> Result<()> {
+        for document in decisions::documents(record)? {
+            let Document::Plain(part) = document else {
+                self.n_erased += 1;
+                continue;
+            };
+            for row in part.rows {
+                let taken = columns.raw(row.input.get(), row.row + 1).and_then(|(raw, _)| columns.events(&raw));
+                let taken = taken.and_then(|events| Ok(self.state.advance(&events, 0, None, counted)?));
+                match taken {
+                    Err(e) => {
+                        self.n_refused += 1;
+                        tracing::warn!(record = %record.id, error = %e, "a recorded transaction is not counted again");
+                    }
+                    Ok(_) => {
+                        let recorded = row.windows.map_or("{}", serde_json::value::RawValue::get);
+                        self.n_different += usize::from(recorded != columns.text(counted));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn label(&mut self, record: &StoredRecord) -> Result<()> {
+        let damaged = |e: serde_json::Error| Error::damaged(format!("record {}: {e}", record.id));
+        let marks: Marks = serde_json::from_str(&record.facts).map_err(damaged)?;
+        let Some(label) = marks.label.or(marks.kept_label) else { return Ok(()) };
+        for part in &record.parts {
+            let StoredPart::Plain(plain) = part else {
+                self.n_erased += 1;
+                continue;
+            };
+            let part: LabelPart = serde_json::from_slice(plain).map_err(damaged)?;
+            let Some(id) = part.transaction else { continue };
+            match self.state.label(&id, label.is_fraud, label.when_us) {
+                Ok(_) | Err(Refusal::Unknown { .. } | Refusal::NoLabel) => {}
+                // Those that the windows of its day had no use for were not compared with anything.
+                Err(_) if marks.kept_label.is_some() => {}
+                Err(e) => {
+                    self.n_refused += 1;
+                    tracing::warn!(record = %record.id, error = %e, "a recorded label is not taken again");
+                }
+            }
+        }
+        Ok(())
+    }
+}

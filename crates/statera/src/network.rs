@@ -1,0 +1,369 @@
+//! Figures of a network on their way: from the settings and a table of edges to columns of the training table, to the bundle's
+//! `network.toml`, and to rows that are scored.
+//!
+//! They are columns of the table before anything else is done with it, as those of [`crate::windows`] are. A bundle holds how they
+//! are made and no edge: whoever scores gives the edges, and the rows that came before, or rows that carry the columns already.
+
+#[cfg(test)]
+mod tests;
+
+use crate::bundle::Bundle;
+use crate::note::Note;
+use crate::project::Settings;
+use crate::training_set::TrainingSet;
+use crate::use_case;
+use crate::windows::{self, ReadAhead, inputs_of, typed};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::Schema;
+use arrow_select::concat::concat_batches;
+use serde::{Deserialize, Serialize};
+use statera_core::{Error, Kind, Result, Role, Run};
+use statera_data::conform::{InputColumn, RowOrigin};
+use statera_data::infer::TextFormat;
+use statera_data::network::{Definition, EdgeColumns, EdgeCounts, Edges, Network, Rows, column_infos, columns};
+use statera_data::source::{self, BatchReader, ReadOptions, read_table};
+use statera_data::time::Zone;
+use statera_data::{Table, with_columns};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Name in a bundle of the declaration and of the columns of rows that it reads.
+pub const NETWORK_FILE: &str = "network.toml";
+
+/// The figures of a network of a bundle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnNetwork {
+    /// What is told.
+    pub definition: Arc<Definition>,
+    /// The raw columns of rows that are read, as they were in training.
+    pub inputs: Vec<InputColumn>,
+}
+
+/// `network.toml`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    network: Network,
+    #[serde(default, rename = "input")]
+    inputs: Vec<InputColumn>,
+}
+
+impl OwnNetwork {
+    /// The figures of a training; `None` if its settings have none.
+    ///
+    /// # Errors
+    /// As [`Definition::new`].
+    pub(crate) fn of_training(
+        set: &TrainingSet,
+        settings: &Settings,
+        formats: &BTreeMap<String, TextFormat>,
+    ) -> Result<Option<OwnNetwork>> {
+        let Some(network) = &settings.network else { return Ok(None) };
+        let inputs = inputs_of(set, formats, &network.inputs()).map_err(|e| e.at("network"))?;
+        Ok(Some(OwnNetwork { definition: Arc::new(Definition::new(network.clone())?), inputs }))
+    }
+
+    /// The bundle's part.
+    ///
+    /// # Errors
+    /// None of a declaration that was checked.
+    pub(crate) fn to_toml(&self) -> Result<String> {
+        let file = File { network: self.definition.network().clone(), inputs: self.inputs.clone() };
+        toml::to_string(&file).map_err(|e| Error::io(format!("{NETWORK_FILE}: {e}")))
+    }
+
+    /// Reads what [`OwnNetwork::to_toml`] has written.
+    ///
+    /// # Errors
+    /// What is no declaration; columns that are read and not described.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<OwnNetwork> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Error::damaged(format!("{NETWORK_FILE} is not UTF-8")))?;
+        let damaged = |e: Error| Error::damaged(e.to_string());
+        let File { network, inputs } = statera_data::toml_text::read(text, NETWORK_FILE).map_err(damaged)?;
+        let definition = Definition::new(network).map_err(|e| damaged(e.at(NETWORK_FILE)))?;
+        let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
+        if definition.network().inputs() != names {
+            return Err(Error::damaged(format!("{NETWORK_FILE}: its inputs are not those that the network reads")));
+        }
+        Ok(OwnNetwork { definition: Arc::new(definition), inputs })
+    }
+
+    /// True if rows with these columns carry the figures already.
+    fn are_in(&self, schema: &Schema) -> bool {
+        self.definition.column_names().all(|name| schema.field_with_name(name).is_ok())
+    }
+
+    /// The columns of rows that are read, typed as in training. The label, which rows to be scored do not have yet, may be absent.
+    fn typed(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<RecordBatch> {
+        let network = self.definition.network();
+        typed(&self.inputs, [&network.label, &network.label_time], batch, origin)
+    }
+
+    /// The figures of the last rows of typed batches, of which the first `n_history` rows are what came before.
+    fn columns(&self, typed: &[RecordBatch], n_history: usize, edges: &Edges, run: &Run) -> Result<Vec<ArrayRef>> {
+        let Some(first) = typed.first() else { return Ok(Vec::new()) };
+        let batch = concat_batches(&first.schema(), typed).map_err(arrow)?;
+        columns(&self.definition, edges, &Rows::of(&batch, &self.definition)?, n_history, run)
+    }
+
+    /// What is said where edges are needed and none are given.
+    fn no_edges(&self) -> Error {
+        let name = self.definition.column_names().next().unwrap_or_default();
+        Error::request(format!(
+            "the model reads figures of a network, such as «{name}», which the rows do not have; give the edges (--edges DATA), \
+             or rows that carry the columns"
+        ))
+    }
+}
+
+fn arrow(e: arrow_schema::ArrowError) -> Error {
+    Error::data(e.to_string())
+}
+
+/// How the columns of a table of edges are read.
+pub(crate) fn edge_types(edges: &EdgeColumns) -> BTreeMap<String, Kind> {
+    let named = [
+        (Some(&edges.from), Kind::Identifier),
+        (Some(&edges.to), Kind::Identifier),
+        (Some(&edges.time), Kind::Time),
+        (edges.amount.as_ref(), Kind::Number),
+        (edges.kind.as_ref(), Kind::Category),
+        (edges.consent.as_ref(), Kind::Category),
+    ];
+    named.into_iter().filter_map(|(name, kind)| Some((name?.clone(), kind))).collect()
+}
+
+/// The edges of a table.
+fn edges_of(table: &Table, definition: &Definition) -> Result<Edges> {
+    let batch = concat_batches(&table.batches[0].schema(), &table.batches).map_err(arrow)?;
+    Edges::of(&batch, definition).map_err(|e| e.at(&table.origin))
+}
+
+/// The edges at an address.
+fn read_edges(address: &str, definition: &Definition, tz: Option<&str>, run: &Run) -> Result<Edges> {
+    let types = edge_types(&definition.network().edges);
+    edges_of(&read_table(address, &ReadOptions { types, tz: tz.map(String::from) }, run)?, definition)
+}
+
+/// Where the edges of a training are.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// Nowhere: the table has the columns already.
+    Nowhere,
+    /// At an address.
+    Address(&'a str),
+    /// In a table that was read.
+    Table(&'a Table),
+}
+
+/// Adds the figures that the settings declare to a table that does not have them, and leaves nodes and what is known later only out
+/// of the features. Edges that are given without a declaration get that of the use case.
+///
+/// # Errors
+/// Edges whose columns may not be used for the model's purpose; as [`Definition::new`], [`Edges::of`] and [`Rows::of`]; no edges
+/// where they are needed, and edges where they are not.
+pub(crate) fn add(
+    table: Table,
+    settings: &mut Settings,
+    edges: Source,
+    run: &Run,
+) -> Result<(Table, Option<EdgeCounts>)> {
+    if let (None, Source::Address(address)) = (&settings.network, edges) {
+        settings.network = Some(use_case::network(settings, &columns_at(address, settings)?)?);
+    }
+    let Some(network) = settings.network.clone() else { return Ok((table, None)) };
+    network.check_purpose(use_case::purpose(settings))?;
+    let late = [&network.label, &network.label_time].into_iter().flatten();
+    for name in late.chain(&network.nodes) {
+        if settings.role(name) == Role::Feature {
+            settings.drop.push(name.clone());
+        }
+    }
+    let definition = Definition::new(network)?;
+    if is_made(&table, &definition, edges)? {
+        return Ok((table, None));
+    }
+    run.progress.start("Network", 0);
+    let edges = match edges {
+        Source::Table(table) => edges_of(table, &definition)?,
+        Source::Address(address) => read_edges(address, &definition, settings.tz.as_deref(), run)?,
+        Source::Nowhere => return Err(Error::request("network: no edges")),
+    };
+    edges.check_kinds(&definition)?;
+    let table = with_figures(table, &definition, &edges, run)?;
+    run.progress.finish();
+    Ok((table, Some(edges.counts)))
+}
+
+/// True if a table has the figures already.
+///
+/// # Errors
+/// Some of them there, or all and edges beside; none and no edges; columns that they are made of and that are not there.
+fn is_made(table: &Table, definition: &Definition, edges: Source) -> Result<bool> {
+    let has = |name: &str| table.columns.iter().any(|c| c.name == name);
+    let made: Vec<&str> = definition.column_names().collect();
+    let there: Vec<&str> = made.iter().copied().filter(|name| has(name)).collect();
+    let is_nowhere = matches!(edges, Source::Nowhere);
+    match there.first() {
+        Some(_) if there.len() == made.len() && is_nowhere => return Ok(true),
+        Some(_) if there.len() == made.len() => {
+            return Err(Error::request("edges: the table has the network's columns already; leave them out"));
+        }
+        Some(name) => {
+            return Err(Error::request(format!(
+                "network: column «{name}» is in the table already; leave it out there, or the feature here"
+            )));
+        }
+        None if is_nowhere => {
+            return Err(Error::request(
+                "network: no edges; name a source of them with network.edges.source, or give them with --edges",
+            ));
+        }
+        None => {}
+    }
+    match definition.network().inputs().into_iter().find(|name| !has(name)) {
+        Some(name) => {
+            let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+            Err(Error::request(format!(
+                "network: no column «{name}»; there are {} (a target that [outcome] computes is known only afterwards)",
+                names.join(", ")
+            )))
+        }
+        None => Ok(false),
+    }
+}
+
+/// What a training tells of edges that it passed over.
+pub(crate) fn note(counts: &EdgeCounts) -> Option<Note> {
+    let values: [(&str, &dyn std::fmt::Display); 3] =
+        [("used", &counts.n_used), ("consent", &counts.n_without_consent), ("itself", &counts.n_to_itself)];
+    (counts.n_without_consent + counts.n_to_itself > 0).then(|| Note::new("edges_left_out", &values))
+}
+
+/// Names of the columns of a table of edges.
+fn columns_at(address: &str, settings: &Settings) -> Result<Vec<String>> {
+    let options = ReadOptions { tz: settings.tz.clone(), ..ReadOptions::default() };
+    let first = source::open(address, &options)?.next_batch()?;
+    let names = |batch: RecordBatch| batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+    Ok(first.map(names).unwrap_or_default())
+}
+
+fn with_figures(table: Table, definition: &Definition, edges: &Edges, run: &Run) -> Result<Table> {
+    let Table { mut columns, batches, origin } = table;
+    let batch = concat_batches(&batches[0].schema(), &batches).map_err(arrow)?;
+    drop(batches);
+    let rows = Rows::of(&batch, definition).map_err(|e| e.at(&origin))?;
+    let made = statera_data::network::columns(definition, edges, &rows, 0, run)?;
+    columns.extend(column_infos(definition));
+    let batch = with_columns(&batch, definition.column_names(), made)?;
+    Ok(Table { columns, batches: vec![batch], origin })
+}
+
+/// A table with the figures of the bundle's network, which are made of the edges at an address where it does not have them.
+///
+/// # Errors
+/// No edges where they are needed, and edges where they are not; as [`Edges::of`] and [`Rows::of`].
+pub fn complete(bundle: &Bundle, table: &Table, edges: Option<&str>, run: &Run) -> Result<Table> {
+    let own = bundle.network.as_ref();
+    let is_complete = own.is_none_or(|own| own.are_in(&table.batches[0].schema()));
+    match (own.filter(|_| !is_complete), edges) {
+        (None, Some(edges)) => Err(of_no_use(own.is_some(), "edges", edges)),
+        (None, None) => Ok(table.clone()),
+        (Some(own), None) => Err(own.no_edges()),
+        (Some(own), Some(edges)) => {
+            let tz = bundle.scorer.schema().tz.as_str();
+            let batch = concat_batches(&table.batches[0].schema(), &table.batches).map_err(arrow)?;
+            let zone = Zone::new(Some(tz))?;
+            let origin = RowOrigin { zone: &zone, is_text: false, first_row: 0 };
+            let typed = own.typed(&batch, origin).map_err(|e| e.at(&table.origin))?;
+            let edges = read_edges(edges, &own.definition, Some(tz), run)?;
+            let made = own.columns(&[typed], 0, &edges, run).map_err(|e| e.at(&table.origin))?;
+            let mut columns = table.columns.clone();
+            columns.extend(column_infos(&own.definition));
+            let batch = with_columns(&batch, own.definition.column_names(), made)?;
+            Ok(Table { columns, batches: vec![batch], origin: table.origin.clone() })
+        }
+    }
+}
+
+/// What is said of a table that would not be read.
+fn of_no_use(has_network: bool, flag: &str, address: &str) -> Error {
+    let why = if has_network { "the rows have the network's columns already" } else { "the bundle has no network" };
+    Error::request(format!("--{flag} {address}: {why}; leave it out"))
+}
+
+/// What is given beside rows that are scored.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Beside<'a> {
+    /// Address of the rows that came before.
+    pub history: Option<&'a str>,
+    /// Address of the edges.
+    pub edges: Option<&'a str>,
+}
+
+/// Opens a table whose rows are scored, with the columns of the bundle's windows and of its network: rows that have them are passed
+/// on as they come; else all rows are read, after those that came before.
+///
+/// # Errors
+/// As [`windows::open`] and [`complete`].
+pub(crate) fn open(
+    bundle: &Bundle,
+    address: &str,
+    beside: Beside,
+    read: &ReadOptions,
+    run: &Run,
+) -> Result<Box<dyn BatchReader>> {
+    let Some(own) = &bundle.network else {
+        return match beside.edges {
+            Some(edges) => Err(of_no_use(false, "edges", edges)),
+            None => windows::open(bundle, address, beside.history, read, run),
+        };
+    };
+    let for_windows = beside.history.filter(|_| bundle.windows.is_some());
+    let mut reader = windows::open(bundle, address, for_windows, read, run)?;
+    let is_text = reader.is_text();
+    let first = reader.next_batch()?;
+    let is_complete = first.as_ref().is_none_or(|batch| own.are_in(&batch.schema()));
+    let mut batches: VecDeque<RecordBatch> = first.into_iter().collect();
+    if is_complete {
+        let unused = beside.history.filter(|_| for_windows.is_none()).map(|history| ("history", history));
+        return match beside.edges.map(|edges| ("edges", edges)).or(unused) {
+            Some((flag, address)) => Err(of_no_use(true, flag, address)),
+            None => Ok(Box::new(ReadAhead { batches, rest: Some(reader), is_text })),
+        };
+    }
+    let tz = bundle.scorer.schema().tz.as_str();
+    let edges = read_edges(beside.edges.ok_or_else(|| own.no_edges())?, &own.definition, Some(tz), run)?;
+    run.progress.start("Network", 0);
+    let zone = Zone::new(Some(tz))?;
+    let (mut typed, mut n_history) = (Vec::new(), 0);
+    if let Some(history) = beside.history {
+        let mut reader = source::open(history, read)?;
+        while let Some(batch) = reader.next_batch()? {
+            run.check()?;
+            let origin = RowOrigin { zone: &zone, is_text: reader.is_text(), first_row: n_history };
+            typed.push(own.typed(&batch, origin).map_err(|e| e.at(source::label(history)))?);
+            n_history += batch.num_rows();
+        }
+    }
+    while let Some(batch) = reader.next_batch()? {
+        run.check()?;
+        batches.push_back(batch);
+    }
+    let (place, mut first_row) = (source::label(address), 0);
+    for batch in &batches {
+        let origin = RowOrigin { zone: &zone, is_text, first_row };
+        typed.push(own.typed(batch, origin).map_err(|e| e.at(&place))?);
+        first_row += batch.num_rows();
+    }
+    let columns = own.columns(&typed, n_history, &edges, run).map_err(|e| e.at(&place))?;
+    drop(typed);
+    let mut first = 0;
+    for batch in &mut batches {
+        let made = columns.iter().map(|column| column.slice(first, batch.num_rows())).collect();
+        first += batch.num_rows();
+        *batch = with_columns(batch, own.definition.column_names(), made)?;
+    }
+    run.progress.finish();
+    Ok(Box::new(ReadAhead { batches, rest: None, is_text }))
+}
