@@ -1,14 +1,15 @@
 //! Records that the store commits a second: submitted from one thread, each with one part, durable before it is answered.
 //!
-//! `store [--records N] [--bytes N] [--subjects N] [--folder DIR] [--url postgres://…]`. `--subjects 0` (the default) names
-//! nobody, so that every record has a key of its own. Beside the whole, what encryption and hashing cost alone, measured by
+//! `store [--records N] [--bytes N] [--subjects N] [--group N] [--folder DIR] [--url postgres://…]`. `--subjects 0` (the
+//! default) names nobody, so that every record has a key of its own. `--group 16` waits for each 16 records before it submits
+//! the next, as sixteen clients do that wait for their answers; every record then has a request's name, too. Beside the whole, what encryption and hashing cost alone, measured by
 //! the same primitives on the same bytes; the rest is SQL, the disk and the queue.
 
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use anyhow::{Context, Result, bail};
 use statera_store::act::Actor;
-use statera_store::record::{Id, NewRecord, Part, RecordKind};
+use statera_store::record::{Id, NewRecord, Part, RecordKind, RequestName};
 use statera_store::{Store, StoreOptions, now_us, open};
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ struct Arguments {
     n_records: u64,
     n_bytes: usize,
     n_subjects: u64,
+    n_group: u64,
     folder: PathBuf,
     url: Option<String>,
 }
@@ -34,6 +36,7 @@ fn arguments() -> Result<Arguments> {
         n_records: 200_000,
         n_bytes: 1024,
         n_subjects: 0,
+        n_group: 0,
         folder: std::env::temp_dir().join(format!("statera-store-{}", std::process::id())),
         url: None,
     };
@@ -44,9 +47,10 @@ fn arguments() -> Result<Arguments> {
             "--records" => found.n_records = value.parse()?,
             "--bytes" => found.n_bytes = value.parse()?,
             "--subjects" => found.n_subjects = value.parse()?,
+            "--group" => found.n_group = value.parse()?,
             "--folder" => found.folder = value.into(),
             "--url" => found.url = Some(value),
-            _ => bail!("usage: store [--records N] [--bytes N] [--subjects N] [--folder DIR] [--url postgres://…]"),
+            _ => bail!("usage: store [--records N] [--bytes N] [--subjects N] [--group N] [--folder DIR] [--url postgres://…]"),
         }
     }
     Ok(found)
@@ -85,17 +89,20 @@ fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
             id: Id::new(now_us()),
             kind: RecordKind::Decision,
             of: None,
-            request: None,
+            request: (arguments.n_group > 0).then(|| request(i)),
             actor: Actor::Key("paymentpath".into()),
             facts: FACTS.into(),
             parts: vec![Part { subject, plain: plain.clone() }],
             alert: None,
         });
         while let Some(next) = record.take() {
-            let n_done = n_done.clone();
+            let (n_done, waiter) = (n_done.clone(), std::thread::current());
+            let is_waited_for = if arguments.n_group > 0 { (i / arguments.n_group + 1) * arguments.n_group } else { 0 };
             let done = Box::new(move |done: statera_core::Result<_>| {
                 assert!(done.is_ok(), "{done:?}");
-                n_done.fetch_add(1, Ordering::Release);
+                if n_done.fetch_add(1, Ordering::Release) + 1 == is_waited_for {
+                    waiter.unpark();
+                }
             });
             // A record is kept for the case that the queue is full.
             let again = next.clone();
@@ -104,11 +111,22 @@ fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
                 std::thread::sleep(Duration::from_micros(500));
             }
         }
+        if arguments.n_group > 0 && (i + 1) % arguments.n_group == 0 {
+            while n_done.load(Ordering::Acquire) <= i {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+        }
     }
     while n_done.load(Ordering::Acquire) < arguments.n_records {
         std::thread::sleep(Duration::from_micros(200));
     }
     Ok(())
+}
+
+/// A name that nobody had, in no order, as clients make them.
+fn request(i: u64) -> RequestName {
+    let digest = blake3::hash(&[&i.to_le_bytes()[..], &now_us().to_le_bytes()].concat());
+    RequestName { scope: "paymentpath".into(), name: digest.to_hex()[..32].into(), body_digest: *digest.as_bytes() }
 }
 
 const FACTS: &str = "{\"model\":\"credit\",\"version\":3,\"bundle\":\

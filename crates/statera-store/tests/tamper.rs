@@ -4,8 +4,7 @@
 mod facts;
 
 use facts::{DAY_US, Place, act, bundle, decision, named, submit, submit_all, turn_clock};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection, Executor, Row};
+use rusqlite::Connection;
 use statera_core::ErrorKind;
 use statera_store::act::{Act, Actor};
 use statera_store::alert::{AlertChange, Step, Suspicion, Verdict};
@@ -14,7 +13,6 @@ use statera_store::people::{NewApiKey, NewPerson, Role};
 use statera_store::record::{NewRecord, RecordKind};
 use statera_store::registry::Change;
 use std::path::{Path, PathBuf};
-use tokio::runtime::Runtime;
 
 /// A store with something of everything, closed.
 fn full_store(folder: &Path) -> Place {
@@ -62,7 +60,6 @@ fn full_store(folder: &Path) -> Place {
 /// A copy of a store, and what can be done to it.
 struct Copy {
     folder: PathBuf,
-    runtime: Runtime,
 }
 
 impl Copy {
@@ -71,28 +68,24 @@ impl Copy {
         for name in ["store.sqlite", "checkpoints.jsonl", "checkpoint.pub"] {
             std::fs::copy(place.folder.join(name), to.join(name)).expect("is copied");
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Copy { folder: to.into(), runtime }
+        Copy { folder: to.into() }
     }
 
-    fn connect(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.folder.join("store.sqlite"));
-        self.runtime.block_on(SqliteConnection::connect_with(&options)).expect("opens")
+    fn connect(&self) -> Connection {
+        Connection::open(self.folder.join("store.sqlite")).expect("opens")
     }
 
     /// Runs statements; the log is written into the file.
     fn sql(&self, sql: &str) {
-        let mut connection = self.connect();
-        self.runtime.block_on(async {
-            connection.execute(sqlx::raw_sql(sql)).await.expect(sql);
-            connection.close().await.expect("closes");
-        });
+        self.connect().execute_batch(sql).expect(sql);
     }
 
     fn strings(&self, sql: &str) -> Vec<Vec<String>> {
-        let mut connection = self.connect();
-        let rows = self.runtime.block_on(connection.fetch_all(sql)).expect(sql);
-        rows.iter().map(|r| (0..r.len()).map(|i| r.get::<String, _>(i)).collect()).collect()
+        let connection = self.connect();
+        let mut statement = connection.prepare(sql).expect(sql);
+        let width = statement.column_count();
+        let rows = statement.query_map([], |row| (0..width).map(|i| row.get(i)).collect());
+        rows.and_then(Iterator::collect).expect(sql)
     }
 
     fn verify(&self) -> Verified {

@@ -6,8 +6,8 @@
 mod facts;
 
 use facts::{Place, act, bundle, decision, named, submit};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection, Executor, Row, TypeInfo, ValueRef};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use statera_core::ErrorKind;
 use statera_store::act::Act;
 use statera_store::alert::{AlertChange, CaseQuery, Step, Suspicion};
@@ -17,7 +17,6 @@ use statera_store::people::{NewPerson, Role};
 use statera_store::record::{Id, NewRecord, RecordKind, StoredPart};
 use std::fmt::Write as _;
 use std::fs;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -27,70 +26,61 @@ const VERSIONS: &[&str] = &["1", "2"];
 const FILES: [&str; 5] =
     ["keys/master.key", "keys/checkpoint.key", "checkpoints.jsonl", "checkpoint.pub", "record.txt"];
 
-fn wait<T>(work: impl Future<Output = sqlx::Result<T>>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(work).expect("is done")
-}
-
-async fn connect(folder: &Path) -> sqlx::Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new().filename(folder.join("store.sqlite")).create_if_missing(true);
-    SqliteConnection::connect_with(&options).await
+fn connect(folder: &Path) -> Connection {
+    Connection::open(folder.join("store.sqlite")).expect("opens")
 }
 
 fn run(folder: &Path, sql: &str) {
-    wait(async {
-        let mut connection = connect(folder).await?;
-        connection.execute(sqlx::raw_sql(sql)).await?;
-        connection.close().await
-    });
+    connect(folder).execute_batch(sql).expect("is done");
 }
 
 /// All statements that make a database again.
 fn dump(folder: &Path) -> String {
-    wait(async {
-        let mut connection = connect(folder).await?;
-        let mut text = String::new();
-        let made = "SELECT sql, CASE type WHEN 'table' THEN name ELSE '' END FROM sqlite_master WHERE sql IS NOT NULL \
-                    AND name NOT LIKE 'sqlite_%' ORDER BY type DESC, name";
-        for row in connection.fetch_all(made).await? {
-            let (sql, table): (String, String) = (row.get(0), row.get(1));
-            writeln!(text, "{sql};").expect("is text");
-            if table.is_empty() {
-                continue;
-            }
-            for row in connection.fetch_all(format!("SELECT * FROM {table}").as_str()).await? {
-                let values: Vec<String> = (0..row.len()).map(|i| literal(&row, i)).collect();
+    let connection = connect(folder);
+    let mut text = String::new();
+    let made = "SELECT sql, CASE type WHEN 'table' THEN name ELSE '' END FROM sqlite_master WHERE sql IS NOT NULL \
+                AND name NOT LIKE 'sqlite_%' ORDER BY type DESC, name";
+    for [sql, table] in rows(&connection, made, |cell| cell.as_str().expect("is text").to_string()) {
+        writeln!(text, "{sql};").expect("is text");
+        if !table.is_empty() {
+            for values in cells(&connection, &format!("SELECT * FROM {table}"), literal) {
                 writeln!(text, "INSERT INTO {table} VALUES ({});", values.join(", ")).expect("is text");
             }
         }
-        Ok(text)
-    })
+    }
+    text
 }
 
-fn literal(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
-    let raw = row.try_get_raw(at).expect("a value");
-    if raw.is_null() {
-        return "NULL".into();
-    }
-    match raw.type_info().name() {
-        "TEXT" | "DATETIME" => format!("'{}'", row.get_unchecked::<String, _>(at).replace('\'', "''")),
-        "BLOB" => {
-            let hex: String = row.get::<Vec<u8>, _>(at).iter().map(|b| format!("{b:02x}")).collect();
-            format!("x'{hex}'")
-        }
-        _ => row.get_unchecked::<i64, _>(at).to_string(),
+/// The cells of all rows, each as `read` says.
+fn cells<T>(connection: &Connection, sql: &str, read: impl Fn(ValueRef<'_>) -> T) -> Vec<Vec<T>> {
+    let mut statement = connection.prepare(sql).expect("is SQL");
+    let width = statement.column_count();
+    let rows = statement.query_map([], |row| Ok((0..width).map(|i| read(row.get_ref(i).expect("a cell"))).collect()));
+    rows.and_then(Iterator::collect).expect("reads")
+}
+
+fn rows<T: std::fmt::Debug, const N: usize>(
+    connection: &Connection,
+    sql: &str,
+    read: impl Fn(ValueRef<'_>) -> T,
+) -> Vec<[T; N]> {
+    cells(connection, sql, read).into_iter().map(|row| row.try_into().expect("so many columns")).collect()
+}
+
+fn literal(cell: ValueRef<'_>) -> String {
+    match cell {
+        ValueRef::Null => "NULL".into(),
+        ValueRef::Integer(v) => v.to_string(),
+        ValueRef::Real(v) => v.to_string(),
+        ValueRef::Text(v) => format!("'{}'", std::str::from_utf8(v).expect("is text").replace('\'', "''")),
+        ValueRef::Blob(v) => format!("x'{}'", v.iter().map(|b| format!("{b:02x}")).collect::<String>()),
     }
 }
 
 /// What the store says that a program must be of at least.
 fn min_program(folder: &Path) -> String {
-    wait(async {
-        let mut connection = connect(folder).await?;
-        let row = connection.fetch_one("SELECT value FROM meta WHERE name = 'min_program'").await?;
-        let value: String = row.get(0);
-        connection.close().await?;
-        Ok(value)
-    })
+    let sql = "SELECT value FROM meta WHERE name = 'min_program'";
+    connect(folder).query_row(sql, [], |row| row.get(0)).expect("is there")
 }
 
 /// A suspicious decision, which opens a case.

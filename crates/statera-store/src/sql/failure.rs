@@ -56,17 +56,21 @@ const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
 const SQLITE_CANTOPEN: i32 = 14;
 const SQLITE_NOTADB: i32 = 26;
+const SQLITE_CONSTRAINT_PRIMARYKEY: i32 = 1555;
+const SQLITE_CONSTRAINT_UNIQUE: i32 = 2067;
+const SQLITE_CONSTRAINT_ROWID: i32 = 2579;
 
 /// An error of SQLite.
-pub(crate) fn sqlite(e: &sqlx::Error) -> Failure {
-    let sqlx::Error::Database(database) = e else { return other(e) };
-    let message = database.message().to_string();
-    if database.is_unique_violation() {
+pub(crate) fn sqlite(e: &rusqlite::Error) -> Failure {
+    let rusqlite::Error::SqliteFailure(code, message) = e else {
+        return Error::io(format!("the database: {e}")).into();
+    };
+    let message = message.clone().unwrap_or_else(|| code.to_string());
+    if let SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_ROWID = code.extended_code {
         return Failure::Unique(message);
     }
-    let code: i32 = database.code().and_then(|c| c.parse().ok()).unwrap_or(0);
     // The lower byte is the primary code.
-    match code & 0xff {
+    match code.extended_code & 0xff {
         SQLITE_BUSY | SQLITE_LOCKED => Failure::Again(message),
         SQLITE_IOERR | SQLITE_CANTOPEN => Failure::Away(message),
         SQLITE_FULL => Error::busy("the disk of the store is full; nothing was written").into(),

@@ -47,6 +47,14 @@ pub(crate) fn migrate(connection: &mut Connection, n: usize) -> Attempt<()> {
     refuse_newer(connection)
 }
 
+/// Refuses a migration whose text is not the one that was applied.
+pub(crate) fn refuse_changed(migration: &Migration, applied: &[u8]) -> Attempt<()> {
+    if applied == &*migration.checksum {
+        return Ok(());
+    }
+    Err(Error::damaged(format!("migration {} was applied with another text", migration.version)).into())
+}
+
 /// True where the tables are there.
 pub(crate) fn has_tables(connection: &mut Connection) -> Attempt<bool> {
     has_table(connection, "meta")

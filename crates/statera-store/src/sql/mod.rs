@@ -1,11 +1,12 @@
 //! One connection over two drivers: the statements are the same text, with `$1`, and everything above is written once.
 //!
-//! Synchronous: SQLite's driver has a thread a connection, PostgreSQL's is driven by a runtime of the store's own. A
+//! Synchronous: SQLite is called on the caller's thread, PostgreSQL's driver is driven by a runtime of the store's own. A
 //! connection that broke, or whose server did not answer in time, says [`Failure::Away`] from then on and is replaced.
 
 pub(crate) mod failure;
 pub(crate) mod migrate;
 pub(crate) mod readers;
+pub(crate) mod sqlite;
 pub(crate) mod table;
 pub(crate) mod value;
 pub(crate) mod wait;
@@ -13,8 +14,8 @@ pub(crate) mod wait;
 pub(crate) use failure::{Attempt, Failure};
 pub(crate) use value::{Row, Value};
 
+use sqlite::Sqlite;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _, Executor};
 use statera_core::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -27,16 +28,10 @@ use wait::wait;
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long it may take to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long SQLite waits for another process that writes.
-const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// Rows of one inserting statement of SQLite; a statement for each number up to this is kept prepared.
 const INSERT_ROWS: usize = 64;
 /// Prepared statements of a writing connection: those, for each table that records fill, and some more.
 const STATEMENTS: usize = 6 * INSERT_ROWS + 100;
-/// Kibibytes of pages that SQLite's writer keeps; a reader keeps SQLite's default of 2,000.
-const WRITER_CACHE_KIB: i64 = 16 * 1024;
-/// Bytes of a page of a new SQLite file: two calls of the system write one to the log, and a record is half of one of 4,096.
-const PAGE_BYTES: u32 = 8192;
 /// Name of the database's file in the store's folder.
 pub(crate) const FILE: &str = "store.sqlite";
 
@@ -110,9 +105,7 @@ impl Database {
         let handle = self.runtime.as_ref().map(|r| r.handle().clone());
         match &self.place {
             Place::Sqlite(path) => {
-                let connection = wait(sqlite_options(path, purpose).connect(), None, None);
-                let connection = connection.ok_or_else(|| Failure::Away("no answer".into()))?;
-                let connection = connection.map_err(|e| failure::sqlite(&e).at(&self.label()))?;
+                let connection = Sqlite::open(path, purpose).map_err(|e| e.at(&self.label()))?;
                 Ok(Connection { driver: Driver::Sqlite(connection), runtime: None, limit: None, is_broken: false })
             }
             Place::Postgres(options) => {
@@ -147,32 +140,6 @@ pub(crate) fn is_postgres(address: &str) -> bool {
     address.starts_with("postgres://") || address.starts_with("postgresql://")
 }
 
-fn sqlite_options(path: &Path, purpose: Use) -> SqliteConnectOptions {
-    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_LIMIT).disable_statement_logging();
-    match purpose {
-        // Checkpoints are made aside, by the tender, so that no decision waits for them.
-        Use::Write => options
-            .create_if_missing(true)
-            .page_size(PAGE_BYTES)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .statement_cache_capacity(STATEMENTS)
-            .pragma("secure_delete", "ON")
-            .pragma("cache_size", (-WRITER_CACHE_KIB).to_string())
-            .pragma("wal_autocheckpoint", "0"),
-        Use::Read => options.pragma("query_only", "ON").pragma("wal_autocheckpoint", "0"),
-        // A copy without a log beside it is opened as it is; one with a log is read through it.
-        Use::Inspect => options.read_only(true).immutable(!has_log(path)),
-    }
-}
-
-/// True where the file has a log: rows may be in it that the file lacks, or a process writes them now.
-fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_os_string();
-    log.push("-wal");
-    std::fs::metadata(log).is_ok()
-}
-
 /// A connection to either database.
 pub(crate) struct Connection {
     driver: Driver,
@@ -183,7 +150,7 @@ pub(crate) struct Connection {
 }
 
 enum Driver {
-    Sqlite(SqliteConnection),
+    Sqlite(Sqlite),
     Postgres(PgConnection),
 }
 
@@ -209,8 +176,7 @@ impl Connection {
     pub(crate) fn execute(&mut self, sql: &str, values: Vec<Value>) -> Attempt<u64> {
         self.check()?;
         let done = match &mut self.driver {
-            Driver::Sqlite(c) => wait(sqlx::query_with(sql, value::sqlite(values)?).execute(c), None, None)
-                .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::sqlite(&e))),
+            Driver::Sqlite(c) => Some(c.execute(sql, &values)),
             Driver::Postgres(c) => {
                 wait(sqlx::query_with(sql, value::postgres(values)?).execute(c), self.runtime.as_ref(), self.limit)
                     .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::postgres(&e)))
@@ -223,8 +189,7 @@ impl Connection {
     pub(crate) fn batch(&mut self, sql: &str) -> Attempt<()> {
         self.check()?;
         let done = match &mut self.driver {
-            Driver::Sqlite(c) => wait(c.execute(sqlx::raw_sql(sql)), None, None)
-                .map(|done| done.map(drop).map_err(|e| failure::sqlite(&e))),
+            Driver::Sqlite(c) => Some(c.batch(sql)),
             Driver::Postgres(c) => wait(c.execute(sqlx::raw_sql(sql)), self.runtime.as_ref(), self.limit)
                 .map(|done| done.map(drop).map_err(|e| failure::postgres(&e))),
         };
@@ -235,8 +200,7 @@ impl Connection {
     pub(crate) fn fetch(&mut self, sql: &str, values: Vec<Value>) -> Attempt<Vec<Row>> {
         self.check()?;
         let done = match &mut self.driver {
-            Driver::Sqlite(c) => wait(sqlx::query_with(sql, value::sqlite(values)?).fetch_all(c), None, None)
-                .map(|rows| rows.map(|r| r.into_iter().map(Row::Sqlite).collect()).map_err(|e| failure::sqlite(&e))),
+            Driver::Sqlite(c) => Some(c.fetch(sql, &values)),
             Driver::Postgres(c) => {
                 wait(sqlx::query_with(sql, value::postgres(values)?).fetch_all(c), self.runtime.as_ref(), self.limit)
                     .map(|rows| {
@@ -304,10 +268,11 @@ impl Connection {
     /// Applies migrations.
     pub(crate) fn migrate(&mut self, migrator: &sqlx::migrate::Migrator) -> Attempt<()> {
         let done = match &mut self.driver {
-            Driver::Sqlite(c) => wait(migrator.run_direct(c), None, None),
-            Driver::Postgres(c) => wait(migrator.run_direct(c), self.runtime.as_ref(), None),
+            Driver::Sqlite(c) => c.migrate(migrator).map_err(Error::from).map_err(|e| e.to_string()),
+            Driver::Postgres(c) => wait(migrator.run_direct(c), self.runtime.as_ref(), None)
+                .ok_or_else(|| Failure::Away("no answer".into()))?
+                .map_err(|e| e.to_string()),
         };
-        let done = done.ok_or_else(|| Failure::Away("no answer".into()))?;
         done.map_err(|e| Error::io(format!("the store's tables cannot be made or brought up to date: {e}")).into())
     }
 

@@ -149,10 +149,12 @@ impl Table {
         self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
 
-    /// The statement for `n` rows in SQLite. Parameters are nameless: named ones are searched for one by one.
+    /// The statement for `n` rows in SQLite. Parameters are nameless: named ones are searched for one by one. Rows before one
+    /// that cannot be inserted stay, for the transaction is undone as a whole: to undo a statement alone, SQLite would keep
+    /// every page as it was before it, in a file.
     pub(crate) fn insert_sqlite(&self, n: usize) -> String {
         let row = format!("({})", vec!["?"; self.columns.len()].join(","));
-        format!("INSERT INTO {} ({}) VALUES {}", self.name, self.column_list(), vec![row; n].join(","))
+        format!("INSERT OR FAIL INTO {} ({}) VALUES {}", self.name, self.column_list(), vec![row; n].join(","))
     }
 
     /// The statement for any number of rows in PostgreSQL: an array a column.

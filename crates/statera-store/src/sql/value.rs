@@ -2,7 +2,6 @@
 
 use super::failure::{Attempt, Failure};
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Row as _};
 use statera_core::Error;
 
@@ -71,21 +70,6 @@ impl<const N: usize> From<&[u8; N]> for Value {
     }
 }
 
-/// Arguments for SQLite.
-pub(crate) fn sqlite(values: Vec<Value>) -> Attempt<SqliteArguments<'static>> {
-    let mut arguments = SqliteArguments::default();
-    arguments.reserve(values.len(), 0);
-    for value in values {
-        match value {
-            Value::Int(v) => arguments.add(v),
-            Value::Text(v) => arguments.add(v),
-            Value::Blob(v) => arguments.add(v),
-        }
-        .map_err(unfit)?;
-    }
-    Ok(arguments)
-}
-
 /// Arguments for PostgreSQL.
 pub(crate) fn postgres(values: Vec<Value>) -> Attempt<PgArguments> {
     let mut arguments = PgArguments::default();
@@ -107,44 +91,66 @@ pub(crate) fn unfit(e: sqlx::error::BoxDynError) -> Failure {
 
 /// A row of an answer.
 pub(crate) enum Row {
-    Sqlite(SqliteRow),
+    Sqlite(Vec<Value>),
     Postgres(PgRow),
 }
 
 /// Reads a column as a type, from either driver.
 macro_rules! column {
-    ($row:expr, $at:expr, $type:ty) => {
+    ($row:expr, $at:expr, $kind:ident, $type:ty) => {
         match $row {
-            Row::Sqlite(row) => row.try_get::<$type, _>($at),
-            Row::Postgres(row) => row.try_get::<$type, _>($at),
+            Row::Sqlite(cells) => match cells.get($at) {
+                // Nothing has no kind.
+                Some(Value::Int(None)) => Ok(None),
+                Some(Value::$kind(value)) => Ok(value.clone()),
+                found => Err(unreadable(&format!("{} was expected, found {}", stringify!($kind), kind(found)))),
+            },
+            Row::Postgres(row) => row.try_get::<Option<$type>, _>($at).map_err(|e| unreadable(&e)),
         }
-        .map_err(|e| Failure::Refused(Error::damaged(format!("a stored value cannot be read: {e}"))))
     };
+}
+
+/// What a cell holds, without showing it.
+fn kind(cell: Option<&Value>) -> &'static str {
+    match cell {
+        None => "no such column",
+        Some(Value::Int(_)) => "Int",
+        Some(Value::Text(_)) => "Text",
+        Some(Value::Blob(_)) => "Blob",
+    }
+}
+
+pub(crate) fn unreadable(why: &dyn std::fmt::Display) -> Failure {
+    Failure::Refused(Error::damaged(format!("a stored value cannot be read: {why}")))
+}
+
+fn there<T>(value: Option<T>) -> Attempt<T> {
+    value.ok_or_else(|| unreadable(&"nothing stands where something is stored"))
 }
 
 impl Row {
     pub(crate) fn int(&self, at: usize) -> Attempt<i64> {
-        column!(self, at, i64)
+        there(self.maybe_int(at)?)
     }
 
     pub(crate) fn maybe_int(&self, at: usize) -> Attempt<Option<i64>> {
-        column!(self, at, Option<i64>)
+        column!(self, at, Int, i64)
     }
 
     pub(crate) fn text(&self, at: usize) -> Attempt<String> {
-        column!(self, at, String)
+        there(self.maybe_text(at)?)
     }
 
     pub(crate) fn maybe_text(&self, at: usize) -> Attempt<Option<String>> {
-        column!(self, at, Option<String>)
+        column!(self, at, Text, String)
     }
 
     pub(crate) fn blob(&self, at: usize) -> Attempt<Vec<u8>> {
-        column!(self, at, Vec<u8>)
+        there(self.maybe_blob(at)?)
     }
 
     pub(crate) fn maybe_blob(&self, at: usize) -> Attempt<Option<Vec<u8>>> {
-        column!(self, at, Option<Vec<u8>>)
+        column!(self, at, Blob, Vec<u8>)
     }
 
     /// Bytes of which the number is known.
