@@ -50,7 +50,9 @@ fn arguments() -> Result<Arguments> {
             "--group" => found.n_group = value.parse()?,
             "--folder" => found.folder = value.into(),
             "--url" => found.url = Some(value),
-            _ => bail!("usage: store [--records N] [--bytes N] [--subjects N] [--group N] [--folder DIR] [--url postgres://…]"),
+            _ => bail!(
+                "usage: store [--records N] [--bytes N] [--subjects N] [--group N] [--folder DIR] [--url postgres://…]"
+            ),
         }
     }
     Ok(found)
