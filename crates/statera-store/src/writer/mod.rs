@@ -44,6 +44,8 @@ pub(crate) struct Writer {
     clock: fn() -> i64,
     queue: Arc<Queue>,
     signals: Arc<Signals>,
+    /// Groups that look for requests that were recorded before: names come again where a client repeats what it sent.
+    n_looking: u32,
 }
 
 /// What encrypts.
@@ -133,7 +135,7 @@ impl Writer {
         signals: Arc<Signals>,
     ) -> Writer {
         let seals = Seals::new(vault);
-        Writer { database, connection: Some(connection), lock, chain, seals, clock, queue, signals }
+        Writer { database, connection: Some(connection), lock, chain, seals, clock, queue, signals, n_looking: 0 }
     }
 
     fn run(&mut self) {

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// Values that one query looks for.
 const LOOKUP: usize = 64;
+/// Groups after one that met a request recorded before, for which names are looked for beforehand.
+const LOOKING: u32 = 256;
 
 /// What becomes of a record of a group.
 enum Fate {
@@ -30,7 +32,13 @@ impl Writer {
     /// Commits records in one transaction and answers those who wait.
     pub(crate) fn write_records(&mut self, group: Vec<Waiting>) {
         let (records, dones): (Vec<NewRecord>, Vec<_>) = group.into_iter().unzip();
-        let fates = match self.transact(|tx| tx.write_group(&records)) {
+        // The names of most groups are new: the database itself refuses one that is not, and the group is written again with
+        // a look for what was recorded.
+        let mut looks = self.n_looking > 0;
+        let written = self.transact(|tx| tx.write_group(&records, std::mem::replace(&mut looks, true)));
+        let meets = |fates: &Vec<Fate>| fates.iter().any(|fate| matches!(fate, Fate::Before(_)));
+        self.n_looking = if written.as_ref().is_ok_and(meets) { LOOKING } else { self.n_looking.saturating_sub(1) };
+        let fates = match written {
             Ok(fates) => fates,
             // One of them is what cannot be inserted twice; the others must not suffer.
             Err(Failure::Unique(_)) => records.iter().map(|record| self.write_one(record)).collect(),
@@ -53,7 +61,7 @@ impl Writer {
     }
 
     fn write_one(&mut self, record: &NewRecord) -> Fate {
-        match self.transact(|tx| tx.write_group(std::slice::from_ref(record))) {
+        match self.transact(|tx| tx.write_group(std::slice::from_ref(record), true)) {
             Ok(mut fates) => fates.pop().unwrap_or_else(|| Fate::Refused(Error::busy("nothing was written"))),
             Err(Failure::Unique(_)) => {
                 Fate::Refused(Error::conflict(format!("there is a record {} already", record.id)))
@@ -79,8 +87,9 @@ struct Rows {
 }
 
 impl Tx<'_> {
-    fn write_group(&mut self, group: &[NewRecord]) -> Attempt<Vec<Fate>> {
-        let mut earlier = self.earlier_requests(group)?;
+    /// Writes records. One whose request was recorded before is not written if it is looked for, and else no record is.
+    fn write_group(&mut self, group: &[NewRecord], looks: bool) -> Attempt<Vec<Fate>> {
+        let mut earlier = if looks { self.earlier_requests(group)? } else { HashMap::with_capacity(group.len()) };
         self.load_keys(group)?;
         let mut rows = Rows::default();
         let mut fates = Vec::with_capacity(group.len());
