@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// Kibibytes of pages that the writer keeps; a reader keeps SQLite's default of 2,000.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
-/// Bytes of a page of a new file: two calls of the system write one to the log, and a record is half of one of 4,096.
-const PAGE_BYTES: u32 = 8192;
+/// Bytes of a page of a new file. Pages of 8,192 take a twentieth less processor time where many commit together, and write
+/// nearly twice as much to the disk where few do, which then lets commits wait.
+const PAGE_BYTES: u32 = 4096;
 /// Migrations that were applied, in the form that sqlx gives them: programs of earlier versions look there.
 const APPLIED: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
                        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
