@@ -110,6 +110,15 @@ pub fn open(options: &StoreOptions) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(store::open(options)?))
 }
 
+/// Opens a store that exists: nothing is made where there is none.
+///
+/// # Errors
+/// A place without a store, and as [`open`].
+pub fn open_existing(options: &StoreOptions) -> Result<Arc<dyn Store>> {
+    store::refuse_absent(options)?;
+    open(options)
+}
+
 /// Is told how long a commit took; it must not block.
 pub type CommitTimer = Box<dyn Fn(Duration) + Send + Sync>;
 

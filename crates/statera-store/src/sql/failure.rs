@@ -11,6 +11,8 @@ pub(crate) enum Failure {
     Unique(String),
     /// Another transaction was in the way; the same one may succeed when repeated.
     Again(String),
+    /// The disk has no room; nothing was written.
+    Full(Error),
     /// What callers are told.
     Refused(Error),
 }
@@ -25,6 +27,7 @@ impl Failure {
             Failure::Away(why) => Failure::Away(format!("{place}: {why}")),
             Failure::Unique(what) => Failure::Unique(format!("{place}: {what}")),
             Failure::Again(why) => Failure::Again(format!("{place}: {why}")),
+            Failure::Full(e) => Failure::Full(e.at(place)),
             Failure::Refused(e) => Failure::Refused(e.at(place)),
         }
     }
@@ -42,7 +45,7 @@ impl From<Failure> for Error {
             Failure::Away(why) => Error::busy(format!("the database does not answer: {why}")),
             Failure::Unique(what) => Error::conflict(format!("it exists already: {what}")),
             Failure::Again(why) => Error::busy(format!("the database is busy: {why}")),
-            Failure::Refused(e) => e,
+            Failure::Full(e) | Failure::Refused(e) => e,
         }
     }
 }
@@ -69,7 +72,7 @@ pub(crate) fn sqlite(e: &sqlx::Error) -> Failure {
     match code & 0xff {
         SQLITE_BUSY | SQLITE_LOCKED => Failure::Again(message),
         SQLITE_IOERR | SQLITE_CANTOPEN => Failure::Away(message),
-        SQLITE_FULL => Error::busy("the disk of the store is full; nothing was written").into(),
+        SQLITE_FULL => Failure::Full(Error::busy("the disk of the store is full; nothing was written")),
         SQLITE_CORRUPT | SQLITE_NOTADB => Error::damaged(format!("the database file is damaged: {message}")).into(),
         SQLITE_READONLY => Error::io(format!("the store cannot be written: {message}")).into(),
         _ => Error::io(format!("the database: {message}")).into(),
@@ -84,7 +87,7 @@ pub(crate) fn postgres(e: &sqlx::Error) -> Failure {
     match &*code {
         "23505" => Failure::Unique(message),
         "40001" | "40P01" | "55P03" => Failure::Again(message),
-        "53100" => Error::busy("the disk of the database is full; nothing was written").into(),
+        "53100" => Failure::Full(Error::busy("the disk of the database is full; nothing was written")),
         // Read-only: a standby, which a failover may make the primary again.
         "25006" | "57P01" | "57P02" | "57P03" => Failure::Away(message),
         _ if code.starts_with("08") || code.starts_with("53") => Failure::Away(message),

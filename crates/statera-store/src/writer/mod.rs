@@ -138,9 +138,13 @@ impl Writer {
 
     fn run(&mut self) {
         loop {
-            let taken = self.queue.take(self.queue.is_away().then_some(RECONNECT));
+            let is_in_trouble = self.queue.is_away() || self.signals.is_full();
+            let taken = self.queue.take(is_in_trouble.then_some(RECONNECT));
             let is_last = taken.is_last;
             if self.connect().is_ok() {
+                if self.signals.is_full() {
+                    self.look_for_room();
+                }
                 self.work(taken);
             } else {
                 refuse(taken);
@@ -161,6 +165,13 @@ impl Writer {
         self.restart_log();
     }
 
+    /// Writes something that changes nothing: nobody may ask a server that is not ready, and so find that the disk has room
+    /// again.
+    fn look_for_room(&mut self) {
+        let sql = "UPDATE meta SET value = value WHERE name = 'turn'";
+        let _ = self.attempt(|tx| tx.connection.execute(sql, Vec::new()));
+    }
+
     /// Does something in a transaction, repeated where another was in the way.
     pub(crate) fn transact<T>(&mut self, mut work: impl FnMut(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
         let mut repeat = 1;
@@ -177,6 +188,16 @@ impl Writer {
 
     /// Does something in a transaction, once.
     pub(crate) fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
+        let done = self.attempted(work);
+        match &done {
+            Ok(_) => self.signals.set_full(false),
+            Err(Failure::Full(_)) => self.signals.set_full(true),
+            Err(_) => {}
+        }
+        done
+    }
+
+    fn attempted<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
         self.connect()?;
         let Some(connection) = &mut self.connection else { return Err(Failure::Away("no connection".into())) };
         connection.begin()?;
