@@ -101,6 +101,13 @@ pub fn now_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// How what is told of a database that is away begins, before a colon and the reason.
+pub const AWAY: &str = "the database does not answer";
+/// How it ends where the change was not made.
+pub const NOT_WRITTEN: &str = "; nothing was written";
+/// How it ends where nobody knows whether it was.
+pub const IN_DOUBT: &str = "; whether it was written is not known";
+
 /// Opens a store, and makes or migrates it where needed.
 ///
 /// # Errors

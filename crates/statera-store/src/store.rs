@@ -20,7 +20,7 @@ use crate::writer::queue::{Queue, Room};
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
 use crate::{
-    BackedUp, Claim, CommitTimer, GroupListener, SharedBundles, Store, StoreOptions, backup, cases, check, claim, read,
+    AWAY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup, cases, check, claim, read,
     state,
 };
 use statera_core::{Error, Result};
@@ -176,7 +176,7 @@ impl OpenStore {
         self.queue.push_deed(Box::new(move |writer| {
             let _ = answer.send(work(writer));
         }))?;
-        done.recv().unwrap_or_else(|_| Err(Error::busy("the database does not answer; nothing was written")))
+        done.recv().unwrap_or_else(|_| Err(Error::busy(format!("{AWAY}{NOT_WRITTEN}"))))
     }
 
     /// A record as the writer takes it.

@@ -106,6 +106,9 @@ fn every_refusal_has_one_form() {
     check("SMUGGLE", "/test/json", &[], "", 405, "method_not_allowed", "SMUGGLE is not a method");
     check("GET", "/test/number/300", &[], "", 400, "bad_request", "300");
     check("POST", "/test/json", &[], "{}", 415, "unsupported_media_type", "application/json");
+    let packed = [JSON, ("content-encoding", "gzip")];
+    let told = "header content-encoding: «gzip»; allowed: none";
+    check("POST", "/test/json", &packed, "{}", 415, "unsupported_media_type", told);
     check("POST", "/test/json", &[JSON], "{\"a\": }", 400, "bad_request", "line 1 column 7");
     check("POST", "/test/json", &[JSON], &"[".repeat(1_000_000)[..60_000], 400, "bad_request", "recursion limit");
     check("POST", "/test/json", &[JSON], "\"\\ud800\"", 400, "bad_request", "line 1");

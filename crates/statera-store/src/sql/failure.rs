@@ -1,5 +1,6 @@
 //! What can become of a statement, in the terms the writer acts on.
 
+use crate::AWAY;
 use statera_core::Error;
 
 /// Why a statement or a transaction did not succeed.
@@ -42,7 +43,7 @@ impl From<Error> for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         match failure {
-            Failure::Away(why) => Error::busy(format!("the database does not answer: {why}")),
+            Failure::Away(why) => Error::busy(format!("{AWAY}: {why}")),
             Failure::Unique(what) => Error::conflict(format!("it exists already: {what}")),
             Failure::Again(why) => Error::busy(format!("the database is busy: {why}")),
             Failure::Full(e) | Failure::Refused(e) => e,

@@ -17,6 +17,7 @@ use crate::sql::table::AUDIT;
 use crate::sql::{Attempt, Connection, Database, Failure, Use, Value};
 use crate::tender::Signals;
 use crate::vault::{KeyCache, Random, Vault};
+use crate::{AWAY, IN_DOUBT, NOT_WRITTEN};
 use chain::{Chain, Lock};
 use queue::{Queue, Taken};
 use statera_core::Error;
@@ -251,13 +252,13 @@ impl Writer {
         while Instant::now() < end && !self.queue.is_closed() {
             match self.reconnect(true).and_then(|()| self.has(head)) {
                 Ok(true) => return Ok(()),
-                Ok(false) => return Err(Failure::Away(format!("{why}; nothing was written"))),
+                Ok(false) => return Err(Failure::Away(format!("{why}{NOT_WRITTEN}"))),
                 // It went away again before it said so.
                 Err(_) => self.queue.set_away(true),
             }
             refuse(self.queue.take(Some(RECONNECT)));
         }
-        Err(Failure::Away(format!("{why}; whether it was written is not known")))
+        Err(Failure::Away(format!("{why}{IN_DOUBT}")))
     }
 
     fn has(&mut self, head: Head) -> Attempt<bool> {
@@ -316,6 +317,6 @@ impl Writer {
 /// Answers everybody that the database is away. Deeds are dropped, which tells those who wait.
 fn refuse(taken: Taken) {
     for (_, done) in taken.records {
-        done(Err(Error::busy("the database does not answer; nothing was written")));
+        done(Err(Error::busy(format!("{AWAY}{NOT_WRITTEN}"))));
     }
 }
