@@ -20,8 +20,8 @@ use crate::writer::queue::{Queue, Room};
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
 use crate::{
-    AWAY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup, cases, check, claim, read,
-    state,
+    AWAY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup, cases,
+    check, claim, read, state,
 };
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;

@@ -108,8 +108,7 @@ fn who_works_on_a_store_makes_none_by_a_slip_of_the_pen() {
 #[test]
 fn a_copy_with_a_log_is_no_backup() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (bank, copy, new) =
-        (place(folder.path(), "bank"), place(folder.path(), "copy"), place(folder.path(), "new"));
+    let (bank, copy, new) = (place(folder.path(), "bank"), place(folder.path(), "copy"), place(folder.path(), "new"));
     let store = bank.open();
     submit(&*store, decision("kim", "1"));
     copy_keys(&bank.folder, &folder.path().join("keys")).expect("are copied");
@@ -118,6 +117,10 @@ fn a_copy_with_a_log_is_no_backup() {
         fs::copy(bank.folder.join(name), copy.folder.join(name)).expect("is copied");
     }
     let restored = restore(&copy.folder, &folder.path().join("keys"), &new.options());
-    check_failure(restored, ErrorKind::Request, "copy has a log beside store.sqlite, and with it rows that the file lacks");
+    check_failure(
+        restored,
+        ErrorKind::Request,
+        "copy has a log beside store.sqlite, and with it rows that the file lacks",
+    );
     assert!(!new.folder.exists(), "nothing half-restored stays");
 }

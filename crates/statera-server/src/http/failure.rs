@@ -151,7 +151,10 @@ pub async fn in_one_form(response: Response) -> Response {
 const BEGINNINGS: [(&str, &str); 4] = [
     ("Failed to deserialize the JSON body into the target type: ", "the body: "),
     ("Failed to parse the request body as JSON: ", "the body: "),
-    ("Expected request with `Content-Type: application/json`", "the body needs the header content-type: application/json"),
+    (
+        "Expected request with `Content-Type: application/json`",
+        "the body needs the header content-type: application/json",
+    ),
     ("Invalid URL: ", "the path: "),
 ];
 

@@ -86,7 +86,10 @@ mod tests {
         check(b"\x1f\x8b\x08", "the body is compressed by gzip; allowed: one JSON object");
         check(b"\xff\xfe{\0", "the body is text of UTF-16; allowed: one JSON object");
         check(b"{", "the body: EOF while parsing an object at line 1 column 1");
-        check(b"{\"n\":-1}", "the body: invalid value: integer `-1`, expected a whole number of 0 to 255 at line 1 column 7");
+        check(
+            b"{\"n\":-1}",
+            "the body: invalid value: integer `-1`, expected a whole number of 0 to 255 at line 1 column 7",
+        );
         check(
             b"{\"n\":1,\"shape\":[-1]}",
             "the body: invalid value: integer `-1`, expected a whole number of 0 or more at line 1 column 18",
@@ -94,7 +97,10 @@ mod tests {
         check(b"{\"n\":1,\"shape\":7}", "the body: invalid type: integer `7`, expected a list at line 1 column 16");
         check(b"{\"n\":1,\"inner\":[]}", "the body: invalid length 0, expected an object at line 1 column 17");
         check(b"{\"n\":1,\"inner\":7}", "the body: invalid type: integer `7`, expected an object at line 1 column 16");
-        check(b"{\"n\":1,\"is_on\":7}", "the body: invalid type: integer `7`, expected true or false at line 1 column 16");
+        check(
+            b"{\"n\":1,\"is_on\":7}",
+            "the body: invalid type: integer `7`, expected true or false at line 1 column 16",
+        );
         assert!(read::<Wanted>(b"\n {\"n\":1}").is_ok());
     }
 }

@@ -92,7 +92,8 @@ async fn groups_that_list_their_members_become_roles() {
     let done = answer(3, SEARCH_DONE, 0);
     let answers = vec![
         answer(1, BIND_ANSWER, 0),
-        [found(2, "uid=kim,ou=people,dc=bank", &[("cn", &["x"]), ("uid", &["kim"])]), answer(2, SEARCH_DONE, 0)].concat(),
+        [found(2, "uid=kim,ou=people,dc=bank", &[("cn", &["x"]), ("uid", &["kim"])]), answer(2, SEARCH_DONE, 0)]
+            .concat(),
         [found(3, "cn=risk-viewers,ou=groups,dc=bank", &[]), done].concat(),
     ];
     let (person, requests) = talk(&settings(more), "kim", answers).await;
@@ -173,4 +174,12 @@ fn a_directory_far_away_is_reached_over_tls_only() {
     assert_eq!(way("http://dc1.bank.example"), None);
     let settings = LdapSettings { bind: "cn=admin,dc=bank".into(), ..settings("") };
     assert!(Ldap::new(&settings).is_err());
+}
+
+#[test]
+fn a_directory_that_is_away_is_told_without_where_it_is() {
+    let failure =
+        crate::who::sign_in::away(Error::busy("ldap dc1.bank.example:636: Connection refused (os error 111)"));
+    assert_eq!(failure.status, axum::http::StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(failure.message, "the directory does not answer; the server's log says why");
 }

@@ -86,7 +86,10 @@ impl Doorkeeper {
                 "the issuer names nobody who may come in: a name that is not allowed, or no role",
             ));
         }
-        self.admit(name, roles).await?;
+        self.admit(name, roles).await.map_err(|failure| match failure.message == FAILED {
+            true => unauthorized("the issuer names somebody who has a password here or is disabled"),
+            false => failure,
+        })?;
         self.act(&Actor::Person(name.into()), Act::SignIn { name: name.into() }).await?;
         Ok(self.begin_session(name, is_secure).await?)
     }
@@ -145,7 +148,7 @@ impl Doorkeeper {
 }
 
 /// What is told of a directory that could not be asked: where it is and what it said is for who reads the log.
-fn away(e: Error) -> Failure {
+pub(super) fn away(e: Error) -> Failure {
     tracing::warn!(error = %e, "the directory could not be asked");
     Failure::from(Error::busy("the directory does not answer; the server's log says why"))
 }

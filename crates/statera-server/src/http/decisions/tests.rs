@@ -185,7 +185,11 @@ fn wrong_requests_are_told_where_and_what_is_allowed() {
             400,
             "column «monthly_income», row 1: «1.5» is not a whole number of 64 bits",
         ),
-        (r#"{"model":"credit","row":[1,2]}"#.into(), 400, "row 1: invalid type: sequence, expected one flat JSON object"),
+        (
+            r#"{"model":"credit","row":[1,2]}"#.into(),
+            400,
+            "row 1: invalid type: sequence, expected one flat JSON object",
+        ),
         (r#"{"model":"credit","row":NaN}"#.into(), 400, "the body: expected value"),
         (
             format!(r#"{{"model":"credit","request_id":"{}","row":{APPROVED}}}"#, "x".repeat(129)),
