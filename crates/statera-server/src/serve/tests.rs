@@ -284,3 +284,15 @@ fn an_address_that_is_taken_is_told() {
     let told = listen("8420").expect_err("no address").to_string();
     assert!(told.contains("«8420»"), "{told}");
 }
+
+#[test]
+fn a_ledger_that_is_ahead_of_the_clock_is_noticed() {
+    let server = crate::testing::Server::new(crate::settings::Settings::default());
+    let ahead = |now_us: i64| ahead_s(&*server.app.store, now_us).expect("reads");
+    assert!(ahead(1) <= 0, "an empty ledger is not ahead");
+    server.decide(crate::testing::APPROVED);
+    // The store of the tests writes its first record at 1,800,000,000 s.
+    assert_eq!(ahead(1_800_000_000_000_000), 0);
+    assert_eq!(ahead(1_799_992_800_000_000), 7_200);
+    assert_eq!(ahead(1_800_000_060_000_000), -60);
+}
