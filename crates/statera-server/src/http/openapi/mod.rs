@@ -8,12 +8,11 @@ pub use operations::OPERATIONS;
 
 use super::failure;
 use crate::who::access::{self, Need};
-use crate::who::{one_of, role_name};
+use crate::who::one_of;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use statera_store::people::Role;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
