@@ -11,6 +11,7 @@ mod console;
 
 use clap::Parser;
 use statera_core::{ErrorKind, Progress, Run};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,7 +59,10 @@ fn start(cli: &args::Cli, console: &console::Console) -> anyhow::Result<()> {
         if flag.swap(true, Ordering::Relaxed) {
             leaving.leave();
         }
-        eprintln!("\nstopping; press Ctrl-C again to stop at once");
+        // Elsewhere nobody presses anything, and a server's log is there, a line of JSON for each event.
+        if std::io::stderr().is_terminal() {
+            eprintln!("\nstopping; press Ctrl-C again to stop at once");
+        }
         let leaving = leaving.clone();
         std::thread::spawn(move || {
             std::thread::sleep(grace);

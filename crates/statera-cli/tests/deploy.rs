@@ -88,6 +88,11 @@ fn settings_and_flags_of_the_files_are_those_of_the_program() {
     assert!(read("kubernetes/deployment.yaml").contains("args: [serve, --settings=/etc/statera/server.toml]\n"));
     // What the image runs, and how it is asked whether it is well: without a server the answer is no, and not «unknown flag».
     let image = read("Containerfile");
+    // In a stage every path begins at its root, wherever the stage itself worked.
+    for line in image.lines().filter(|line| line.starts_with("COPY --from=")) {
+        let sources: Vec<&str> = line.split_whitespace().skip(1).filter(|word| !word.starts_with("--")).collect();
+        assert!(sources.len() > 1 && sources.iter().all(|source| source.starts_with('/')), "{line}");
+    }
     assert!(image.contains("CMD [\"serve\", \"--store\", \"/var/lib/statera\", \"--listen\", \"0.0.0.0:8420\"]"));
     let ask = ["--requests", "1", "--timeout-ms", "2000", "--quiet"];
     assert!(image.contains(&format!("\"{}\"]", ask.join("\", \""))), "the health check asks otherwise");

@@ -18,10 +18,12 @@ use serving::{Client, Server, bundle, signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests a second of the load.
 const RATE: u32 = 1_000;
+/// A load that has not begun by then never will.
+const LIMIT: Duration = Duration::from_secs(60);
 /// Clients that look afterwards.
 const CLIENTS: usize = 8;
 /// Bodies that take turns.
@@ -46,32 +48,52 @@ fn body(number: u64, request_id: &str) -> String {
     )
 }
 
-/// Puts a load on the server, kills it after so long, and tells what was sent and what was answered.
+/// The load's connections.
+const CONNECTIONS: u64 = 32;
+
+/// Puts a load on the server, kills it after so long, and tells what was answered and what may have been sent.
 fn load_and_kill(server: Server, dir: &Path, after: Duration) -> BTreeMap<String, Sent> {
     let url = format!("http://{}/api/v1/decisions", server.place);
-    let rate = format!("--rate={RATE}");
+    let (rate, connections) = (format!("--rate={RATE}"), format!("--connections={CONNECTIONS}"));
+    let file = dir.join("answers.csv");
+    let _ = std::fs::remove_file(&file);
     let mut load = Command::new(env!("CARGO_BIN_EXE_statera"))
         .current_dir(dir)
-        .args(["bench", &url, &rate, "--seconds=60", "--connections=32", "--timeout-ms=2000", "--key-file=load.key"])
+        .args(["bench", &url, &rate, &connections, "--seconds=60", "--timeout-ms=2000", "--key-file=load.key"])
         .args(["--body=bodies.jsonl", "--answers=answers.csv", "--json"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let began = Instant::now();
+    while !file.exists() {
+        assert!(began.elapsed() < LIMIT && load.try_wait().unwrap().is_none(), "the load does not begin");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     std::thread::sleep(after);
     server.kill();
     // Its connections have ended; the load has time to notice all of them.
     std::thread::sleep(Duration::from_millis(100));
     signal("INT", load.id());
     load.wait().unwrap();
-    let answers = std::fs::read_to_string(dir.join("answers.csv")).unwrap();
-    let lines = answers.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
-    lines
+    let answers = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<Vec<&str>> = answers.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let told: BTreeMap<u64, Option<String>> = lines
+        .iter()
         .map(|cells| {
-            let number: u64 = cells[0].parse().unwrap();
             let told = (cells[2] == "200").then(|| cells[6].to_string());
             assert!(told.as_ref().is_none_or(|id| !id.is_empty()), "a decision without an id: {cells:?}");
-            (cells[1].to_string(), Sent { body: body(number % BODIES, cells[1]), told })
+            (cells[0].parse().unwrap(), told)
+        })
+        .collect();
+    // A load that was itself held up may have sent one more on each connection without a line about it.
+    let Some((load, _)) = lines.first().and_then(|cells| cells[1].rsplit_once('-')) else { return BTreeMap::new() };
+    let n = told.keys().max().map_or(0, |last| last + 1) + CONNECTIONS;
+    (0..n)
+        .map(|number| {
+            let name = format!("{load}-{number:010}");
+            let sent = Sent { body: body(number % BODIES, &name), told: told.get(&number).cloned().flatten() };
+            (name, sent)
         })
         .collect()
 }

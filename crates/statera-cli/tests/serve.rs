@@ -68,8 +68,8 @@ impl Drop for Server {
 fn it_starts_in_an_empty_folder_answers_and_ends_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &[]);
-    // Aimed at are 300 ms; the bound is wide, because other tests run beside.
-    assert!(server.started_in < Duration::from_secs(3), "{:?}", server.started_in);
+    // Aimed at are 300 ms, which `bench/serving` measures; the bound is wide, because other programs use the disk meanwhile.
+    assert!(server.started_in < Duration::from_secs(20), "{:?}", server.started_in);
     let setup = server.said["setup"].as_str().expect("nobody exists yet");
     assert!(setup.contains("/setup?token="), "{setup}");
     let live = server.get("/health/live");

@@ -89,6 +89,16 @@ fn a_store_is_backed_up_checked_erased_and_restored() {
     let restored = run(&["restore", "copy", "--keys", "safe", "--store", "new"]);
     check(restored, 0, &["3 records and 3 rows of the ledger are restored."], &["erase it again"]);
     check(run(&["audit", "verify", "new"]), 0, &["Intact"], &[]);
+    // A slip of the pen makes no store, and says nothing of one that exists.
+    let none = "bnak/store.sqlite is not there; name the folder of a store that `statera serve` made";
+    for args in [
+        &["backup", "--store", "bnak", "--to", "empty"][..],
+        &["ledger", "erase", "kim", "--store", "bnak", "--why", "letter 12"],
+        &["ledger", "retain", "--older-than", "5y", "--store", "bnak"],
+    ] {
+        check(run(args), 2, &[], &[none]);
+    }
+    assert!(!dir.join("bnak").exists() && !dir.join("empty").exists());
     let other = run(&["restore", "copy", "--keys", "copy", "--store", "third"]);
     check(other, 2, &[], &["master.key is missing"]);
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Transactions that are sent.
 const N: usize = 2_000;
@@ -173,7 +173,11 @@ fn a_desk_works_on_alerts_from_the_command_line() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let bundle = bundle(dir);
-    let settings = "[serve]\nstore = \"store\"\n[alerts]\nthreshold = 0.3\ncapacity = 3\n";
+    // A shift that began some twelve hours ago does not end while it is counted.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let shift = format!("{:02}:00", (now / 3_600 + 12) % 24);
+    let settings =
+        format!("[serve]\nstore = \"store\"\n[alerts]\nthreshold = 0.3\ncapacity = 3\nshifts = [\"{shift}\"]\n");
     std::fs::write(dir.join("server.toml"), settings).unwrap();
     std::fs::write(dir.join("password"), PASSWORD).unwrap();
     let server = Server::start(dir);

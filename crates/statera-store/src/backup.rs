@@ -105,7 +105,7 @@ fn copy_database(database: &Database, file: &Path) -> Result<()> {
         let path = file.to_str().ok_or_else(|| Error::request(format!("{} is not UTF-8", file.display())))?;
         return from.execute("VACUUM INTO $1", vec![path.into()]).map(drop).map_err(Error::from);
     }
-    let mut to = Database::file(file).connect(Use::Write)?;
+    let mut to = Database::file(file).connect(Use::Create)?;
     migrate(&mut to, MIGRATIONS.len())?;
     from.limited(None, |from| from.snapshot(|from| copy_tables(from, &mut to)))?;
     // One file, without a log beside it.
@@ -229,6 +229,15 @@ pub fn restore(from: &Path, keys: &Path, options: &StoreOptions) -> Result<Resto
     let file = from.join(sql::FILE);
     if !file.is_file() {
         return Err(Error::request(format!("{} is not there; a backup has that file", file.display())));
+    }
+    // Only the file is copied below.
+    if fs::metadata(sql::log_of(&file)).is_ok_and(|log| log.len() > 0) {
+        return Err(Error::request(format!(
+            "{} has a log beside {}, and with it rows that the file lacks: it is a store, or a copy of one, and no backup; \
+             take one with `statera backup`",
+            from.display(),
+            sql::FILE
+        )));
     }
     let mut source = Database::file(&file).connect(Use::Inspect)?;
     if !has_tables(&mut source)? {

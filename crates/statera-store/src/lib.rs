@@ -101,6 +101,13 @@ pub fn now_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// How what is told of a database that is away begins, before a colon and the reason.
+pub const AWAY: &str = "the database does not answer";
+/// How it ends where the change was not made.
+pub const NOT_WRITTEN: &str = "; nothing was written";
+/// How it ends where nobody knows whether it was.
+pub const IN_DOUBT: &str = "; whether it was written is not known";
+
 /// Opens a store, and makes or migrates it where needed.
 ///
 /// # Errors
@@ -108,6 +115,15 @@ pub fn now_us() -> i64 {
 /// write to, key files that others may read or that are not the store's, a ledger that ends before its last checkpoint.
 pub fn open(options: &StoreOptions) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(store::open(options)?))
+}
+
+/// Opens a store that exists: nothing is made where there is none.
+///
+/// # Errors
+/// A place without a store, and as [`open`].
+pub fn open_existing(options: &StoreOptions) -> Result<Arc<dyn Store>> {
+    store::refuse_absent(options)?;
+    open(options)
 }
 
 /// Is told how long a commit took; it must not block.

@@ -4,14 +4,14 @@ use crate::act::{Act, Acted, Actor};
 use crate::alert::{Case, CaseCounts, CaseQuery, Cases, Neighbour, Suspect};
 use crate::bundles::Bundles;
 use crate::keys::{self, MASTER};
-use crate::ledger::checkpoint::Notary;
+use crate::ledger::checkpoint::{FILE as CHECKPOINTS, Notary};
 use crate::ledger::{AuditRow, LedgerRecord};
 use crate::people::{ApiKey, NewSession, Person, Session, Sessions};
 use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
-use crate::sql::migrate::{MIGRATIONS, meta, meta_int, migrate};
+use crate::sql::migrate::{MIGRATIONS, has_tables, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
-use crate::sql::{Attempt, Connection, Database, Use, Value};
+use crate::sql::{self, Attempt, Connection, Database, Use, Value};
 use crate::tender::{self, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
@@ -20,8 +20,8 @@ use crate::writer::queue::{Queue, Room};
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
 use crate::{
-    BackedUp, Claim, CommitTimer, GroupListener, SharedBundles, Store, StoreOptions, backup, cases, check, claim, read,
-    state,
+    AWAY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup, cases,
+    check, claim, read, state,
 };
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -57,7 +57,8 @@ pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
     keys::make_folder(folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
     let database = Arc::new(Database::at(&options.address)?);
     let label = database.label();
-    let mut connection = database.connect(Use::Write)?;
+    refuse_lost(&database, folder)?;
+    let mut connection = database.connect(Use::Create)?;
     {
         let _alone = lock_migration(folder)?;
         migrate(&mut connection, MIGRATIONS.len()).map_err(|e| e.at(&label))?;
@@ -80,6 +81,43 @@ pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
     let readers = Readers::new(database.clone());
     let bundles = Bundles::of(folder, options.objects.clone());
     Ok(OpenStore { folder: folder.clone(), bundles, database, readers, queue, signals, vault, clock, threads })
+}
+
+/// Refuses to make a file anew where one is missing: what was written with it is there, and the rows that its log has would
+/// be dropped.
+fn refuse_lost(database: &Database, folder: &Path) -> Result<()> {
+    let Some(path) = database.path().filter(|path| !path.exists()) else { return Ok(()) };
+    let left = [sql::log_of(path), folder.join(CHECKPOINTS)].into_iter().find(|file| file.exists());
+    match left {
+        None => Ok(()),
+        Some(left) => Err(Error::io(format!(
+            "{} is missing, and {} was written with it; put the file back, restore a backup into another folder, or move what \
+             is left of {} away to begin a new store",
+            path.display(),
+            left.display(),
+            folder.display()
+        ))),
+    }
+}
+
+/// Refuses a place without a store: whoever works on one that exists would otherwise make another by a slip of the pen.
+///
+/// # Errors
+/// A place where no store is; a database that does not answer.
+pub(crate) fn refuse_absent(options: &StoreOptions) -> Result<()> {
+    let database = Database::at(&options.address)?;
+    let is_there = match database.path() {
+        Some(path) => path.is_file(),
+        None => has_tables(&mut database.connect(Use::Read)?)?,
+    };
+    if is_there {
+        return Ok(());
+    }
+    let label = database.label();
+    Err(Error::request(match database.path() {
+        Some(_) => format!("{label} is not there; name the folder of a store that `statera serve` made"),
+        None => format!("{label} holds no store; name one that `statera serve` made"),
+    }))
 }
 
 /// SQLite's migrations do not wait for each other by themselves.
@@ -138,7 +176,7 @@ impl OpenStore {
         self.queue.push_deed(Box::new(move |writer| {
             let _ = answer.send(work(writer));
         }))?;
-        done.recv().unwrap_or_else(|_| Err(Error::busy("the database does not answer; nothing was written")))
+        done.recv().unwrap_or_else(|_| Err(Error::busy(format!("{AWAY}{NOT_WRITTEN}"))))
     }
 
     /// A record as the writer takes it.
@@ -355,6 +393,8 @@ impl Store for OpenStore {
         });
         !self.queue.is_away()
             && !self.queue.is_closed()
+            && !self.signals.is_full()
+            && self.database.is_in_place()
             && self.signals.trouble().is_none()
             && matches!(answers, Ok(Some(_)))
     }

@@ -43,6 +43,8 @@ pub(crate) struct Signals {
     listener: OnceLock<GroupListener>,
     /// Why the last checkpoint could not be written.
     trouble: Mutex<Option<Error>>,
+    /// The disk had no room for the last transaction.
+    is_full: AtomicBool,
 }
 
 impl Signals {
@@ -99,6 +101,16 @@ impl Signals {
     /// Why the last checkpoint could not be written, if it could not.
     pub(crate) fn trouble(&self) -> Option<Error> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes whether the disk had room for a transaction.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// True while the disk has no room for what is written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     fn wake(&self) {

@@ -9,6 +9,7 @@ use statera_store::ledger::verify;
 use statera_store::record::{NewRecord, Part};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A disk in memory, unmounted when dropped.
 struct Disk(PathBuf);
@@ -57,7 +58,14 @@ fn a_full_disk_is_busy_and_nothing_is_lost() {
     }
     assert!(kept.len() > 5 && refused.len() > 5, "{} kept, {} refused", kept.len(), refused.len());
     assert!(refused[0].1.contains("disk"), "{}", refused[0].1);
+    assert!(!store.is_ready(), "what is written is not taken");
     std::fs::remove_file(&filler).expect("is removed");
+    // Nobody asks a server that is not ready: it finds by itself that there is room again.
+    let end = Instant::now() + Duration::from_secs(30);
+    while !store.is_ready() {
+        assert!(Instant::now() < end, "it is not ready though the disk has room");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     kept.push({
         let record = big();
         submit(&*store, record.clone());

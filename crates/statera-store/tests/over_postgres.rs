@@ -13,8 +13,8 @@ use statera_store::alert::{AlertChange, Step, Suspicion};
 use statera_store::ledger::verify;
 use statera_store::record::{NewRecord, RecordKind, Recorded};
 use statera_store::{StoreOptions, copy_keys, restore};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -36,15 +36,18 @@ fn broken_connections_lose_and_double_nothing() {
     let place = Place { address: server.base(), folder: folder.path().into() };
     let store = place.open();
     let (answer, answers) = mpsc::channel();
-    let writing = AtomicBool::new(true);
+    let (writing, n_acknowledged) = (AtomicBool::new(true), Arc::new(AtomicUsize::new(0)));
     let (mut n_recorded, mut n_refused) = (0, 0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let end = Instant::now() + Duration::from_secs(20);
+            let end = Instant::now() + Duration::from_secs(60);
             while writing.load(Ordering::Relaxed) && Instant::now() < end {
                 let record = decision("kim", "1");
-                let (id, answer) = (record.id, answer.clone());
-                let done = Box::new(move |done: Result<Recorded>| answer.send((id, done.is_ok())).expect("is read"));
+                let (id, answer, n) = (record.id, answer.clone(), n_acknowledged.clone());
+                let done = Box::new(move |done: Result<Recorded>| {
+                    n.fetch_add(usize::from(done.is_ok()), Ordering::Relaxed);
+                    answer.send((id, done.is_ok())).expect("is read");
+                });
                 // Refused at once while the database is away.
                 let _ = store.submit(record, done);
                 std::thread::sleep(Duration::from_micros(200));
@@ -54,11 +57,16 @@ fn broken_connections_lose_and_double_nothing() {
             std::thread::sleep(Duration::from_millis(100));
             server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'statera'");
         }
+        // As long as a busy machine needs for more than a few.
+        let end = Instant::now() + Duration::from_secs(30);
+        while n_acknowledged.load(Ordering::Relaxed) <= 100 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         writing.store(false, Ordering::Relaxed);
     });
     drop(answer);
     // The writer comes back by itself.
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(60);
     while !store.is_ready() {
         assert!(Instant::now() < end, "the store does not come back");
         std::thread::sleep(Duration::from_millis(20));

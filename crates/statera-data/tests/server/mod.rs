@@ -15,6 +15,9 @@ pub struct Server {
     pub port: u16,
 }
 
+/// Ports that are tried: another program may take one between the look and the start.
+const TRIES: usize = 8;
+
 impl Server {
     /// Starts a server; `None`, with the reason on standard error, where the machine has no server program.
     pub fn start() -> Option<Server> {
@@ -31,7 +34,6 @@ impl Server {
     fn try_start() -> Result<Server, String> {
         let binaries = find_binaries().ok_or("no PostgreSQL server binaries found")?;
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?.port();
         std::fs::write(folder.path().join("password"), "se%cret").map_err(|e| e.to_string())?;
         if is_root() {
             let done = Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).output();
@@ -39,7 +41,7 @@ impl Server {
                 .filter(|d| d.status.success())
                 .ok_or("running as root, and there is no user postgres to run the server")?;
         }
-        let server = Server { binaries, folder, port };
+        let mut server = Server { binaries, folder, port: 0 };
         let path = |name: &str| server.folder.path().join(name).display().to_string();
         server.run(
             "initdb",
@@ -58,9 +60,18 @@ impl Server {
                 "--no-sync",
             ],
         )?;
-        let settings = format!("-p {port} -h 127.0.0.1 -k {} -c fsync=off", server.folder.path().display());
-        server.run("pg_ctl", &["-D", &path("data"), "-w", "-l", &path("log"), "-o", &settings, "start"])?;
-        Ok(server)
+        let (data, log, sockets) = (path("data"), path("log"), server.folder.path().display().to_string());
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?;
+            server.port = free.port();
+            let settings = format!("-p {} -h 127.0.0.1 -k {sockets} -c fsync=off", server.port);
+            match server.run("pg_ctl", &["-D", &data, "-w", "-t", "300", "-l", &log, "-o", &settings, "start"]) {
+                Ok(_) => return Ok(server),
+                Err(told) => why = told + &std::fs::read_to_string(&log).unwrap_or_default(),
+            }
+        }
+        Err(why)
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {

@@ -121,7 +121,13 @@ impl<'a> RowsBuilder<'a> {
         match (read, reader.failure) {
             (Ok(()), None) => {}
             (_, Some(failure)) => return Err(failure),
-            (Err(e), None) => return Err(Error::data(format!("row {number}: {e}; expected one flat JSON object"))),
+            (Err(e), None) => {
+                // Lines and columns are of the row alone, not of the body that whoever reads this has.
+                let what = e.to_string();
+                let what = what.split(", expected ").next().and_then(|what| what.split(" at line ").next());
+                let what = what.unwrap_or_default();
+                return Err(Error::data(format!("row {number}: {what}, expected one flat JSON object")));
+            }
         }
         self.n_rows += 1;
         let absent = |at: &usize| self.seen[*at] != self.n_rows;

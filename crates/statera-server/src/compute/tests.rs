@@ -113,20 +113,26 @@ fn job(server: &Server, rows: &[&str], lane: Lane) -> (Job, Receiver<Result<Answ
 fn what_is_handed_over_waits_until_it_is_said_to_be_all() {
     let server = Server::new(Default::default());
     let compute = Compute::start(&ComputeSettings { threads: 1, ..ComputeSettings::default() }).expect("a thread");
-    let told = |told: Receiver<Result<Answers>>| told.recv_timeout(Duration::from_secs(10)).expect("is called");
+    let told = |told: Receiver<Result<Answers>>| told.recv_timeout(Duration::from_secs(60)).expect("is called");
     let (first, answer) = job(&server, &[APPROVED], Lane::Plain);
     compute.submit(first).expect("room");
     told(answer).expect("scored");
-    // The thread sleeps by now, or nearly.
-    std::thread::sleep(Duration::from_millis(200));
-    let (one, answer) = job(&server, &[APPROVED], Lane::Plain);
-    let (other, other_answer) = job(&server, &[DECLINED], Lane::Plain);
-    let wakes = [compute.enqueue(one).expect("room"), compute.enqueue(other).expect("room")];
-    assert!(answer.recv_timeout(Duration::from_millis(50)).is_err(), "nobody was woken yet");
-    assert_eq!(compute.n_waiting(), 2);
-    drop(wakes);
-    told(answer).expect("scored");
-    told(other_answer).expect("scored");
+    // Whether the thread sleeps by then is up to the machine; one that is not asleep yet takes what it finds. Once is enough to
+    // see that nobody wakes it.
+    let was_left_waiting = (0..20).any(|_| {
+        std::thread::sleep(Duration::from_millis(200));
+        let (one, answer) = job(&server, &[APPROVED], Lane::Plain);
+        let (other, other_answer) = job(&server, &[DECLINED], Lane::Plain);
+        let wakes = [compute.enqueue(one).expect("room"), compute.enqueue(other).expect("room")];
+        let early = answer.recv_timeout(Duration::from_millis(50)).ok();
+        let n_waiting = compute.n_waiting();
+        drop(wakes);
+        let is_left = early.is_none() && n_waiting == 2;
+        early.unwrap_or_else(|| told(answer)).expect("scored");
+        told(other_answer).expect("scored");
+        is_left
+    });
+    assert!(was_left_waiting, "nobody was to be woken yet");
 }
 
 /// Lanes of a pool without threads, so that what waits is put together as a test says.

@@ -61,7 +61,7 @@ fn a_body_is_bounded_in_time_and_by_its_rate() {
         let (fate, ms) = fate(pieces);
         assert_eq!(fate, Fate::TooSlow);
         // Timers are never early; how late they are is the machine's affair, so the upper bound is wide.
-        assert!((from_ms..from_ms + 400).contains(&ms), "{ms} ms, expected {from_ms}");
+        assert!((from_ms..from_ms + 5_000).contains(&ms), "{ms} ms, expected {from_ms}");
     };
     // Nothing comes after the first bytes: they have earned 10 ms beside the first 40.
     slow(&[(0, 100), (10_000, 1)], 50);

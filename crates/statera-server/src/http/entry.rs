@@ -136,6 +136,12 @@ async fn pass(entry: &Entry, request: Request, route: Option<&MatchedPath>, next
 
 /// Reads the limits of a request and bounds its body by them.
 fn prepare(app: &Shared, request: &mut Request, route: Option<&MatchedPath>) -> Result<(Limits, body::Watch), Failure> {
+    let coding = request.headers().get(header::CONTENT_ENCODING).filter(|coding| !coding.is_empty());
+    if let Some(coding) = coding.filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let coding = String::from_utf8_lossy(coding.as_bytes());
+        let message = format!("header content-encoding: «{coding:.40}»; allowed: none, the body as it is");
+        return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
     let flow = &app.settings.flow;
     let is_upload = route.is_some_and(|route| super::UPLOADS.contains(&route.as_str()));
     let upload_bytes_max = is_upload.then_some(app.settings.who.upload_bytes_max);

@@ -1,6 +1,7 @@
 //! The one place where errors become answers: what the client did wrong is told, what went wrong inside is logged.
 
 use super::entry::RequestId;
+use super::json::in_words;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -89,8 +90,22 @@ impl From<Error> for Failure {
             let message = "the server failed; its log says why".into();
             return Failure { status, message, retry_after_s, code: None };
         }
-        Failure { status, message: e.to_string(), retry_after_s, code: None }
+        let mut message = e.to_string();
+        if e.kind() == ErrorKind::Busy
+            && let Some(outside) = without_inside(&message)
+        {
+            tracing::warn!(request_id = RequestId::current().as_deref(), error = %e, "the database is away");
+            message = outside;
+        }
+        Failure { status, message, retry_after_s, code: None }
     }
+}
+
+/// What a client may know of a database that is away: not where it is nor what its driver says, but what became of the request.
+fn without_inside(message: &str) -> Option<String> {
+    let (_, why) = message.split_once(statera_store::AWAY)?;
+    let fate = [statera_store::NOT_WRITTEN, statera_store::IN_DOUBT].into_iter().find(|fate| why.ends_with(fate));
+    Some(format!("{}{}", statera_store::AWAY, fate.unwrap_or_default()))
 }
 
 impl IntoResponse for Failure {
@@ -123,13 +138,29 @@ pub async fn in_one_form(response: Response) -> Response {
     }
     let text = axum::body::to_bytes(body, TEXT_MAX).await.unwrap_or_default();
     let text = match std::str::from_utf8(&text) {
-        Ok(text) if !text.is_empty() => text.trim_end_matches('.').to_string(),
+        Ok(text) if !text.is_empty() => in_own_words(text.trim_end_matches('.')),
         _ => parts.status.canonical_reason().unwrap_or("the request was refused").to_lowercase(),
     };
     let (failure, body) = Failure::new(parts.status, text).into_response().into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(failure.headers);
     Response::from_parts(parts, body)
+}
+
+/// How the framework begins what it says of a request, and how everything else here does.
+const BEGINNINGS: [(&str, &str); 4] = [
+    ("Failed to deserialize the JSON body into the target type: ", "the body: "),
+    ("Failed to parse the request body as JSON: ", "the body: "),
+    (
+        "Expected request with `Content-Type: application/json`",
+        "the body needs the header content-type: application/json",
+    ),
+    ("Invalid URL: ", "the path: "),
+];
+
+fn in_own_words(text: &str) -> String {
+    let begun = BEGINNINGS.iter().find_map(|(theirs, ours)| Some((ours, text.strip_prefix(theirs)?)));
+    in_words(&begun.map_or_else(|| text.to_string(), |(ours, rest)| format!("{ours}{rest}")))
 }
 
 #[cfg(test)]
@@ -155,11 +186,13 @@ mod tests {
         let own = Failure::from(Error::not_found("model «a» is not here"));
         check(own.into_response(), 404, r#"{"error":"not_found","message":"model «a» is not here"}"#);
         let text = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Expected request with `Content-Type: application/json`");
-        let body =
-            r#"{"error":"unsupported_media_type","message":"Expected request with `Content-Type: application/json`"}"#;
+        let body = r#"{"error":"unsupported_media_type","message":"the body needs the header content-type: application/json"}"#;
         check(text.into_response(), 415, body);
         let shape = (StatusCode::UNPROCESSABLE_ENTITY, "a: unknown field `a`");
         check(shape.into_response(), 400, r#"{"error":"bad_request","message":"a: unknown field `a`"}"#);
+        let shape = "Failed to deserialize the JSON body into the target type: invalid type: map, expected struct New at line 1";
+        let body = r#"{"error":"bad_request","message":"the body: invalid type: map, expected an object at line 1"}"#;
+        check((StatusCode::UNPROCESSABLE_ENTITY, shape).into_response(), 400, body);
         let empty = StatusCode::METHOD_NOT_ALLOWED.into_response();
         check(empty, 405, r#"{"error":"method_not_allowed","message":"method not allowed"}"#);
         check((StatusCode::FORBIDDEN, Html("<p>no</p>")).into_response(), 403, "<p>no</p>");
@@ -174,5 +207,18 @@ mod tests {
         assert!(!body.contains("/srv"), "{body}");
         let (status, body) = told(Failure::from(Error::busy("the writer has 4,096 records to write")));
         assert_eq!((status, body.contains("4,096 records")), (503, true), "{body}");
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_told_without_where_it_is() {
+        let why = "PostgreSQL database «bank» at 10.0.0.7:5432: Connection refused (os error 111)";
+        for fate in ["", statera_store::NOT_WRITTEN, statera_store::IN_DOUBT] {
+            for place in ["", "models: "] {
+                let e = Error::busy(format!("{place}{}: {why}{fate}", statera_store::AWAY));
+                let failure = Failure::from(e);
+                assert_eq!(failure.status, StatusCode::SERVICE_UNAVAILABLE);
+                assert_eq!(failure.message, format!("the database does not answer{fate}"));
+            }
+        }
     }
 }

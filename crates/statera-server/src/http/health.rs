@@ -37,7 +37,11 @@ impl Health {
         self.store.store(store, Ordering::Relaxed);
         self.models.store(models, Ordering::Relaxed);
         if was != self.is_ready() {
-            tracing::info!(ready = !was, store, models, "readiness changed");
+            // Whoever watches warnings alone must see that requests stay away.
+            match was {
+                true => tracing::warn!(ready = false, store, models, "readiness changed"),
+                false => tracing::info!(ready = true, store, models, "readiness changed"),
+            }
         }
     }
 

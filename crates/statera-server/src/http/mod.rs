@@ -10,6 +10,7 @@ pub mod failure;
 mod fuzz_tests;
 pub mod health;
 pub mod inference;
+mod json;
 pub mod keys;
 pub mod limits;
 pub mod metrics;

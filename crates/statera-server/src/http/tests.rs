@@ -106,6 +106,9 @@ fn every_refusal_has_one_form() {
     check("SMUGGLE", "/test/json", &[], "", 405, "method_not_allowed", "SMUGGLE is not a method");
     check("GET", "/test/number/300", &[], "", 400, "bad_request", "300");
     check("POST", "/test/json", &[], "{}", 415, "unsupported_media_type", "application/json");
+    let packed = [JSON, ("content-encoding", "gzip")];
+    let told = "header content-encoding: «gzip»; allowed: none";
+    check("POST", "/test/json", &packed, "{}", 415, "unsupported_media_type", told);
     check("POST", "/test/json", &[JSON], "{\"a\": }", 400, "bad_request", "line 1 column 7");
     check("POST", "/test/json", &[JSON], &"[".repeat(1_000_000)[..60_000], 400, "bad_request", "recursion limit");
     check("POST", "/test/json", &[JSON], "\"\\ud800\"", 400, "bad_request", "line 1");
@@ -196,7 +199,7 @@ fn a_full_server_refuses_within_its_wait_and_still_lets_urgent_requests_in() {
     let router = router(app.clone());
     run(async {
         let slow = |who: &str| {
-            let (router, request) = (router.clone(), request("GET", "/test/slow/300", &[("x-who", who)], ""));
+            let (router, request) = (router.clone(), request("GET", "/test/slow/2000", &[("x-who", who)], ""));
             tokio::spawn(async move { answer(&router, request).await.0 })
         };
         let everyday: Vec<_> = (0..3).map(|_| slow("a")).collect();
@@ -207,11 +210,12 @@ fn a_full_server_refuses_within_its_wait_and_still_lets_urgent_requests_in() {
         assert_eq!(status, 503, "{told}");
         assert!(headers.contains_key(header::RETRY_AFTER));
         let waited = start.elapsed();
-        assert!((20..200).contains(&waited.as_millis()), "{waited:?}");
+        // Long before a place becomes free; how late a timer is, is the machine's affair.
+        assert!((20..1_500).contains(&waited.as_millis()), "{waited:?}");
         let (status, ..) = answer(&router, request("GET", "/test/number/1", &[("x-who", "urgent")], "")).await;
         assert_eq!(status, 200);
         // Who has time waits longer.
-        let patient = request("GET", "/test/number/1", &[("x-who", "b"), ("x-deadline-ms", "5000")], "");
+        let patient = request("GET", "/test/number/1", &[("x-who", "b"), ("x-deadline-ms", "60000")], "");
         assert_eq!(answer(&router, patient).await.0, 200);
         for task in everyday {
             assert_eq!(task.await.expect("an answer"), 200);

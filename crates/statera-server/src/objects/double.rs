@@ -44,6 +44,8 @@ pub struct Double {
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// Its port after it left.
+    held: Option<tokio::net::TcpSocket>,
 }
 
 struct Request {
@@ -73,7 +75,7 @@ impl Double {
                 std::thread::spawn(move || serve(stream, &state));
             }
         });
-        Double { address, state, stop, thread: Some(thread) }
+        Double { address, state, stop, thread: Some(thread), held: None }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -84,16 +86,30 @@ impl Double {
     pub fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.state().log)
     }
+
+    /// Goes away. Its port stays its own: nobody listens there, and no other program is given it.
+    pub fn leave(&mut self) {
+        self.end();
+        let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+        // Connections of before linger on the port.
+        held.set_reuseaddr(true).expect("is set");
+        held.bind(self.address).expect("the port that was free a moment ago");
+        self.held = Some(held);
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // Wakes the loop, which then closes its socket.
+            let _ = TcpStream::connect(self.address);
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Drop for Double {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        // Wakes the loop, which then closes its socket.
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{http, tls};
 use axum::Router;
 use connection::Manners;
 use statera_core::{Error, Result};
+use statera_store::{Store, now_us};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const PULSE: Duration = Duration::from_secs(1);
 /// After a connection that the system could not give: it has no more descriptors, and trying at once finds none either.
 const EXHAUSTED: Duration = Duration::from_millis(50);
+/// Seconds by which the ledger may be ahead of the clock: clocks of several machines differ a little.
+const AHEAD_S: i64 = 60;
 /// Threads that wait for disks, databases and costly hashes.
 const WAITING_THREADS: usize = 32;
 /// The whole answer to a connection beyond the limits; written without waiting, read or not.
@@ -81,6 +84,7 @@ pub fn serve(settings: Settings, started: impl FnOnce(&Started), stop: &AtomicBo
         is_ready: app.health.is_ready(),
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, "listening");
+    warn_of_clock(&*app.store);
     let router = http::router(app.clone());
     let outcome = runtime.block_on(attend(app.clone(), router, listener, acceptor, stop));
     // Whoever still waits for something is left. The store is closed whoever has it: a thread that waits for an object store may
@@ -92,6 +96,29 @@ pub fn serve(settings: Settings, started: impl FnOnce(&Started), stop: &AtomicBo
     tracing::info!("stopped");
     drop(log);
     outcome
+}
+
+/// Says so where the ledger is ahead of the clock: the time of its rows never falls, so that every new one has that of the last,
+/// until the clock has passed it.
+fn warn_of_clock(store: &dyn Store) {
+    match ahead_s(store, now_us()) {
+        Ok(seconds) if seconds > AHEAD_S => tracing::warn!(
+            seconds,
+            "the last row of the ledger is ahead of this machine's clock, and new rows get its time; set the clock right"
+        ),
+        Ok(_) => {}
+        Err(e) => tracing::warn!(error = %e, "the ledger's time could not be read"),
+    }
+}
+
+/// Seconds by which the last row of the ledger is ahead of a time; less than 0: behind it.
+fn ahead_s(store: &dyn Store, now_us: i64) -> Result<i64> {
+    let mut last_us = 0;
+    for (chain, end) in store.ledger_ends()? {
+        let rows = store.audit_rows(&chain, end.saturating_sub(1), 1)?;
+        last_us = rows.iter().map(|row| row.at_us).fold(last_us, i64::max);
+    }
+    Ok(last_us.saturating_sub(now_us) / 1_000_000)
 }
 
 fn listen(address: &str) -> Result<TcpListener> {

@@ -134,11 +134,12 @@ impl Ldap {
         })
     }
 
-    /// What a person may; `None` if the directory refuses the password or knows no group of theirs that may anything.
+    /// Who a person is and what they may; `None` if the directory refuses the password or knows no group of theirs that may
+    /// anything.
     ///
     /// # Errors
     /// `Busy` if it does not answer, or not as it must.
-    pub async fn sign_in(&self, name: &str, password: &str) -> Result<Option<BTreeSet<Role>>> {
+    pub async fn sign_in(&self, name: &str, password: &str) -> Result<Option<Found>> {
         // A bind without a password succeeds as nobody (RFC 4513, section 5.1.2).
         if password.is_empty() {
             return Ok(None);
@@ -155,12 +156,12 @@ impl Ldap {
         };
         let place = format!("ldap {}:{}", self.host, self.port);
         match tokio::time::timeout(LIMIT, talking).await {
-            Ok(roles) => roles.map_err(|e| e.at(place)),
+            Ok(found) => found.map_err(|e| e.at(place)),
             Err(_) => Err(Error::busy(format!("{place}: no answer within {} s", LIMIT.as_secs()))),
         }
     }
 
-    async fn talk<S>(&self, stream: S, name: &str, password: &str) -> Result<Option<BTreeSet<Role>>>
+    async fn talk<S>(&self, stream: S, name: &str, password: &str) -> Result<Option<Found>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -170,22 +171,47 @@ impl Ldap {
             return Ok(None);
         }
         let s = &self.settings;
-        let people = talk.search(&s.base, &s.name_attribute, name, &s.groups_attribute).await?;
+        let wanted = [s.name_attribute.as_str(), &s.groups_attribute];
+        let people = talk.search(&s.base, &s.name_attribute, name, &wanted).await?;
         // A name that two entries have names nobody.
-        let [person] = people.as_slice() else { return Ok(None) };
+        let [person] = people.as_slice() else {
+            let (n, base) = (people.len(), &s.base);
+            tracing::warn!(entries = n, base, "who bound to the directory is not one entry below who.ldap.base");
+            return Ok(None);
+        };
+        // The directory takes a name in several spellings, of which one alone may be a person here.
+        let Some(own) = person.values[0].iter().map(|name| name.to_lowercase()).min() else {
+            let attribute = &s.name_attribute;
+            tracing::warn!(attribute, "the directory does not show who bound the attribute who.ldap.name_attribute");
+            return Ok(None);
+        };
         let groups = match &s.group_base {
-            None => person.values.clone(),
+            None => person.values[1].clone(),
             // 1.1 asks for no attributes (RFC 4511, section 4.5.1.8).
             Some(base) => {
-                let groups = talk.search(base, &s.member_attribute, &person.name, "1.1").await?;
+                let groups = talk.search(base, &s.member_attribute, &person.name, &["1.1"]).await?;
                 groups.into_iter().map(|group| group.name).collect()
             }
         };
         talk.leave().await;
         let roles: BTreeSet<Role> =
             groups.iter().filter_map(|group| self.roles.get(&folded(group))).flatten().copied().collect();
-        Ok((!roles.is_empty()).then_some(roles))
+        if roles.is_empty() {
+            let n = groups.len();
+            tracing::info!(groups = n, "who bound to the directory is in none of the groups of who.ldap.roles");
+            return Ok(None);
+        }
+        Ok(Some(Found { name: own, roles }))
     }
+}
+
+/// A person whom the directory let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Their name in the directory, in small letters, however it was typed.
+    pub name: String,
+    /// What they may.
+    pub roles: BTreeSet<Role>,
 }
 
 /// A distinguished name, so that two spellings are one.
@@ -206,7 +232,8 @@ async fn start_tls<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     name: String,
-    values: Vec<String>,
+    /// Of each attribute that was wanted.
+    values: Vec<Vec<String>>,
 }
 
 /// A message: its operation.
@@ -286,9 +313,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         }
     }
 
-    /// Entries below `base` whose attribute has the value; of each, the values of one attribute.
-    async fn search(&mut self, base: &str, attribute: &str, value: &str, wanted: &str) -> Result<Vec<Entry>> {
+    /// Entries below `base` whose attribute has the value; of each, the values of some attributes.
+    async fn search(&mut self, base: &str, attribute: &str, value: &str, wanted: &[&str]) -> Result<Vec<Entry>> {
         let text = |text: &str| ber::value(tag::OCTETS, text.as_bytes());
+        let attributes: Vec<Vec<u8>> = wanted.iter().map(|wanted| text(wanted)).collect();
         self.send(ber::values(
             SEARCH,
             &[
@@ -299,7 +327,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 ber::number(tag::INTEGER, LIMIT.as_secs() as u32),
                 ber::value(tag::BOOLEAN, &[0]),
                 ber::values(EQUAL, &[text(attribute), text(value)]),
-                ber::values(tag::SEQUENCE, &[text(wanted)]),
+                ber::values(tag::SEQUENCE, &attributes),
             ],
         ))
         .await?;
@@ -329,20 +357,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 }
 
-fn entry(content: &[u8], wanted: &str) -> Option<Entry> {
+fn entry(content: &[u8], wanted: &[&str]) -> Option<Entry> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     let mut reader = Reader::new(content);
     let name = text(reader.take(tag::OCTETS)?)?;
-    let mut values = Vec::new();
+    let mut values = vec![Vec::new(); wanted.len()];
     let mut attributes = Reader::new(reader.take(tag::SEQUENCE)?);
     while !attributes.is_empty() {
         let mut pair = Reader::new(attributes.take(tag::SEQUENCE)?);
-        let is_wanted = text(pair.take(tag::OCTETS)?)?.eq_ignore_ascii_case(wanted);
+        let attribute = text(pair.take(tag::OCTETS)?)?;
         let mut all = Reader::new(pair.take(tag::SET)?);
         while !all.is_empty() {
             let value = all.take(tag::OCTETS)?;
-            if is_wanted {
-                values.extend(text(value));
+            // One attribute may be wanted for two things.
+            for (values, wanted) in values.iter_mut().zip(wanted) {
+                if attribute.eq_ignore_ascii_case(wanted) {
+                    values.extend(text(value));
+                }
             }
         }
     }

@@ -21,11 +21,19 @@ fn message(id: u32, operation: Vec<u8>) -> Vec<u8> {
     ber::values(tag::SEQUENCE, &[ber::number(tag::INTEGER, id), operation])
 }
 
-fn found(id: u32, name: &str, attribute: &str, values: &[&str]) -> Vec<u8> {
+fn found(id: u32, name: &str, attributes: &[(&str, &[&str])]) -> Vec<u8> {
     let text = |t: &str| ber::value(tag::OCTETS, t.as_bytes());
-    let values: Vec<Vec<u8>> = values.iter().map(|v| text(v)).collect();
-    let one = ber::values(tag::SEQUENCE, &[text(attribute), ber::values(tag::SET, &values)]);
-    message(id, ber::values(ENTRY, &[text(name), ber::values(tag::SEQUENCE, &[one])]))
+    let one = |(attribute, values): &(&str, &[&str])| {
+        let values: Vec<Vec<u8>> = values.iter().map(|v| text(v)).collect();
+        ber::values(tag::SEQUENCE, &[text(attribute), ber::values(tag::SET, &values)])
+    };
+    let attributes: Vec<Vec<u8>> = attributes.iter().map(one).collect();
+    message(id, ber::values(ENTRY, &[text(name), ber::values(tag::SEQUENCE, &attributes)]))
+}
+
+/// Somebody with these roles.
+fn somebody(name: &str, roles: &[Role]) -> Option<Found> {
+    Some(Found { name: name.into(), roles: roles.iter().copied().collect() })
 }
 
 /// The next request: its operation.
@@ -45,12 +53,8 @@ async fn request(stream: &mut DuplexStream) -> Vec<u8> {
     ber::value(kind, content)
 }
 
-/// Signs in while a directory answers each request in turn; gives the roles and the requests.
-async fn talk(
-    settings: &LdapSettings,
-    name: &str,
-    answers: Vec<Vec<u8>>,
-) -> (Result<Option<BTreeSet<Role>>>, Vec<Vec<u8>>) {
+/// Signs in while a directory answers each request in turn; gives who was found and the requests.
+async fn talk(settings: &LdapSettings, name: &str, answers: Vec<Vec<u8>>) -> (Result<Option<Found>>, Vec<Vec<u8>>) {
     let ldap = Ldap::new(settings).unwrap();
     let (ours, mut theirs) = tokio::io::duplex(1 << 16);
     let serving = async {
@@ -70,14 +74,16 @@ async fn groups_of_the_person_become_roles() {
     let groups = ["cn=risk makers,ou=groups,DC=bank", "cn=unknown,dc=bank"];
     let answers = vec![
         answer(1, BIND_ANSWER, 0),
-        [found(2, "uid=kim,ou=people,dc=bank", "memberof", &groups), answer(2, SEARCH_DONE, 0)].concat(),
+        [found(2, "uid=kim,ou=people,dc=bank", &[("UID", &["kim"]), ("memberof", &groups)]), answer(2, SEARCH_DONE, 0)]
+            .concat(),
     ];
-    let (roles, requests) = talk(&settings(""), "kim", answers).await;
-    assert_eq!(roles.unwrap(), Some(BTreeSet::from([Role::Maker])));
+    let (person, requests) = talk(&settings(""), "kim", answers).await;
+    assert_eq!(person.unwrap(), somebody("kim", &[Role::Maker]));
     // By hand (RFC 4511): BIND { 3, name, [0] password }.
     assert_eq!(requests[0], b"\x60\x29\x02\x01\x03\x04\x19uid=kim,ou=people,dc=bank\x80\x09pass word");
     let search = &requests[1];
-    assert!(search.windows(15).any(|w| w == b"\xa3\x0a\x04\x03uid\x04\x03kim0\x0a\x04"), "{search:?}");
+    let asked = b"\xa3\x0a\x04\x03uid\x04\x03kim0\x0f\x04\x03uid\x04\x08memberOf";
+    assert!(search.windows(asked.len()).any(|w| w == asked), "{search:?}");
 }
 
 #[tokio::test]
@@ -86,13 +92,33 @@ async fn groups_that_list_their_members_become_roles() {
     let done = answer(3, SEARCH_DONE, 0);
     let answers = vec![
         answer(1, BIND_ANSWER, 0),
-        [found(2, "uid=kim,ou=people,dc=bank", "cn", &["x"]), answer(2, SEARCH_DONE, 0)].concat(),
-        [found(3, "cn=risk-viewers,ou=groups,dc=bank", "1.1", &[]), done].concat(),
+        [found(2, "uid=kim,ou=people,dc=bank", &[("cn", &["x"]), ("uid", &["kim"])]), answer(2, SEARCH_DONE, 0)]
+            .concat(),
+        [found(3, "cn=risk-viewers,ou=groups,dc=bank", &[]), done].concat(),
     ];
-    let (roles, requests) = talk(&settings(more), "kim", answers).await;
-    assert_eq!(roles.unwrap(), Some(BTreeSet::from([Role::Viewer])));
+    let (person, requests) = talk(&settings(more), "kim", answers).await;
+    assert_eq!(person.unwrap(), somebody("kim", &[Role::Viewer]));
     let asked = b"\x04\x06member\x04\x19uid=kim,ou=people,dc=bank";
     assert!(requests[2].windows(asked.len()).any(|w| w == asked));
+}
+
+/// Directories take a name in capitals, too, and some entries have several: whoever signs in is one person here, and cannot
+/// approve as another what they proposed.
+#[tokio::test]
+async fn however_a_name_is_typed_it_is_one_person() {
+    let makers: &[&str] = &["cn=risk makers,ou=groups,dc=bank"];
+    let names: [(&str, &[&str]); 4] =
+        [("kim", &["kim"]), ("KIM", &["kim"]), ("Kim", &["KIM"]), ("minji", &["minji", "Kim"])];
+    for (typed, names) in names {
+        let entry = found(2, "uid=kim,ou=people,dc=bank", &[("uid", names), ("memberOf", makers)]);
+        let answers = vec![answer(1, BIND_ANSWER, 0), [entry, answer(2, SEARCH_DONE, 0)].concat()];
+        let (person, _) = talk(&settings(""), typed, answers).await;
+        assert_eq!(person.unwrap(), somebody("kim", &[Role::Maker]), "{typed} {names:?}");
+    }
+    // One whose name it does not show is nobody.
+    let entry = found(2, "uid=kim,ou=people,dc=bank", &[("memberOf", makers)]);
+    let answers = vec![answer(1, BIND_ANSWER, 0), [entry, answer(2, SEARCH_DONE, 0)].concat()];
+    assert_eq!(talk(&settings(""), "kim", answers).await.0.unwrap(), None);
 }
 
 #[tokio::test]
@@ -113,7 +139,7 @@ async fn who_is_refused_or_not_one_has_no_roles() {
         let (roles, _) = talk(&settings(""), "kim", vec![answer(1, BIND_ANSWER, code)]).await;
         assert_eq!(roles.unwrap(), None, "code {code}");
     }
-    let twice = [found(2, "a", "memberOf", &[]), found(2, "b", "memberOf", &[]), answer(2, SEARCH_DONE, 0)].concat();
+    let twice = [found(2, "a", &[]), found(2, "b", &[]), answer(2, SEARCH_DONE, 0)].concat();
     let (roles, _) = talk(&settings(""), "kim", vec![answer(1, BIND_ANSWER, 0), twice]).await;
     assert_eq!(roles.unwrap(), None);
     let ldap = Ldap::new(&settings("")).unwrap();
@@ -148,4 +174,12 @@ fn a_directory_far_away_is_reached_over_tls_only() {
     assert_eq!(way("http://dc1.bank.example"), None);
     let settings = LdapSettings { bind: "cn=admin,dc=bank".into(), ..settings("") };
     assert!(Ldap::new(&settings).is_err());
+}
+
+#[test]
+fn a_directory_that_is_away_is_told_without_where_it_is() {
+    let failure =
+        crate::who::sign_in::away(Error::busy("ldap dc1.bank.example:636: Connection refused (os error 111)"));
+    assert_eq!(failure.status, axum::http::StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(failure.message, "the directory does not answer; the server's log says why");
 }

@@ -301,6 +301,15 @@ pub struct Who {
     pub urgent: bool,
 }
 
+/// Roles of which one is enough, in words.
+pub(crate) fn one_of(roles: &[Role]) -> String {
+    let names: Vec<&str> = roles.iter().copied().map(role_name).collect();
+    match names[..] {
+        [name] => format!("the role {name}"),
+        _ => format!("one of the roles {}", names.join(", ")),
+    }
+}
+
 impl Who {
     /// Refuses whoever has none of the roles.
     ///
@@ -310,8 +319,7 @@ impl Who {
         if any_of.iter().any(|role| self.roles.contains(role)) {
             return Ok(());
         }
-        let names: Vec<&str> = any_of.iter().copied().map(role_name).collect();
-        Err(Error::denied(format!("this needs one of the roles {}", names.join(", "))))
+        Err(Error::denied(format!("this needs {}", one_of(any_of))))
     }
 
     /// The name of the person.

@@ -50,18 +50,25 @@ impl Doorkeeper {
         let phc = known.as_ref().filter(|_| may).and_then(|p| p.password.clone());
         let is_local = known.as_ref().is_some_and(|p| p.password.is_some());
         let mut is_right = turn.is_right(password.clone(), phc).await?;
+        let mut name = name.to_string();
         if let Some(ldap) = self.ldap.as_ref().filter(|_| is_possible && may && !is_local)
-            && let Some(roles) = ldap.sign_in(name, &password).await?
+            && let Some(found) = ldap.sign_in(&name, &password).await.map_err(away)?
         {
-            self.admit(name, roles).await?;
+            // Typed otherwise, they are the same person, with the same waits.
+            let own = if found.name == name { known.clone() } else { self.known_person(&found.name).await? };
+            if own.is_some_and(|own| now_us < own.locked_until_us) {
+                return Err(unauthorized(FAILED));
+            }
+            self.admit(&found.name, found.roles).await?;
+            name = found.name;
             is_right = true;
         }
         if !is_right {
             self.failed(known.filter(|_| !is_locked), address).await?;
             return Err(unauthorized(FAILED));
         }
-        self.act(&Actor::Person(name.into()), Act::SignIn { name: name.into() }).await?;
-        Ok(self.begin_session(name, is_secure).await?)
+        self.act(&Actor::Person(name.clone()), Act::SignIn { name: name.clone() }).await?;
+        Ok(self.begin_session(&name, is_secure).await?)
     }
 
     /// Signs in a person whom another system has identified, with the roles that it gave them.
@@ -79,7 +86,10 @@ impl Doorkeeper {
                 "the issuer names nobody who may come in: a name that is not allowed, or no role",
             ));
         }
-        self.admit(name, roles).await?;
+        self.admit(name, roles).await.map_err(|failure| match failure.message == FAILED {
+            true => unauthorized("the issuer names somebody who has a password here or is disabled"),
+            false => failure,
+        })?;
         self.act(&Actor::Person(name.into()), Act::SignIn { name: name.into() }).await?;
         Ok(self.begin_session(name, is_secure).await?)
     }
@@ -135,6 +145,12 @@ impl Doorkeeper {
         };
         self.act(&Actor::System, act).await.map(|_| ())
     }
+}
+
+/// What is told of a directory that could not be asked: where it is and what it said is for who reads the log.
+pub(super) fn away(e: Error) -> Failure {
+    tracing::warn!(error = %e, "the directory could not be asked");
+    Failure::from(Error::busy("the directory does not answer; the server's log says why"))
 }
 
 /// 401.

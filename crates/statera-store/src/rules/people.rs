@@ -79,6 +79,23 @@ pub(crate) fn apply(state: &mut People, actor: &Actor, act: &Act, at_us: i64) ->
     Ok(Acted::default())
 }
 
+/// Refuses a person whose name differs from another's in capitals alone: to a directory they are one, who could approve as the
+/// second what they proposed as the first. It is no rule of [`apply`]: a ledger that has two such people stands.
+///
+/// # Errors
+/// `Conflict` with the name that exists.
+pub(crate) fn refuse_twin(state: &People, act: &Act) -> Result<()> {
+    let (Act::AddPerson { person } | Act::Setup { person, .. }) = act else { return Ok(()) };
+    let name = person.name.to_lowercase();
+    match state.people.keys().find(|other| **other != person.name && other.to_lowercase() == name) {
+        None => Ok(()),
+        Some(other) => Err(Error::conflict(format!(
+            "there is a person «{other}» already; «{}» differs from it in capitals alone",
+            person.name
+        ))),
+    }
+}
+
 fn refuse_second_setup(state: &People) -> Result<()> {
     if state.people.is_empty() {
         Ok(())

@@ -1,5 +1,6 @@
 //! What can become of a statement, in the terms the writer acts on.
 
+use crate::AWAY;
 use statera_core::Error;
 
 /// Why a statement or a transaction did not succeed.
@@ -11,6 +12,8 @@ pub(crate) enum Failure {
     Unique(String),
     /// Another transaction was in the way; the same one may succeed when repeated.
     Again(String),
+    /// The disk has no room; nothing was written.
+    Full(Error),
     /// What callers are told.
     Refused(Error),
 }
@@ -25,6 +28,7 @@ impl Failure {
             Failure::Away(why) => Failure::Away(format!("{place}: {why}")),
             Failure::Unique(what) => Failure::Unique(format!("{place}: {what}")),
             Failure::Again(why) => Failure::Again(format!("{place}: {why}")),
+            Failure::Full(e) => Failure::Full(e.at(place)),
             Failure::Refused(e) => Failure::Refused(e.at(place)),
         }
     }
@@ -39,10 +43,10 @@ impl From<Error> for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         match failure {
-            Failure::Away(why) => Error::busy(format!("the database does not answer: {why}")),
+            Failure::Away(why) => Error::busy(format!("{AWAY}: {why}")),
             Failure::Unique(what) => Error::conflict(format!("it exists already: {what}")),
             Failure::Again(why) => Error::busy(format!("the database is busy: {why}")),
-            Failure::Refused(e) => e,
+            Failure::Full(e) | Failure::Refused(e) => e,
         }
     }
 }
@@ -73,7 +77,7 @@ pub(crate) fn sqlite(e: &rusqlite::Error) -> Failure {
     match code.extended_code & 0xff {
         SQLITE_BUSY | SQLITE_LOCKED => Failure::Again(message),
         SQLITE_IOERR | SQLITE_CANTOPEN => Failure::Away(message),
-        SQLITE_FULL => Error::busy("the disk of the store is full; nothing was written").into(),
+        SQLITE_FULL => Failure::Full(Error::busy("the disk of the store is full; nothing was written")),
         SQLITE_CORRUPT | SQLITE_NOTADB => Error::damaged(format!("the database file is damaged: {message}")).into(),
         SQLITE_READONLY => Error::io(format!("the store cannot be written: {message}")).into(),
         _ => Error::io(format!("the database: {message}")).into(),
@@ -88,7 +92,7 @@ pub(crate) fn postgres(e: &sqlx::Error) -> Failure {
     match &*code {
         "23505" => Failure::Unique(message),
         "40001" | "40P01" | "55P03" => Failure::Again(message),
-        "53100" => Error::busy("the disk of the database is full; nothing was written").into(),
+        "53100" => Failure::Full(Error::busy("the disk of the database is full; nothing was written")),
         // Read-only: a standby, which a failover may make the primary again.
         "25006" | "57P01" | "57P02" | "57P03" => Failure::Away(message),
         _ if code.starts_with("08") || code.starts_with("53") => Failure::Away(message),

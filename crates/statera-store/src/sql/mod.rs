@@ -19,6 +19,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection as _, Executor};
 use statera_core::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 use table::Table;
 use tokio::runtime::{Handle, Runtime};
@@ -40,6 +41,43 @@ pub(crate) struct Database {
     place: Place,
     /// Drives PostgreSQL's sockets.
     runtime: Option<Runtime>,
+    /// SQLite's file as it was when it was first opened for writing.
+    anchor: OnceLock<Anchor>,
+}
+
+/// A file that must stay where it was opened: what is written into one that was moved, removed or replaced since is there for
+/// no later process.
+#[derive(Debug, Clone)]
+struct Anchor {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl Anchor {
+    fn of(path: &Path) -> Anchor {
+        Anchor { path: path.into(), identity: identity(path) }
+    }
+
+    fn check(&self) -> Attempt<()> {
+        if identity(&self.path) == self.identity {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(Failure::Away(format!("{path} is no longer the file that was opened; put that back, or stop the server")))
+    }
+}
+
+/// Which file a path leads to: its disk and its number there.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Which file a path leads to; elsewhere only whether there is one.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|_| (0, 0))
 }
 
 enum Place {
@@ -51,6 +89,8 @@ enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     Write,
+    /// The same, and SQLite's file is made where there is none.
+    Create,
     Read,
     /// Reads a copy that nothing may change, not even by opening it.
     Inspect,
@@ -60,7 +100,7 @@ impl Database {
     /// The database at an address: a folder, or `postgres://…`. Nothing is opened yet.
     pub(crate) fn at(address: &str) -> Result<Database> {
         if !is_postgres(address) {
-            return Ok(Database { place: Place::Sqlite(Path::new(address).join(FILE)), runtime: None });
+            return Ok(Database::file(&Path::new(address).join(FILE)));
         }
         let options: PgConnectOptions = address.parse().map_err(|_| {
             Error::request(
@@ -75,16 +115,29 @@ impl Database {
             .enable_all()
             .build()
             .map_err(|e| Error::io(format!("the store's threads: {e}")))?;
-        Ok(Database { place: Place::Postgres(Box::new(options)), runtime: Some(runtime) })
+        Ok(Database { place: Place::Postgres(Box::new(options)), runtime: Some(runtime), anchor: OnceLock::new() })
     }
 
     /// The SQLite file at a path.
     pub(crate) fn file(path: &Path) -> Database {
-        Database { place: Place::Sqlite(path.into()), runtime: None }
+        Database { place: Place::Sqlite(path.into()), runtime: None, anchor: OnceLock::new() }
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self.place, Place::Sqlite(_))
+    }
+
+    /// SQLite's file.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Sqlite(path) => Some(path),
+            Place::Postgres(_) => None,
+        }
+    }
+
+    /// False where SQLite's file is no longer the one that was opened.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.anchor.get().is_none_or(|anchor| anchor.check().is_ok())
     }
 
     /// The database in messages; never with a password.
@@ -105,8 +158,12 @@ impl Database {
         let handle = self.runtime.as_ref().map(|r| r.handle().clone());
         match &self.place {
             Place::Sqlite(path) => {
+                self.anchor.get().map_or(Ok(()), Anchor::check)?;
                 let connection = Sqlite::open(path, purpose).map_err(|e| e.at(&self.label()))?;
-                Ok(Connection { driver: Driver::Sqlite(connection), runtime: None, limit: None, is_broken: false })
+                let is_writer = matches!(purpose, Use::Write | Use::Create);
+                let anchor = is_writer.then(|| self.anchor.get_or_init(|| Anchor::of(path)).clone());
+                let driver = Driver::Sqlite(connection);
+                Ok(Connection { driver, anchor, runtime: None, limit: None, is_broken: false })
             }
             Place::Postgres(options) => {
                 let options = options.as_ref().clone().disable_statement_logging();
@@ -115,9 +172,9 @@ impl Database {
                 let connection = connection.ok_or_else(|| Failure::Away(format!("{}: no answer", self.label())))?;
                 let connection = connection.map_err(|e| failure::postgres(&e).at(&self.label()))?;
                 let driver = Driver::Postgres(connection);
-                let mut connection =
-                    Connection { driver, runtime: handle, limit: Some(ANSWER_LIMIT), is_broken: false };
-                if purpose == Use::Write {
+                let limit = Some(ANSWER_LIMIT);
+                let mut connection = Connection { driver, anchor: None, runtime: handle, limit, is_broken: false };
+                if matches!(purpose, Use::Write | Use::Create) {
                     connection.refuse_lazy_commits()?;
                 }
                 Ok(connection)
@@ -140,9 +197,18 @@ pub(crate) fn is_postgres(address: &str) -> bool {
     address.starts_with("postgres://") || address.starts_with("postgresql://")
 }
 
+/// The log beside a file of SQLite.
+pub(crate) fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_os_string();
+    log.push("-wal");
+    log.into()
+}
+
 /// A connection to either database.
 pub(crate) struct Connection {
     driver: Driver,
+    /// Of one that writes to SQLite.
+    anchor: Option<Anchor>,
     runtime: Option<Handle>,
     /// For a statement.
     limit: Option<Duration>,
@@ -241,6 +307,8 @@ impl Connection {
 
     /// Begins a transaction that writes.
     pub(crate) fn begin(&mut self) -> Attempt<()> {
+        let in_place = self.anchor.as_ref().map_or(Ok(()), Anchor::check);
+        self.noticed(Some(in_place))?;
         let sql = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.execute(sql, Vec::new()).map(drop)
     }

@@ -3,7 +3,7 @@
 use super::failure::{self, Attempt};
 use super::migrate::refuse_changed;
 use super::value::{Row, Value, unreadable};
-use super::{STATEMENTS, Use};
+use super::{STATEMENTS, Use, log_of};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 use sqlx::migrate::Migrator;
@@ -34,8 +34,8 @@ impl Sqlite {
         // Each connection is one thread's at a time.
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags |= match purpose {
-            Use::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-            Use::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Use::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Use::Write | Use::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
             Use::Inspect => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
         // A copy without a log beside it is opened as it is; one with a log is read through it.
@@ -47,7 +47,7 @@ impl Sqlite {
         connection.busy_timeout(BUSY_LIMIT)?;
         // Checkpoints are made aside, by the tender, so that no decision waits for them.
         match purpose {
-            Use::Write => {
+            Use::Write | Use::Create => {
                 connection.set_prepared_statement_cache_capacity(STATEMENTS);
                 connection.execute_batch(&format!(
                     "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -175,9 +175,7 @@ fn owned(cell: ValueRef<'_>) -> Attempt<Value> {
 
 /// True where the file has a log: rows may be in it that the file lacks, or a process writes them now.
 fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_os_string();
-    log.push("-wal");
-    std::fs::metadata(log).is_ok()
+    std::fs::metadata(log_of(path)).is_ok()
 }
 
 /// The address of a file that nobody changes, as SQLite reads it: <https://www.sqlite.org/uri.html>.
@@ -236,7 +234,7 @@ mod tests {
         assert_eq!(immutable(Path::new("/a?b#c%20/d")), "file:/a%3fb%23c%2520/d?immutable=1");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ä?b#c%20.sqlite");
-        let sqlite = Sqlite::open(&path, Use::Write).unwrap();
+        let sqlite = Sqlite::open(&path, Use::Create).unwrap();
         sqlite.batch("CREATE TABLE t (a INTEGER)").unwrap();
         drop(sqlite);
         assert!(path.exists() && !has_log(&path));
@@ -252,7 +250,7 @@ mod tests {
         assert!(matches!(sqlite.execute("INSERT INTO t VALUES (1, '', '')", &[]), Err(Failure::Unique(_))));
         sqlite.batch("CREATE TABLE k (a TEXT PRIMARY KEY) WITHOUT ROWID; INSERT INTO k VALUES ('x')").unwrap();
         assert!(matches!(sqlite.execute("INSERT INTO k VALUES ($1)", &["x".into()]), Err(Failure::Unique(_))));
-        let missing = Sqlite::open(Path::new("/nowhere/store.sqlite"), Use::Write);
+        let missing = Sqlite::open(Path::new("/nowhere/store.sqlite"), Use::Create);
         assert!(matches!(missing, Err(Failure::Away(_))));
     }
 }

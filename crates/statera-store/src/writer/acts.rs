@@ -43,6 +43,7 @@ impl Tx<'_> {
             }
             Area::People => {
                 let old = state::load_people(self.connection)?;
+                rules::people::refuse_twin(&old, act)?;
                 let mut new = old.clone();
                 let acted = rules::people::apply(&mut new, actor, act, self.at_us)?;
                 state::save_people(self.connection, &old, &new)?;

@@ -17,6 +17,7 @@ use crate::sql::table::AUDIT;
 use crate::sql::{Attempt, Connection, Database, Failure, Use, Value};
 use crate::tender::Signals;
 use crate::vault::{KeyCache, Random, Vault};
+use crate::{AWAY, IN_DOUBT, NOT_WRITTEN};
 use chain::{Chain, Lock};
 use queue::{Queue, Taken};
 use statera_core::Error;
@@ -140,9 +141,13 @@ impl Writer {
 
     fn run(&mut self) {
         loop {
-            let taken = self.queue.take(self.queue.is_away().then_some(RECONNECT));
+            let is_in_trouble = self.queue.is_away() || self.signals.is_full();
+            let taken = self.queue.take(is_in_trouble.then_some(RECONNECT));
             let is_last = taken.is_last;
             if self.connect().is_ok() {
+                if self.signals.is_full() {
+                    self.look_for_room();
+                }
                 self.work(taken);
             } else {
                 refuse(taken);
@@ -163,6 +168,13 @@ impl Writer {
         self.restart_log();
     }
 
+    /// Writes something that changes nothing: nobody may ask a server that is not ready, and so find that the disk has room
+    /// again.
+    fn look_for_room(&mut self) {
+        let sql = "UPDATE meta SET value = value WHERE name = 'turn'";
+        let _ = self.attempt(|tx| tx.connection.execute(sql, Vec::new()));
+    }
+
     /// Does something in a transaction, repeated where another was in the way.
     pub(crate) fn transact<T>(&mut self, mut work: impl FnMut(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
         let mut repeat = 1;
@@ -179,6 +191,16 @@ impl Writer {
 
     /// Does something in a transaction, once.
     pub(crate) fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
+        let done = self.attempted(work);
+        match &done {
+            Ok(_) => self.signals.set_full(false),
+            Err(Failure::Full(_)) => self.signals.set_full(true),
+            Err(_) => {}
+        }
+        done
+    }
+
+    fn attempted<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
         self.connect()?;
         let Some(connection) = &mut self.connection else { return Err(Failure::Away("no connection".into())) };
         connection.begin()?;
@@ -232,13 +254,13 @@ impl Writer {
         while Instant::now() < end && !self.queue.is_closed() {
             match self.reconnect(true).and_then(|()| self.has(head)) {
                 Ok(true) => return Ok(()),
-                Ok(false) => return Err(Failure::Away(format!("{why}; nothing was written"))),
+                Ok(false) => return Err(Failure::Away(format!("{why}{NOT_WRITTEN}"))),
                 // It went away again before it said so.
                 Err(_) => self.queue.set_away(true),
             }
             refuse(self.queue.take(Some(RECONNECT)));
         }
-        Err(Failure::Away(format!("{why}; whether it was written is not known")))
+        Err(Failure::Away(format!("{why}{IN_DOUBT}")))
     }
 
     fn has(&mut self, head: Head) -> Attempt<bool> {
@@ -297,6 +319,6 @@ impl Writer {
 /// Answers everybody that the database is away. Deeds are dropped, which tells those who wait.
 fn refuse(taken: Taken) {
     for (_, done) in taken.records {
-        done(Err(Error::busy("the database does not answer; nothing was written")));
+        done(Err(Error::busy(format!("{AWAY}{NOT_WRITTEN}"))));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Writer;
 use crate::record::{Done, NewRecord};
+use crate::{AWAY, NOT_WRITTEN};
 use statera_core::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,7 +111,7 @@ impl Queue {
 
     fn push(&self, add: impl FnOnce(&mut State) -> Result<()>) -> Result<()> {
         if self.is_away() {
-            return Err(Error::busy("the database does not answer"));
+            return Err(Error::busy(format!("{AWAY}{NOT_WRITTEN}")));
         }
         let mut state = self.lock();
         if state.is_closed {

@@ -48,6 +48,8 @@ fn people(place: &Place) {
     for name in ["", "a b", "a/b", "key:x", "a\nb", &"x".repeat(65)] {
         check_failure(add(name), ErrorKind::Request, "cannot name a person");
     }
+    let told = "there is a person «ann» already; «Ann» differs from it in capitals alone";
+    check_failure(add("Ann"), ErrorKind::Conflict, told);
     check_failure(add("system"), ErrorKind::Request, "the program itself");
     let failed = |locked_until_us| {
         act(&*store, "root", Act::SignInFailed { name: Some("bo.kim@bank".into()), locked_until_us });

@@ -132,7 +132,8 @@ fn a_budget_too_small_says_what_is_needed() {
     assert!(error.is_request(), "{error}");
     let text = error.to_string();
     let start = "budget: 0.001s is too little; the first trial (Gradient boosting with its default settings) took ";
-    assert!(text.starts_with(start) && text.contains("give at least 1s"), "{text}");
+    // One second, unless the machine was busy.
+    assert!(text.starts_with(start) && text.contains("s: give at least "), "{text}");
 }
 
 #[test]

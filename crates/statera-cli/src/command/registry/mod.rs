@@ -11,7 +11,6 @@ mod show;
 use super::door::{Door, part, password, told};
 use crate::args::Entrance;
 use crate::console::{Console, counted};
-use anyhow::Context;
 use arguments::{ChangeKind, Registry, RegistryVerb as Verb};
 use serde_json::{Value, json};
 use statera::bundle::Bundle;
@@ -61,7 +60,7 @@ async fn act(door: &Door, verb: &Verb, console: &Console) -> anyhow::Result<()> 
             told(console, &answer, &format!("model {name} is begun, in tier {tier}"))
         }
         Verb::AddVersion { model, bundle, note } => {
-            let bytes = Bundle::packed(bundle).with_context(|| format!("{}", bundle.display()))?;
+            let bytes = Bundle::packed(bundle)?;
             let answer = door.upload(&format!("/api/v1/models/{}/versions", part(model)), note, bytes).await?;
             told(console, &answer, &format!("{} is version {} of {model}", bundle.display(), answer["version"]))
         }
@@ -115,7 +114,7 @@ async fn govern(door: &Door, verb: &Verb, console: &Console) -> anyhow::Result<(
         }
         Verb::Stop { model, note } => {
             let answer = door.post(&format!("/api/v1/models/{}/stop", part(model)), json!({ "note": note })).await?;
-            told(console, &answer, &format!("{model} is stopped; its backup answers"))
+            told(console, &answer, &format!("{model} is stopped: its backup answers, or people decide if it has none"))
         }
         Verb::Tier { tier, approvals } => {
             let answer = door.put(&format!("/api/v1/tiers/{tier}"), json!({ "approvals": approvals })).await?;

@@ -8,6 +8,7 @@ use serde_json::json;
 use statera_core::{Result, Run};
 use statera_server::serve::{self, Started};
 use statera_server::settings::Settings;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 pub fn run(args: &Serve, console: &Console, run: &Run) -> anyhow::Result<()> {
@@ -59,5 +60,8 @@ fn print(started: &Started, console: &Console) {
     if !started.is_ready {
         console.note("it is not ready yet; the log and /health/ready say what is missing");
     }
-    console.note("Ctrl-C stops it");
+    // Elsewhere the log follows on standard error, a line of JSON for each event.
+    if std::io::stderr().is_terminal() {
+        console.note("Ctrl-C stops it");
+    }
 }

@@ -6,12 +6,12 @@ use crate::console::{Console, counted};
 use serde_json::json;
 use statera_core::Error;
 use statera_store::act::{Act, Actor};
-use statera_store::{BundleFailure, copy_keys, open};
+use statera_store::{BundleFailure, copy_keys, open_existing};
 use std::path::Path;
 
 pub fn backup(args: &Backup, console: &Console) -> anyhow::Result<()> {
     let options = options_with_objects(&args.place, args.settings.as_deref())?;
-    let store = open(&options)?;
+    let store = open_existing(&options)?;
     let missing = store.backup(&args.to)?.missing;
     if let Some(keys) = &args.keys_to {
         copy_keys(&options.folder, keys)?;

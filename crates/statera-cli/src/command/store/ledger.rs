@@ -6,7 +6,7 @@ use crate::console::{Console, counted};
 use serde_json::json;
 use statera_core::{Error, ErrorKind};
 use statera_store::act::Actor;
-use statera_store::{Store, now_us, open};
+use statera_store::{Store, now_us, open_existing};
 use std::io::BufRead;
 
 /// Microseconds of a day.
@@ -22,7 +22,7 @@ pub fn run(args: &Ledger, console: &Console) -> anyhow::Result<()> {
 }
 
 fn erase(args: &Erase, console: &Console) -> anyhow::Result<()> {
-    let store = open(&options(&args.place)?)?;
+    let store = open_existing(&options(&args.place)?)?;
     let actor = actor(&*store, args.by.as_deref())?;
     let (mut n_subjects, mut n_parts, mut n_unknown) = (0, 0, 0);
     let mut one = |subject: &str, is_only: bool| -> anyhow::Result<()> {
@@ -60,7 +60,7 @@ fn erase(args: &Erase, console: &Console) -> anyhow::Result<()> {
 
 fn retain(args: &Retain, console: &Console) -> anyhow::Result<()> {
     let before_us = now_us() - age_us(&args.older_than)?;
-    let store = open(&options(&args.place)?)?;
+    let store = open_existing(&options(&args.place)?)?;
     let n = store.retain(&actor(&*store, args.by.as_deref())?, before_us, &args.why)?;
     if console.json {
         return console.print_json(&json!({ "before": time(before_us), "keys": n }));

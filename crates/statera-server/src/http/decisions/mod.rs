@@ -80,7 +80,7 @@ pub(crate) fn whole(body: std::result::Result<Bytes, BytesRejection>) -> std::re
 
 /// A small body as what it must be.
 pub(crate) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|e| Error::request(format!("the body: {e}")))
+    crate::http::json::read(body)
 }
 
 /// Work that may wait for a disk or a database, off the threads that serve connections.

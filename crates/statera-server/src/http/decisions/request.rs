@@ -1,6 +1,7 @@
 //! What a request for decisions says.
 
 use crate::compute::{Explain, Rows};
+use crate::http::json;
 use axum::body::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -60,7 +61,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads the body; the rows themselves are read when they are scored.
     pub(super) fn parse(body: Bytes, explain: Explain, max_rows: usize) -> Result<Asked> {
-        let read: Body<'_> = serde_json::from_slice(&body).map_err(|e| Error::request(format!("the body: {e}")))?;
+        let read: Body<'_> = json::read(&body)?;
         let place = |raw: &RawValue| place_in(&body, raw.get());
         let is_one = read.row.is_some();
         let (rows, subjects) = match (read.row, read.rows) {
@@ -75,7 +76,7 @@ impl Asked {
                 return Err(Error::request(format!("{} rows; allowed: 1 to {max_rows}", rows.len())));
             }
             (None, Some(rows)) => rows.into_iter().map(|r| (place(r.row), r.subject.unwrap_or_default())).unzip(),
-            _ => return Err(Error::request("the body needs either row or rows")),
+            _ => return Err(Error::request("the body needs row or rows, and not both")),
         };
         if let Some(subject) = subjects.iter().find(|s| s.chars().count() > MAX_SUBJECT_CHARS) {
             let n = subject.chars().count();

@@ -136,9 +136,11 @@ fn wrong_requests_are_told_where_and_what_is_allowed() {
     let row = |cells: &str| format!(r#"{{"model":"credit","row":{{{cells}}}}}"#);
     let cases: Vec<(String, u16, &str)> = vec![
         ("{".into(), 400, "the body: EOF while parsing"),
+        ("[]".into(), 400, "the body is a list; allowed: one JSON object"),
+        (String::new(), 400, "the body is empty; allowed: one JSON object"),
         (format!(r#"{{"model":"credit","row":{APPROVED},"x":1}}"#), 400, "unknown field `x`"),
         (format!(r#"{{"model":"credit","row":{APPROVED},"model":"b"}}"#), 400, "duplicate field `model`"),
-        (r#"{"model":"credit"}"#.into(), 400, "the body needs either row or rows"),
+        (r#"{"model":"credit"}"#.into(), 400, "the body needs row or rows, and not both"),
         (r#"{"model":"credit","rows":[]}"#.into(), 400, "0 rows; allowed: 1 to 10000"),
         (format!(r#"{{"model":"cards","row":{APPROVED}}}"#), 404, "there is no model «cards»"),
         (format!(r#"{{"model":"../../etc","row":{APPROVED}}}"#), 404, "there is no model «../../etc»"),
@@ -183,7 +185,11 @@ fn wrong_requests_are_told_where_and_what_is_allowed() {
             400,
             "column «monthly_income», row 1: «1.5» is not a whole number of 64 bits",
         ),
-        (r#"{"model":"credit","row":[1,2]}"#.into(), 400, "row 1: invalid type: sequence, expected an object"),
+        (
+            r#"{"model":"credit","row":[1,2]}"#.into(),
+            400,
+            "row 1: invalid type: sequence, expected one flat JSON object",
+        ),
         (r#"{"model":"credit","row":NaN}"#.into(), 400, "the body: expected value"),
         (
             format!(r#"{{"model":"credit","request_id":"{}","row":{APPROVED}}}"#, "x".repeat(129)),
@@ -358,7 +364,7 @@ fn an_override_needs_a_known_reason_a_note_and_authority() {
         (checker(), &low, body("decline", "mitigation", "x"), 409, "the decision is «decline» already"),
         (checker(), &low, body("postpone", "mitigation", "x"), 400, "unknown variant `postpone`"),
         (checker(), &high, body("decline", "mitigation", "x"), 403, "the amount is 2590; your authority ends at 1000"),
-        (viewer(), &low, good.clone(), 403, "this needs one of the roles checker"),
+        (viewer(), &low, good.clone(), 403, "this needs the role checker"),
     ];
     for (who, path, body, status, message) in cases {
         let (got, told) = server.json(&who, "POST", path, &body);

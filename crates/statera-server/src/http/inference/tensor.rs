@@ -1,5 +1,6 @@
 //! Tensors of JSON, straight into columns.
 
+use crate::http::json;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{Field, Schema};
@@ -85,7 +86,7 @@ impl Request {
     /// # Errors
     /// Text that is no such request; the message says where.
     pub(super) fn parse(body: &[u8]) -> Result<Request> {
-        let request: Request = serde_json::from_slice(body).map_err(|e| Error::request(format!("the body: {e}")))?;
+        let request: Request = json::read(body)?;
         if let Some(id) = &request.id
             && id.chars().count() > MAX_ID_CHARS
         {

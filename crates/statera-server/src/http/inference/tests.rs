@@ -94,7 +94,7 @@ fn tensors_that_cannot_be_are_refused_in_the_protocols_form() {
         (tensors()[1..].to_vec(), "a column is missing that the model was trained on: «employment»"),
         (one(0, "shape", json!([3])), "tensor «employment»: shape [3] does not fit 2 elements of data"),
         (one(0, "shape", json!([4_294_967_296u64, 4_294_967_296u64])), "does not fit 2 elements"),
-        (one(0, "shape", json!([-2])), "the body: invalid value"),
+        (one(0, "shape", json!([-2])), "the body: invalid value: integer `-2`, expected a whole number of 0 or more"),
         (one(0, "shape", json!([1, 1, 2])), "tensor «employment» has shape [1, 1, 2]"),
         (one(0, "datatype", json!("FP16")), "unknown variant `FP16`"),
         (one(0, "datatype", json!("FP64")), "tensor «employment» is FP64, but its data are text"),

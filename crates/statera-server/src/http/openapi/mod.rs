@@ -8,12 +8,11 @@ pub use operations::OPERATIONS;
 
 use super::failure;
 use crate::who::access::{self, Need};
-use crate::who::role_name;
+use crate::who::one_of;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use statera_store::people::Role;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -197,12 +196,11 @@ fn described(operation: &Operation) -> Described {
 
 /// Who may, in words.
 fn needs(need: Need) -> String {
-    let names = |roles: &[Role]| roles.iter().copied().map(role_name).collect::<Vec<_>>().join(", ");
     match need {
         Need::Nobody => "Whoever reaches the server".into(),
         Need::Anybody => "Any key, and any person who is signed in".into(),
-        Need::One(roles) => format!("Keys and people with one of the roles {}", names(roles)),
-        Need::Person(roles) => format!("People with one of the roles {}; no keys", names(roles)),
+        Need::One(roles) => format!("Keys and people with {}", one_of(roles)),
+        Need::Person(roles) => format!("People with {}; no keys", one_of(roles)),
     }
 }
 

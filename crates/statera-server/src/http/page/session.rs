@@ -136,7 +136,7 @@ async fn begin_oidc(
 ) -> Response {
     match door.begin_oidc(is_secure(&door, peer.as_deref(), &headers)).await {
         Ok(start) => go(&start.url, [start.cookie]),
-        Err(e) => look.failed(e.into()),
+        Err(e) => look.failed(oidc::away(e)),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::http::failure::Failure;
 use axum::http::{HeaderMap, HeaderValue};
 use provider::{Fetch, Provider};
 use serde::{Deserialize, Serialize};
-use statera_core::{Error, Result};
+use statera_core::{Error, ErrorKind, Result};
 use statera_store::people::Role;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -214,7 +214,7 @@ impl Doorkeeper {
             now_s,
         };
         let header = token::header(&id_token).map_err(|e| refused(&e.to_string()))?;
-        let keys = oidc.provider.keys(header.kid.as_deref(), now_us).await?;
+        let keys = oidc.provider.keys(header.kid.as_deref(), now_us).await.map_err(away)?;
         let claims = token::verify(&id_token, &keys, &expected).map_err(|e| refused(&e.to_string()))?;
         let name = claims.get(&oidc.settings.name_claim).and_then(|v| v.as_str()).unwrap_or_default();
         self.sign_in_identified(name, oidc.roles(&claims), is_secure).await
@@ -233,6 +233,15 @@ impl Doorkeeper {
         }
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let secret = oidc.secret.as_ref().map(|s| (id, s.expose()));
-        Ok(oidc.provider.exchange(form, secret, (self.clock)()).await?)
+        oidc.provider.exchange(form, secret, (self.clock)()).await.map_err(away)
     }
+}
+
+/// What is told of an issuer that could not be asked: where it was looked for and what it said is for who reads the log.
+pub fn away(e: Error) -> Failure {
+    if e.kind() != ErrorKind::Busy {
+        return Failure::from(e);
+    }
+    tracing::warn!(error = %e, "the issuer of OpenID Connect could not be asked");
+    Failure::from(Error::busy("the issuer does not answer; the server's log says why"))
 }

@@ -321,7 +321,7 @@ async fn what_does_not_belong_to_the_sign_in_is_refused() {
     assert!(refused(callback(&sent), &headers).await.contains("nobody who may come in"));
     // Who has a password here is nobody else's to name.
     scene.issue(|claims| claims["preferred_username"] = json!("first"), &sent);
-    refused(callback(&sent), &headers).await;
+    assert!(refused(callback(&sent), &headers).await.contains("somebody who has a password here"));
     scene.issue(|_| {}, &sent);
     scene.clock.advance_s(601);
     refused(callback(&sent), &headers).await;
@@ -359,6 +359,15 @@ async fn a_document_that_leads_elsewhere_is_not_followed() {
         assert!(error.contains(said), "{name}: {error}");
         assert!(scene.desk.asked.lock().unwrap().iter().all(|(url, _)| !url.contains("evil")));
     }
+}
+
+#[test]
+fn an_issuer_that_is_away_is_told_without_where_it_is() {
+    let failure = away(Error::busy("https://sso.bank.example: 10.0.0.7:443: Connection refused (os error 111)"));
+    assert_eq!(failure.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(failure.message, "the issuer does not answer; the server's log says why");
+    let failure = away(Error::not_found("no OpenID Connect is configured"));
+    assert_eq!((failure.status, failure.message.as_str()), (StatusCode::NOT_FOUND, "no OpenID Connect is configured"));
 }
 
 #[test]
