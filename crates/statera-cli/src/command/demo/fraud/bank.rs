@@ -1,5 +1,5 @@
-//! The bank's server, in this process and over a store in a folder: what `statera serve` runs, on a port of its own, and the people who
-//! work with it.
+//! The bank's server, in this process and over a store in a folder: what `statera serve` runs, on a port of its own,
+//! and the people who work with it.
 
 use crate::args::Entrance;
 use crate::command::door::Door;

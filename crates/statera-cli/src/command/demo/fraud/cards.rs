@@ -48,16 +48,16 @@ pub fn tell(scene: &Scene) -> Result<Cards> {
     scene.begin("Card transactions");
     let [n, frauds] = files.n_transactions;
     console.paragraph(format!(
-        "An invented bank has {} cards. Of their {} transactions in six months {} were fraud ({:.2} %); it learns of each about a \
-         week later.",
+        "An invented bank has {} cards. Of their {} transactions in six months {} were fraud ({:.2} %); it learns of \
+         each about a week later.",
         count(files.n_cards as f64),
         count(n as f64),
         count(frauds as f64),
         100.0 * frauds as f64 / n.max(1) as f64
     ));
     console.paragraph(
-        "Statera counted what each card and each terminal had done before, knowing frauds only a week after they happened, and \
-         trained on the months before the last:\n",
+        "Statera counted what each card and each terminal had done before, knowing frauds only a week after they \
+         happened, and trained on the months before the last:\n",
     );
     train::print_board(&trained, console);
     if let Some(alerts) = &trained.facts.alerts {
@@ -105,8 +105,8 @@ fn settings(scene: &Scene) -> Result<Settings> {
 /// The same as a person types it.
 fn command(scene: &Scene) -> String {
     format!(
-        "statera train {} --use-case fraud --target tx_fraud --id transaction_id --time tx_datetime --card card_id --terminal \
-         terminal_id --amount tx_amount --drop customer_id --capacity {}{} --out {}",
+        "statera train {} --use-case fraud --target tx_fraud --id transaction_id --time tx_datetime --card card_id \
+         --terminal terminal_id --amount tx_amount --drop customer_id --capacity {}{} --out {}",
         scene.shown("transactions.csv"),
         scene.capacity(),
         scene.seed_flag(),

@@ -1,9 +1,9 @@
-//! The fifth chapter: the day's cases, those with the most at stake first, worked on through the server's interface by somebody who finds
-//! out what is true of each.
+//! The fifth chapter: the day's cases, those with the most at stake first, worked on through the server's interface by
+//! somebody who finds out what is true of each.
 
 use super::bank::{MAKER, MODEL, Serving, Staff};
-use super::live::{self, Purchase};
-use super::{Scene, money, percent};
+use super::weeks::Purchase;
+use super::{Scene, live, money, percent};
 use crate::command::door::{Door, cell};
 use crate::console::{count, counted};
 use serde::Serialize;
@@ -123,8 +123,8 @@ impl Desk {
         let console = scene.console;
         scene.begin("The desk");
         console.paragraph(format!(
-            "The day has made {}, a card each. People can work on {} of them in a shift: those with the largest expected loss, the sum of \
-             probability times amount. The first of them, and what {MAKER} found out:\n",
+            "The day has made {}, a card each. People can work on {} of them in a shift: those with the largest \
+             expected loss, the sum of probability times amount. The first of them, and what {MAKER} found out:\n",
             counted(self.n_cases, "case", "cases"),
             self.capacity
         ));
@@ -147,8 +147,8 @@ impl Desk {
             String::new()
         };
         console.paragraph(format!(
-            "Of {} that were worked on {} had a fraud. With them {} of the day's {} are found, worth {} of {}{share}. Each answer is a label: \
-             the terminals' figures know it from now on.",
+            "Of {} that were worked on {} had a fraud. With them {} of the day's {} are found, worth {} of {}{share}. \
+             Each answer is a label: the terminals' figures know it from now on.",
             counted(self.worked.len(), "case", "cases"),
             count(n_caught as f64),
             count(self.n_found as f64),
@@ -157,13 +157,15 @@ impl Desk {
             money(self.money),
         ));
         let file = super::bank::password_file(MAKER);
-        scene.by_hand(&[
-            format!("cd {}                 while the server runs", scene.shown(live::SERVER)),
-            format!("statera fraud alerts --person {MAKER} --password-file {file} list --limit 20"),
-            format!("statera fraud alerts --person {MAKER} --password-file {file} assign CASE"),
-            format!("statera fraud alerts --person {MAKER} --password-file {file} show CASE"),
-            format!("statera fraud alerts --person {MAKER} --password-file {file} confirm CASE --note 'the customer knows nothing of it'"),
-            format!("statera fraud alerts --person {MAKER} --password-file {file} dismiss CASE --reason {REASON}"),
-        ]);
+        let verbs = [
+            "list --limit 20",
+            "assign CASE",
+            "show CASE",
+            "confirm CASE --note 'the customer knows nothing of it'",
+            &format!("dismiss CASE --reason {REASON}"),
+        ];
+        let commands = verbs.map(|verb| format!("statera fraud alerts --person {MAKER} --password-file {file} {verb}"));
+        let folder = format!("cd {}    while the server runs", scene.shown(live::SERVER));
+        scene.by_hand(&[&[folder], &commands[..]].concat());
     }
 }

@@ -1,10 +1,12 @@
-//! The fourth chapter: the last day of the bank as it happens. A server is told the weeks before, restarted, given the version with rules,
-//! and sent the day one transaction at a time; every probability is compared with what the batch gave the same row.
+//! The fourth chapter: the last day of the bank as it happens. A server is told the weeks before, restarted, given the
+//! version with rules, and sent the day one transaction at a time; every probability is compared with what the batch
+//! gave the same row.
 
-use super::bank::{MODEL, Serving, Staff, password_file};
+use super::bank::{MODEL, Serving, Staff};
 use super::cards::{self, Cards};
 use super::desk::{self, Desk};
-use super::{Scene, bank, money, no_test, rules};
+use super::weeks::{Purchase, Weeks, reach};
+use super::{Scene, bank, ledger, money, rules};
 use crate::console::count;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,9 +14,7 @@ use statera::bundle::Bundle;
 use statera::scorer::RowSource;
 use statera_core::{Error, Result};
 use statera_data::texts_of;
-use statera_data::window::Shift;
 use statera_server::settings::Settings;
-use statera_store::ledger::{self, Extent};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
@@ -26,15 +26,12 @@ pub const DAY: &str = "live-day.csv";
 /// The server's settings in its folder, how they begin, and its store.
 const SETTINGS: &str = "server.toml";
 const HEAD: &str = "# Settings of the demo's server: `statera serve --settings server.toml`, in this folder.\n";
-const STORE: &str = "store";
+pub const STORE: &str = "store";
 /// Where transactions and labels are sent.
 const TRANSACTIONS: &str = "/api/v1/transactions";
 const OUTCOMES: &str = "/api/v1/outcomes";
 /// Transactions of the weeks before that are sent in one request.
 const TOGETHER: usize = 1_000;
-/// Days from a fraud to its label: what the model was trained on knew each after seven.
-const LABEL_DAYS: usize = 6;
-const DAY_US: i64 = 86_400_000_000;
 
 /// How the day went.
 #[derive(Debug, Serialize)]
@@ -74,7 +71,7 @@ pub fn check_place(folder: &Path) -> Result<()> {
 pub fn tell(scene: &Scene, cards: &Cards) -> Result<(Lived, Desk, Value)> {
     let text = std::fs::read_to_string(&scene.files.transactions)
         .map_err(|e| Error::io(format!("{}: {e}", scene.files.transactions.display())))?;
-    let weeks = Weeks::of(&text, &cards.bundle)?;
+    let weeks = Weeks::of(&text, reach(&cards.bundle)?)?;
     let place = scene.at(SERVER);
     let (mut lived, desk, ledger) = statera::file::fill_folder(&place, |folder| {
         close_to_others(folder)?;
@@ -82,12 +79,12 @@ pub fn tell(scene: &Scene, cards: &Cards) -> Result<(Lived, Desk, Value)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let lived = runtime.block_on(live.days())?;
         scene.run.check()?;
-        Ok((lived.0, lived.1, verified(&folder.join(STORE))?))
+        Ok((lived.0, lived.1, ledger::verified(&folder.join(STORE))?))
     })?;
     lived.n_bytes = size(&place);
     lived.tell(scene);
     desk.tell(scene);
-    ledger_told(&ledger, scene);
+    ledger::tell(&ledger, scene);
     Ok((lived, desk, ledger))
 }
 
@@ -97,87 +94,6 @@ fn close_to_others(folder: &Path) -> Result<()> {
     std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
     let _ = folder;
     Ok(())
-}
-
-/// A transaction as the bank's file has it.
-pub struct Purchase<'a> {
-    pub id: &'a str,
-    pub at: &'a str,
-    pub card: &'a str,
-    pub terminal: &'a str,
-    pub amount: f64,
-    pub is_fraud: bool,
-}
-
-impl<'a> Purchase<'a> {
-    fn of(line: &'a str) -> Result<Purchase<'a>> {
-        let wrong = || Error::damaged(format!("transactions.csv: «{line}» is no transaction of the sample bank"));
-        let cells: Vec<&str> = line.split(',').collect();
-        let [id, at, card, _, terminal, amount, fraud] = cells[..] else { return Err(wrong()) };
-        let amount = amount.parse().map_err(|_| wrong())?;
-        Ok(Purchase { id, at, card, terminal, amount, is_fraud: fraud == "1" })
-    }
-
-    /// The day, as `2025-09-30`.
-    fn day(&self) -> &'a str {
-        self.at.get(..10).unwrap_or(self.at)
-    }
-
-    /// As a bank's system sends it.
-    fn sent(&self) -> Value {
-        json!({
-            "subject": self.card,
-            "row": {
-                "transaction_id": self.id, "tx_datetime": self.at, "card_id": self.card, "terminal_id": self.terminal,
-                "tx_amount": self.amount,
-            },
-        })
-    }
-}
-
-/// The last day, and those before it that windows reach back to.
-struct Weeks<'a> {
-    /// Days that there are.
-    days: Vec<&'a str>,
-    before: Vec<Purchase<'a>>,
-    n_days_before: usize,
-    today: Vec<Purchase<'a>>,
-}
-
-impl<'a> Weeks<'a> {
-    fn of(text: &'a str, bundle: &Bundle) -> Result<Weeks<'a>> {
-        let all: Vec<Purchase> = text.lines().skip(1).map(Purchase::of).collect::<Result<_>>()?;
-        let mut days: Vec<&str> = all.iter().map(Purchase::day).collect();
-        days.dedup();
-        let last = *days.last().ok_or_else(no_test)?;
-        let first = days.len().saturating_sub(1 + reach(bundle)?);
-        let since = days[first];
-        let (before, today): (Vec<_>, Vec<_>) =
-            all.into_iter().filter(|p| p.day() >= since).partition(|p| p.day() < last);
-        Ok(Weeks { n_days_before: days.len() - 1 - first, days, before, today })
-    }
-
-    /// When a fraud of the weeks before is told: some days later; `None` if that is not before the last day.
-    fn told_on(&self, purchase: &Purchase) -> Option<&'a str> {
-        let at = self.days.binary_search(&purchase.day()).ok()?;
-        self.days[..self.days.len() - 1].get(at + LABEL_DAYS).copied()
-    }
-}
-
-/// Days that the windows of a bundle look back.
-fn reach(bundle: &Bundle) -> Result<usize> {
-    let windows = bundle.windows.as_ref().ok_or_else(|| Error::data("the model of cards has no windows"))?;
-    let windows = windows.definition.windows();
-    let of_feature = |feature: &statera_data::window::Feature| {
-        let shift = match feature.shift {
-            None => 0,
-            Some(Shift::By(span)) => span.micros(),
-            Some(Shift::Label) => windows.label_delay.map_or(0, |delay| delay.micros()),
-        };
-        shift + feature.over.iter().map(|span| span.micros()).max().unwrap_or(0)
-    };
-    let longest = windows.features.iter().map(of_feature).max().unwrap_or(0);
-    Ok((longest.max(0) as u64).div_ceil(DAY_US as u64) as usize)
 }
 
 /// What was answered to a transaction of the day.
@@ -221,11 +137,14 @@ impl Live<'_> {
     /// Settings of the server, which are written to its folder; without a threshold no probability makes a case.
     fn settings(&self, threshold: Option<f64>) -> Result<Settings> {
         let (threshold, capacity) = (threshold.unwrap_or(1.0), self.scene.capacity());
-        let text = format!(
-            "{HEAD}\n[serve]\nstore = \"{STORE}\"\n\n[log]\nlevel = \"warn\"\n\n[alerts]\nthreshold = {threshold:?}         # the \
-             probability from which a transaction makes a case\ncapacity = {capacity}         # cases that the desk can work on in a \
-             shift\n"
-        );
+        let text = [
+            HEAD,
+            &format!("[serve]\nstore = \"{STORE}\"\n"),
+            "[log]\nlevel = \"warn\"\n",
+            "# A transaction of this probability makes a case, and the desk can work on so many in a shift.",
+            &format!("[alerts]\nthreshold = {threshold:?}\ncapacity = {capacity}\n"),
+        ]
+        .join("\n");
         let mut settings = Settings::parse(&text)?;
         let path = self.folder.join(SETTINGS);
         std::fs::write(&path, &text).map_err(|e| Error::io(format!("{}: {e}", path.display())))?;
@@ -302,8 +221,9 @@ impl Live<'_> {
                 u8::from(*is_fraud)
             ));
         }
-        let header = "transaction_id,tx_datetime,card_id,terminal_id,tx_amount,probability_live,probability_batch,action,tx_fraud";
-        self.scene.write(DAY, header, lines)?;
+        let sent = "transaction_id,tx_datetime,card_id,terminal_id,tx_amount";
+        let header = format!("{sent},probability_live,probability_batch,action,tx_fraud");
+        self.scene.write(DAY, &header, lines)?;
         let mut ms: Vec<f64> = answered.iter().map(|a| a.ms).collect();
         ms.sort_by(f64::total_cmp);
         let below = |share: f64| ms.get((share * ms.len() as f64) as usize).or(ms.last()).copied().unwrap_or(0.0);
@@ -339,9 +259,9 @@ impl Lived {
         let console = scene.console;
         scene.begin("A day as it happens");
         console.paragraph(format!(
-            "A server was founded by {}: {} brings models, {} approves them. It was sent the {} transactions of {} days and {} frauds \
-             among them that were known (in {:.0} s, all of it on disk and in the ledger), was stopped and started again, and got the \
-             version with rules.",
+            "A server was founded by {}: {} brings models, {} approves them. It was sent the {} transactions of {} \
+             days and {} frauds among them that were known (in {:.0} s, all of it on disk and in the ledger), was \
+             stopped and started again, and got the version with rules.",
             bank::ADMIN,
             bank::MAKER,
             bank::CHECKER,
@@ -361,8 +281,9 @@ impl Lived {
             n => format!("{} of the actions are the same", count(n as f64)),
         };
         console.paragraph(format!(
-            "\nThen came {}, one transaction at a time through POST {TRANSACTIONS}: {} were counted, scored, judged by the rules, recorded \
-             and answered, half of them within {:.1} ms and 99 % within {:.1} ms. Compared with the batch, {equal}; {actions}.",
+            "\nThen came {}, one transaction at a time through POST {TRANSACTIONS}: {} were counted, scored, judged \
+             by the rules, recorded and answered, half of them within {:.1} ms and 99 % within {:.1} ms. Compared \
+             with the batch, {equal}; {actions}.",
             self.day,
             count(self.n as f64),
             self.median_ms,
@@ -372,10 +293,10 @@ impl Lived {
         console.paragraph(format!("The server's folder has {} MB.", money(self.n_bytes as f64 / 1e6)));
         scene.by_hand(&[
             format!("cd {}", scene.shown(SERVER)),
-            format!("statera serve --settings {SETTINGS}           it stays there; go on in another terminal, in the same folder"),
+            format!("statera serve --settings {SETTINGS}    it stays; go on in another terminal, in the same folder"),
             format!(
-                "curl -s http://127.0.0.1:8420{TRANSACTIONS} -H \"authorization: Bearer $(cat {key})\" -H 'content-type: \
-                 application/json' -d '{}'",
+                "curl -s http://127.0.0.1:8420{TRANSACTIONS} -H \"authorization: Bearer $(cat {key})\" -H \
+                 'content-type: application/json' -d '{}'",
                 self.next()
             ),
         ]);
@@ -389,40 +310,6 @@ impl Lived {
         });
         json!({ "model": MODEL, "subject": "K000001", "row": row })
     }
-}
-
-/// What a check of the whole ledger found.
-///
-/// # Errors
-/// A ledger that is not intact.
-fn verified(store: &Path) -> Result<Value> {
-    let place = super::path_text(store);
-    let mut verified = ledger::verify(&place, None, None)?;
-    if let Some(folder) = ledger::bundles_beside(&place) {
-        ledger::verify_bundles(&mut verified, &folder, Extent::Whole, Bundle::checked_digest)?;
-    }
-    if let Some(finding) = verified.findings.first() {
-        return Err(Error::damaged(format!("the ledger of the demo's server is not intact: {finding}")));
-    }
-    let n_rows: u64 = verified.chains.iter().map(|(_, n)| n).sum();
-    Ok(json!({
-        "is_intact": verified.n_findings == 0, "rows": n_rows, "records": verified.n_records,
-        "checkpoints": verified.n_checkpoints, "bundles": verified.n_bundles.map(|(n, _)| n),
-    }))
-}
-
-fn ledger_told(ledger: &Value, scene: &Scene) {
-    let n = |name: &str| count(ledger[name].as_f64().unwrap_or(0.0));
-    scene.begin("The ledger");
-    scene.console.paragraph(format!(
-        "Everything that the server was told, answered and had done to it, and who did it, is in a ledger of {} rows under {} signed \
-         checkpoints. It was read again from its first row: no row was changed, dropped or put in, and the {} versions of the model are \
-         those that were approved.",
-        n("rows"),
-        n("checkpoints"),
-        n("bundles"),
-    ));
-    scene.by_hand(&[format!("statera audit verify {}", scene.at(SERVER).join(STORE).display())]);
 }
 
 /// Bytes of the files of a folder, which nobody writes to any more.

@@ -1,13 +1,15 @@
-//! The demo's story of fraud, in chapters: a model of card transactions, what the network of transfers adds, rules beside the
-//! model, a day on the live path, and the queue of alerts that a desk works on. Each does what a person could type, measures it on
-//! what the models have not seen, and leaves files to look at.
+//! The demo's story of fraud, in chapters: a model of card transactions, what the network of transfers adds, rules
+//! beside the model, a day on the live path, and the queue of alerts that a desk works on. Each does what a person
+//! could type, measures it on what the models have not seen, and leaves files to look at.
 
 mod bank;
 mod cards;
 mod desk;
+mod ledger;
 mod live;
 mod network;
 mod rules;
+mod weeks;
 
 use super::{path_text, reading, train};
 use crate::args::Demo;
@@ -76,8 +78,8 @@ impl Scene<'_> {
 /// Tells the story; gives what was found.
 ///
 /// # Errors
-/// A folder of somebody's in the place of the demo's server; what training, serving and writing refuse; an interruption. What has its
-/// name in the folder is whole.
+/// A folder of somebody's in the place of the demo's server; what training, serving and writing refuse; an
+/// interruption. What has its name in the folder is whole.
 pub fn run(args: &Demo, files: &SampleFiles, console: &Console, run: &Run) -> Result<Value> {
     live::check_place(&args.out.join(live::SERVER))?;
     let scene = Scene { args, files, console, run, answers: answers(files, run)? };
@@ -87,7 +89,8 @@ pub fn run(args: &Demo, files: &SampleFiles, console: &Console, run: &Run) -> Re
     let (live, alerts, ledger) = live::tell(&scene, &cards)?;
     end(&scene);
     Ok(json!({
-        "bundle": scene.at(cards::BUNDLE), "facts": cards.facts, "patterns": cards.patterns, "commands": [cards.command],
+        "bundle": scene.at(cards::BUNDLE), "facts": cards.facts, "patterns": cards.patterns,
+        "commands": [cards.command],
         "network": network, "rules": rules, "live": live, "alerts": alerts, "ledger": ledger,
     }))
 }

@@ -1,4 +1,5 @@
-//! The second chapter: account transfers, first without and then with who pays whom, judged on the weeks that neither has seen.
+//! The second chapter: account transfers, first without and then with who pays whom, judged on the weeks that neither
+//! has seen.
 
 use super::{Scene, in_words, no_test, path_text, reading};
 use crate::console::count;
@@ -19,7 +20,8 @@ pub const FOUND: &str = "transfers-found.csv";
 
 /// Share of the rows that are held back: bursts of a mule are rare, and ten weeks have some.
 const TEST_SHARE: f64 = 0.4;
-/// Share of the genuine transfers that may be alerted: one in five hundred, which is about one a week for 500 customers.
+/// Share of the genuine transfers that may be alerted: one in five hundred, which is about one a week for 500
+/// customers.
 const FALSE_ALARMS: f64 = 0.002;
 const DAY: i64 = 86_400_000_000;
 
@@ -167,9 +169,9 @@ fn commands(scene: &Scene) -> Vec<String> {
     let (transfers, bundle) = (scene.shown("transfers.csv"), scene.shown(BUNDLE));
     vec![
         format!(
-            "statera train {transfers} --use-case fraud --target transfer_fraud --id transfer_id --time transfer_datetime --card \
-             from_account --terminal to_account --amount amount --drop device_id --models boosting --test {TEST_SHARE} --capacity \
-             {}{} --edges {transfers} --out {bundle}",
+            "statera train {transfers} --use-case fraud --target transfer_fraud --id transfer_id --time \
+             transfer_datetime --card from_account --terminal to_account --amount amount --drop device_id --models \
+             boosting --test {TEST_SHARE} --capacity {}{} --edges {transfers} --out {bundle}",
             scene.capacity(),
             scene.seed_flag(),
         ),
@@ -183,15 +185,17 @@ impl Told {
         scene.begin("Transfers, and who pays whom");
         let [n, frauds] = files.n_transfers;
         console.paragraph(format!(
-            "The cards' owners made {} transfers, {} of them frauds: customers who were deceived (phishing), accounts that pass money \
-             on (mule), and people who pay each other in a circle (ring). One model saw what each account did; another also the \
-             network: who paid whom, through whom money came back, who is near accounts with known frauds.",
+            "The cards' owners made {} transfers, {} of them frauds: customers who were deceived (phishing), accounts \
+             that pass money on (mule), and people who pay each other in a circle (ring). One model saw what each \
+             account did; another also the network: who paid whom, through whom money came back, who is near accounts \
+             with known frauds.",
             count(n as f64),
             count(frauds as f64),
         ));
         let n_false = count(self.n_false as f64);
         console.paragraph(format!(
-            "On the {} days that neither had seen ({} transfers), with no more than {n_false} genuine transfers alerted by each:\n",
+            "On the {} days that neither had seen ({} transfers), with no more than {n_false} genuine transfers \
+             alerted by each:\n",
             count(self.n_days as f64),
             count(self.n_test as f64),
         ));
@@ -210,7 +214,8 @@ impl Told {
         console.paragraph(format!("Average precision {:.3} without, {:.3} with it{gain}.", without.value, with.value));
         if let Some(same) = self.same() {
             console.paragraph(format!(
-                "It adds nothing for {same}: what the accounts did before tells as much, once their first frauds are known."
+                "It adds nothing for {same}: what the accounts did before tells as much, once their first frauds are \
+                 known."
             ));
         }
         scene.by_hand(&self.commands);

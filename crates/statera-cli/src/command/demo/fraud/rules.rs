@@ -1,4 +1,5 @@
-//! The third chapter: the bank's rules beside the model, tried on rows that the model has not seen, and put into a bundle.
+//! The third chapter: the bank's rules beside the model, tried on rows that the model has not seen, and put into a
+//! bundle.
 
 use super::cards::{self, Cards};
 use super::{Scene, money, percent};
@@ -71,7 +72,8 @@ fn told(found: &TableBacktest, scene: &Scene) {
     let back = &found.backtest;
     let (Some(overlap), Some(model)) = (back.total.overlap, &back.model) else { return };
     scene.console.paragraph(format!(
-        "\nThe rules of {} alert {} transactions, the model {}. Of {} frauds both find {}, the rules alone {} and the model alone {}.",
+        "\nThe rules of {} alert {} transactions, the model {}. Of {} frauds both find {}, the rules alone {} and the \
+         model alone {}.",
         back.version,
         count(back.total.alerts as f64),
         count(model.alerts as f64),
@@ -83,7 +85,8 @@ fn told(found: &TableBacktest, scene: &Scene) {
     for rule in back.rules.iter().filter(|rule| rule.mode == Mode::Shadow) {
         let precision = rule.precision.map_or(String::new(), |p| format!(", {} of its alerts", percent(p.value)));
         scene.console.paragraph(format!(
-            "{} is on trial: it is recorded and does nothing. It would have stopped {} transactions, {} of them frauds{precision}.",
+            "{} is on trial: it is recorded and does nothing. It would have stopped {} transactions, {} of them \
+             frauds{precision}.",
             rule.code,
             count(rule.alerts as f64),
             count(rule.events as f64),
