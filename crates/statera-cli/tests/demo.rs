@@ -137,6 +137,9 @@ fn by_hand(folder: &Path) {
     let list = ["fraud", "alerts", "--person=ben", "--password-file=ben.txt", &place, "list", "--limit=50"];
     let text = done(folder, &list);
     assert!(text.contains("cards: expected loss") && text.contains("room for 0"), "{text}");
+    // A demo would take its store away.
+    let demo = ["demo", "--use-case=fraud", "--rows=400", "--out=."];
+    check(folder.parent().unwrap(), &demo, 2, &["the server of ./server runs; stop it"]);
     server.stop();
     done(folder, &["audit", "verify", "store"]);
 }
@@ -182,4 +185,5 @@ fn a_folder_of_somebody_in_the_place_of_the_server_stays() {
     let told = ["demo/server exists and is not of a demo; name another folder with --out"];
     check(dir.path(), &["demo", "--use-case=fraud", "--rows=400", "--out=demo"], 2, &told);
     assert_eq!(fs::read_to_string(dir.path().join("demo/server/letters.txt")).unwrap(), "mine");
+    assert_eq!(names_in(&dir.path().join("demo")), ["server"], "nothing was written");
 }

@@ -23,6 +23,9 @@ use std::path::Path;
 const APPROVAL_RATE: f64 = 0.8;
 
 pub fn run(args: &Demo, console: &Console, run: &Run) -> anyhow::Result<()> {
+    if args.use_case == Told::Fraud {
+        fraud::check_place(args)?;
+    }
     let bank = SampleBank { rows: args.rows, seed: args.seed, overwrite: true, ..SampleBank::default() };
     let files = bank.write(&args.out, run)?;
     let interrupted = |e: Error| match e.kind() {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use statera_core::{Error, ErrorKind, Result, Run};
 use statera_server::serve::{self, Started};
 use statera_server::settings::Settings;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -186,9 +187,15 @@ impl Staff<'_> {
         Ok(text)
     }
 
+    /// Writes a secret that nobody else can read.
     fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.file(file);
-        std::fs::write(&path, format!("{text}\n")).map_err(|e| Error::io(format!("{}: {e}", path.display())))
+        let mut options = std::fs::File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(&path).and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()));
+        written.map_err(|e| Error::io(format!("{}: {e}", path.display())))
     }
 }
 

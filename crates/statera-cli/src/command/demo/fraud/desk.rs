@@ -148,7 +148,7 @@ impl Desk {
         };
         console.paragraph(format!(
             "Of {} that were worked on {} had a fraud. With them {} of the day's {} are found, worth {} of {}{share}. \
-             Each answer is a label: the terminals' figures know it from now on.",
+             Each answer is a label, which the terminals' figures learn.",
             counted(self.worked.len(), "case", "cases"),
             count(n_caught as f64),
             count(self.n_found as f64),

@@ -16,6 +16,7 @@ use statera_core::{Error, Result};
 use statera_data::texts_of;
 use statera_server::settings::Settings;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
@@ -54,17 +55,25 @@ pub struct Lived {
     n_bytes: u64,
 }
 
-/// Refuses what is no server of an earlier demo.
+/// Refuses what is no server of an earlier demo, and one that runs.
 ///
 /// # Errors
-/// A file or folder of somebody's.
+/// A file or folder of somebody's; a server that would lose its store.
 pub fn check_place(folder: &Path) -> Result<()> {
     let is_ours = || std::fs::read_to_string(folder.join(SETTINGS)).is_ok_and(|text| text.starts_with(HEAD));
-    if !folder.exists() || is_ours() {
-        return Ok(());
+    let shown = folder.display();
+    if folder.exists() && !is_ours() {
+        return Err(Error::request(format!("{shown} exists and is not of a demo; name another folder with --out")));
     }
-    let folder = folder.display();
-    Err(Error::request(format!("{folder} exists and is not of a demo; name another folder with --out")))
+    let files = std::fs::read_dir(folder.join(STORE)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let locks = files.filter(|path| path.extension().is_some_and(|e| e == "lock"));
+    let is_held = |path: &Path| {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+    };
+    if locks.into_iter().any(|path| is_held(&path)) {
+        return Err(Error::request(format!("the server of {shown} runs; stop it, or name another folder with --out")));
+    }
+    Ok(())
 }
 
 /// Lives through the day, has the desk work on its cases, verifies the ledger, and tells all of it.

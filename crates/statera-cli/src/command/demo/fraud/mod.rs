@@ -75,13 +75,19 @@ impl Scene<'_> {
     }
 }
 
+/// Refuses a place that the story may not write to, before anything is written.
+///
+/// # Errors
+/// A folder of somebody's in the place of the demo's server; one whose server runs.
+pub fn check_place(args: &Demo) -> Result<()> {
+    live::check_place(&args.out.join(live::SERVER))
+}
+
 /// Tells the story; gives what was found.
 ///
 /// # Errors
-/// A folder of somebody's in the place of the demo's server; what training, serving and writing refuse; an
-/// interruption. What has its name in the folder is whole.
+/// What training, serving and writing refuse; an interruption. What has its name in the folder is whole.
 pub fn run(args: &Demo, files: &SampleFiles, console: &Console, run: &Run) -> Result<Value> {
-    live::check_place(&args.out.join(live::SERVER))?;
     let scene = Scene { args, files, console, run, answers: answers(files, run)? };
     let cards = cards::tell(&scene)?;
     let network = network::tell(&scene)?;

@@ -213,10 +213,7 @@ impl Told {
         });
         console.paragraph(format!("Average precision {:.3} without, {:.3} with it{gain}.", without.value, with.value));
         if let Some(same) = self.same() {
-            console.paragraph(format!(
-                "It adds nothing for {same}: what the accounts did before tells as much, once their first frauds are \
-                 known."
-            ));
+            console.paragraph(format!("Of {same} it finds no more than what each account did before tells."));
         }
         scene.by_hand(&self.commands);
     }

@@ -31,7 +31,10 @@ pub fn tell(scene: &Scene, cards: Cards) -> Result<(Cards, TableBacktest)> {
     let (transactions, alone, ruled) =
         (scene.shown("transactions.csv"), scene.shown(cards::BUNDLE), scene.shown(BUNDLE));
     scene.by_hand(&[
-        format!("statera rules backtest {rules} {transactions} --bundle {alone} --amount tx_amount"),
+        format!(
+            "statera rules backtest {rules} {transactions} --bundle {alone} --amount tx_amount    of all rows, also those of \
+             the training"
+        ),
         format!("statera rules put {rules} {alone} --out {ruled}"),
         format!("statera score {ruled} {transactions} --out actions.csv"),
     ]);
