@@ -50,6 +50,9 @@ pub struct Alerts {
     /// AUC, average precision, recall at 1 % false positives, card precision and money saved, with intervals that draw whole
     /// cards.
     pub figures: Vec<metric::Measured>,
+    /// What a desk of the capacity looks at and finds; `None` in bundles of former versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<Reviewed>,
     /// What other capacities come to, ascending.
     pub by_capacity: Vec<CapacityPoint>,
     /// Week by week.
@@ -57,6 +60,20 @@ pub struct Alerts {
     /// One card that was caught; `None` if none is, and in bundles of former versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
+}
+
+/// Cards that are looked at on all days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reviewed {
+    /// Days with transactions.
+    pub n_days: usize,
+    /// Alerts: a card that is looked at on three days counts three times. Fewer than capacity times days where cards are few.
+    pub n_alerts: usize,
+    /// Cards that were caught, each once, because it leaves then.
+    pub n_caught: usize,
+    /// Cards with a fraud.
+    pub n_with_fraud: usize,
 }
 
 /// Seven days.
@@ -117,11 +134,26 @@ pub(crate) fn alerts(
         n_rows: kept.len(),
         n_frauds: target.iter().filter(|&&y| y == 1.0).count(),
         n_known: rows.n_rows() - kept.len(),
+        reviewed: Some(reviewed(&table, reviewing.capacity)?),
         figures: folds.measure(reviewing, settings.seed, DEFAULT_BOOTSTRAP)?,
         by_capacity: folds.by_capacity(&steps, reviewing.cost, settings.seed, DEFAULT_BOOTSTRAP)?,
         weeks: weeks(&table, reviewing.capacity, &chosen.out_of_fold)?,
         case: desk.case(reviewing.capacity, settings)?,
     }))
+}
+
+/// What a desk of that capacity looks at and finds.
+fn reviewed(table: &Transactions<'_>, capacity: usize) -> Result<Reviewed> {
+    let queue = AlertQueue::new(table)?;
+    let reviews = queue.reviews(capacity);
+    let with_fraud: HashSet<u64> =
+        table.card.iter().zip(table.target).filter(|(_, target)| **target == 1.0).map(|(card, _)| *card).collect();
+    Ok(Reviewed {
+        n_days: queue.n_days(),
+        n_alerts: reviews.len(),
+        n_caught: reviews.iter().filter(|review| review.is_caught).count(),
+        n_with_fraud: with_fraud.len(),
+    })
 }
 
 /// The number of each row's day in the bank's zone, since 1970-01-01.

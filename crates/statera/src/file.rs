@@ -80,7 +80,54 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     partial.publish(|partial| fs::rename(partial, path).map_err(place))
 }
 
-/// The same for a file that is no result: after an interruption nothing was written, but for what [`keep`] names.
+/// Fills a folder in one step: `fill` works in a hidden one beside its place, which takes the name when everything is there. An
+/// older folder of that name is replaced.
+///
+/// # Errors
+/// As `fill`; a place that cannot be written, which the message names. Nothing half-written stays.
+pub fn fill_folder<T>(path: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
+    let partial = Partial::of(path);
+    // What a run that was killed has left.
+    remove(partial.path()).and_then(|()| fs::create_dir(partial.path())).map_err(place)?;
+    let filled = fill(partial.path())?;
+    partial.publish(|partial| rename_over(partial, path))?;
+    Ok(filled)
+}
+
+/// Gives a finished file or folder its name, in place of an older one.
+pub(crate) fn rename_over(finished: &Path, path: &Path) -> Result<()> {
+    let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
+    if path.exists() && exchange(finished, path) {
+        // The old one now has the hidden name, and goes with it.
+        return Ok(());
+    }
+    let old = beside(path, "old");
+    if path.exists() {
+        remove(&old).map_err(place)?;
+        fs::rename(path, &old).map_err(place)?;
+    }
+    if let Err(e) = fs::rename(finished, path) {
+        // What was there before is put back; if that fails too, the first failure says more.
+        let _ = fs::rename(&old, path);
+        return Err(place(e));
+    }
+    remove(&old).map_err(place)
+}
+
+/// Lets two names change places in one step, where the system can: at no moment is there nothing of the name.
+#[cfg(target_os = "linux")]
+fn exchange(a: &Path, b: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// As [`write_whole`], for a file that is no result: after an interruption nothing was written, but for what [`keep`] names.
 pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
     let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
     let partial = Partial::of(path);
@@ -186,4 +233,38 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_in(dir: &Path) -> Vec<String> {
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_folder_has_its_name_when_it_is_full_and_an_older_one_stays_until_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop");
+        let fill = |text: &'static str| move |to: &Path| fs::write(to.join("a"), text).map_err(Error::from);
+        fill_folder(&path, fill("first")).unwrap();
+        let failed = fill_folder(&path, |to| {
+            fs::write(to.join("b"), "half")?;
+            Err::<(), Error>(Error::busy("the lights went out"))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "the lights went out");
+        assert_eq!((names_in(dir.path()), names_in(&path)), (vec!["shop".into()], vec!["a".into()]));
+        // What a run that was killed has left is in nobody's way.
+        fs::create_dir(beside(&path, "partial")).unwrap();
+        fs::write(beside(&path, "partial").join("c"), "old").unwrap();
+        let n = fill_folder(&path, |to| {
+            assert!(names_in(to).is_empty());
+            fill("second")(to).map(|()| 7)
+        });
+        assert_eq!((n.unwrap(), fs::read_to_string(path.join("a")).unwrap().as_str()), (7, "second"));
+        assert_eq!((names_in(dir.path()), names_in(&path)), (vec!["shop".into()], vec!["a".into()]));
+        let nowhere = fill_folder(&dir.path().join("none/shop"), |_| Ok(())).unwrap_err().to_string();
+        assert!(nowhere.contains("none/shop: "), "{nowhere}");
+    }
 }

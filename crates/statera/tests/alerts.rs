@@ -94,6 +94,10 @@ fn the_facts_tell_what_a_desk_of_that_size_finds() {
     let own = alerts.by_capacity.iter().find(|p| p.capacity == 3).unwrap();
     assert_eq!(own.card_precision, precision);
     assert!(precision.value > 0.0 && precision.low <= precision.value, "{precision:?}");
+    let reviewed = alerts.reviewed.expect("a desk of three");
+    let share = reviewed.n_caught as f64 / (3 * reviewed.n_days) as f64;
+    assert!((share - precision.value).abs() < 1e-12, "{reviewed:?} is not {precision:?}");
+    assert!(reviewed.n_caught <= reviewed.n_with_fraud && reviewed.n_alerts <= 3 * reviewed.n_days, "{reviewed:?}");
     let saved: Vec<f64> = alerts.by_capacity.iter().map(|p| p.share_saved.unwrap().value).collect();
     assert!(saved.windows(2).all(|w| w[0] <= w[1] + 1e-12) && saved[saved.len() - 1] > 0.9, "{saved:?}");
     // Twenty-four days of test are four weeks, the last one short.

@@ -23,13 +23,19 @@ use std::path::Path;
 const APPROVAL_RATE: f64 = 0.8;
 
 pub fn run(args: &Demo, console: &Console, run: &Run) -> anyhow::Result<()> {
+    if args.use_case == Told::Fraud {
+        fraud::check_place(args)?;
+    }
     let bank = SampleBank { rows: args.rows, seed: args.seed, overwrite: true, ..SampleBank::default() };
     let files = bank.write(&args.out, run)?;
     let interrupted = |e: Error| match e.kind() {
-        ErrorKind::Cancelled => Error::interrupted(format!(
-            "interrupted; the bank's tables in {} are complete, a model was not written",
-            args.out.display()
-        )),
+        ErrorKind::Cancelled => {
+            let left = match args.use_case {
+                Told::Credit => "the bank's tables are complete, a model was not written",
+                Told::Fraud => "what has its name there is complete",
+            };
+            Error::interrupted(format!("interrupted; in {} {left}", args.out.display()))
+        }
         _ => e,
     };
     if args.use_case == Told::Fraud {

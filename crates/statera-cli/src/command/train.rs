@@ -4,6 +4,7 @@ use super::{chart, judgement, reading, segment};
 use crate::args::{Mitigation, Prefer, RejectInference, Train, UseCase};
 use crate::console::{Console, count, counted, figure, seconds};
 use serde_json::json;
+use statera::alerts::{Alerts, Reviewed};
 use statera::bundle::Bundle;
 use statera::card::CardLine;
 use statera::checkpoint::CheckpointFolder;
@@ -254,20 +255,33 @@ pub fn print(trained: &Trained, console: &Console) {
     alerts(facts, console);
 }
 
-/// What a fraud desk finds, on one line.
+/// What a fraud desk finds, in a paragraph.
 fn alerts(facts: &Facts, console: &Console) {
     let Some(alerts) = &facts.alerts else { return };
+    let text = desk(alerts);
+    console.paragraph(format!("{text} Alerts from a probability of {}", figure(facts.leaderboard.cutoff)));
+}
+
+/// What a desk of the capacity looks at, what is fraud among it, and which share of all frauds that is.
+pub fn desk(alerts: &Alerts) -> String {
+    let Some(Reviewed { n_days, n_alerts, n_caught, n_with_fraud }) = alerts.reviewed else { return String::new() };
     let own = alerts.by_capacity.iter().find(|p| p.capacity == alerts.capacity);
     let percent = |i: &Interval| format!("{:.1} % [{:.1}, {:.1}]", 100.0 * i.value, 100.0 * i.low, 100.0 * i.high);
-    let precision = own.map_or("–".into(), |p| percent(&p.card_precision));
-    let saved = own
-        .and_then(|p| p.share_saved.as_ref())
-        .map_or(String::new(), |s| format!("; {} of the fraudulent money is saved", percent(s)));
-    console.paragraph(format!(
-        "Reviewing {} cards a day, {precision} of them are caught{saved}; alerts from a probability of {}",
-        count(alerts.capacity as f64),
-        figure(facts.leaderboard.cutoff),
-    ));
+    let share = |n: usize, of: usize| format!("{:.1} %", 100.0 * n as f64 / of.max(1) as f64);
+    let saved = own.and_then(|p| p.share_saved.as_ref());
+    let saved = saved.map_or(String::new(), |s| format!(", and saves {} of the fraudulent money", percent(s)));
+    let precision = own.map_or(String::new(), |p| format!(" Card precision: {}.", percent(&p.card_precision)));
+    format!(
+        "A desk that looks at up to {} a day has {} in {}; {} of them {} fraud ({}). It finds {} of {}{saved}.{precision}",
+        counted(alerts.capacity, "card", "cards"),
+        counted(n_alerts, "alert", "alerts"),
+        counted(n_days, "day", "days"),
+        count(n_caught as f64),
+        if n_caught == 1 { "is" } else { "are" },
+        share(n_caught, n_alerts),
+        share(n_caught, n_with_fraud),
+        counted(n_with_fraud, "card with a fraud", "cards with a fraud"),
+    )
 }
 
 /// The scorecard, a line a characteristic.

@@ -1,6 +1,6 @@
 //! Parts on disk: a folder or one zip file.
 
-use crate::file::{Partial, beside, check_place, remove, write_synced};
+use crate::file::{Partial, beside, check_place, remove, rename_over, write_synced};
 use statera_core::{Error, Result, Run};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -31,35 +31,7 @@ pub fn write(path: &Path, parts: &BTreeMap<String, Vec<u8>>, replace: bool, run:
         }
     }
     run.check()?;
-    partial.publish(|partial| {
-        if path.exists() && exchange(partial, path) {
-            // The old bundle now has the partial's name, and goes with it.
-            return Ok(());
-        }
-        let old = beside(path, "old");
-        if path.exists() {
-            remove(&old).map_err(place)?;
-            fs::rename(path, &old).map_err(place)?;
-        }
-        if let Err(e) = fs::rename(partial, path) {
-            // What was there before is put back; if that fails too, the first failure says more.
-            let _ = fs::rename(&old, path);
-            return Err(place(e));
-        }
-        remove(&old).map_err(place)
-    })
-}
-
-/// Lets two names change places in one step, where the system can: at no moment is there no bundle.
-#[cfg(target_os = "linux")]
-fn exchange(a: &Path, b: &Path) -> bool {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn exchange(_: &Path, _: &Path) -> bool {
-    false
+    partial.publish(|partial| rename_over(partial, path))
 }
 
 /// Refuses a place that a bundle cannot be written to, and cleans what a run that was killed has left there.
