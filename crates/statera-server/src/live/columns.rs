@@ -5,8 +5,7 @@ use crate::compute::{Columns, RowsBuilder};
 use crate::models::Loaded;
 use arrow_array::RecordBatch;
 use statera::bundle::Bundle;
-use statera::rules::{Ruling, Verdict, seen_columns};
-use statera::scorer::RowSource;
+use statera::rules::{Ruling, seen_columns};
 use statera::windows::OwnWindows;
 use statera_core::{Error, Result};
 use statera_data::conform::{InputColumn, RowOrigin};
@@ -23,41 +22,40 @@ pub struct LiveColumns {
     whole: Columns,
     /// The windows.
     pub windows: OwnWindows,
-    /// The rules beside the model.
-    pub ruling: Option<Ruling>,
     zone: Zone,
 }
 
 impl LiveColumns {
-    /// Of a bundle; `None` if it has no windows.
+    /// Of a bundle and the rules beside its model; `None` if it has no windows.
     ///
     /// # Errors
-    /// None that a bundle which was read could cause.
-    pub fn of(bundle: &Bundle) -> Result<Option<LiveColumns>> {
+    /// A rule that reads what is known later only.
+    pub fn of(bundle: &Bundle, ruling: Option<&Ruling>) -> Result<Option<LiveColumns>> {
         let Some(windows) = bundle.windows.clone() else { return Ok(None) };
-        let ruling = bundle.ruling()?;
         let declared = windows.definition.windows();
         let is_late =
             |name: &String| declared.label.as_ref() == Some(name) || declared.label_time.as_ref() == Some(name);
-        let mut whole = seen_columns(&bundle.scorer, Some(&windows));
-        let of_rules = ruling.iter().flat_map(|ruling| ruling.compiled.inputs.iter());
-        for column in of_rules {
-            if !whole.iter().any(|c| c.name == column.name) {
-                whole.push(column.clone());
-            }
+        let of_rules = ruling.map_or_else(Vec::new, |ruling| ruling.compiled.inputs.clone());
+        if let Some(late) = of_rules.iter().find(|column| is_late(&column.name)) {
+            let (name, file) = (&late.name, statera::rules::DECISION_RULES_FILE);
+            return Err(Error::data(format!(
+                "{file}: the rules read «{name}», which is known of a transaction later only; allowed is what it brings"
+            )));
         }
+        let mut whole = seen_columns(&bundle.scorer, Some(&windows));
         // What is known later only is not asked of a transaction that happens now.
         whole.retain(|column| !is_late(&column.name));
         let made: HashSet<&str> = windows.definition.column_names().collect();
-        let raw: Vec<InputColumn> = whole.iter().filter(|c| !made.contains(c.name.as_str())).cloned().collect();
+        let raw = |columns: &[InputColumn]| -> Vec<InputColumn> {
+            columns.iter().filter(|c| !made.contains(c.name.as_str())).cloned().collect()
+        };
         let schema = bundle.scorer.schema();
         let (tz, id) = (schema.tz.as_str(), schema.id.clone());
         Ok(Some(LiveColumns {
-            raw: Columns::of(raw, tz, id.clone())?,
-            whole: Columns::of(whole, tz, id)?,
+            raw: Columns::with_rules(raw(&whole), &raw(&of_rules), tz, id.clone())?,
+            whole: Columns::with_rules(whole, &of_rules, tz, id)?,
             zone: Zone::new(Some(tz))?,
             windows,
-            ruling,
         }))
     }
 
@@ -125,15 +123,6 @@ impl LiveColumns {
             builder.push(row, i + 1)?;
         }
         builder.finish()
-    }
-
-    /// What the rules say of rows with these probabilities; `None` without rules.
-    ///
-    /// # Errors
-    /// Columns that the rules read and the rows do not have.
-    pub fn verdicts(&self, batch: &RecordBatch, probabilities: &[f64]) -> Result<Option<Vec<Verdict>>> {
-        let source = RowSource { is_text: true, first_row: 0 };
-        self.ruling.as_ref().map(|ruling| ruling.verdicts(batch, probabilities, source)).transpose()
     }
 
     /// True if another version, with its own windows and rules, can score what these transactions bring.

@@ -30,7 +30,8 @@ struct Reference {
 impl Reference {
     fn new(which: usize) -> Reference {
         let bundle = Bundle::read(&path_of(which)).expect("read");
-        let columns = LiveColumns::of(&bundle).expect("columns").expect("windows");
+        let ruling = bundle.ruling().expect("rules");
+        let columns = LiveColumns::of(&bundle, ruling.as_ref()).expect("columns").expect("windows");
         let state = State::new(columns.windows.definition.clone(), Limits::default());
         Reference { columns, state }
     }

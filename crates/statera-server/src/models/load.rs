@@ -1,7 +1,7 @@
 //! From the registry to bundles in memory.
 
-use super::{Inner, Live, LoadFailure, Served, Tally, lock};
-use crate::compute::{self, Columns};
+use super::{Inner, Live, LoadFailure, Rules, Served, Tally, lock};
+use crate::compute::{self, Columns, Wanted};
 use crate::live::LiveColumns;
 use rayon::prelude::*;
 use statera::bundle::Bundle;
@@ -25,10 +25,22 @@ pub struct Loaded {
     pub bundle: Bundle,
     /// What it reads, made ready for rows of JSON.
     pub columns: Columns,
+    /// The rules beside it, where it has some.
+    pub rules: Option<Rules>,
     /// What its transactions bring, where it has windows.
     pub live: Option<LiveColumns>,
     /// Lowers the count of bundles in memory when the last holder lets go.
     _counted: Counted,
+}
+
+impl Loaded {
+    /// The columns that a row of JSON brings.
+    pub(crate) fn asked(&self, wanted: Wanted) -> &Columns {
+        match (&self.rules, wanted) {
+            (Some(rules), Wanted::Ruled(_)) => &rules.columns,
+            _ => &self.columns,
+        }
+    }
 }
 
 /// Counts as long as it lives.
@@ -191,13 +203,15 @@ impl Inner {
             )));
         }
         let columns = Columns::new(bundle.scorer.schema())?;
-        let live = LiveColumns::of(&bundle)?;
+        let rules = Rules::of(&bundle)?;
+        let live = LiveColumns::of(&bundle, rules.as_ref().map(|rules| &rules.ruling))?;
         let loaded = Loaded {
             name: model.into(),
             version,
             digest: own,
             bundle,
             columns,
+            rules,
             live,
             _counted: Counted::new(&self.n_loaded),
         };
