@@ -46,10 +46,14 @@ pub fn columns(definition: &Definition, edges: &Edges, rows: &Rows, first: usize
     whole.counts(&mut made, run)?;
     whole.surroundings(&mut made, run)?;
     whole.ranks(&mut made, run)?;
-    Ok(definition.columns.iter().zip(made).map(|(column, cells)| array(column, &cells)).collect())
+    Ok(arrays(definition, &made))
 }
 
-/// Cells as a column of their type; NaN is missing.
+/// Cells by column as columns of their types, in the definition's order; NaN is missing.
+pub fn arrays(definition: &Definition, cells: &[Vec<f64>]) -> Vec<ArrayRef> {
+    definition.columns.iter().zip(cells).map(|(column, cells)| array(column, cells)).collect()
+}
+
 fn array(column: &Column, cells: &[f64]) -> ArrayRef {
     let present = cells.iter().map(|v| (!v.is_nan()).then_some(*v));
     if column.what.is_whole() {

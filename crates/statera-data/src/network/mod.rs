@@ -30,7 +30,7 @@ mod state;
 pub use declaration::{Direction, EdgeColumns, Feature, Network, SelfEdges, Until, What, column_name};
 pub use definition::Definition;
 pub use edges::{EdgeCounts, Edges};
-pub use figures::{column_infos, columns};
+pub use figures::{arrays, column_infos, columns};
 pub use page_rank::{MAX_DAMPING, TOLERANCE};
 pub use rows::Rows;
 pub use state::{NetworkLimits, NetworkState};

@@ -71,6 +71,8 @@ pub struct NetworkState {
     counts: Vec<(usize, bool, i64)>,
     /// Sliding counts of busy nodes by slot and place in `counts`.
     sliders: HashMap<(u32, usize), Slider>,
+    /// Rows that were told to be frauds, by code.
+    told: BTreeSet<u128>,
     /// PageRank at the snapshots that rows may still ask for, by code.
     ranks: Vec<(Plan, BTreeMap<i64, Vec<(u128, f64)>>)>,
     /// How far back an edge matters to a row.
@@ -106,6 +108,7 @@ impl NetworkState {
             hand: 0,
             n_edges: 0,
             sliders: HashMap::new(),
+            told: BTreeSet::new(),
             clock: i64::MIN,
             floor: i64::MIN,
         }
@@ -218,9 +221,13 @@ impl NetworkState {
         }
     }
 
-    /// Takes that a row was a fraud, which was known at a time, microseconds UTC: rows after it know that of its nodes, of which those
-    /// that the definition calls cases are asked for. [`NetworkState::known`] gives the time.
-    pub fn add_case(&mut self, rows: &Rows, row: usize, known: i64) {
+    /// Takes that a row, whose id has this code, was a fraud, which was known at a time, microseconds UTC: rows after it know that of
+    /// its nodes, of those that the definition calls cases. True if it was new, false if it had been said before, or if the definition
+    /// has no label. [`NetworkState::known`] gives the time.
+    pub fn add_case(&mut self, id: u128, (rows, row): (&Rows, usize), known: i64) -> bool {
+        if self.definition.network.label.is_none() || !self.told.insert(id) {
+            return false;
+        }
         let mut own: Vec<u128> = self.definition.case_nodes().into_iter().map(|c| rows.nodes[c][row]).collect();
         own.retain(|code| *code != NO_KEY);
         own.dedup();
@@ -228,14 +235,21 @@ impl NetworkState {
             let slot = self.slot(code);
             self.nodes[slot as usize].add_case(known);
         }
+        true
     }
 
-    /// When a fraud of a time counts as known that was told at another: at that, where the definition has a column of such times, else
-    /// after its delay, and never before it was told.
-    pub fn known(&self, time: i64, told: i64) -> i64 {
+    /// When a row's fraud counts as known that was told at a time: then, where the definition has a column of such times, else after
+    /// its delay, and never before it was told.
+    pub fn known(&self, (rows, row): (&Rows, usize), told: i64) -> i64 {
         let network = &self.definition.network;
         let delay = network.label_delay.map_or(0, crate::window::Span::micros);
-        if network.label_time.is_some() { told } else { told.max(time.saturating_add(delay)) }
+        if network.label_time.is_some() { told } else { told.max(rows.times[row].saturating_add(delay)) }
+    }
+
+    /// True if a row asks for a PageRank that is not computed yet, which may take a second in a large network.
+    pub fn is_to_rank(&self, rows: &Rows, row: usize) -> bool {
+        let time = rows.times[row];
+        self.ranks.iter().any(|(plan, known)| !known.contains_key(&plan.snapshot(time)))
     }
 
     /// The slot of a node, which is made where there is none.

@@ -11,7 +11,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 const KIND: Kind = Kind { magic: b"STNETWRK", format: 1, of: "network" };
-/// Bytes of an edge, of a time, of a cell and of a rank.
+/// Bytes of a code, of an edge, of a time, of a cell and of a rank.
+const CODE: u64 = 16;
 const EDGE: u64 = 20;
 const TIME: u64 = 8;
 const CELL: u64 = 16;
@@ -52,6 +53,8 @@ impl NetworkState {
         let mut to = Writer::begin(to, &KIND, self.definition.digest())?;
         to.put(&self.clock.to_le_bytes())?;
         to.put(&self.floor.to_le_bytes())?;
+        to.words(&[self.told.len() as u32])?;
+        self.told.iter().try_for_each(|code| to.put(&code.to_le_bytes()))?;
         let until = self.until();
         let kept = |node: &Node| !node.is_idle(until);
         let mut order: Vec<u32> = self.places.values().copied().filter(|s| kept(&self.nodes[*s as usize])).collect();
@@ -110,6 +113,9 @@ impl NetworkState {
         let mut state = NetworkState::new(definition, limits);
         state.clock = i64::from_le_bytes(from.array()?);
         state.floor = i64::from_le_bytes(from.array()?);
+        for _ in 0..from.count(CODE)? {
+            state.told.insert(u128::from_le_bytes(from.array()?));
+        }
         let n_nodes = from.count(NODE)?;
         let mut others = Vec::new();
         for slot in 0..n_nodes {

@@ -44,7 +44,8 @@ impl Stream<'_> {
             }
             // What is known from now on is told now, in whatever order.
             for known in (0..times.len()).rev().filter(|r| (before..time).contains(&self.rows.known[*r])) {
-                state.add_case(&self.rows, known, self.rows.known[known]);
+                assert!(state.add_case(known as u128, (&self.rows, known), self.rows.known[known]));
+                assert!(!state.add_case(known as u128, (&self.rows, known), 0), "it is known");
             }
             before = time;
             state.check("it", (&self.rows, row), &self.none, None).unwrap();
@@ -119,7 +120,7 @@ fn paid(definition: &Definition, edges: &[EdgeLine], rows: &[RowLine], max_behin
     for (row, edge) in edges.iter().enumerate() {
         let before = row.checked_sub(1).map_or(i64::MIN, |row| rows[row].at);
         for known in (0..rows.len()).filter(|r| (before..rows[row].at).contains(&all.known[*r])) {
-            state.add_case(&all, known, all.known[known]);
+            state.add_case(known as u128, (&all, known), all.known[known]);
         }
         let edge = all_edges(definition, std::slice::from_ref(edge));
         state.check("it", (&all, row), &edge, None).unwrap();
