@@ -9,6 +9,8 @@
 
 mod columns;
 mod counting;
+#[cfg(test)]
+mod network_tests;
 mod rebuild;
 mod sealed;
 mod settings;

@@ -215,6 +215,9 @@ impl Inner {
             live,
             _counted: Counted::new(&self.n_loaded),
         };
+        if let Some(why) = loaded.live.as_ref().and_then(|live| live.why_brought.as_ref()) {
+            tracing::warn!(model, version, why, "transactions must bring the network's columns themselves");
+        }
         compute::warm(&loaded)?;
         Ok(Arc::new(loaded))
     }

@@ -396,7 +396,9 @@ impl NetworkState {
             let (floor, hand) = (self.floor, self.hand);
             let node = &mut self.nodes[hand];
             // Each edge lies at both of its ends, and is counted at the one that it comes from.
-            node.into.iter_mut().for_each(|ends| drop(ends.forget(until)));
+            for ends in &mut node.into {
+                ends.forget(until);
+            }
             self.n_edges -= node.out.iter_mut().map(|ends| ends.forget(until)).sum::<usize>();
             node.forget_cells(floor);
             let (code, is_idle) = (node.code, node.is_idle(until));
@@ -404,7 +406,9 @@ impl NetworkState {
                 self.places.remove(&code);
                 self.free.push(hand as u32);
                 self.nodes[hand] = Node { code, ..Node::default() };
-                (0..self.counts.len()).for_each(|at| drop(self.sliders.remove(&(hand as u32, at))));
+                for at in 0..self.counts.len() {
+                    self.sliders.remove(&(hand as u32, at));
+                }
             }
         }
     }
