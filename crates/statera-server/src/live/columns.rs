@@ -21,7 +21,7 @@ use std::fmt::Write;
 pub struct LiveColumns {
     /// What a transaction brings.
     raw: Columns,
-    /// The same with what the windows make, as a record has them.
+    /// The same with what the state makes, as a record has them.
     whole: Columns,
     /// The windows.
     pub windows: OwnWindows,
@@ -117,17 +117,23 @@ impl LiveColumns {
     /// # Errors
     /// A cell that cannot be what it was in training; no time or no id; what cannot be an edge, where transactions are edges.
     pub fn event(&self, raw: &RecordBatch) -> Result<Event> {
-        let origin = || RowOrigin { zone: &self.zone, is_text: true, first_row: 0 };
-        let edges = self.network.as_ref().map(|own| own.taken(raw, origin())).transpose()?;
-        Ok(Event { windows: self.windows.events(raw, origin())?, edges })
+        let edges = self.network.as_ref().map(|own| own.taken(raw, self.origin())).transpose()?;
+        Ok(Event { windows: self.windows.events(raw, self.origin())?, edges })
     }
 
-    /// A recorded transaction as the state takes it: it may be of a time when it brought what the state makes now.
+    fn origin(&self) -> RowOrigin<'_> {
+        RowOrigin { zone: &self.zone, is_text: true, first_row: 0 }
+    }
+
+    /// A recorded transaction as the state takes it. It may be of a time when it brought what the state makes now, and when it did not
+    /// have to be an edge: what is none is counted by the windows alone.
     ///
     /// # Errors
-    /// As [`RowsBuilder::push`] and [`LiveColumns::event`].
+    /// As [`RowsBuilder::push`]; what the windows cannot count.
     pub fn recorded_event(&self, row: &str, number: usize) -> Result<Event> {
-        self.event(&self.read(row, number)?.0)
+        let (raw, _) = self.read(row, number)?;
+        let edges = self.network.as_ref().and_then(|own| own.taken(&raw, self.origin()).ok());
+        Ok(Event { windows: self.windows.events(&raw, self.origin())?, edges })
     }
 
     /// The transaction with what the state has counted.

@@ -73,8 +73,9 @@ impl Counting {
             network.check(&event.windows.id(0), (rows, 0), edges, now)?;
         }
         let taken = self.windows.advance(&event.windows, 0, now, of_windows)?;
-        if let Some((network, (rows, edges))) = both {
-            network.advance(rows, 0, edges, of_network);
+        match both {
+            Some((network, (rows, edges))) => network.advance(rows, 0, edges, of_network),
+            None => of_network.fill(f64::NAN),
         }
         Ok(taken)
     }

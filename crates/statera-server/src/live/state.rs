@@ -147,7 +147,7 @@ impl Live {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True while a snapshot is written: taking would wait.
+    /// True while a snapshot is written, or the network ranked: taking would wait.
     pub fn is_busy(&self) -> bool {
         self.is_busy.load(Ordering::Acquire)
     }
@@ -175,7 +175,7 @@ impl Live {
         now: i64,
     ) -> std::result::Result<(Ticket, Vec<f64>), Failure> {
         let mut state = self.state_at_once()?;
-        let mut desk = self.desk();
+        let desk = self.desk();
         let state = self.ready(&mut state, &desk)?;
         if !state.is_of(columns) {
             return Err(Failure::from(self.away("is being built for another version of its windows or its network")));
@@ -186,12 +186,19 @@ impl Live {
             return Err(Failure::from(Error::busy(told)));
         }
         let mut counted = vec![f64::NAN; columns.n_made()];
-        // The others wait for it as for a snapshot.
+        // The others wait for a long one as for a snapshot; what is on its way to the disk does not.
         let is_long = state.is_long(taking.event);
         self.is_busy.fetch_or(is_long, Ordering::AcqRel);
+        let desk = (!is_long).then_some(desk);
         let taken = state.advance(taking.event, Some(now), &mut counted);
         self.is_busy.fetch_and(!is_long, Ordering::AcqRel);
         let taken = taken.map_err(Failure::refused)?;
+        let mut desk = desk.unwrap_or_else(|| self.desk());
+        if let Some(why) = desk.stale.clone() {
+            // It was marked meanwhile: what is being rebuilt may lack nothing that is recorded later.
+            desk.n_marked += 1;
+            return Err(Failure::from(self.away(&why)));
+        }
         if taken.n_evicted > 0 {
             tracing::warn!(model = self.name, keys = taken.n_evicted, "keys with events in windows are forgotten");
         }
@@ -313,6 +320,8 @@ impl Live {
         self.is_busy.store(true, Ordering::Release);
         let done = {
             let state = self.state();
+            // Who had it before may have said that it is free.
+            self.is_busy.store(true, Ordering::Release);
             let still = {
                 let desk = self.desk();
                 desk.stale.is_none().then_some(Still { number: desk.number, n_failed: desk.n_failed })
