@@ -66,7 +66,7 @@ impl Counting {
     ///
     /// # Panics
     /// `out` is not as long as the columns.
-    pub fn advance(&mut self, event: &Event, now: Option<i64>, out: &mut [f64]) -> Result<Taken, Refusal> {
+    pub fn advance(&mut self, event: &Event, now: Option<i64>, out: &mut [f64]) -> std::result::Result<Taken, Refusal> {
         let (of_windows, of_network) = out.split_at_mut(self.windows.definition().n_columns());
         let mut both = self.network.as_mut().zip(event.edges.as_ref());
         if let Some((network, (rows, edges))) = &mut both {
@@ -84,7 +84,12 @@ impl Counting {
     ///
     /// # Errors
     /// What the windows have against it; nothing is learnt then.
-    pub fn label(&mut self, id: &str, event: Option<&Event>, (is_fraud, when): (bool, i64)) -> Result<bool, Refusal> {
+    pub fn label(
+        &mut self,
+        id: &str,
+        event: Option<&Event>,
+        (is_fraud, when): (bool, i64),
+    ) -> std::result::Result<bool, Refusal> {
         let is_new = match self.windows.label(id, is_fraud, when) {
             Ok(is_new) => is_new,
             Err(Refusal::Unknown { .. } | Refusal::NoLabel) => false,

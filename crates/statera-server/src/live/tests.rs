@@ -1,5 +1,6 @@
 //! Transactions over a real store: what is counted, answered, recorded, and there again after an end of any kind.
 
+use super::counting::Counting;
 use super::testing::{POST, Scene, bundles, json_of, path_of, row, windows_of};
 use super::*;
 use crate::app::{App, Shared};

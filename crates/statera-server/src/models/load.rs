@@ -1,7 +1,7 @@
 //! From the registry to bundles in memory.
 
 use super::{Inner, Live, LoadFailure, Rules, Served, Tally, lock};
-use crate::compute::{self, Columns, Wanted};
+use crate::compute::{self, Columns};
 use crate::live::LiveColumns;
 use rayon::prelude::*;
 use statera::bundle::Bundle;
@@ -31,16 +31,6 @@ pub struct Loaded {
     pub live: Option<LiveColumns>,
     /// Lowers the count of bundles in memory when the last holder lets go.
     _counted: Counted,
-}
-
-impl Loaded {
-    /// The columns that a row of JSON brings.
-    pub(crate) fn asked(&self, wanted: Wanted) -> &Columns {
-        match (&self.rules, wanted) {
-            (Some(rules), Wanted::Ruled(_)) => &rules.columns,
-            _ => &self.columns,
-        }
-    }
 }
 
 /// Counts as long as it lives.

@@ -1,6 +1,7 @@
 //! The rules beside a model, and the columns that a row brings where they are asked.
 
-use crate::compute::Columns;
+use super::Loaded;
+use crate::compute::{Columns, Wanted};
 use statera::bundle::Bundle;
 use statera::rules::Ruling;
 use statera_core::Result;
@@ -24,5 +25,15 @@ impl Rules {
         let columns =
             Columns::with_rules(schema.inputs.clone(), &ruling.compiled.inputs, &schema.tz, schema.id.clone())?;
         Ok(Some(Rules { ruling, columns }))
+    }
+}
+
+impl Loaded {
+    /// The columns that a row of JSON brings.
+    pub(crate) fn asked(&self, wanted: Wanted) -> &Columns {
+        match (&self.rules, wanted) {
+            (Some(rules), Wanted::Ruled(_)) => &rules.columns,
+            _ => &self.columns,
+        }
     }
 }

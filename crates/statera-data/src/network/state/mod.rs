@@ -21,6 +21,8 @@ use std::sync::Arc;
 /// Nodes that are looked at for what may be forgotten with every row, and when there are too many.
 const LOOKED_AT: usize = 4;
 const LOOKED_AT_WHEN_FULL: usize = 64;
+/// Ranks of nodes by code, by snapshot.
+type Ranks = BTreeMap<i64, Vec<(u128, f64)>>;
 /// A node that is not there.
 const NONE: u32 = u32::MAX;
 
@@ -74,7 +76,7 @@ pub struct NetworkState {
     /// Rows that were told to be frauds, by code.
     told: BTreeSet<u128>,
     /// PageRank at the snapshots that rows may still ask for, by code.
-    ranks: Vec<(Plan, BTreeMap<i64, Vec<(u128, f64)>>)>,
+    ranks: Vec<(Plan, Ranks)>,
     /// How far back an edge matters to a row.
     reach: i64,
     /// The latest time of all rows.

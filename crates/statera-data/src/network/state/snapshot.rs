@@ -2,11 +2,11 @@
 //! any more is not written, so that what is written follows from what has come, not from when nodes were looked at.
 
 use super::node::{End, Node};
-use super::{NetworkLimits, NetworkState};
+use super::{NetworkLimits, NetworkState, Ranks};
 use crate::network::definition::Definition;
 use crate::state_bytes::{Kind, Reader, Writer, damaged};
 use statera_core::Result;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -181,8 +181,8 @@ impl Reader<'_> {
         Ok(node)
     }
 
-    fn ranks(&mut self) -> Result<BTreeMap<i64, Vec<(u128, f64)>>> {
-        let mut snapshots = BTreeMap::new();
+    fn ranks(&mut self) -> Result<Ranks> {
+        let mut snapshots = Ranks::new();
         for _ in 0..self.count(TIME)? {
             let at = i64::from_le_bytes(self.array()?);
             let n = self.count(RANK)?;
