@@ -314,7 +314,6 @@ pub(super) fn write_row(
     let ruled = answers.verdicts.as_ref().and_then(|verdicts| verdicts.get(row));
     let ruled = ruled.zip(model.bundle.deciding.decision_rules.as_ref()).map(|(v, own)| (v, &own.read));
     let [acting, in_shadow] = ruled.map(|(verdict, rules)| fired(verdict, rules)).unwrap_or_default();
-    let told = |rule: &'_ Rule| ReasonAnswer { code: &rule.code, text: rule.name(language) };
     let named = || schema.classes.iter().map(String::as_str).zip(values.iter().copied()).collect();
     write(
         out,
@@ -328,10 +327,14 @@ pub(super) fn write_row(
             decision: decided.map(|d| d.decision),
             reasons,
             action: ruled.map(|(verdict, _)| verdict.action),
-            rules: ruled.map(|_| acting.into_iter().map(told).collect()),
+            rules: ruled.map(|_| acting.into_iter().map(|rule| named_rule(rule, language)).collect()),
             shadow_rules: in_shadow.into_iter().map(|rule| rule.code.as_str()).collect(),
         },
     )
+}
+
+fn named_rule(rule: &Rule, language: Language) -> ReasonAnswer<'_> {
+    ReasonAnswer { code: &rule.code, text: rule.name(language) }
 }
 
 /// The rules that hold: those that act, the deciding one first, and those in shadow.

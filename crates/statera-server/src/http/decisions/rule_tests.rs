@@ -56,7 +56,7 @@ fn ruled(server: &Server) -> (String, std::path::PathBuf) {
     let folder = server.folder.path();
     let read = Bundle::read(&folder.join("boosting.statera")).expect("read");
     let rules = RuleSet::parse(RULES, |name| Err(Error::io(name.to_string()))).expect("rules");
-    let bundle = read.ruled_by(RULES, rules).expect("rules of its columns");
+    let mut bundle = read.ruled_by(RULES, rules).expect("rules of its columns");
     let path = folder.join("ruled.statera");
     bundle.write(&path, true, &Run::new(1, 1)).expect("written");
     (bundle.digest().expect("a digest"), path)
