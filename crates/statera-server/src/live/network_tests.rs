@@ -18,7 +18,7 @@ use statera_data::time::Zone;
 /// The `i`-th of many transactions: cards pay shops, and each other.
 fn nth(i: usize) -> String {
     let card = format!("C{}", i * 7 % 11);
-    let shop = if i % 4 == 0 { format!("C{}", (i * 7 + 1 + i % 3) % 11) } else { format!("S{}", i % 3) };
+    let shop = if i.is_multiple_of(4) { format!("C{}", (i * 7 + 1 + i % 3) % 11) } else { format!("S{}", i % 3) };
     row(i, i * 41, &card, &shop, &format!("{}.25", 5 + i * 13 % 90))
 }
 
