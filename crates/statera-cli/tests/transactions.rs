@@ -229,6 +229,14 @@ fn a_desk_works_on_alerts_from_the_command_line() {
         assert!(text.contains(word), "«{word}» is not in:\n{text}");
     }
     let ids: Vec<&str> = queue["alerts"].as_array().unwrap().iter().filter_map(|c| c["id"].as_str()).collect();
+    // What lies below the line is read page by page, or altogether.
+    let listed = |more: &[&str]| -> Vec<String> {
+        let queue: Value = serde_json::from_str(&run(&server.place, "checker", more)).unwrap();
+        queue["alerts"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_string()).collect()
+    };
+    let all = listed(&["--json", "list", "--all"]);
+    assert_eq!((all.len(), &all[..3]), (at_stake.len(), &ids.iter().map(ToString::to_string).collect::<Vec<_>>()[..]));
+    assert_eq!(listed(&["--json", "list", "--after", queue["next"].as_str().unwrap()]), all[3..]);
     run(&server.place, "checker", &["assign", ids[0]]);
     let refused = alerts(&server.place, "maker", &["assign", ids[0]]);
     check(dir, &refused.iter().map(String::as_str).collect::<Vec<_>>(), 1, &["«checker» works on the case"]);

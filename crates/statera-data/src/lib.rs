@@ -17,6 +17,7 @@ pub mod preparer;
 pub mod profile;
 pub mod sink;
 pub mod source;
+mod state_bytes;
 mod table;
 pub mod time;
 pub mod toml_text;

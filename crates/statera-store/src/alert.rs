@@ -143,6 +143,8 @@ pub struct CaseQuery<'a> {
     pub since_us: i64,
     /// At most.
     pub limit: usize,
+    /// Those alone that come after this place in their order: what a case has at stake, or when it was closed, and its name.
+    pub after: Option<(i64, Id)>,
 }
 
 /// Cases: those with the most at stake first, closed ones by when they were closed, the last first.
@@ -150,7 +152,7 @@ pub struct CaseQuery<'a> {
 pub struct Cases {
     /// The first of them.
     pub cases: Vec<Case>,
-    /// How many there are, at most [`COUNT_MAX`].
+    /// How many there are after the place that was asked for, at most [`COUNT_MAX`].
     pub n_all: u64,
 }
 

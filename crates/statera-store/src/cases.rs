@@ -47,23 +47,31 @@ fn case(row: &Row) -> Attempt<Case> {
     })
 }
 
-/// The cases that are wanted, and how many there are of them.
+/// The cases that are wanted, and how many there are of them from that place on.
 pub(crate) fn cases(connection: &mut Connection, query: &CaseQuery<'_>) -> Attempt<Cases> {
-    let (which, order) = match query.state {
-        Some(CaseState::Open) => (WAITS.to_string(), "a.risk DESC, a.id"),
+    let (mut which, rank) = match query.state {
+        Some(CaseState::Open) => (WAITS.to_string(), "a.risk"),
         // PostgreSQL wants every parameter used.
-        Some(CaseState::Assigned) => (format!("{ASSIGNED} AND $1 = $1"), "a.risk DESC, a.id"),
-        Some(CaseState::Closed) => ("a.closed_us IS NOT NULL AND $1 = $1".to_string(), "a.closed_us DESC, a.id"),
-        None => (LISTED.to_string(), "a.risk DESC, a.id"),
+        Some(CaseState::Assigned) => (format!("{ASSIGNED} AND $1 = $1"), "a.risk"),
+        Some(CaseState::Closed) => ("a.closed_us IS NOT NULL AND $1 = $1".to_string(), "a.closed_us"),
+        None => (LISTED.to_string(), "a.risk"),
     };
-    let of_model = if query.model.is_some() { " AND a.model = $3" } else { "" };
+    if query.model.is_some() {
+        which += " AND a.model = $3";
+    }
+    if query.after.is_some() {
+        let (at, id) = if query.model.is_some() { ("$4", "$5") } else { ("$3", "$4") };
+        // The first of the two is what an index finds.
+        which += &format!(" AND {rank} <= {at} AND ({rank} < {at} OR a.id > {id})");
+    }
     let values = |limit: i64| -> Vec<Value> {
+        let after = query.after.iter().flat_map(|(rank, id)| [Value::from(*rank), id.0.as_bytes().into()]);
         let model = query.model.map(Value::from);
-        [query.since_us.into(), limit.into()].into_iter().chain(model).collect()
+        [query.since_us.into(), limit.into()].into_iter().chain(model).chain(after).collect()
     };
-    let sql = format!("SELECT {CASE} FROM alert a WHERE {which}{of_model} ORDER BY {order} LIMIT $2");
+    let sql = format!("SELECT {CASE} FROM alert a WHERE {which} ORDER BY {rank} DESC, a.id LIMIT $2");
     let rows = connection.fetch(&sql, values(query.limit.min(LIMIT_MAX) as i64))?;
-    let sql = format!("SELECT count(*) FROM (SELECT a.id FROM alert a WHERE {which}{of_model} LIMIT $2) AS n");
+    let sql = format!("SELECT count(*) FROM (SELECT a.id FROM alert a WHERE {which} LIMIT $2) AS n");
     let n = connection.first(&sql, values(COUNT_MAX as i64))?;
     let n_all = n.map(|r| r.int(0)).transpose()?.unwrap_or(0) as u64;
     Ok(Cases { cases: rows.iter().map(case).collect::<Attempt<_>>()?, n_all })

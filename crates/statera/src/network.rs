@@ -10,6 +10,7 @@ mod tests;
 use crate::bundle::Bundle;
 use crate::note::Note;
 use crate::project::Settings;
+use crate::rules::declared;
 use crate::training_set::TrainingSet;
 use crate::use_case;
 use crate::windows::{self, ReadAhead, inputs_of, typed};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use statera_core::{Error, Kind, Result, Role, Run};
 use statera_data::conform::{InputColumn, RowOrigin};
 use statera_data::infer::TextFormat;
-use statera_data::network::{Definition, EdgeColumns, EdgeCounts, Edges, Network, Rows, column_infos, columns};
+use statera_data::network::{Definition, EdgeColumns, EdgeCounts, Edges, Network, Rows, Until, column_infos, columns};
 use statera_data::source::{self, BatchReader, ReadOptions, read_table};
 use statera_data::time::Zone;
 use statera_data::{Table, with_columns};
@@ -106,6 +107,41 @@ impl OwnNetwork {
         columns(&self.definition, edges, &Rows::of(&batch, &self.definition)?, n_history, run)
     }
 
+    /// How rows with the columns `seen` are taken that are edges themselves, one after the other.
+    ///
+    /// # Errors
+    /// Rows that are no edges, or that see edges of their own time: the figures cannot be told as rows come.
+    pub fn live(&self, seen: &[InputColumn]) -> Result<LiveNetwork> {
+        let network = self.definition.network();
+        let edges = &network.edges;
+        let refused =
+            |why: String| Err(Error::request(format!("the network's figures cannot be made as rows come: {why}")));
+        for (what, name) in [("from", &edges.from), ("to", &edges.to)] {
+            if !network.nodes.contains(name) {
+                let nodes = network.nodes.join(", ");
+                return refused(format!(
+                    "rows are no edges, whose «{what}» is «{name}»; needed is one of nodes ({nodes})"
+                ));
+            }
+        }
+        if edges.time != network.time {
+            return refused(format!("rows are no edges, whose time is «{}»; needed is «{}»", edges.time, network.time));
+        }
+        if network.until == Until::At {
+            return refused(
+                "rows see edges of their own time, of which some come later; needed is until = \"before\"".into(),
+            );
+        }
+        let mut inputs = self.inputs.clone();
+        for (name, kind) in edge_types(edges) {
+            if !inputs.iter().any(|input| input.name == name) {
+                let known = seen.iter().find(|column| column.name == name).cloned();
+                inputs.push(known.unwrap_or_else(|| declared(&name, kind)));
+            }
+        }
+        Ok(LiveNetwork { definition: self.definition.clone(), inputs })
+    }
+
     /// What is said where edges are needed and none are given.
     fn no_edges(&self) -> Error {
         let name = self.definition.column_names().next().unwrap_or_default();
@@ -113,6 +149,27 @@ impl OwnNetwork {
             "the model reads figures of a network, such as «{name}», which the rows do not have; give the edges (--edges DATA), \
              or rows that carry the columns"
         ))
+    }
+}
+
+/// The figures of a network whose edges are the rows, as these come.
+#[derive(Debug, Clone)]
+pub struct LiveNetwork {
+    /// What is told.
+    pub definition: Arc<Definition>,
+    /// The raw columns of rows that are read, those of edges too.
+    pub inputs: Vec<InputColumn>,
+}
+
+impl LiveNetwork {
+    /// Rows, and the edges that they are: for who keeps a [`NetworkState`](statera_data::network::NetworkState).
+    ///
+    /// # Errors
+    /// As [`Rows::of`] and [`Edges::of`].
+    pub fn taken(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<(Rows, Edges)> {
+        let network = self.definition.network();
+        let batch = typed(&self.inputs, [&network.label, &network.label_time], batch, origin)?;
+        Ok((Rows::of(&batch, &self.definition)?, Edges::of(&batch, &self.definition)?))
     }
 }
 

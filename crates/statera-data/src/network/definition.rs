@@ -24,6 +24,7 @@ pub struct Definition {
     /// Number columns of rows that neighbours' figures are of.
     pub(super) numbers: Vec<String>,
     pub(super) columns: Vec<Column>,
+    digest: String,
 }
 
 /// A column that is made.
@@ -64,8 +65,14 @@ impl Definition {
 
     fn of(network: Network) -> Result<Definition> {
         check(&network)?;
-        let mut definition =
-            Definition { network: network.clone(), layers: Vec::new(), numbers: Vec::new(), columns: Vec::new() };
+        let canonical = serde_json::to_vec(&network).map_err(|e| Error::request(e.to_string()))?;
+        let mut definition = Definition {
+            network: network.clone(),
+            layers: Vec::new(),
+            numbers: Vec::new(),
+            columns: Vec::new(),
+            digest: blake3::hash(&canonical).to_hex().to_string(),
+        };
         for (i, feature) in network.features.iter().enumerate() {
             definition.add(feature).map_err(|e| e.at(format!("feature {}", i + 1)))?;
         }
@@ -86,6 +93,16 @@ impl Definition {
     /// What was declared.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// What tells it from others: a digest of what was declared.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Columns that it makes.
+    pub fn n_columns(&self) -> usize {
+        self.columns.len()
     }
 
     /// Names of the columns that it makes, in their order.

@@ -25,10 +25,10 @@ const KINDS_TOLD: usize = 20;
 pub struct Edges {
     pub(super) from: Vec<u128>,
     pub(super) to: Vec<u128>,
-    times: Vec<i64>,
-    units: Vec<i64>,
+    pub(super) times: Vec<i64>,
+    pub(super) units: Vec<i64>,
     /// A bit per layer of the definition.
-    layers: Vec<u16>,
+    pub(super) layers: Vec<u16>,
     /// The kinds that there are, where the edges have kinds.
     kinds: BTreeSet<String>,
     /// How many there are, and how many were passed over.

@@ -1,11 +1,11 @@
 //! The columns of rows, from edges and from the rows themselves.
 
-use super::declaration::{Direction, What};
+use super::declaration::What;
 use super::definition::{Column, Definition, Of};
-use super::edges::{Edges, UNITS};
+use super::edges::Edges;
 use super::graph::Graph;
 use super::known::Known;
-use super::near::{View, cycles_of_three, n_common};
+use super::near::{View, around};
 use super::nodes::{NO_NODE, Nodes};
 use super::page_rank::Plan;
 use super::rows::Rows;
@@ -46,7 +46,12 @@ pub fn columns(definition: &Definition, edges: &Edges, rows: &Rows, first: usize
     whole.counts(&mut made, run)?;
     whole.surroundings(&mut made, run)?;
     whole.ranks(&mut made, run)?;
-    Ok(definition.columns.iter().zip(made).map(|(column, cells)| array(column, &cells)).collect())
+    Ok(arrays(definition, &made))
+}
+
+/// Cells by column as columns of their types, in the definition's order; NaN is missing.
+pub fn arrays(definition: &Definition, cells: &[Vec<f64>]) -> Vec<ArrayRef> {
+    definition.columns.iter().zip(cells).map(|(column, cells)| array(column, cells)).collect()
 }
 
 fn array(column: &Column, cells: &[f64]) -> ArrayRef {
@@ -58,11 +63,42 @@ fn array(column: &Column, cells: &[f64]) -> ArrayRef {
 }
 
 /// True of a figure that slides over a node's edges, by whether these come in.
-fn counted(what: What) -> Option<bool> {
+pub(super) fn counted(what: What) -> Option<bool> {
     match what {
         What::FanIn | What::EdgesIn | What::AmountIn => Some(true),
         What::FanOut | What::EdgesOut | What::AmountOut => Some(false),
         _ => None,
+    }
+}
+
+/// What a row sees of a whole table.
+struct Seen<'a> {
+    whole: &'a Whole<'a>,
+    graph: &'a Graph,
+    time: i64,
+    /// Edges are later than this
+    after: i64,
+    /// and earlier than this.
+    end: i64,
+}
+
+impl View for Seen<'_> {
+    type Node = u32;
+
+    fn latest(&self, node: u32, is_in: bool) -> impl Iterator<Item = (i64, u32)> {
+        let at = if is_in { &self.graph.into } else { &self.graph.out };
+        at.between(node, self.after, self.end).rev().map(|edge| (at.times[edge], at.others[edge]))
+    }
+
+    fn value(&self, of: Of, node: u32) -> Option<f64> {
+        match of {
+            Of::Number(place) => self.whole.known.number(place, node, self.time),
+            _ => Some(self.whole.known.n_cases(node, self.time) as f64),
+        }
+    }
+
+    fn k(&self) -> usize {
+        self.whole.definition.network.max_neighbours
     }
 }
 
@@ -95,11 +131,7 @@ impl Whole<'_> {
                 .collect();
             for place in places {
                 for (row, counts) in order.iter().zip(slid.iter().flatten()) {
-                    made[place][*row as usize - self.first] = match self.definition.columns[place].what {
-                        What::FanIn | What::FanOut => f64::from(counts.n_nodes),
-                        What::EdgesIn | What::EdgesOut => f64::from(counts.n_edges),
-                        _ => counts.units as f64 / UNITS,
-                    };
+                    made[place][*row as usize - self.first] = counts.figure(self.definition.columns[place].what);
                 }
             }
             grouped = Some((node, order));
@@ -141,59 +173,15 @@ impl Whole<'_> {
         if node == NO_NODE {
             return f64::NAN;
         }
-        let view = View {
-            graph: &self.graphs[column.layer],
-            after: time.saturating_sub(column.span),
-            end: self.definition.end(time),
-            k: self.definition.network.max_neighbours,
-        };
-        match column.what {
-            What::Cycles2 | What::Cycles3 => {
-                let [out, into] = [Direction::Out, Direction::In].map(|way| view.neighbours(node, way));
-                let is_of_two = column.what == What::Cycles2;
-                (if is_of_two { n_common(&out, &into) } else { cycles_of_three(view, node, &out, &into) }) as f64
-            }
-            What::Closes2 | What::Closes3 => {
-                let second = self.nodes[1][row];
-                if second == NO_NODE {
-                    return f64::NAN;
-                }
-                let out = view.neighbours(second, Direction::Out);
-                if column.what == What::Closes2 {
-                    return f64::from(u8::from(out.binary_search(&node).is_ok()));
-                }
-                n_common(&out, &view.neighbours(node, Direction::In)) as f64
-            }
-            _ => self.of_neighbours(&view.neighbours(node, column.direction), time, column),
-        }
-    }
-
-    /// The mean or the largest over neighbours; missing of none.
-    fn of_neighbours(&self, neighbours: &[u32], time: i64, column: &Column) -> f64 {
-        let value = |node: &u32| match column.of {
-            Of::Number(place) => self.known.number(place, *node, time),
-            _ => Some(self.known.n_cases(*node, time) as f64),
-        };
-        let values: Vec<f64> = neighbours.iter().filter_map(value).collect();
-        match column.what {
-            _ if values.is_empty() => f64::NAN,
-            What::NeighbourMax => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            _ => values.iter().sum::<f64>() / values.len() as f64,
-        }
+        let (after, end) = (time.saturating_sub(column.span), self.definition.end(time));
+        let seen = Seen { whole: self, graph: &self.graphs[column.layer], time, after, end };
+        let second = self.nodes.get(1).map(|nodes| nodes[row]).filter(|second| *second != NO_NODE);
+        around(&seen, column, node, second)
     }
 
     /// PageRank, once a snapshot for all columns that it serves.
     fn ranks(&self, made: &mut [Vec<f64>], run: &Run) -> Result<()> {
-        let mut plans: Vec<(Plan, Vec<usize>)> = Vec::new();
-        for (place, c) in self.definition.columns.iter().enumerate().filter(|(_, c)| c.what == What::Pagerank) {
-            let plan =
-                Plan { layer: c.layer, span: c.span, direction: c.direction, every: c.every, damping: c.damping };
-            match plans.iter_mut().find(|(known, _)| *known == plan) {
-                Some((_, places)) => places.push(place),
-                None => plans.push((plan, vec![place])),
-            }
-        }
-        for (plan, places) in plans {
+        for (plan, places) in Plan::all(self.definition) {
             let times = &self.rows.times[self.first..];
             let snapshots = plan.snapshots(times.iter().copied())?;
             let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); snapshots.len()];

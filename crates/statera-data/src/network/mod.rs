@@ -10,7 +10,9 @@
 //! Work is bounded: fan-in, fan-out and their sums slide over the edges of a node, each entering and leaving once; of a busy node
 //! cycles and neighbours look at the last [`Network::max_neighbours`] neighbours; PageRank is computed once a snapshot.
 //!
-//! Deliberately absent: edges kept by a state as they happen, features of edges other than a sum of amounts, communities.
+//! A [`NetworkState`] makes the columns of a row when it happens, of the edges that have come, to the same bits.
+//!
+//! Deliberately absent: features of edges other than a sum of amounts, communities.
 
 mod declaration;
 mod definition;
@@ -23,13 +25,15 @@ mod nodes;
 mod page_rank;
 mod rows;
 mod slide;
+mod state;
 
 pub use declaration::{Direction, EdgeColumns, Feature, Network, SelfEdges, Until, What, column_name};
 pub use definition::Definition;
 pub use edges::{EdgeCounts, Edges};
-pub use figures::{column_infos, columns};
+pub use figures::{arrays, column_infos, columns};
 pub use page_rank::{MAX_DAMPING, TOLERANCE};
 pub use rows::Rows;
+pub use state::{NetworkLimits, NetworkState};
 
 #[cfg(test)]
 mod tests;

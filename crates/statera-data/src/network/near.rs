@@ -1,73 +1,95 @@
-//! What is around a node: its latest neighbours, and short cycles through it.
+//! What is around a node: its latest neighbours, short cycles through it, and what is known of its neighbours. A table and a
+//! state ask here.
 //!
 //! Work has a bound. Of a node at most k neighbours are looked at, the latest ones, found among its last [`EDGES_A_NEIGHBOUR`] k
 //! edges either way; a row therefore costs at most k + 1 such lists. Where no node has more than that, figures are exact.
 
-use super::declaration::Direction;
-use super::graph::{Adjacency, Graph};
-use std::ops::Range;
+use super::declaration::{Direction, What};
+use super::definition::{Column, Of};
 
 /// Edges that are looked at for each neighbour.
 const EDGES_A_NEIGHBOUR: usize = 8;
 
-/// Part of a graph that a row sees.
-#[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    pub graph: &'a Graph,
-    /// Edges are later than this
-    pub after: i64,
-    /// and earlier than this.
-    pub end: i64,
+/// Part of a graph that a row sees, and what is known at its time.
+pub(super) trait View {
+    /// A node; nodes are in the order of their codes.
+    type Node: Copy + Ord;
+
+    /// The edges of a node that come in, or go out: when, and the other end; the latest first, of one time those with the largest
+    /// other ends first.
+    fn latest(&self, node: Self::Node, is_in: bool) -> impl Iterator<Item = (i64, Self::Node)>;
+
+    /// What is known of a node.
+    fn value(&self, of: Of, node: Self::Node) -> Option<f64>;
+
     /// Neighbours that are looked at, at most.
-    pub k: usize,
+    fn k(&self) -> usize;
 }
 
-impl View<'_> {
-    /// The latest neighbours of a node in a direction, ascending; of one time those with the largest numbers go first.
-    pub fn neighbours(self, node: u32, direction: Direction) -> Vec<u32> {
-        let (into, out) = (&self.graph.into, &self.graph.out);
-        let of = |at: &Adjacency, is_asked: bool| if is_asked { at.between(node, self.after, self.end) } else { 0..0 };
-        let (mut a, mut b) = (of(into, direction != Direction::Out), of(out, direction != Direction::In));
-        let mut found: Vec<u32> = Vec::new();
-        for _ in 0..EDGES_A_NEIGHBOUR * self.k {
-            let key = |at: &Adjacency, range: &Range<usize>| {
-                range.end.checked_sub(1).filter(|_| !range.is_empty()).map(|last| (at.times[last], at.others[last]))
-            };
-            let other = match (key(into, &a), key(out, &b)) {
-                (None, None) => break,
-                (Some(x), y) if y.is_none_or(|y| x >= y) => {
-                    a.end -= 1;
-                    x.1
-                }
-                (_, Some(y)) => {
-                    b.end -= 1;
-                    y.1
-                }
-                (Some(_), None) => break,
-            };
-            if let Err(place) = found.binary_search(&other) {
-                found.insert(place, other);
-                if found.len() == self.k {
-                    break;
-                }
-            }
+/// A figure of what is around a node, or around the two nodes of a row, of which the second may be missing.
+pub(super) fn around<V: View>(view: &V, column: &Column, node: V::Node, second: Option<V::Node>) -> f64 {
+    match column.what {
+        What::Cycles2 | What::Cycles3 => {
+            let [out, into] = [Direction::Out, Direction::In].map(|way| neighbours(view, node, way));
+            let is_of_two = column.what == What::Cycles2;
+            (if is_of_two { n_common(&out, &into) } else { cycles_of_three(view, node, &out, &into) }) as f64
         }
-        found
+        What::Closes2 | What::Closes3 => {
+            let Some(second) = second else { return f64::NAN };
+            let out = neighbours(view, second, Direction::Out);
+            if column.what == What::Closes2 {
+                return f64::from(u8::from(out.binary_search(&node).is_ok()));
+            }
+            n_common(&out, &neighbours(view, node, Direction::In)) as f64
+        }
+        _ => of_neighbours(view, column, &neighbours(view, node, column.direction)),
     }
 }
 
+/// The mean or the largest over neighbours; missing of none.
+fn of_neighbours<V: View>(view: &V, column: &Column, neighbours: &[V::Node]) -> f64 {
+    let values: Vec<f64> = neighbours.iter().filter_map(|node| view.value(column.of, *node)).collect();
+    match column.what {
+        _ if values.is_empty() => f64::NAN,
+        What::NeighbourMax => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        _ => values.iter().sum::<f64>() / values.len() as f64,
+    }
+}
+
+/// The latest neighbours of a node in a direction, ascending; of one time those with the largest codes go first.
+fn neighbours<V: View>(view: &V, node: V::Node, direction: Direction) -> Vec<V::Node> {
+    let of = |is_in: bool, is_asked: bool| is_asked.then(|| view.latest(node, is_in)).into_iter().flatten().peekable();
+    let (mut into, mut out) = (of(true, direction != Direction::Out), of(false, direction != Direction::In));
+    let mut found: Vec<V::Node> = Vec::new();
+    for _ in 0..EDGES_A_NEIGHBOUR * view.k() {
+        let is_in = match (into.peek(), out.peek()) {
+            (None, None) => break,
+            (Some(a), Some(b)) => a >= b,
+            (a, _) => a.is_some(),
+        };
+        let Some((_, other)) = (if is_in { into.next() } else { out.next() }) else { break };
+        if let Err(place) = found.binary_search(&other) {
+            found.insert(place, other);
+            if found.len() == view.k() {
+                break;
+            }
+        }
+    }
+    found
+}
+
 /// Nodes in both lists, which ascend.
-pub(super) fn n_common(a: &[u32], b: &[u32]) -> usize {
+fn n_common<N: Ord>(a: &[N], b: &[N]) -> usize {
     a.iter().filter(|node| b.binary_search(node).is_ok()).count()
 }
 
 /// Pairs (u, v) with edges node → u → v → node; `out` and `into` are the node's own neighbours.
-pub(super) fn cycles_of_three(view: View, node: u32, out: &[u32], into: &[u32]) -> usize {
+fn cycles_of_three<V: View>(view: &V, node: V::Node, out: &[V::Node], into: &[V::Node]) -> usize {
     if into.is_empty() {
         return 0;
     }
-    let back = |u: &u32| {
-        let from_u = view.neighbours(*u, Direction::Out);
+    let back = |u: &V::Node| {
+        let from_u = neighbours(view, *u, Direction::Out);
         from_u.iter().filter(|v| **v != node && into.binary_search(v).is_ok()).count()
     };
     out.iter().map(back).sum()

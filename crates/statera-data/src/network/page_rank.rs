@@ -6,8 +6,9 @@
 //! contraction of α in the sum of absolute values, so that after k steps from v the distance to p is at most 2 αᵏ, and after a
 //! step that changed δ at most α / (1 − α) δ. Steps end when either says [`TOLERANCE`].
 
-use super::declaration::Direction;
-use super::graph::{Graph, Link};
+use super::declaration::{Direction, What};
+use super::definition::{Column, Definition};
+use super::graph::Graph;
 use statera_core::{Error, Result};
 use std::collections::BTreeSet;
 
@@ -29,6 +30,24 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// What a definition asks for, each with the places of its columns.
+    pub fn all(definition: &Definition) -> Vec<(Plan, Vec<usize>)> {
+        let mut plans: Vec<(Plan, Vec<usize>)> = Vec::new();
+        for (place, c) in definition.columns.iter().enumerate().filter(|(_, c)| c.what == What::Pagerank) {
+            let plan = Plan::of(c);
+            match plans.iter_mut().find(|(known, _)| *known == plan) {
+                Some((_, places)) => places.push(place),
+                None => plans.push((plan, vec![place])),
+            }
+        }
+        plans
+    }
+
+    /// What a column of ranks asks for.
+    pub fn of(c: &Column) -> Plan {
+        Plan { layer: c.layer, span: c.span, direction: c.direction, every: c.every, damping: c.damping }
+    }
+
     /// The latest snapshot at a time or before.
     pub fn snapshot(&self, time: i64) -> i64 {
         time.div_euclid(self.every).saturating_mul(self.every)
@@ -54,18 +73,25 @@ impl Plan {
         let seen = |end: i64| graph.links.partition_point(|link| link.time < end);
         let links = &graph.links[seen(snapshot.saturating_sub(self.span).saturating_add(1))..seen(snapshot)];
         let n_known = first_cases.partition_point(|(time, _)| *time < snapshot);
-        let mut cases: Vec<u32> = first_cases[..n_known].iter().map(|(_, node)| *node).collect();
+        let cases: Vec<u32> = first_cases[..n_known].iter().map(|(_, node)| *node).collect();
+        let pairs: Vec<(u32, u32)> = links.iter().map(|link| (link.from, link.to)).collect();
+        self.walk(&pairs, cases)
+    }
+
+    /// Where a walk from the cases, which are different nodes, along edges (from, to) is, by node, ascending. Neither the order of the
+    /// edges nor that of the cases matters.
+    pub fn walk<N: Copy + Ord>(&self, links: &[(N, N)], mut cases: Vec<N>) -> Vec<(N, f64)> {
         if cases.is_empty() {
             return Vec::new();
         }
         cases.sort_unstable();
-        let mut nodes: Vec<u32> = links.iter().flat_map(|l| [l.from, l.to]).chain(cases.iter().copied()).collect();
+        let mut nodes: Vec<N> = links.iter().flat_map(|(from, to)| [*from, *to]).chain(cases.iter().copied()).collect();
         nodes.sort_unstable();
         nodes.dedup();
-        let place = |node: u32| nodes.binary_search(&node).unwrap_or(0) as u32;
-        let pair = |link: &Link| (place(link.from), place(link.to));
-        let forward = links.iter().map(pair).filter(|_| self.direction != Direction::In);
-        let backward = links.iter().map(pair).map(|(from, to)| (to, from)).filter(|_| self.direction != Direction::Out);
+        let place = |node: N| nodes.binary_search(&node).unwrap_or(0) as u32;
+        let pairs = || links.iter().map(|(from, to)| (place(*from), place(*to)));
+        let forward = pairs().filter(|_| self.direction != Direction::In);
+        let backward = pairs().map(|(from, to)| (to, from)).filter(|_| self.direction != Direction::Out);
         let steps: Vec<(u32, u32)> = forward.chain(backward).collect();
         let cases: Vec<u32> = cases.into_iter().map(place).collect();
         let ranks = page_rank(nodes.len(), steps, &cases, self.damping);

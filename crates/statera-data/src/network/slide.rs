@@ -1,5 +1,7 @@
 //! Counts of a node's edges in a window that slides over its rows: each edge enters once and leaves once.
 
+use super::declaration::What;
+use super::edges::UNITS;
 use super::graph::Adjacency;
 use std::collections::HashMap;
 
@@ -11,6 +13,17 @@ pub(super) struct Counts {
     pub n_edges: u32,
     /// Money in fixed point.
     pub units: i128,
+}
+
+impl Counts {
+    /// What a figure is that slides over a node's edges.
+    pub fn figure(&self, what: What) -> f64 {
+        match what {
+            What::FanIn | What::FanOut => f64::from(self.n_nodes),
+            What::EdgesIn | What::EdgesOut => f64::from(self.n_edges),
+            _ => self.units as f64 / UNITS,
+        }
+    }
 }
 
 /// The counts at the windows (after, end) of a node, which come in the order of their ends and of their beginnings.

@@ -134,6 +134,11 @@ fn codes_by(column: &ArrayRef, code: impl Fn(&str) -> u128) -> Vec<u128> {
 }
 
 impl Events {
+    /// The code of a row's id.
+    pub fn code(&self, row: usize) -> u128 {
+        self.ids[row]
+    }
+
     /// The events of a batch whose columns have the types of a [`Table`](crate::Table); columns beyond those that the definition
     /// reads are passed over, and so is a label that is not there.
     ///

@@ -64,6 +64,11 @@ pub enum Refusal {
         /// The limit.
         limit: u32,
     },
+    /// There are too many edges of a network, all in its windows.
+    TooManyEdges {
+        /// The limit.
+        limit: u32,
+    },
     /// A label of an event that is not known, or not any more.
     Unknown {
         /// The event.
@@ -100,6 +105,7 @@ impl Refusal {
             Refusal::Number { .. } => "number",
             Refusal::TooManyEvents { .. } => "too_many_events",
             Refusal::TooManyKeys { .. } => "too_many_keys",
+            Refusal::TooManyEdges { .. } => "too_many_edges",
             Refusal::Unknown { .. } => "unknown",
             Refusal::Disagreement { .. } => "disagreement",
             Refusal::EarlyLabel { .. } => "early_label",
@@ -133,6 +139,9 @@ impl fmt::Display for Refusal {
             Refusal::TooManyKeys { key, limit } => {
                 write!(f, "{limit} different {key} are kept and none is idle; allowed are no more")
             }
+            Refusal::TooManyEdges { limit } => {
+                write!(f, "{limit} edges of the network are kept and all are in its windows; allowed are no more")
+            }
             Refusal::Unknown { id } => {
                 write!(f, "no event «{id}» is known, or none that a label could still matter for")
             }
@@ -153,7 +162,7 @@ impl std::error::Error for Refusal {}
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         match refusal {
-            Refusal::TooManyKeys { .. } => Error::busy(refusal.to_string()),
+            Refusal::TooManyKeys { .. } | Refusal::TooManyEdges { .. } => Error::busy(refusal.to_string()),
             Refusal::Duplicate { .. } | Refusal::Disagreement { .. } => Error::conflict(refusal.to_string()),
             Refusal::Unknown { .. } => Error::not_found(refusal.to_string()),
             Refusal::NoLabel => Error::request(refusal.to_string()),

@@ -1,7 +1,4 @@
-//! A state as bytes and back: magic, format, digest of the definition, pages of words, and at last a digest of all.
-//!
-//! Nothing in it is executable. What is read is bounded by the length that the caller says the source has; the digest is checked
-//! before anything is used, and then that every address lies where there is something.
+//! A state as bytes and back: pages of words. When it is read it is checked that every address lies where there is something.
 
 use super::definition::Definition;
 use super::group::Group;
@@ -10,18 +7,14 @@ use super::plan::{FIRST, GroupPlan, KEY, LAST, LAST_TIME, N, Track};
 use super::slab::{NONE, Slab, i64_at, u128_at};
 use super::state::{Limits, State};
 use super::waiting::Waiting;
+use crate::state_bytes::{Kind, Reader, Writer, damaged};
 use rayon::prelude::*;
-use statera_core::{Error, Result};
+use statera_core::Result;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-const MAGIC: &[u8; 8] = b"STWINDOW";
-/// Version of the format that is written and read.
-const FORMAT: u32 = 1;
-/// Bytes of a digest in hexadecimal, and in bytes.
-const HEX: usize = 64;
-const DIGEST: u64 = 32;
+const KIND: Kind = Kind { magic: b"STWINDOW", format: 1, of: "windows" };
 
 impl State {
     /// Writes the state; a state that is restored from it goes on to the same bits.
@@ -29,10 +22,7 @@ impl State {
     /// # Errors
     /// What the target refuses.
     pub fn snapshot(&self, to: &mut dyn Write) -> Result<()> {
-        let mut to = Writer { to, hasher: blake3::Hasher::new(), bytes: Vec::new() };
-        to.put(MAGIC)?;
-        to.words(&[FORMAT])?;
-        to.put(self.definition.digest().as_bytes())?;
+        let mut to = Writer::begin(to, &KIND, self.definition.digest())?;
         to.put(&self.clock.to_le_bytes())?;
         for group in &self.groups {
             to.words(&[group.hand])?;
@@ -59,9 +49,7 @@ impl State {
             to.slab(&waiting.entries)?;
             to.index(&waiting.index)?;
         }
-        let digest = to.hasher.finalize();
-        to.to.write_all(digest.as_bytes())?;
-        Ok(to.to.flush()?)
+        to.end()
     }
 
     /// Reads a state of `n_bytes` bytes.
@@ -70,28 +58,9 @@ impl State {
     /// [`statera_core::ErrorKind::Conflict`] for a state of another definition, [`statera_core::ErrorKind::Newer`] for a newer
     /// format, [`statera_core::ErrorKind::Damaged`] for what is no state, is cut off or was altered.
     pub fn restore(from: &mut dyn Read, n_bytes: u64, definition: Arc<Definition>, limits: Limits) -> Result<State> {
-        let left = n_bytes.checked_sub(DIGEST).ok_or_else(|| damaged("is too short"))?;
-        let mut from = Reader { from, hasher: blake3::Hasher::new(), left, bytes: Vec::new() };
-        if from.take(MAGIC.len())? != MAGIC {
-            return Err(damaged("is no state of windows"));
-        }
-        let format = from.word()?;
-        if format > FORMAT {
-            return Err(Error::newer(format!(
-                "state: format {format} is newer than {FORMAT}, which this program reads; install a later version"
-            )));
-        }
-        let digest = String::from_utf8_lossy(from.take(HEX)?).into_owned();
-        if digest != definition.digest() {
-            return Err(Error::conflict(format!(
-                "state: it is of the definition {digest}, not of {}; allowed is a state of the same windows: begin with a new \
-                 one and replay the events, or use the bundle that the state was made with",
-                definition.digest()
-            )));
-        }
+        let mut from = Reader::begin(from, n_bytes, &KIND, definition.digest())?;
         let mut state = State::new(definition, limits);
-        let clock = from.take(8)?;
-        state.clock = i64::from_le_bytes(clock.try_into().map_err(|_| damaged("is cut off"))?);
+        state.clock = i64::from_le_bytes(from.array()?);
         for group in &mut state.groups {
             from.group(group)?;
         }
@@ -122,10 +91,6 @@ impl State {
         let is_whole = waiting.index.n() == waiting.entries.n_live() as usize;
         if is_whole && are_live { Ok(()) } else { Err(damaged("has lost its labels")) }
     }
-}
-
-fn damaged(what: &str) -> Error {
-    Error::damaged(format!("state: it {what}; use another copy"))
 }
 
 /// True if the ring of every key is whole and all its windows lie in it.
@@ -206,27 +171,7 @@ fn are_windows_sound(words: &[u32], ring: &[u32], plan: &GroupPlan) -> bool {
     i64_at(words, LAST_TIME) > i64::MIN && plan.tracks.iter().all(track) && plan.steps.iter().all(steps)
 }
 
-struct Writer<'a> {
-    to: &'a mut dyn Write,
-    hasher: blake3::Hasher,
-    bytes: Vec<u8>,
-}
-
 impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.hasher.update(bytes);
-        Ok(self.to.write_all(bytes)?)
-    }
-
-    fn words(&mut self, words: &[u32]) -> Result<()> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        let put = self.put(&bytes);
-        self.bytes = bytes;
-        put
-    }
-
     fn slab(&mut self, slab: &Slab) -> Result<()> {
         self.words(&slab.head())?;
         slab.pages().iter().try_for_each(|page| self.words(page))
@@ -238,32 +183,7 @@ impl Writer<'_> {
     }
 }
 
-struct Reader<'a> {
-    from: &'a mut dyn Read,
-    hasher: blake3::Hasher,
-    /// Bytes before the digest at the end.
-    left: u64,
-    bytes: Vec<u8>,
-}
-
 impl Reader<'_> {
-    fn take(&mut self, n: usize) -> Result<&[u8]> {
-        self.left = self.left.checked_sub(n as u64).ok_or_else(|| damaged("is cut off"))?;
-        self.bytes.resize(n, 0);
-        self.from.read_exact(&mut self.bytes).map_err(|_| damaged("is cut off"))?;
-        self.hasher.update(&self.bytes);
-        Ok(&self.bytes)
-    }
-
-    fn word(&mut self) -> Result<u32> {
-        Ok(self.words(1)?[0])
-    }
-
-    fn words(&mut self, n: usize) -> Result<Vec<u32>> {
-        let bytes = self.take(n * 4)?;
-        Ok(bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-    }
-
     fn slab(&mut self, n_words: usize) -> Result<Slab> {
         let head = self.words(4)?;
         let head = [head[0], head[1], head[2], head[3]];
@@ -309,17 +229,6 @@ impl Reader<'_> {
             pending.insert((words[0], long(words[1], words[2]), words[3]));
         }
         (group.wide, group.last, group.pending) = (wide, last, pending);
-        Ok(())
-    }
-
-    /// Checks the digest, and that nothing comes after it.
-    fn end(&mut self) -> Result<()> {
-        let own = self.hasher.finalize();
-        let mut digest = [0; DIGEST as usize];
-        self.from.read_exact(&mut digest).map_err(|_| damaged("is cut off"))?;
-        if self.left > 0 || digest != *own.as_bytes() {
-            return Err(damaged("was altered: its digest does not match"));
-        }
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ impl Waiting {
     pub(super) fn slice_rows(&self) -> usize {
         match self.job.wanted {
             Wanted::Scores => SLICE_SCORED,
-            Wanted::Decisions(_) => SLICE_EXPLAINED,
+            Wanted::Decisions(_) | Wanted::Ruled(_) => SLICE_EXPLAINED,
         }
     }
     fn is_large(&self) -> bool {

@@ -148,6 +148,18 @@ pub enum Wanted {
     Scores,
     /// Scores, decisions and reasons.
     Decisions(Explain),
+    /// The same, and what the rules beside the model say: rows bring the columns that rules read, too.
+    Ruled(Explain),
+}
+
+impl Wanted {
+    /// Which rows are explained; `None` where nothing is decided.
+    fn explain(self) -> Option<Explain> {
+        match self {
+            Wanted::Scores => None,
+            Wanted::Decisions(explain) | Wanted::Ruled(explain) => Some(explain),
+        }
+    }
 }
 
 /// Called once, on a thread of the pool: it must not block.

@@ -36,6 +36,8 @@ const MAX_NAME_CHARS: usize = 100;
 /// The columns that a model reads, made ready for reading rows.
 pub struct Columns {
     inputs: Vec<InputColumn>,
+    /// How many of them the model was trained on; the others are read by the rules beside it.
+    n_trained: usize,
     places: HashMap<String, usize>,
     schema: SchemaRef,
     zone: Zone,
@@ -52,6 +54,25 @@ impl Columns {
         Columns::of(schema.inputs.clone(), &schema.tz, schema.id.clone())
     }
 
+    /// Of columns, and of those among `of_rules` that rules read besides.
+    ///
+    /// # Errors
+    /// As [`Columns::new`].
+    pub fn with_rules(
+        mut inputs: Vec<InputColumn>,
+        of_rules: &[InputColumn],
+        tz: &str,
+        id: Option<String>,
+    ) -> Result<Columns> {
+        let n_trained = inputs.len();
+        for column in of_rules {
+            if !inputs.iter().any(|c| c.name == column.name) {
+                inputs.push(column.clone());
+            }
+        }
+        Ok(Columns { n_trained, ..Columns::of(inputs, tz, id)? })
+    }
+
     /// Of columns; times without a zone are of `tz`, and `id` may be sent although it is not read.
     ///
     /// # Errors
@@ -62,6 +83,7 @@ impl Columns {
         }
         let fields: Vec<Field> = inputs.iter().map(|i| Field::new(&i.name, i.data_type.clone(), true)).collect();
         Ok(Columns {
+            n_trained: inputs.len(),
             places: inputs.iter().enumerate().map(|(at, i)| (i.name.clone(), at)).collect(),
             inputs,
             schema: Arc::new(ArrowSchema::new(fields)),
@@ -130,19 +152,29 @@ impl<'a> RowsBuilder<'a> {
             }
         }
         self.n_rows += 1;
-        let absent = |at: &usize| self.seen[*at] != self.n_rows;
-        let absent: Vec<String> = (0..self.seen.len())
-            .filter(absent)
-            .map(|at| format!("«{}» ({})", self.columns.inputs[at].name, self.columns.inputs[at].kind.name()))
-            .collect();
-        if absent.is_empty() {
+        if self.seen.iter().all(|seen| *seen == self.n_rows) {
             return Ok(());
         }
-        Err(Error::data(format!(
-            "row {number}: {} missing that the model was trained on: {}; give null for a value that is not known",
-            if absent.len() == 1 { "a column is" } else { "columns are" },
-            absent.join(", ")
-        )))
+        Err(self.absent(number))
+    }
+
+    /// The error of a row that has not all columns.
+    fn absent(&self, number: usize) -> Error {
+        let n_trained = self.columns.n_trained;
+        let by_reader = [
+            (0..n_trained, "that the model was trained on"),
+            (n_trained..self.seen.len(), "that the rules beside the model read"),
+        ];
+        let told = by_reader.into_iter().filter_map(|(places, whose)| {
+            let absent: Vec<String> = places
+                .filter(|at| self.seen[*at] != self.n_rows)
+                .map(|at| format!("«{}» ({})", self.columns.inputs[at].name, self.columns.inputs[at].kind.name()))
+                .collect();
+            let are = if absent.len() == 1 { "a column is" } else { "columns are" };
+            (!absent.is_empty()).then(|| format!("{are} missing {whose}: {}", absent.join(", ")))
+        });
+        let told = told.collect::<Vec<_>>().join("; ");
+        Error::data(format!("row {number}: {told}; give null for a value that is not known"))
     }
 
     /// Takes back all rows but the first `n_rows`.
@@ -187,7 +219,7 @@ impl<'a> RowsBuilder<'a> {
                 let text = if inner.contains('\\') {
                     // Valid JSON may still hold half a surrogate pair, which is no text.
                     let text = serde_json::from_str::<String>(raw);
-                    Cow::Owned(text.map_err(|e| misplaced(input, number, format!("{e}")))?)
+                    Cow::Owned(text.map_err(|e| self.misplaced(at, number, format!("{e}")))?)
                 } else {
                     Cow::Borrowed(inner)
                 };
@@ -197,15 +229,16 @@ impl<'a> RowsBuilder<'a> {
             Some(b'{' | b'[') => Err("the value is nested; expected text, a number, true, false or null".to_string()),
             _ => self.cells[at].push_number(raw, input, &self.columns.zone),
         };
-        what.map_err(|what| misplaced(input, number, what))
+        what.map_err(|what| self.misplaced(at, number, what))
     }
-}
 
-/// The error of a cell.
-fn misplaced(input: &InputColumn, number: usize, what: impl fmt::Display) -> Error {
-    let InputColumn { name, data_type, kind, .. } = input;
-    let kind = kind.name();
-    Error::data(format!("column «{name}», row {number}: {what}; the model was trained on {data_type} ({kind})"))
+    /// The error of a cell.
+    fn misplaced(&self, at: usize, number: usize, what: impl fmt::Display) -> Error {
+        let InputColumn { name, data_type, kind, .. } = &self.columns.inputs[at];
+        let (kind, is_trained) = (kind.name(), at < self.columns.n_trained);
+        let reads = if is_trained { "the model was trained on" } else { "the rules beside the model read" };
+        Error::data(format!("column «{name}», row {number}: {what}; {reads} {data_type} ({kind})"))
+    }
 }
 
 /// Reads the keys and values of one object.

@@ -33,7 +33,7 @@ pub struct Answers {
     pub decided: Option<Vec<Decided>>,
     /// Rows whose margins are told by raw column, ascending.
     pub contributions: Vec<(usize, Vec<f64>)>,
-    /// What the rules say, of transactions by a bundle with rules.
+    /// What the rules say, where they were asked for and the bundle has some.
     pub verdicts: Option<Vec<Verdict>>,
     /// Names of columns that the model does not read.
     pub ignored: BTreeSet<String>,
@@ -54,6 +54,9 @@ impl Answers {
         self.probabilities.extend(more.probabilities);
         if let (Some(decided), Some(more)) = (&mut self.decided, more.decided) {
             decided.extend(more);
+        }
+        if let (Some(verdicts), Some(more)) = (&mut self.verdicts, more.verdicts) {
+            verdicts.extend(more);
         }
         self.contributions.extend(more.contributions.into_iter().map(|(row, values)| (first + row, values)));
         self.ignored.extend(more.ignored);
@@ -99,7 +102,7 @@ pub(super) fn serve(lanes: &Lanes, turn: Turn) {
 /// # Errors
 /// As a request's.
 pub fn score_alone(model: &Loaded, rows: &Rows, wanted: Wanted) -> Result<Answers> {
-    let (batch, ignored, parse) = read(model, rows, 0..rows.len())?;
+    let (batch, ignored, parse) = read(model, rows, 0..rows.len(), wanted)?;
     let mut answers = score(model, &batch, &[Span { rows: 0..rows.len(), wanted }], 0)?.remove(0);
     answers.ignored = ignored;
     answers.stages.parse = parse;
@@ -138,9 +141,18 @@ fn together(all: Vec<Waiting>) {
         let answers = score_alone(&waiting.job.model, &waiting.job.rows, waiting.job.wanted);
         tell(waiting, answers, now);
     }
-    if !json.is_empty() {
-        score_json(json, now);
+    // Rows that rules are asked about have more columns.
+    let (ruled, plain): (Vec<Waiting>, Vec<Waiting>) = json.into_iter().partition(is_ruled);
+    for alike in [plain, ruled] {
+        if !alike.is_empty() {
+            score_json(alike, now);
+        }
     }
+}
+
+/// True if the rules beside the model are asked.
+fn is_ruled(waiting: &Waiting) -> bool {
+    matches!(waiting.job.wanted, Wanted::Ruled(_))
 }
 
 /// Scores together the requests whose rows have the columns of the first; gives back the others.
@@ -173,7 +185,7 @@ fn score_columns(all: Vec<Waiting>, now: Instant) -> Vec<Waiting> {
 fn score_json(all: Vec<Waiting>, now: Instant) {
     let model = all[0].job.model.clone();
     let n_rows = all.iter().map(|w| w.job.rows.len()).sum();
-    let mut rows = match RowsBuilder::new(&model.columns, n_rows) {
+    let mut rows = match RowsBuilder::new(model.asked(all[0].job.wanted), n_rows) {
         Ok(rows) => rows,
         Err(e) => return all.into_iter().for_each(|w| tell(w, Err(e.clone()), now)),
     };
@@ -234,8 +246,9 @@ fn slice(lanes: &Lanes, mut waiting: Box<Waiting>) {
     }
     let first = waiting.done_rows;
     let end = waiting.job.rows.len().min(first + waiting.slice_rows());
-    let scored = read(&waiting.job.model, &waiting.job.rows, first..end).and_then(|(batch, ignored, parse)| {
-        let span = Span { rows: 0..end - first, wanted: waiting.job.wanted };
+    let wanted = waiting.job.wanted;
+    let scored = read(&waiting.job.model, &waiting.job.rows, first..end, wanted).and_then(|(batch, ignored, parse)| {
+        let span = Span { rows: 0..end - first, wanted };
         let mut answers = score(&waiting.job.model, &batch, &[span], first)?.remove(0);
         answers.ignored = ignored;
         answers.stages.parse = parse;
@@ -277,13 +290,18 @@ fn tell(waiting: Waiting, mut answers: Result<Answers>, taken: Instant) {
     (waiting.job.done)(answers);
 }
 
-/// Rows as columns, with the names of those that the model does not read, and how long it took.
-fn read(model: &Loaded, rows: &Rows, which: Range<usize>) -> Result<(RecordBatch, BTreeSet<String>, Duration)> {
+/// Rows as columns, with the names of those that nobody reads, and how long it took.
+fn read(
+    model: &Loaded,
+    rows: &Rows,
+    which: Range<usize>,
+    wanted: Wanted,
+) -> Result<(RecordBatch, BTreeSet<String>, Duration)> {
     let started = Instant::now();
     if let Rows::Columns(batch) = rows {
         return Ok((batch.slice(which.start, which.len()), BTreeSet::new(), started.elapsed()));
     }
-    let mut builder = RowsBuilder::new(&model.columns, which.len())?;
+    let mut builder = RowsBuilder::new(model.asked(wanted), which.len())?;
     push(&mut builder, rows, which)?;
     let ignored = builder.take_ignored();
     Ok((builder.finish()?, ignored, started.elapsed()))
@@ -306,8 +324,30 @@ fn score(model: &Loaded, batch: &RecordBatch, spans: &[Span], first_row: usize) 
     let scored = model.bundle.scorer.score_rows(batch, source.is_text, source.first_row)?;
     let score = started.elapsed();
     let (decided, explained) = decide(model, batch, spans, &scored, source)?;
+    let verdicts = rule(model, batch, spans, &scored, source)?;
     let stages = Stages { score, explain: started.elapsed() - score, ..Stages::default() };
-    Ok(split(spans, &scored, decided, &explained, stages))
+    let mut all = split(spans, &scored, decided, &explained, stages);
+    if let Some(verdicts) = verdicts {
+        for (answers, span) in all.iter_mut().zip(spans).filter(|(_, span)| matches!(span.wanted, Wanted::Ruled(_))) {
+            answers.verdicts = Some(verdicts[span.rows.clone()].to_vec());
+        }
+    }
+    Ok(all)
+}
+
+/// Asks the rules beside the model, as far as requests ask for them: the one way to them, of decisions, transactions and replays.
+fn rule(
+    model: &Loaded,
+    batch: &RecordBatch,
+    spans: &[Span],
+    scored: &Scored,
+    source: RowSource,
+) -> Result<Option<Vec<Verdict>>> {
+    if !spans.iter().any(|span| matches!(span.wanted, Wanted::Ruled(_))) {
+        return Ok(None);
+    }
+    let rules = model.rules.as_ref();
+    rules.map(|rules| rules.ruling.verdicts(batch, &scored.probabilities, source)).transpose()
 }
 
 /// Decides and explains, as far as requests ask for it.
@@ -324,12 +364,12 @@ fn decide(
     }
     let wanted = |row: usize| {
         let at = spans.partition_point(|span| span.rows.end <= row);
-        spans.get(at).map_or(Wanted::Scores, |span| span.wanted)
+        spans.get(at).and_then(|span| span.wanted.explain())
     };
     let is_explained = |row, decision| match wanted(row) {
-        Wanted::Decisions(Explain::All) => true,
-        Wanted::Decisions(Explain::Adverse) => decision != Decision::Approve,
-        Wanted::Decisions(Explain::None) | Wanted::Scores => false,
+        Some(Explain::All) => true,
+        Some(Explain::Adverse) => decision != Decision::Approve,
+        Some(Explain::None) | None => false,
     };
     let scorer = &model.bundle.scorer;
     let decided = model.bundle.deciding.decide_explained(scorer, batch, scored, source, is_explained)?;
@@ -338,7 +378,7 @@ fn decide(
     }
     // Without a policy nothing is adverse, and contributions to several classes are no reasons.
     let rows: Vec<usize> = (0..batch.num_rows()).collect();
-    if scored.n_outputs != 1 || !rows.iter().any(|&row| wanted(row) == Wanted::Decisions(Explain::All)) {
+    if scored.n_outputs != 1 || !rows.iter().any(|&row| wanted(row) == Some(Explain::All)) {
         return Ok(nothing);
     }
     Ok((None, Explained { parts: scorer.attribute_rows(batch, source)?, rows }))

@@ -5,7 +5,7 @@ use crate::http::decisions::{
     self, blocking, disk_has_room, json_of, lost, now_us, parsed, request_name, submit_taken, transaction_scope, whole,
 };
 use crate::http::failure::Failure;
-use crate::live::Ticket;
+use crate::live::{Event, Ticket};
 use crate::who::Who;
 use axum::Router;
 use axum::body::Bytes;
@@ -202,9 +202,10 @@ fn check(app: &Shared, who: &Who, asked: Body) -> std::result::Result<Known, Fai
             let day = known.on.as_deref().map(day).transpose()?;
             if let Some(is_fraud) = label {
                 agrees(app, &record, is_fraud)?;
-                let id = transaction_id(app, &facts.model, row.input.get())?;
+                let event = transaction(app, &facts.model, row.input.get())?;
+                let id = event.windows.id(0);
                 let when_us = day.map_or(i64::MAX, end_of).min(now_us());
-                let (taken, is_new) = tell(app, &facts.model, (&id, is_fraud, when_us))?;
+                let (taken, is_new) = tell(app, &facts.model, (&id, &event), (is_fraud, when_us))?;
                 let said = Some(Label { number: taken.number, is_fraud, when_us });
                 *(if is_new { &mut facts.label } else { &mut facts.kept_label }) = said;
                 (ticket, known.transaction) = (Some(taken), Some(id));
@@ -289,23 +290,28 @@ fn labels(app: &Shared, decision: Id) -> Result<Vec<Said>> {
 
 /// The id of a recorded transaction.
 pub(crate) fn transaction_id(app: &Shared, model: &str, input: &str) -> Result<String> {
+    Ok(transaction(app, model, input)?.windows.id(0))
+}
+
+/// A recorded transaction as a state takes it.
+fn transaction(app: &Shared, model: &str, input: &str) -> Result<Event> {
     let champion = app.models.champion(model)?;
     let none = || Error::busy(format!("the champion of «{model}» has no windows now; a label cannot be taken"));
     let columns = champion.live.as_ref().ok_or_else(none)?;
-    let (raw, _) = columns.raw(input, 1)?;
-    Ok(columns.events(&raw)?.id(0))
+    columns.recorded_event(input, 1)
 }
 
 /// Tells the state; gives what its record needs, and whether the state has learnt something by it.
 fn tell(
     app: &Shared,
     model: &str,
-    (id, is_fraud, when_us): (&str, bool, i64),
+    (id, event): (&str, &Event),
+    said: (bool, i64),
 ) -> std::result::Result<(Ticket, bool), Failure> {
     let none = || Error::busy(format!("the state of «{model}» is being built; nothing was recorded, ask again"));
     let live = app.lives.of(model).ok_or_else(none)?;
     disk_has_room(app, &live)?;
-    live.label(id, is_fraud, when_us)
+    live.label(id, event, said)
 }
 
 fn day(text: &str) -> Result<Date> {

@@ -1,17 +1,19 @@
-//! What a model with windows reads of a transaction: the raw columns that it, its windows and its rules ask for; the columns
-//! that the state adds; and the batch of both that the scorer and the rules see.
+//! What a model with windows reads of a transaction: the raw columns that it, its windows, its network and its rules ask for; the
+//! columns that the state adds; and the batch of both that the scorer and the rules see.
 
+use super::counting::Event;
 use crate::compute::{Columns, RowsBuilder};
 use crate::models::Loaded;
 use arrow_array::RecordBatch;
 use statera::bundle::Bundle;
-use statera::rules::{Ruling, Verdict, seen_columns};
-use statera::scorer::RowSource;
+use statera::network::LiveNetwork;
+use statera::rules::{Ruling, seen_columns};
 use statera::windows::OwnWindows;
 use statera_core::{Error, Result};
 use statera_data::conform::{InputColumn, RowOrigin};
 use statera_data::time::Zone;
-use statera_data::window::{Events, arrays, with_columns};
+use statera_data::window::{arrays, with_columns};
+use statera_data::{network, with_columns as with_named};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 
@@ -19,46 +21,74 @@ use std::fmt::Write;
 pub struct LiveColumns {
     /// What a transaction brings.
     raw: Columns,
-    /// The same with what the windows make, as a record has them.
+    /// The same with what the state makes, as a record has them.
     whole: Columns,
     /// The windows.
     pub windows: OwnWindows,
-    /// The rules beside the model.
-    pub ruling: Option<Ruling>,
+    /// The network, where transactions are its edges.
+    pub network: Option<LiveNetwork>,
+    /// Why transactions bring the figures of a network themselves, where they do.
+    pub why_brought: Option<String>,
     zone: Zone,
 }
 
 impl LiveColumns {
-    /// Of a bundle; `None` if it has no windows.
+    /// Of a bundle and the rules beside its model; `None` if it has no windows.
     ///
     /// # Errors
-    /// None that a bundle which was read could cause.
-    pub fn of(bundle: &Bundle) -> Result<Option<LiveColumns>> {
+    /// A rule that reads what is known later only.
+    pub fn of(bundle: &Bundle, ruling: Option<&Ruling>) -> Result<Option<LiveColumns>> {
         let Some(windows) = bundle.windows.clone() else { return Ok(None) };
-        let ruling = bundle.ruling()?;
-        let declared = windows.definition.windows();
-        let is_late =
-            |name: &String| declared.label.as_ref() == Some(name) || declared.label_time.as_ref() == Some(name);
         let mut whole = seen_columns(&bundle.scorer, Some(&windows));
-        let of_rules = ruling.iter().flat_map(|ruling| ruling.compiled.inputs.iter());
-        for column in of_rules {
-            if !whole.iter().any(|c| c.name == column.name) {
+        let (network, why_brought) = match bundle.network.as_ref().map(|own| own.live(&whole)) {
+            None => (None, None),
+            Some(Ok(network)) => (Some(network), None),
+            Some(Err(why)) => (None, Some(why.to_string())),
+        };
+        for column in network.iter().flat_map(|own| &own.inputs) {
+            if !whole.iter().any(|known| known.name == column.name) {
                 whole.push(column.clone());
             }
         }
+        let declared = windows.definition.windows();
+        let of_network = network.as_ref().map(|own| own.definition.network());
+        let late = [&declared.label, &declared.label_time].into_iter().flatten();
+        let late: Vec<&String> =
+            late.chain(of_network.iter().flat_map(|own| [&own.label, &own.label_time]).flatten()).collect();
+        let is_late = |name: &String| late.contains(&name);
+        let of_rules = ruling.map_or_else(Vec::new, |ruling| ruling.compiled.inputs.clone());
+        if let Some(late) = of_rules.iter().find(|column| is_late(&column.name)) {
+            let (name, file) = (&late.name, statera::rules::DECISION_RULES_FILE);
+            return Err(Error::data(format!(
+                "{file}: the rules read «{name}», which is known of a transaction later only; allowed is what it brings"
+            )));
+        }
         // What is known later only is not asked of a transaction that happens now.
         whole.retain(|column| !is_late(&column.name));
-        let made: HashSet<&str> = windows.definition.column_names().collect();
-        let raw: Vec<InputColumn> = whole.iter().filter(|c| !made.contains(c.name.as_str())).cloned().collect();
+        let made: HashSet<&str> = made_by(&windows, network.as_ref()).collect();
+        let raw = |columns: &[InputColumn]| -> Vec<InputColumn> {
+            columns.iter().filter(|c| !made.contains(c.name.as_str())).cloned().collect()
+        };
         let schema = bundle.scorer.schema();
         let (tz, id) = (schema.tz.as_str(), schema.id.clone());
         Ok(Some(LiveColumns {
-            raw: Columns::of(raw, tz, id.clone())?,
-            whole: Columns::of(whole, tz, id)?,
+            raw: Columns::with_rules(raw(&whole), &raw(&of_rules), tz, id.clone())?,
+            whole: Columns::with_rules(whole, &of_rules, tz, id)?,
             zone: Zone::new(Some(tz))?,
             windows,
-            ruling,
+            network,
+            why_brought,
         }))
+    }
+
+    /// Names of the columns that the state makes.
+    pub fn made(&self) -> impl Iterator<Item = &str> {
+        made_by(&self.windows, self.network.as_ref())
+    }
+
+    /// How many they are.
+    pub fn n_made(&self) -> usize {
+        self.windows.definition.n_columns() + self.network.as_ref().map_or(0, |own| own.definition.n_columns())
     }
 
     /// A transaction as columns, and what it has that nobody reads.
@@ -66,23 +96,44 @@ impl LiveColumns {
     /// # Errors
     /// As [`RowsBuilder::push`]; a column that the state makes.
     pub fn raw(&self, row: &str, number: usize) -> Result<(RecordBatch, BTreeSet<String>)> {
-        let mut rows = RowsBuilder::new(&self.raw, 1)?;
-        rows.push(row, number)?;
-        let ignored = rows.take_ignored();
-        if let Some(made) = self.windows.definition.column_names().find(|name| ignored.contains(*name)) {
+        let (raw, ignored) = self.read(row, number)?;
+        if let Some(made) = self.made().find(|name| ignored.contains(*name)) {
             return Err(Error::data(format!(
                 "row {number}: the column «{made}» is counted by the server; allowed are raw columns"
             )));
         }
+        Ok((raw, ignored))
+    }
+
+    fn read(&self, row: &str, number: usize) -> Result<(RecordBatch, BTreeSet<String>)> {
+        let mut rows = RowsBuilder::new(&self.raw, 1)?;
+        rows.push(row, number)?;
+        let ignored = rows.take_ignored();
         Ok((rows.finish()?, ignored))
     }
 
     /// The transaction as the state takes it.
     ///
     /// # Errors
-    /// A cell that cannot be what it was in training; no time or no id.
-    pub fn events(&self, raw: &RecordBatch) -> Result<Events> {
-        self.windows.events(raw, RowOrigin { zone: &self.zone, is_text: true, first_row: 0 })
+    /// A cell that cannot be what it was in training; no time or no id; what cannot be an edge, where transactions are edges.
+    pub fn event(&self, raw: &RecordBatch) -> Result<Event> {
+        let edges = self.network.as_ref().map(|own| own.taken(raw, self.origin())).transpose()?;
+        Ok(Event { windows: self.windows.events(raw, self.origin())?, edges })
+    }
+
+    fn origin(&self) -> RowOrigin<'_> {
+        RowOrigin { zone: &self.zone, is_text: true, first_row: 0 }
+    }
+
+    /// A recorded transaction as the state takes it. It may be of a time when it brought what the state makes now, and when it did not
+    /// have to be an edge: what is none is counted by the windows alone.
+    ///
+    /// # Errors
+    /// As [`RowsBuilder::push`]; what the windows cannot count.
+    pub fn recorded_event(&self, row: &str, number: usize) -> Result<Event> {
+        let (raw, _) = self.read(row, number)?;
+        let edges = self.network.as_ref().and_then(|own| own.taken(&raw, self.origin()).ok());
+        Ok(Event { windows: self.windows.events(&raw, self.origin())?, edges })
     }
 
     /// The transaction with what the state has counted.
@@ -91,14 +142,22 @@ impl LiveColumns {
     /// None of one number a column.
     pub fn whole(&self, raw: &RecordBatch, counted: &[f64]) -> Result<RecordBatch> {
         let definition = &self.windows.definition;
-        let counted = counted.iter().map(|value| vec![*value]).collect();
-        with_columns(raw, definition, arrays(definition, counted))
+        let mut counted: Vec<Vec<f64>> = counted.iter().map(|value| vec![*value]).collect();
+        let of_network = counted.split_off(definition.n_columns().min(counted.len()));
+        let batch = with_columns(raw, definition, arrays(definition, counted))?;
+        match &self.network {
+            None => Ok(batch),
+            Some(own) => {
+                let made = network::arrays(&own.definition, &of_network);
+                with_named(&batch, own.definition.column_names(), made)
+            }
+        }
     }
 
     /// What the state has counted, as a record keeps it: an object of JSON whose numbers read back to the same bits.
     pub fn text(&self, counted: &[f64]) -> String {
         let mut text = String::from("{");
-        for (name, value) in self.windows.definition.column_names().zip(counted) {
+        for (name, value) in self.made().zip(counted) {
             let mark = if text.len() > 1 { "," } else { "" };
             // Names are texts that JSON may have to escape.
             let name = serde_json::Value::from(name);
@@ -127,23 +186,23 @@ impl LiveColumns {
         builder.finish()
     }
 
-    /// What the rules say of rows with these probabilities; `None` without rules.
-    ///
-    /// # Errors
-    /// Columns that the rules read and the rows do not have.
-    pub fn verdicts(&self, batch: &RecordBatch, probabilities: &[f64]) -> Result<Option<Vec<Verdict>>> {
-        let source = RowSource { is_text: true, first_row: 0 };
-        self.ruling.as_ref().map(|ruling| ruling.verdicts(batch, probabilities, source)).transpose()
+    /// True if another version's transactions are counted by the same state.
+    pub fn counts_as(&self, other: &LiveColumns) -> bool {
+        let network = |columns: &LiveColumns| columns.network.as_ref().map(|own| own.definition.digest().to_string());
+        self.windows.definition.digest() == other.windows.definition.digest() && network(self) == network(other)
     }
 
     /// True if another version, with its own windows and rules, can score what these transactions bring.
     pub fn serves(&self, other: &Loaded) -> bool {
         let has = |column: &InputColumn| self.whole.inputs().iter().any(|own| own.name == column.name);
-        let is_same = |live: &LiveColumns| {
-            live.windows.definition.digest() == self.windows.definition.digest() && live.whole.inputs().iter().all(has)
-        };
+        let is_same = |live: &LiveColumns| self.counts_as(live) && live.whole.inputs().iter().all(has);
         other.columns.inputs().iter().all(has) && other.live.as_ref().is_none_or(is_same)
     }
+}
+
+/// Names of the columns that a state makes.
+fn made_by<'a>(windows: &'a OwnWindows, network: Option<&'a LiveNetwork>) -> impl Iterator<Item = &'a str> {
+    windows.definition.column_names().chain(network.into_iter().flat_map(|own| own.definition.column_names()))
 }
 
 /// A recorded row with what was counted of it, as one object of JSON.

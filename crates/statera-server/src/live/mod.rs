@@ -8,6 +8,9 @@
 //! store, which has its claim; another is refused.
 
 mod columns;
+mod counting;
+#[cfg(test)]
+mod network_tests;
 mod rebuild;
 mod sealed;
 mod settings;
@@ -19,8 +22,9 @@ pub(crate) mod testing;
 mod tests;
 
 pub use columns::{LiveColumns, joined};
+pub use counting::Event;
 pub use settings::TransactionsSettings;
-pub use state::{Event, Known, Live, Ticket};
+pub use state::{Known, Live, Taking, Ticket};
 
 use crate::models::{Loaded, Models};
 use snapshot::{Head, draft};
@@ -152,10 +156,9 @@ impl Inner {
         if !self.has_claim(live)? {
             return Ok(());
         }
-        let definition = &columns.windows.definition;
-        let is_other = live.state().as_ref().is_some_and(|s| s.definition().digest() != definition.digest());
+        let is_other = live.state().as_ref().is_some_and(|state| !state.is_of(columns));
         if is_other {
-            live.mark("is being built for another version of its windows");
+            live.mark("is being built for another version of its windows or its network");
         }
         if live.is_to_be_rebuilt() {
             if self.is_stopping.load(Ordering::Relaxed) {
@@ -228,7 +231,7 @@ impl Inner {
         let key = self.store.file_key(snapshot::PURPOSE);
         let mut draft = draft(snapshot::path(&self.folder, &live.name))?;
         let written = live.still(|state, number| {
-            let head = Head { model: live.name.clone(), number, places };
+            let head = Head { model: live.name.clone(), number, places, network_bytes: state.network_bytes()? };
             draft.write(&head, state, &key)
         });
         let still = match written {

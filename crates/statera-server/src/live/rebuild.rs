@@ -1,13 +1,13 @@
 //! A state as the records make it: the last snapshot, and what was taken after it, in the order in which it was taken.
 
 use super::columns::LiveColumns;
+use super::counting::{Counting, Event};
 use super::settings::TransactionsSettings;
 use super::snapshot;
 use crate::http::decisions::{self, Document};
 use crate::http::outcomes::{Label, LabelPart};
 use serde::Deserialize;
 use statera_core::{Error, ErrorKind, Result};
-use statera_data::window::{Refusal, State};
 use statera_store::Store;
 use statera_store::record::{Id, RecordKind, StoredPart, StoredRecord};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ const PAGE: usize = 10_000;
 
 /// A state that was rebuilt.
 pub(super) struct Rebuilt {
-    pub state: State,
+    pub state: Counting,
     /// Number of the last that it has.
     pub number: u64,
     /// Number of the last that the snapshot has.
@@ -44,6 +44,9 @@ struct Marks {
     label: Option<Label>,
     #[serde(default)]
     kept_label: Option<Label>,
+    /// Of a label, which row of the decision it is of.
+    #[serde(default)]
+    row: usize,
 }
 
 /// Parts of facts that tell what a state took.
@@ -67,29 +70,28 @@ pub(super) fn rebuild(
     (columns, settings): (&LiveColumns, &TransactionsSettings),
     is_stopping: &AtomicBool,
 ) -> Result<Rebuilt> {
-    let definition = &columns.windows.definition;
-    let limits = settings.replay_limits();
+    let bounds = settings.replay_bounds();
     let path = snapshot::path(folder, model);
     let (places, number, state) =
-        match snapshot::read(&path, model, (definition, limits), &store.file_key(snapshot::PURPOSE)) {
+        match snapshot::read(&path, model, (columns, bounds), &store.file_key(snapshot::PURPOSE)) {
             Ok(Some((head, state))) => (head.places, head.number, state),
-            Ok(None) => (BTreeMap::new(), 0, State::new(definition.clone(), limits)),
+            Ok(None) => (BTreeMap::new(), 0, Counting::new(columns, bounds)),
             Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Newer | ErrorKind::Damaged) => {
                 tracing::warn!(model, error = %e, "a snapshot is refused; the state is rebuilt of all records");
-                (BTreeMap::new(), 0, State::new(definition.clone(), limits))
+                (BTreeMap::new(), 0, Counting::new(columns, bounds))
             }
             Err(e) => return Err(e),
         };
     let deeds = deeds(store, model, (&places, number), is_stopping)?;
     let (kept, n_replayed) = (number, deeds.len());
     let mut rebuilt = Rebuilt { state, number, kept, n_replayed, n_refused: 0, n_different: 0, n_erased: 0 };
-    let mut counted = vec![f64::NAN; definition.n_columns()];
+    let mut counted = vec![f64::NAN; columns.n_made()];
     for Deed { number, id } in deeds {
         go_on(is_stopping)?;
-        rebuilt.replay(&store.record(id)?, columns, &mut counted)?;
+        rebuilt.replay(store, &store.record(id)?, columns, &mut counted)?;
         rebuilt.number = number;
     }
-    rebuilt.state.set_limits(settings.limits());
+    rebuilt.state.set_bounds(settings.bounds());
     Ok(rebuilt)
 }
 
@@ -133,9 +135,15 @@ fn deeds(
 }
 
 impl Rebuilt {
-    fn replay(&mut self, record: &StoredRecord, columns: &LiveColumns, counted: &mut [f64]) -> Result<()> {
+    fn replay(
+        &mut self,
+        store: &dyn Store,
+        record: &StoredRecord,
+        columns: &LiveColumns,
+        counted: &mut [f64],
+    ) -> Result<()> {
         match record.kind {
-            RecordKind::Outcome => self.label(record),
+            RecordKind::Outcome => self.label(store, record, columns),
             _ => self.transaction(record, columns, counted),
         }
     }
@@ -147,8 +155,8 @@ impl Rebuilt {
                 continue;
             };
             for row in part.rows {
-                let taken = columns.raw(row.input.get(), row.row + 1).and_then(|(raw, _)| columns.events(&raw));
-                let taken = taken.and_then(|events| Ok(self.state.advance(&events, 0, None, counted)?));
+                let taken = columns.recorded_event(row.input.get(), row.row + 1);
+                let taken = taken.and_then(|event| Ok(self.state.advance(&event, None, counted)?));
                 match taken {
                     Err(e) => {
                         self.n_refused += 1;
@@ -164,7 +172,7 @@ impl Rebuilt {
         Ok(())
     }
 
-    fn label(&mut self, record: &StoredRecord) -> Result<()> {
+    fn label(&mut self, store: &dyn Store, record: &StoredRecord, columns: &LiveColumns) -> Result<()> {
         let damaged = |e: serde_json::Error| Error::damaged(format!("record {}: {e}", record.id));
         let marks: Marks = serde_json::from_str(&record.facts).map_err(damaged)?;
         let Some(label) = marks.label.or(marks.kept_label) else { return Ok(()) };
@@ -175,8 +183,9 @@ impl Rebuilt {
             };
             let part: LabelPart = serde_json::from_slice(plain).map_err(damaged)?;
             let Some(id) = part.transaction else { continue };
-            match self.state.label(&id, label.is_fraud, label.when_us) {
-                Ok(_) | Err(Refusal::Unknown { .. } | Refusal::NoLabel) => {}
+            let event = self.labelled(store, record, columns, marks.row)?;
+            match self.state.label(&id, event.as_ref(), (label.is_fraud, label.when_us)) {
+                Ok(_) => {}
                 // Those that the windows of its day had no use for were not compared with anything.
                 Err(_) if marks.kept_label.is_some() => {}
                 Err(e) => {
@@ -186,5 +195,26 @@ impl Rebuilt {
             }
         }
         Ok(())
+    }
+
+    /// The transaction that a label is of, where there is a network that learns by it; none where it was erased.
+    fn labelled(
+        &mut self,
+        store: &dyn Store,
+        record: &StoredRecord,
+        columns: &LiveColumns,
+        row: usize,
+    ) -> Result<Option<Event>> {
+        let Some(of) = record.of.filter(|_| columns.network.is_some()) else { return Ok(None) };
+        let decision = store.record(of)?;
+        match decisions::row_of(&decision, row) {
+            // One that cannot be read was not counted again either, which was told.
+            Ok(row) => Ok(columns.recorded_event(row.input.get(), row.row + 1).ok()),
+            Err(e) if e.kind() == ErrorKind::Conflict => {
+                self.n_erased += 1;
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
     }
 }

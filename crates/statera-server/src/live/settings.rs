@@ -18,6 +18,9 @@ pub struct TransactionsSettings {
     pub in_flight: usize,
     /// Keys of a kind that a state keeps, 1 to 16,000,000; a new one is refused while none is idle.
     pub max_keys: u32,
+    /// Edges of a network that a state keeps, once for each choice of kinds that they are in, 1 to 200,000,000; another is refused
+    /// while all are in a window.
+    pub max_edges: u32,
     /// Seconds by which a transaction may be ahead of the clock, at most 86,400.
     pub ahead_s: u32,
     /// Seconds by which one may be behind the latest of all, at most 31,536,000.
@@ -34,6 +37,7 @@ impl Default for TransactionsSettings {
             snapshot_s: 300,
             in_flight: 1_024,
             max_keys: 2_000_000,
+            max_edges: 20_000_000,
             ahead_s: 300,
             behind_s: 86_400,
             fraud: ["fraud"].map(String::from).into(),
@@ -48,6 +52,7 @@ impl TransactionsSettings {
         ("snapshot_s", "Seconds between two snapshots of a state; what came after the last is replayed at a start"),
         ("in_flight", "Transactions that are taken and not on disk yet, by model; more are answered 503"),
         ("max_keys", "Cards, terminals, … that a state keeps, of each kind; a new one is refused while none is idle"),
+        ("max_edges", "Edges of a network that a state keeps; another is refused while all are in a window"),
         ("ahead_s", "Seconds by which a transaction may be ahead of the clock"),
         ("behind_s", "Seconds by which one may be behind the latest of all"),
         ("fraud", "Outcomes that say that a transaction was a fraud"),
@@ -63,6 +68,7 @@ impl TransactionsSettings {
             ("snapshot_s", self.snapshot_s, 1..=86_400),
             ("in_flight", self.in_flight as u64, 1..=100_000),
             ("max_keys", self.max_keys.into(), 1..=16_000_000),
+            ("max_edges", self.max_edges.into(), 1..=200_000_000),
             ("ahead_s", self.ahead_s.into(), 0..=86_400),
             ("behind_s", self.behind_s.into(), 0..=u64::from(BEHIND_MAX_S)),
         ];

@@ -1,15 +1,15 @@
 //! A state as a file beside the store: a head that says what it stands for, and the state's own bytes, which are encrypted
 //! because they have keys and amounts; each has its digest.
 
+use super::columns::LiveColumns;
+use super::counting::{Bounds, Counting};
 use super::sealed::{Opening, Sealing};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
-use statera_data::window::{Definition, Limits, State};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What the store's key of snapshots is for; never changed.
 pub(super) const PURPOSE: &str = "snapshots of states";
@@ -27,6 +27,14 @@ pub(super) struct Head {
     pub number: u64,
     /// The last row of each chain of the ledger when it was begun: whatever was taken later is recorded after these.
     pub places: BTreeMap<String, u64>,
+    /// Bytes of the state that are its network's; the others are its windows'.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub network_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_none(n: &u64) -> bool {
+    *n == 0
 }
 
 /// The file of a model's state in a store's folder.
@@ -56,7 +64,7 @@ pub(super) fn draft(to: PathBuf) -> Result<Draft> {
 
 impl Draft {
     /// Writes head and state.
-    pub(super) fn write(&mut self, head: &Head, state: &State, key: &[u8; 32]) -> Result<()> {
+    pub(super) fn write(&mut self, head: &Head, state: &Counting, key: &[u8; 32]) -> Result<()> {
         let head = serde_json::to_vec(head).map_err(|e| Error::io(e.to_string()))?;
         let length = u32::try_from(head.len()).ok().filter(|n| *n <= MAX_HEAD);
         let length = length.ok_or_else(|| Error::io("the head of a state's snapshot is too long"))?;
@@ -91,23 +99,23 @@ impl Draft {
 pub(super) fn read(
     path: &Path,
     model: &str,
-    (definition, limits): (&Arc<Definition>, Limits),
+    (columns, bounds): (&LiveColumns, Bounds),
     key: &[u8; 32],
-) -> Result<Option<(Head, State)>> {
+) -> Result<Option<(Head, Counting)>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io(format!("{}: {e}", path.display()))),
     };
-    parse(file, model, (definition, limits), key).map(Some).map_err(|e| e.at(path.display()))
+    parse(file, model, (columns, bounds), key).map(Some).map_err(|e| e.at(path.display()))
 }
 
 fn parse(
     file: File,
     model: &str,
-    (definition, limits): (&Arc<Definition>, Limits),
+    (columns, bounds): (&LiveColumns, Bounds),
     key: &[u8; 32],
-) -> Result<(Head, State)> {
+) -> Result<(Head, Counting)> {
     let damaged = |what: &str| Error::damaged(format!("the snapshot {what}"));
     let n_bytes = file.metadata()?.len();
     let mut from = BufReader::with_capacity(1 << 20, file);
@@ -131,6 +139,6 @@ fn parse(
     }
     let rest = n_bytes.saturating_sub(12 + u64::from(length) + 32);
     let (mut from, n_bytes) = Opening::new(from, rest, key)?;
-    let state = State::restore(&mut from, n_bytes, definition.clone(), limits)?;
+    let state = Counting::restore(&mut from, (n_bytes, read.network_bytes), columns, bounds)?;
     Ok((read, state))
 }

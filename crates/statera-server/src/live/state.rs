@@ -1,13 +1,14 @@
-//! The state of one model's windows, the transactions that are on their way to the disk, and those that were taken lately.
+//! The state of one model's windows and network, the transactions that are on their way to the disk, and those that were taken lately.
 //!
 //! An advance is never undone. A transaction or label that was taken and could not be recorded leaves the state marked: nothing
 //! is taken any more until it was rebuilt of what is recorded, and who asks meanwhile is told to ask again.
 
+use super::columns::LiveColumns;
+use super::counting::{Counting, Event};
 use super::rebuild::Rebuilt;
 use super::settings::TransactionsSettings;
 use crate::http::failure::Failure;
 use statera_core::{Error, Result};
-use statera_data::window::{Definition, Events, Refusal, State};
 use statera_store::Claim;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,7 @@ const MAX_YIELDS: usize = 200;
 const LOOK: Duration = Duration::from_micros(50);
 
 /// The state as a thread that failed has left it.
-type Poisoned<'s> = PoisonError<MutexGuard<'s, Option<State>>>;
+type Poisoned<'s> = PoisonError<MutexGuard<'s, Option<Counting>>>;
 
 /// The live state of one model.
 pub struct Live {
@@ -30,9 +31,9 @@ pub struct Live {
     pub name: String,
     pub(super) settings: TransactionsSettings,
     /// Held for the time of an advance; for as long as a snapshot is written.
-    pub(super) state: Mutex<Option<State>>,
+    pub(super) state: Mutex<Option<Counting>>,
     desk: Mutex<Desk>,
-    /// True while a snapshot is written.
+    /// True while a snapshot is written, or the network ranked.
     is_busy: AtomicBool,
     /// The right to count; none before the state is there.
     pub(super) claim: Mutex<Option<Claim>>,
@@ -76,9 +77,9 @@ pub enum Known {
 }
 
 /// A transaction that is to be taken.
-pub struct Event<'a> {
+pub struct Taking<'a> {
     /// As the state takes it.
-    pub events: &'a Events,
+    pub event: &'a Event,
     /// Its name.
     pub id: &'a str,
     /// That of [`Known::Unknown`].
@@ -110,12 +111,12 @@ impl Live {
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, Option<State>> {
+    pub(super) fn state(&self) -> MutexGuard<'_, Option<Counting>> {
         self.state.lock().unwrap_or_else(|poisoned| self.cleared(poisoned))
     }
 
     /// The state on a thread that serves connections, which never waits for a snapshot: another advance takes microseconds.
-    fn state_at_once(&self) -> Result<MutexGuard<'_, Option<State>>> {
+    fn state_at_once(&self) -> Result<MutexGuard<'_, Option<Counting>>> {
         for look in 0..MAX_LOOKS {
             match self.state.try_lock() {
                 Ok(state) => return Ok(state),
@@ -126,10 +127,13 @@ impl Live {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
             }
         }
-        Err(Error::busy(format!("a snapshot of the state of «{}» is being written; nothing was taken", self.name)))
+        Err(Error::busy(format!(
+            "a snapshot of the state of «{}» is being written, or its network ranked; nothing was taken",
+            self.name
+        )))
     }
 
-    fn cleared<'s>(&'s self, poisoned: Poisoned<'s>) -> MutexGuard<'s, Option<State>> {
+    fn cleared<'s>(&'s self, poisoned: Poisoned<'s>) -> MutexGuard<'s, Option<Counting>> {
         // A thread that panicked while it counted has left who knows what.
         self.mark("was left by a thread that failed");
         self.state.clear_poison();
@@ -143,7 +147,7 @@ impl Live {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True while a snapshot is written: taking would wait.
+    /// True while a snapshot is written, or the network ranked: taking would wait.
     pub fn is_busy(&self) -> bool {
         self.is_busy.load(Ordering::Acquire)
     }
@@ -166,31 +170,43 @@ impl Live {
     /// transaction is; 409 for one that was taken since the store was asked.
     pub fn take(
         self: &Arc<Live>,
-        definition: &Definition,
-        event: &Event<'_>,
+        columns: &LiveColumns,
+        taking: &Taking<'_>,
         now: i64,
     ) -> std::result::Result<(Ticket, Vec<f64>), Failure> {
         let mut state = self.state_at_once()?;
-        let mut desk = self.desk();
+        let desk = self.desk();
         let state = self.ready(&mut state, &desk)?;
-        if state.definition().digest() != definition.digest() {
-            return Err(Failure::from(self.away("is being built for another version of its windows")));
+        if !state.is_of(columns) {
+            return Err(Failure::from(self.away("is being built for another version of its windows or its network")));
         }
         self.has_room(&desk)?;
-        if desk.recent.contains_key(event.id) || desk.n_recent.saturating_sub(event.mark) >= RECENT as u64 {
-            let told = format!("transaction «{}» is being taken; ask again for its answer", event.id);
+        if desk.recent.contains_key(taking.id) || desk.n_recent.saturating_sub(taking.mark) >= RECENT as u64 {
+            let told = format!("transaction «{}» is being taken; ask again for its answer", taking.id);
             return Err(Failure::from(Error::busy(told)));
         }
-        let mut counted = vec![f64::NAN; definition.n_columns()];
-        let taken = state.advance(event.events, 0, Some(now), &mut counted).map_err(Failure::refused)?;
+        let mut counted = vec![f64::NAN; columns.n_made()];
+        // The others wait for a long one as for a snapshot; what is on its way to the disk does not.
+        let is_long = state.is_long(taking.event);
+        self.is_busy.fetch_or(is_long, Ordering::AcqRel);
+        let desk = (!is_long).then_some(desk);
+        let taken = state.advance(taking.event, Some(now), &mut counted);
+        self.is_busy.fetch_and(!is_long, Ordering::AcqRel);
+        let taken = taken.map_err(Failure::refused)?;
+        let mut desk = desk.unwrap_or_else(|| self.desk());
+        if let Some(why) = desk.stale.clone() {
+            // It was marked meanwhile: what is being rebuilt may lack nothing that is recorded later.
+            desk.n_marked += 1;
+            return Err(Failure::from(self.away(&why)));
+        }
         if taken.n_evicted > 0 {
             tracing::warn!(model = self.name, keys = taken.n_evicted, "keys with events in windows are forgotten");
         }
-        desk.remember(event.id, Recent { is_recorded: false });
-        Ok((self.ticket(&mut desk, Some(event.id.into()), true), counted))
+        desk.remember(taking.id, Recent { is_recorded: false });
+        Ok((self.ticket(&mut desk, Some(taking.id.into()), true), counted))
     }
 
-    /// Takes a label: the ticket of its record, and whether the state has learnt something by it. What it knows already, or has no
+    /// Takes a label (whether it was a fraud, and when that became known): the ticket of its record, and whether the state has learnt something by it. What it knows already, or has no
     /// use for, has its number all the same: other windows may learn it when a state is built for them.
     ///
     /// # Errors
@@ -198,19 +214,15 @@ impl Live {
     pub fn label(
         self: &Arc<Live>,
         id: &str,
-        is_fraud: bool,
-        when: i64,
+        event: &Event,
+        said: (bool, i64),
     ) -> std::result::Result<(Ticket, bool), Failure> {
         // A label may wait for a snapshot: it is not taken on a thread that serves connections.
         let mut state = self.state();
         let mut desk = self.desk();
         let state = self.ready(&mut state, &desk)?;
         self.has_room(&desk)?;
-        let is_new = match state.label(id, is_fraud, when) {
-            Ok(is_new) => is_new,
-            Err(Refusal::Unknown { .. } | Refusal::NoLabel) => false,
-            Err(refusal) => return Err(Failure::refused(refusal)),
-        };
+        let is_new = state.label(id, Some(event), said).map_err(Failure::refused)?;
         Ok((self.ticket(&mut desk, None, is_new), is_new))
     }
 
@@ -223,7 +235,7 @@ impl Live {
         Err(Error::busy(format!("{n} transactions wait for the disk, as many as are allowed")))
     }
 
-    fn ready<'s>(&self, state: &'s mut Option<State>, desk: &Desk) -> Result<&'s mut State> {
+    fn ready<'s>(&self, state: &'s mut Option<Counting>, desk: &Desk) -> Result<&'s mut Counting> {
         if let Some(why) = &desk.stale {
             return Err(self.away(why));
         }
@@ -304,10 +316,12 @@ impl Live {
     }
 
     /// Calls `write` with the state and the number of what it took last, while nothing is taken.
-    pub(super) fn still<T>(&self, write: impl FnOnce(&State, u64) -> Result<T>) -> Result<Option<(T, Still)>> {
+    pub(super) fn still<T>(&self, write: impl FnOnce(&Counting, u64) -> Result<T>) -> Result<Option<(T, Still)>> {
         self.is_busy.store(true, Ordering::Release);
         let done = {
             let state = self.state();
+            // Who had it before may have said that it is free.
+            self.is_busy.store(true, Ordering::Release);
             let still = {
                 let desk = self.desk();
                 desk.stale.is_none().then_some(Still { number: desk.number, n_failed: desk.n_failed })

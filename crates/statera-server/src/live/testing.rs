@@ -59,6 +59,30 @@ over = ["7d"]
 shift = "label"
 "#;
 
+/// The same, and the network whose edges the payments are.
+const NETWORK: &str = r#"
+[network]
+time = "at"
+nodes = ["card", "shop"]
+label = "fraud"
+label_delay = "1d"
+edges = { source = "payments", from = "card", to = "shop", time = "at", amount = "amount", purpose = ["fraud"] }
+[[network.feature]]
+what = ["fan_in", "fan_out", "edges_out", "amount_in", "cycles_2", "closes_3"]
+over = ["1d", "7d"]
+[[network.feature]]
+what = ["neighbour_max", "neighbour_mean"]
+of = "fraud"
+over = ["7d"]
+[[network.feature]]
+what = ["neighbour_mean"]
+of = "amount"
+over = ["7d"]
+[[network.feature]]
+what = ["pagerank"]
+over = ["7d"]
+"#;
+
 const RULES: &str = r#"
 version = "rules-1"
 [[rule]]
@@ -105,9 +129,9 @@ fn payments(n: usize) -> String {
     text
 }
 
-/// A bundle with windows and rules, and one with other windows, each with its digest; trained once.
-pub(crate) fn bundles() -> &'static (TempDir, [String; 2]) {
-    static BUNDLES: OnceLock<(TempDir, [String; 2])> = OnceLock::new();
+/// A bundle with windows and rules, one with other windows, and one with a network too, each with its digest; trained once.
+pub(crate) fn bundles() -> &'static (TempDir, [String; 3]) {
+    static BUNDLES: OnceLock<(TempDir, [String; 3])> = OnceLock::new();
     BUNDLES.get_or_init(|| {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join("payments.csv"), payments(2_000)).expect("written");
@@ -134,13 +158,14 @@ pub(crate) fn bundles() -> &'static (TempDir, [String; 2]) {
                     .replace(r#"over = ["7d"]"#, r#"over = ["7d", "20d"]"#),
                 "b.statera",
             ),
+            train(&format!("purpose = \"fraud\"\n{PROJECT}{NETWORK}"), "c.statera"),
         ];
         (dir, digests)
     })
 }
 
 pub(crate) fn path_of(which: usize) -> PathBuf {
-    bundles().0.path().join(["a.statera", "b.statera"][which])
+    bundles().0.path().join(["a.statera", "b.statera", "c.statera"][which])
 }
 
 /// A server over a real store in a folder.

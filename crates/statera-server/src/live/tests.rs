@@ -1,5 +1,6 @@
 //! Transactions over a real store: what is counted, answered, recorded, and there again after an end of any kind.
 
+use super::counting::Counting;
 use super::testing::{POST, Scene, bundles, json_of, path_of, row, windows_of};
 use super::*;
 use crate::app::{App, Shared};
@@ -8,7 +9,6 @@ use crate::testing::{MemoryStore, answer_of, other_program, program, viewer};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use statera::bundle::Bundle;
-use statera_data::window::{Limits, State};
 use statera_store::StoreOptions;
 use statera_store::record::Id;
 use std::fs;
@@ -24,22 +24,23 @@ fn nth(i: usize) -> String {
 /// A state that counts what a server should have counted.
 struct Reference {
     columns: LiveColumns,
-    state: State,
+    state: Counting,
 }
 
 impl Reference {
     fn new(which: usize) -> Reference {
         let bundle = Bundle::read(&path_of(which)).expect("read");
-        let columns = LiveColumns::of(&bundle).expect("columns").expect("windows");
-        let state = State::new(columns.windows.definition.clone(), Limits::default());
+        let ruling = bundle.ruling().expect("rules");
+        let columns = LiveColumns::of(&bundle, ruling.as_ref()).expect("columns").expect("windows");
+        let state = Counting::new(&columns, TransactionsSettings::default().bounds());
         Reference { columns, state }
     }
 
     fn count(&mut self, row: &str) -> Value {
         let (raw, _) = self.columns.raw(row, 1).expect("a row");
-        let events = self.columns.events(&raw).expect("an event");
-        let mut counted = vec![f64::NAN; self.columns.windows.definition.n_columns()];
-        self.state.advance(&events, 0, None, &mut counted).expect("taken");
+        let event = self.columns.event(&raw).expect("an event");
+        let mut counted = vec![f64::NAN; self.columns.n_made()];
+        self.state.advance(&event, None, &mut counted).expect("taken");
         serde_json::from_str(&self.columns.text(&counted)).expect("JSON")
     }
 }
@@ -398,10 +399,9 @@ fn no_transaction_waits_on_its_thread_for_a_snapshot() {
     let (scene, reference) = (Scene::new(), Reference::new(0));
     let live = scene.app().lives.of("cards").expect("a state");
     let (raw, _) = reference.columns.raw(&nth(1), 1).expect("a row");
-    let events = reference.columns.events(&raw).expect("an event");
-    let definition = &reference.columns.windows.definition;
+    let event = reference.columns.event(&raw).expect("an event");
     let Known::Unknown(mark) = live.known("1") else { panic!("it was never taken") };
-    let take = || live.take(definition, &Event { events: &events, id: "1", mark }, i64::MAX);
+    let take = || live.take(&reference.columns, &Taking { event: &event, id: "1", mark }, i64::MAX);
     let Ok(Some((refused, _))) = live.still(|_, _| Ok(take().err())) else { panic!("there is a state") };
     let refused = refused.expect("a refusal");
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -1,6 +1,6 @@
 //! From the registry to bundles in memory.
 
-use super::{Inner, Live, LoadFailure, Served, Tally, lock};
+use super::{Inner, Live, LoadFailure, Rules, Served, Tally, lock};
 use crate::compute::{self, Columns};
 use crate::live::LiveColumns;
 use rayon::prelude::*;
@@ -25,6 +25,8 @@ pub struct Loaded {
     pub bundle: Bundle,
     /// What it reads, made ready for rows of JSON.
     pub columns: Columns,
+    /// The rules beside it, where it has some.
+    pub rules: Option<Rules>,
     /// What its transactions bring, where it has windows.
     pub live: Option<LiveColumns>,
     /// Lowers the count of bundles in memory when the last holder lets go.
@@ -191,16 +193,21 @@ impl Inner {
             )));
         }
         let columns = Columns::new(bundle.scorer.schema())?;
-        let live = LiveColumns::of(&bundle)?;
+        let rules = Rules::of(&bundle)?;
+        let live = LiveColumns::of(&bundle, rules.as_ref().map(|rules| &rules.ruling))?;
         let loaded = Loaded {
             name: model.into(),
             version,
             digest: own,
             bundle,
             columns,
+            rules,
             live,
             _counted: Counted::new(&self.n_loaded),
         };
+        if let Some(why) = loaded.live.as_ref().and_then(|live| live.why_brought.as_ref()) {
+            tracing::warn!(model, version, why, "transactions must bring the network's columns themselves");
+        }
         compute::warm(&loaded)?;
         Ok(Arc::new(loaded))
     }

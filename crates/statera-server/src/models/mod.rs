@@ -7,11 +7,13 @@
 //! of the registry.
 
 mod load;
+mod rules;
 mod shadow;
 #[cfg(test)]
 mod tests;
 
 pub use load::Loaded;
+pub use rules::Rules;
 pub use shadow::{Tally, TallyCounts};
 
 use serde::{Deserialize, Serialize};

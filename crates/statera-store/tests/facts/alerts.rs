@@ -12,6 +12,7 @@ pub const FACTS: &[Fact] = &[
     ("cases_are_opened_joined_and_sorted", queue),
     ("sums_hold_whoever_writes", sums),
     ("one_of_two_takes_a_step", steps),
+    ("cases_are_read_page_by_page", pages),
     ("cases_go_with_their_card", forgotten),
     ("neighbours_share_keys", neighbours),
 ];
@@ -40,7 +41,7 @@ fn answer(of: Id) -> NewRecord {
 }
 
 fn query(state: Option<CaseState>) -> CaseQuery<'static> {
-    CaseQuery { model: Some("cards"), state, since_us: 0, limit: 10 }
+    CaseQuery { model: Some("cards"), state, since_us: 0, limit: 10, after: None }
 }
 
 /// Cases in their order, with what they put at stake.
@@ -103,6 +104,50 @@ fn queue(place: &Place) {
     check_failure(store.case(more.id), ErrorKind::NotFound, "there is no alert");
     drop((store, two));
     assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
+}
+
+/// Cases of many pages, of which some have as much at stake as others.
+fn pages(place: &Place) {
+    let store = place.open();
+    let all: Vec<NewRecord> = (0..23).map(|i| suspect(&format!("card {i}"), 100 - i / 3, &[])).collect();
+    assert!(submit_all(&*store, all.clone()).iter().all(Result::is_ok));
+    let read = |asked: CaseQuery<'_>, is_closed: bool| -> Vec<Id> {
+        let (mut after, mut names, mut n_left) = (None, Vec::new(), 23);
+        loop {
+            let page = store.cases(&CaseQuery { limit: 4, after, ..asked }).expect("reads");
+            assert_eq!(page.n_all, n_left, "what is left after {} cases", names.len());
+            let Some(last) = page.cases.last() else { return names };
+            after = Some((if is_closed { last.closed.expect("is closed").1 } else { last.risk }, last.id));
+            n_left -= page.cases.len() as u64;
+            names.extend(page.cases.iter().map(|case| case.id));
+        }
+    };
+    let mut expected: Vec<(i64, Id)> =
+        all.iter().enumerate().map(|(i, record)| (-(100 - i as i64 / 3), record.id)).collect();
+    expected.sort_unstable();
+    let expected: Vec<Id> = expected.into_iter().map(|(_, id)| id).collect();
+    // Of a model, and of all.
+    assert_eq!(read(query(None), false), expected);
+    assert_eq!(read(CaseQuery { model: None, ..query(Some(CaseState::Open)) }, false), expected);
+    // What came in between takes nothing from the pages that follow: only what changed its own place is met twice or not at all.
+    let first = store.cases(&CaseQuery { limit: 4, ..query(None) }).expect("reads").cases;
+    let last = &first[3];
+    opened(&*store, "a late one of little weight", 1);
+    opened(&*store, "a late one of much weight", 1_000);
+    let rest = store.cases(&CaseQuery { limit: 100, after: Some((last.risk, last.id)), ..query(None) }).expect("reads");
+    let rest: Vec<Id> = rest.cases.iter().map(|case| case.id).collect();
+    assert_eq!((rest.len(), &rest[..19]), (20, &expected[4..]));
+    // Closed ones are in the order of their closing, the last first; those of one instant by name.
+    let closing = |id: &Id| [answer(*id), step(*id, 1, None, Some(Verdict::Dismissed))];
+    assert!(submit_all(&*store, expected.iter().flat_map(closing).collect()).iter().all(Result::is_ok));
+    let mut waiting: Vec<Id> = all.iter().map(|record| record.id).collect();
+    waiting.sort_unstable();
+    let closed = read(query(Some(CaseState::Closed)), true);
+    let mut found = closed.clone();
+    found.sort_unstable();
+    assert_eq!(found, waiting);
+    let at_once = store.cases(&CaseQuery { limit: 100, ..query(Some(CaseState::Closed)) }).expect("reads");
+    assert_eq!(closed, at_once.cases.iter().map(|case| case.id).collect::<Vec<_>>());
 }
 
 /// One process adds decisions to a case while another answers those that are in it.

@@ -249,3 +249,44 @@ fn edges_alone_give_the_figures_of_the_use_case() {
     let message = said(Settings { time: None, label_delay: None, ..settings });
     assert!(message.contains("edges: rows have no time (--time COL)"), "{message}");
 }
+
+#[test]
+fn rows_are_taken_one_by_one_only_where_they_are_edges() {
+    let live = |nodes: &str, edges: &str| {
+        let text = format!(
+            "time = \"at\"\nnodes = [{nodes}]\nedges = {{ purpose = [\"fraud\"], {edges} }}\n[[feature]]\nwhat = [\"fan_in\"]\n\
+             over = [\"7d\"]\n"
+        );
+        let network: Network = statera_data::toml_text::read(&text, "test").unwrap();
+        let own = OwnNetwork { definition: Arc::new(Definition::new(network).unwrap()), inputs: Vec::new() };
+        let seen = declared("money", Kind::Number);
+        own.live(&[InputColumn { data_type: arrow_schema::DataType::Int64, ..seen }])
+    };
+    let payments = "from = \"a\", to = \"b\", time = \"at\", amount = \"money\", kind = \"how\"";
+    let taken = live("\"a\", \"b\"", payments).unwrap();
+    let types: Vec<(&str, String)> = taken.inputs.iter().map(|i| (i.name.as_str(), i.data_type.to_string())).collect();
+    assert!(types.contains(&("money", "Int64".into())), "as the model reads it: {types:?}");
+    assert!(types.contains(&("how", "Utf8".into())), "as it is declared: {types:?}");
+    for (nodes, edges, why) in [
+        ("\"a\"", payments, "rows are no edges, whose «to» is «b»; needed is one of nodes (a)"),
+        (
+            "\"a\", \"b\"",
+            "from = \"who\", to = \"b\", time = \"at\"",
+            "rows are no edges, whose «from» is «who»; needed is one of nodes (a, b)",
+        ),
+        (
+            "\"a\", \"b\"",
+            "from = \"a\", to = \"b\", time = \"since\"",
+            "rows are no edges, whose time is «since»; needed is «at»",
+        ),
+    ] {
+        let told = live(nodes, edges).unwrap_err().to_string();
+        assert_eq!(told, format!("the network's figures cannot be made as rows come: {why}"));
+    }
+    let text = "\"a\", \"b\"]\nuntil = \"at\"\ncases = [";
+    let told = live(text, payments).map(drop).unwrap_err().to_string();
+    assert!(
+        told.ends_with("rows see edges of their own time, of which some come later; needed is until = \"before\""),
+        "{told}"
+    );
+}

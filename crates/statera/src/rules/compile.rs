@@ -98,7 +98,7 @@ pub fn seen_columns(scorer: &Scorer, windows: Option<&OwnWindows>) -> Vec<InputC
 }
 
 /// How a column of a kind is stored where nothing else is known of it.
-fn declared(name: &str, kind: Kind) -> InputColumn {
+pub(crate) fn declared(name: &str, kind: Kind) -> InputColumn {
     let data_type = match kind {
         Kind::Number => DataType::Float64,
         Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),

@@ -20,6 +20,7 @@ mod table;
 mod tests;
 
 pub use backtest::{Backtest, Cases, Caught, Overlap, RuleResult, backtest};
+pub(crate) use compile::declared;
 pub use compile::{Compiled, seen_columns, table_columns};
 pub use condition::{CellTest, Condition, Operand, Subject};
 pub use evaluate::{Fired, Ruling, Scratch, Verdict};

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 pub const EXAMPLES: &str = "Examples:
   statera fraud alerts --person ben --password-file ben.txt
   statera fraud alerts --person ben --password-file ben.txt list --model cards --limit 20
+  statera fraud alerts --person ben --password-file ben.txt list --state closed --all --json
   statera fraud alerts --person ben --password-file ben.txt assign 019a…
   statera fraud alerts --person ben --password-file ben.txt show 019a…
   statera fraud alerts --person ben --password-file ben.txt confirm 019a… --note 'the customer knows nothing of it'
@@ -93,6 +94,12 @@ pub struct List {
     /// At most so many, also beyond what the shift has room for
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
+    /// Those alone that come after this place: «next» of a list before
+    #[arg(long, value_name = "PLACE")]
+    pub after: Option<String>,
+    /// All of them, page by page
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

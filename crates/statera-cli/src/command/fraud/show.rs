@@ -23,11 +23,15 @@ pub fn queue(answer: &Value, console: &Console) -> anyhow::Result<()> {
     match (cases.len(), below) {
         (0, 0) => console.line("no cases"),
         (_, 0) => {}
-        (n, below) => console.line(format!(
-            "{} shown; {} below the line, --limit shows more",
-            count(n as f64),
-            count(below as f64)
-        )),
+        (n, below) => {
+            let more =
+                answer["next"].as_str().map_or_else(String::new, |next| format!("; the next: list --after {next}"));
+            console.line(format!(
+                "{} shown; {} below the line, list --limit shows more, list --all shows all{more}",
+                count(n as f64),
+                count(below as f64)
+            ));
+        }
     }
     Ok(())
 }

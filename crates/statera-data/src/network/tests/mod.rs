@@ -4,6 +4,7 @@ mod answers;
 mod page_rank;
 mod random;
 mod small;
+mod state;
 
 use super::*;
 use crate::table::ColumnInfo;

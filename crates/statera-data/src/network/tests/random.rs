@@ -4,11 +4,11 @@ use super::*;
 use statera_core::Rng;
 use std::collections::BTreeSet;
 
-const NODES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "10", "7", "x1", "x2", "x3", "x4"];
+pub(super) const NODES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "10", "7", "x1", "x2", "x3", "x4"];
 const KINDS: [&str; 2] = ["pay", "device"];
 
 /// Random edges and rows of twenty days, many of the same times.
-fn draw(seed: u64) -> (Vec<EdgeLine>, Vec<RowLine>) {
+pub(super) fn draw(seed: u64) -> (Vec<EdgeLine>, Vec<RowLine>) {
     let mut rng = Rng::new(seed);
     let time = |rng: &mut Rng| (rng.below(80) * 6 * 3600) as i64 * SECOND;
     let mut edges = Vec::new();
@@ -36,7 +36,7 @@ fn draw(seed: u64) -> (Vec<EdgeLine>, Vec<RowLine>) {
 }
 
 /// Every figure, over both kinds of windows.
-fn everything(until: &str) -> Definition {
+pub(super) fn everything(until: &str) -> Definition {
     let all = "what = [\"fan_in\", \"fan_out\", \"edges_in\", \"edges_out\", \"amount_in\", \"amount_out\", \"cycles_2\", \
                \"cycles_3\", \"closes_2\", \"closes_3\"]\nover = [\"1d\", \"6d\"]\n";
     let near = "what = [\"neighbour_mean\", \"neighbour_max\"]\nover = [\"3d\"]\n";

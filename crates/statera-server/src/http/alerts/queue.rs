@@ -24,6 +24,8 @@ pub(super) struct Asking {
     state: Option<CaseState>,
     /// At most so many, also beyond the shift's capacity.
     limit: Option<usize>,
+    /// Those alone that come after: `next` of an answer before.
+    after: Option<String>,
 }
 
 /// The answer.
@@ -31,10 +33,13 @@ pub(super) struct Asking {
 struct Queue {
     shift: ShiftAnswer,
     alerts: Vec<CaseAnswer>,
-    /// Cases that were asked for, at most 100,000.
+    /// Cases that were asked for, of those after a place the ones that come after it, at most 100,000.
     n_all: u64,
     /// How many of them are not shown, because they lie below the line.
     below: u64,
+    /// What `after` is given to go on below the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +97,31 @@ impl CaseAnswer {
     }
 }
 
+/// A place in the order of a list: what a case has at stake, or when it was closed, and its name.
+fn place_of(case: &Case, is_closed: bool) -> String {
+    match case.closed.filter(|_| is_closed) {
+        Some((_, at_us)) => format!("closed-{at_us}-{}", case.id),
+        None => format!("risk-{}-{}", case.risk, case.id),
+    }
+}
+
+/// The place that a text is.
+///
+/// # Errors
+/// Text that is none, or one of a list of another order.
+fn place(text: &str, is_closed: bool) -> Result<(i64, Id)> {
+    let order = if is_closed { "closed" } else { "risk" };
+    let place = text.strip_prefix(order).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-'));
+    let place =
+        place.and_then(|(rank, id)| Some((rank.parse::<i64>().ok().filter(|rank| *rank >= 0)?, id.parse().ok()?)));
+    place.ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        Error::request(format!(
+            "after is «{shown}»; allowed is «next» of an answer to the same question, such as {order}-120000000-019a…"
+        ))
+    })
+}
+
 /// Where a case stands.
 pub(super) fn state_of(case: &Case) -> CaseState {
     match (&case.closed, &case.assigned) {
@@ -137,8 +167,12 @@ fn queue(app: &Shared, asking: &Asking) -> Result<Queue> {
     let done = counts.confirmed + counts.dismissed;
     let left = u64::from(settings.capacity).saturating_sub(done);
     let room = if asking.state == Some(CaseState::Closed) { u64::from(settings.capacity) } else { left };
-    let limit = asking.limit.unwrap_or(MAX_LIMIT.min(room as usize));
-    let query = CaseQuery { model: asking.model.as_deref(), state: asking.state, since_us: kept_us, limit };
+    let is_closed = asking.state == Some(CaseState::Closed);
+    let after = asking.after.as_ref().map(|text| place(text, is_closed)).transpose()?;
+    // Who asks for what lies below the line asks for more than the shift has room for.
+    let line = if after.is_some() { MAX_LIMIT } else { MAX_LIMIT.min(room as usize) };
+    let limit = asking.limit.unwrap_or(line);
+    let query = CaseQuery { model: asking.model.as_deref(), state: asking.state, since_us: kept_us, limit, after };
     let found = app.store.cases(&query)?;
     let mut by_amount: BTreeMap<&str, bool> = BTreeMap::new();
     for case in &found.cases {
@@ -146,10 +180,12 @@ fn queue(app: &Shared, asking: &Asking) -> Result<Queue> {
     }
     let alerts: Vec<CaseAnswer> = found.cases.iter().map(|c| CaseAnswer::of(c, by_amount[c.model.as_str()])).collect();
     let (began, ends) = (time_text(shift.began_us), time_text(shift.ends_us));
+    let below = found.n_all.saturating_sub(alerts.len() as u64);
     Ok(Queue {
         shift: ShiftAnswer { began, ends, capacity: settings.capacity, done, left },
         n_all: found.n_all,
-        below: found.n_all.saturating_sub(alerts.len() as u64),
+        below,
+        next: found.cases.last().filter(|_| below > 0).map(|case| place_of(case, is_closed)),
         alerts,
     })
 }

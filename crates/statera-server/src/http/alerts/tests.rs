@@ -120,6 +120,55 @@ fn cases_of_cards_are_ranked_by_expected_loss() {
 }
 
 #[test]
+fn what_lies_below_the_line_is_read_page_by_page() {
+    let scene = desk(|alerts| alerts.capacity = 2);
+    let mut all: Vec<(String, f64)> = (0..7)
+        .map(|i| {
+            let amount = 900 + 20 * (i / 2);
+            let (id, p) = pay(&scene, &format!("s{i}"), &row(i, 60 + i, &format!("C{i}"), "S1", &amount.to_string()));
+            (id, p * amount as f64)
+        })
+        .collect();
+    // By what is at stake in millionths, then by name.
+    all.sort_by_key(|(id, loss)| (-(loss * 1e6).round() as i64, id.clone()));
+    let all: Vec<String> = all.into_iter().map(|(id, _)| id).collect();
+    let first = get(&scene, &viewer(), ALERTS);
+    assert_eq!((ids(&first), &first["below"]), (all[..2].iter().map(String::as_str).collect(), &json!(5)));
+    let (mut read, mut next) = (ids(&first).into_iter().map(String::from).collect::<Vec<_>>(), first["next"].clone());
+    while let Some(after) = next.as_str() {
+        let page = get(&scene, &viewer(), &format!("{ALERTS}?limit=2&after={after}"));
+        assert_eq!(page["n_all"], json!(7 - read.len()), "{page}");
+        read.extend(ids(&page).into_iter().map(String::from));
+        assert_eq!(page["below"], json!(7 - read.len()), "{page}");
+        next = page["next"].clone();
+    }
+    assert_eq!(read, all);
+    // Without a limit what follows is not bound by the shift's room.
+    let after = first["next"].as_str().expect("a place");
+    assert_eq!(ids(&get(&scene, &viewer(), &format!("{ALERTS}?after={after}"))), all[2..]);
+    for id in &all[..3] {
+        assert_eq!(post(&scene, &ben(), id, "dismiss", json!({"reason": "known_pattern"})).0, 200);
+    }
+    let closed = get(&scene, &viewer(), &format!("{ALERTS}?state=closed&limit=1"));
+    let after = closed["next"].as_str().expect("a place");
+    let rest = get(&scene, &viewer(), &format!("{ALERTS}?state=closed&after={after}"));
+    assert_eq!((ids(&closed), ids(&rest)), (vec![all[2].as_str()], vec![all[1].as_str(), all[0].as_str()]));
+    for (query, shown) in [
+        (format!("after={after}"), after.to_string()),
+        ("state=closed&after=risk-1-2".into(), "risk-1-2".into()),
+        ("after=7".into(), "7".into()),
+        (format!("after=risk--5-{}", all[0]), format!("risk--5-{}", all[0])),
+    ] {
+        let (status, told) = call(&scene, &viewer(), "GET", &format!("{ALERTS}?{query}"), &Value::Null);
+        let order = if query.starts_with("state") { "closed" } else { "risk" };
+        let words = format!(
+            "after is «{shown}»; allowed is «next» of an answer to the same question, such as {order}-120000000-019a…"
+        );
+        assert_eq!((status, told["message"].as_str()), (400, Some(words.as_str())), "{query}");
+    }
+}
+
+#[test]
 fn without_a_rule_the_threshold_opens_cases() {
     let scene = desk(|alerts| {
         alerts.threshold = 1.0;

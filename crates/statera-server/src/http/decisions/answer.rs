@@ -11,7 +11,7 @@ use statera::explain::ATTRIBUTIONS;
 use statera::pipeline::SOFTWARE;
 use statera::policy::Decision;
 use statera::reasons::Language;
-use statera::rules::{Action, RuleSet, Verdict};
+use statera::rules::{Action, Rule, RuleSet, Verdict};
 use statera_core::{Error, Result, Task};
 use statera_store::record::{Id, RecordKind, StoredPart, StoredRecord};
 use std::borrow::Cow;
@@ -313,6 +313,7 @@ pub(super) fn write_row(
     let best = (0..k).fold(0, |best, i| if margins[i] > margins[best] { i } else { best });
     let ruled = answers.verdicts.as_ref().and_then(|verdicts| verdicts.get(row));
     let ruled = ruled.zip(model.bundle.deciding.decision_rules.as_ref()).map(|(v, own)| (v, &own.read));
+    let [acting, in_shadow] = ruled.map(|(verdict, rules)| fired(verdict, rules)).unwrap_or_default();
     let named = || schema.classes.iter().map(String::as_str).zip(values.iter().copied()).collect();
     write(
         out,
@@ -326,18 +327,23 @@ pub(super) fn write_row(
             decision: decided.map(|d| d.decision),
             reasons,
             action: ruled.map(|(verdict, _)| verdict.action),
-            rules: ruled.map(|(verdict, rules)| acting(verdict, rules, language)),
-            shadow_rules: ruled.map_or_else(Vec::new, |(v, rules)| rules.codes(v.fired.without(rules.active()))),
+            rules: ruled.map(|_| acting.into_iter().map(|rule| named_rule(rule, language)).collect()),
+            shadow_rules: in_shadow.into_iter().map(|rule| rule.code.as_str()).collect(),
         },
     )
 }
 
-/// The rules that hold and act, the deciding one first.
-fn acting<'a>(verdict: &Verdict, rules: &'a RuleSet, language: Language) -> Vec<ReasonAnswer<'a>> {
+fn named_rule(rule: &Rule, language: Language) -> ReasonAnswer<'_> {
+    ReasonAnswer { code: &rule.code, text: rule.name(language) }
+}
+
+/// The rules that hold: those that act, the deciding one first, and those in shadow.
+pub(super) fn fired<'a>(verdict: &Verdict, rules: &'a RuleSet) -> [Vec<&'a Rule>; 2] {
     let deciding = verdict.deciding.map(usize::from);
-    let others = verdict.fired.and(rules.active()).iter().filter(|at| Some(*at) != deciding);
-    let all = deciding.into_iter().chain(others).filter_map(|at| rules.rules.get(at));
-    all.map(|rule| ReasonAnswer { code: &rule.code, text: rule.name(language) }).collect()
+    let active = rules.active();
+    let others = verdict.fired.and(active).iter().filter(|at| Some(*at) != deciding);
+    let acting = deciding.into_iter().chain(others).filter_map(|at| rules.rules.get(at)).collect();
+    [acting, verdict.fired.without(active).iter().filter_map(|at| rules.rules.get(at)).collect()]
 }
 
 /// Writes the row as a part keeps it; `windows` is an object of JSON.

@@ -156,7 +156,7 @@ pub(super) fn hand(
 ) -> Result<(Wake<'_>, oneshot::Receiver<Result<Told>>)> {
     let (tell, told) = oneshot::channel();
     let lane = if is_urgent { Lane::Urgent } else { Lane::Plain };
-    let (model, wanted) = (pending.chosen.model.clone(), Wanted::Decisions(pending.explain));
+    let (model, wanted) = (pending.chosen.model.clone(), Wanted::Ruled(pending.explain));
     let (of_app, deadline) = (app.clone(), pending.way.deadline);
     let done = Box::new(move |answers| match answers {
         Err(e) => drop(tell.send(Err(e))),
@@ -179,8 +179,8 @@ pub(crate) type Tell = oneshot::Sender<Result<Told>>;
 impl Pending {
     /// On a thread of the pool: writes answer and record, hands a copy of the rows to the shadow, and the record to the writer.
     fn record(mut self, app: &Shared, mut answers: Answers, tell: Tell) {
-        if let Err(e) = self.rule(&mut answers) {
-            return drop(tell.send(Err(e)));
+        if let Some(counted) = &self.counted {
+            answers.ignored.clone_from(&counted.ignored);
         }
         let ticket = self.ticket.take();
         let alert = self.suspicion(app, &answers);
@@ -220,16 +220,6 @@ impl Pending {
         if let Err(e) = submitted {
             tracing::debug!(error = %e, "a decision was not recorded, and is not answered");
         }
-    }
-
-    /// Asks the rules about a transaction.
-    fn rule(&self, answers: &mut Answers) -> Result<()> {
-        let Some(counted) = &self.counted else { return Ok(()) };
-        answers.ignored.clone_from(&counted.ignored);
-        if let Some(live) = &self.chosen.model.live {
-            answers.verdicts = live.verdicts(&counted.batch, &answers.probabilities)?;
-        }
-        Ok(())
     }
 
     /// What makes a transaction suspicious.

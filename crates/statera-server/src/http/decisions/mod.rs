@@ -14,6 +14,8 @@ mod overriding;
 mod read;
 mod replay;
 mod request;
+#[cfg(test)]
+mod rule_tests;
 mod settings;
 #[cfg(test)]
 mod store_tests;

@@ -6,7 +6,7 @@ use super::ask::{Pending, answered, before_or, decide};
 use super::overriding::{check_note, subject_of};
 use super::{blocking, following_id, parsed, readable_decision, request_name, row_of, whole};
 use crate::app::Shared;
-use crate::compute::{Explain, Rows};
+use crate::compute::{Explain, Rows, Wanted};
 use crate::http::failure::Failure;
 use crate::http::timings::Way;
 use crate::who::Who;
@@ -90,15 +90,19 @@ pub(super) async fn post(
             ));
         }
         let subject = subject_of(&record, &row.subject);
-        let body = Bytes::from(corrected(row.input.get(), asked.input)?);
+        // As the subject's next request would be: by the same share of a challenger.
+        let chosen = shared.models.route(&facts.model, &subject)?;
+        let is_read = |column: &str| {
+            chosen.model.asked(Wanted::Ruled(Explain::None)).inputs().iter().any(|input| input.name == column)
+        };
+        let body = Bytes::from(corrected(row.input.get(), asked.input, is_read)?);
         Ok(Pending {
             id: following_id(of),
             kind: RecordKind::Objection,
             of: Some(of),
             actor: asker.actor,
             request,
-            // As the subject's next request would be: by the same share of a challenger.
-            chosen: shared.models.route(&facts.model, &subject)?,
+            chosen,
             subjects: vec![subject],
             rows: std::iter::once(0..body.len()).collect(),
             body,
@@ -123,13 +127,15 @@ pub(super) async fn post(
     answered(told).await
 }
 
-/// The row with the corrections in it.
-fn corrected(input: &str, corrections: Pairs) -> Result<Vec<u8>> {
+/// The row with the corrections in it. A column that the row does not have may be added where it is read today: models and
+/// rules may have come to read it since.
+fn corrected(input: &str, corrections: Pairs, is_read: impl Fn(&str) -> bool) -> Result<Vec<u8>> {
     let Pairs(mut cells) =
         serde_json::from_str(input).map_err(|e| Error::damaged(format!("the recorded input: {e}")))?;
     for (column, value) in corrections.0 {
         match cells.iter_mut().find(|(name, _)| *name == column) {
             Some((_, cell)) => *cell = value,
+            None if is_read(&column) => cells.push((column, value)),
             None => {
                 let known: Vec<&str> = cells.iter().map(|(name, _)| name.as_str()).collect();
                 let shown: String = column.chars().take(64).collect();

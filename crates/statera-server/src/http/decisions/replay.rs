@@ -1,6 +1,6 @@
 //! `GET /api/v1/decisions/{id}/replay`: the decision made again from what is kept, and compared to the last bit.
 
-use super::answer::{Document, Facts, documents};
+use super::answer::{Document, Facts, documents, fired};
 use super::{RowDoc, blocking, decision_record, json_of, time_text};
 use crate::app::Shared;
 use crate::compute::{Answers, Explain, Rows, Wanted, score_alone};
@@ -12,6 +12,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use statera::explain::ATTRIBUTIONS;
+use statera::rules::Rule;
 use statera_core::{Error, Result};
 use statera_store::people::Role;
 use statera_store::record::Id;
@@ -66,6 +67,10 @@ struct Answered {
     #[serde(default)]
     action: Option<String>,
     #[serde(default)]
+    rules: Option<Vec<Coded>>,
+    #[serde(default)]
+    shadow_rules: Vec<String>,
+    #[serde(default)]
     reasons: Option<Vec<Coded>>,
 }
 
@@ -119,23 +124,22 @@ fn replay(app: &Shared, id: Id) -> Result<Replayed> {
         return Ok(replayed);
     }
     let model = app.models.archived(&facts.model, facts.version, &facts.digest)?;
-    let again = again(&model, &rows, facts.explain)?;
+    let again = again(&model, &rows, &facts)?;
     for (at, row) in rows.iter().enumerate() {
-        compare(row, &again, at, &facts, &mut replayed)?;
+        compare(row, (&model, &again), at, &facts, &mut replayed)?;
     }
     replayed.result = if replayed.differences.is_empty() { "identical" } else { "different" };
     Ok(replayed)
 }
 
-/// The rows scored again, by the way of requests.
-fn again(model: &Loaded, rows: &[RowDoc<'_>], explain: Explain) -> Result<Answers> {
+/// The rows scored again, by the way of requests. Rules are asked where they were asked: there was a time when they were of
+/// transactions only, and rows of other decisions may lack what they read.
+fn again(model: &Loaded, rows: &[RowDoc<'_>], facts: &Facts<'_>) -> Result<Answers> {
+    let explain = if facts.explain == Explain::None { Explain::Adverse } else { facts.explain };
+    let wanted = if facts.rules.is_some() { Wanted::Ruled(explain) } else { Wanted::Decisions(explain) };
     if let Some(live) = model.live.as_ref().filter(|_| rows.iter().all(|row| row.windows.is_some())) {
         let texts: Vec<String> = rows.iter().map(RowDoc::whole).collect();
-        let batch = live.recorded(&texts)?;
-        let explain = if explain == Explain::None { Explain::Adverse } else { explain };
-        let mut answers = score_alone(model, &Rows::Columns(batch.clone()), Wanted::Decisions(explain))?;
-        answers.verdicts = live.verdicts(&batch, &answers.probabilities)?;
-        return Ok(answers);
+        return score_alone(model, &Rows::Columns(live.recorded(&texts)?), wanted);
     }
     let mut body = Vec::new();
     let mut places = Vec::with_capacity(rows.len());
@@ -144,11 +148,16 @@ fn again(model: &Loaded, rows: &[RowDoc<'_>], explain: Explain) -> Result<Answer
         body.extend_from_slice(row.whole().as_bytes());
         places.push(start..body.len());
     }
-    let explain = if explain == Explain::None { Explain::Adverse } else { explain };
-    score_alone(model, &Rows::Json { body: Bytes::from(body), rows: places }, Wanted::Decisions(explain))
+    score_alone(model, &Rows::Json { body: Bytes::from(body), rows: places }, wanted)
 }
 
-fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, facts: &Facts<'_>, out: &mut Replayed) -> Result<()> {
+fn compare(
+    row: &RowDoc<'_>,
+    (model, again): (&Loaded, &Answers),
+    at: usize,
+    facts: &Facts<'_>,
+    out: &mut Replayed,
+) -> Result<()> {
     let mut differ = |what: &'static str, recorded: String, replayed: String| {
         if recorded != replayed {
             out.differences.push(Difference { row: row.row, what, recorded, replayed });
@@ -166,6 +175,12 @@ fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, facts: &Facts<'_>, out:
     differ("decision", text(answered.decision.as_deref()), text(decided.map(|d| d.decision.name())));
     let verdict = again.verdicts.as_ref().map(|verdicts| &verdicts[at]);
     differ("action", text(answered.action.as_deref()), text(verdict.map(|v| v.action.name())));
+    let coded = |all: Vec<Coded>| all.into_iter().map(|one| one.code).collect::<Vec<_>>().join(", ");
+    let fired = verdict.zip(model.bundle.deciding.decision_rules.as_ref()).map(|(v, own)| fired(v, &own.read));
+    let codes = |rules: Vec<&Rule>| rules.into_iter().map(|rule| rule.code.as_str()).collect::<Vec<_>>().join(", ");
+    let [acting, in_shadow] = fired.unwrap_or_default().map(codes);
+    differ("rules", coded(answered.rules.unwrap_or_default()), acting);
+    differ("shadow_rules", answered.shadow_rules.join(", "), in_shadow);
     let codes = decided.map(|d| d.reasons.clone()).unwrap_or_default();
     if facts.explain == Explain::None {
         if !codes.is_empty() {
@@ -173,8 +188,7 @@ fn compare(row: &RowDoc<'_>, again: &Answers, at: usize, facts: &Facts<'_>, out:
         }
         return Ok(());
     }
-    let recorded: Vec<String> = answered.reasons.unwrap_or_default().into_iter().map(|r| r.code).collect();
-    differ("reasons", recorded.join(", "), codes.join(", "));
+    differ("reasons", coded(answered.reasons.unwrap_or_default()), codes.join(", "));
     let own = again.contributions.iter().find(|(row, _)| *row == at).map(|(_, values)| values);
     let list = |values: Option<&Vec<f64>>| values.map_or("none".into(), |v| numbers(v));
     if facts.attributions == ATTRIBUTIONS {

@@ -12,7 +12,7 @@ use crate::app::Shared;
 use crate::compute::Rows;
 use crate::http::failure::Failure;
 use crate::http::timings::Way;
-use crate::live::{Event, Known, Live, LiveColumns};
+use crate::live::{Event, Known, Live, LiveColumns, Taking};
 use crate::models::{Chosen, Loaded, Part};
 use crate::who::Who;
 use arrow_array::RecordBatch;
@@ -24,7 +24,6 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use statera_core::{Error, ErrorKind, Result};
-use statera_data::window::Events;
 use statera_store::Store;
 use statera_store::people::Role;
 use statera_store::record::{Id, RecordKind, RequestName, StoredRecord};
@@ -44,7 +43,7 @@ const TOGETHER: usize = 256;
 struct Read {
     raw: RecordBatch,
     ignored: BTreeSet<String>,
-    events: Events,
+    event: Event,
     request: RequestName,
     seen: Seen,
 }
@@ -183,8 +182,8 @@ fn read(
     let bytes = &asked.body[asked.rows[at].clone()];
     let text = std::str::from_utf8(bytes).map_err(|_| Error::data(format!("row {}: not UTF-8", at + 1)))?;
     let (raw, ignored) = columns.raw(text, at + 1)?;
-    let events = columns.events(&raw)?;
-    let id = events.id(0);
+    let event = columns.event(&raw)?;
+    let id = event.windows.id(0);
     let n = id.chars().count();
     if n > 128 || id.chars().any(char::is_control) {
         let told = format!("row {}: the id has {n} characters; allowed: 1 to 128, none of them control", at + 1);
@@ -210,7 +209,7 @@ fn read(
             Err(e) => return Err(Failure::from(e)),
         },
     };
-    Ok(Read { raw, ignored, events, request, seen })
+    Ok(Read { raw, ignored, event, request, seen })
 }
 
 /// Whose names a model's transactions have: they are the model's, not those of who sends them.
@@ -248,9 +247,9 @@ fn begin<'a>(
     let chosen = chosen(app, model, columns, if subject.is_empty() { &row.request.name } else { subject })?;
     has_room(app, live, way)?;
     let record = Id::new(now_us());
-    let event = Event { events: &row.events, id: &row.request.name, mark };
+    let taking = Taking { event: &row.event, id: &row.request.name, mark };
     // From here on the state has it: whatever fails drops the ticket, and the state is rebuilt.
-    let (ticket, counted) = live.take(&columns.windows.definition, &event, now_us())?;
+    let (ticket, counted) = live.take(columns, &taking, now_us())?;
     let batch = columns.whole(&row.raw, &counted)?;
     let counted =
         Counted { number: ticket.number, windows: columns.text(&counted), batch: batch.clone(), ignored: row.ignored };

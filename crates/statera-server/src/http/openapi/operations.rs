@@ -104,7 +104,8 @@ pub const OPERATIONS: &[Operation] = &[
         query: &[
             ("model", "Of one model"),
             ("state", "open, assigned or closed; open and assigned if not given"),
-            ("limit", "At most so many, 1 to 1,000; what the shift has room for if not given"),
+            ("limit", "At most so many, 1 to 1,000; what the shift has room for if not given, and 1,000 after a place"),
+            ("after", "Those alone that come after it: next of an answer to the same question"),
         ],
         ..get(
             "/api/v1/alerts",

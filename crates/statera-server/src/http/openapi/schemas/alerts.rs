@@ -45,9 +45,9 @@ pub fn schemas() -> Value {
                 "left": integer(0, "Cases that it has room for yet"),
             }), json!({})),
             "alerts": list(reference("Case")),
-            "n_all": integer(0, "Cases that were asked for, at most 100,000"),
+            "n_all": integer(0, "Cases that were asked for, with after those that come after it, at most 100,000"),
             "below": integer(0, "How many of them are not shown"),
-        }), json!({})),
+        }), json!({ "next": text("Where there are cases below: what after is given to read on") })),
         "Case": with(json!({}), json!({})),
         "Alert": with(
             json!({

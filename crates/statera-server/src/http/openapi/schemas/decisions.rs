@@ -19,7 +19,7 @@ pub fn schemas() -> Value {
     let decided = one_of(&["approve", "review", "decline"]);
     let language = one_of(&["en", "ko", "zh"]);
     json!({
-        "Row": { "type": "object", "description": "Cells by the names of the model's columns", "additionalProperties": {
+        "Row": { "type": "object", "description": "Cells by the names of the columns of the model and of its rules", "additionalProperties": {
             "type": ["string", "number", "boolean", "null"] } },
         "DecisionsRequest": request(json!({ "model": text("Its name") }), json!({
             "request_id": request_id(),
@@ -64,7 +64,8 @@ pub fn schemas() -> Value {
             "probabilities": { "type": "object", "additionalProperties": { "type": "number" } },
             "grade": text("Of the policy"),
             "decision": decided,
-            "action": one_of(&["allow", "challenge", "hold", "block"]),
+            "action": { "type": "string", "enum": ["allow", "challenge", "hold", "block"],
+                "description": "Of the rules, where the bundle has some: it stands beside the decision and does not change it" },
             "rules": list(object(json!({ "code": text("Of the rule"), "text": text("Its name") }), json!({}))),
             "shadow_rules": list(text("The code of a rule in shadow that holds")),
             "reasons": list(object(json!({ "code": text("Of the bank's reasons"), "text": text("What the customer is told") }), json!({}))),
