@@ -9,7 +9,6 @@ use super::events::{Events, NO_KEY};
 use super::group::Group;
 use super::index::hash;
 use super::refusal::Refusal;
-use super::slab::NONE;
 use super::whole;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use rayon::prelude::*;
@@ -170,7 +169,7 @@ fn part(definition: &Arc<Definition>, events: &Events, at: usize, rows: &[u32]) 
         };
         // Steps that are missing are not written.
         own.iter().for_each(|column| out[*column] = f64::NAN);
-        let place = group.take((&picked, i), (found, NONE), plan, &mut freed, &mut out);
+        let place = group.take((&picked, i), found, plan, &mut freed, &mut out);
         if let (Some(_), Some(place)) = (plan.label, place)
             && let Some((true, known)) = picked.label(i, definition.label_delay)
         {

@@ -11,7 +11,7 @@ use super::figure::Window;
 use super::index::hash;
 use super::plan::{Extremum, FigureKind, GroupPlan, Track};
 use super::ring::MAX_BLOCKS;
-use super::slab::{set_i64, set_u128};
+use super::slab::set_u128;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
@@ -93,7 +93,6 @@ struct Reading<'a> {
 struct Key<'a> {
     plan: &'a GroupPlan,
     numbers: &'a [NumberPlan],
-    label_delay: i64,
     readings: Vec<Reading<'a>>,
     times: Vec<i64>,
     /// Per number of the group: cells, and running sums of the present ones, of how many they are, and of their squares. Sums of
@@ -126,7 +125,6 @@ impl<'a> Key<'a> {
         Key {
             plan,
             numbers: &definition.numbers,
-            label_delay: definition.label_delay,
             readings,
             times: Vec::new(),
             cells: vec![Vec::new(); n],
@@ -189,12 +187,11 @@ impl<'a> Key<'a> {
             let (span, _) = track.windows[reading.window];
             let mut words = vec![0; track.label_at() + 1];
             let mut range = 0..0;
-            let mut known = 0;
             let mut extrema = vec![VecDeque::new(); track.extrema.len()];
             for (i, row) in rows.iter().enumerate() {
-                let until = self.times[i].saturating_sub(track.shift);
+                let until = self.plan.end(self.times[i], track.shift);
                 let end = if track.shift > 0 {
-                    let later = self.times[range.end..i].iter().position(|time| *time > until);
+                    let later = self.times[range.end..i].iter().position(|time| self.plan.moment(*time) > until);
                     later.map_or(i, |n| range.end + n)
                 } else if reading.before {
                     i
@@ -206,7 +203,7 @@ impl<'a> Key<'a> {
                 }
                 range.end = end;
                 let least = until.saturating_sub(span);
-                while range.start < range.end && self.times[range.start] <= least {
+                while range.start < range.end && self.plan.moment(self.times[range.start]) <= least {
                     range.start += 1;
                 }
                 for queue in &mut extrema {
@@ -214,10 +211,7 @@ impl<'a> Key<'a> {
                         queue.pop_front();
                     }
                 }
-                while known < i && self.times[known].saturating_add(self.label_delay) <= self.times[i] {
-                    known += 1;
-                }
-                self.lay(&mut words, track, &range, known);
+                self.lay(&mut words, track, &range);
                 let since_last = if i > 0 { self.times[i] - self.times[i - 1] } else { 0 };
                 let window = Window { words: &words, track, plan: self.plan, numbers: self.numbers, since_last };
                 let own = |number: usize| {
@@ -244,14 +238,16 @@ impl<'a> Key<'a> {
         queue.push_back(at);
     }
 
-    /// The words of a window that has a range of the events, of which the labels of the first `known` are known.
+    /// The words of a window that has a range of the events. All their labels are known: windows of labels are moved back by the
+    /// delay.
     #[inline]
-    fn lay(&self, words: &mut [u32], track: &Track, range: &Range<usize>, known: usize) {
+    fn lay(&self, words: &mut [u32], track: &Track, range: &Range<usize>) {
         let (begin, end) = (range.start, range.end);
         words[1] = (end - begin) as u32;
         for (i, &number) in track.sums.iter().enumerate() {
-            set_i64(words, Track::sum_at(i), self.sums[number][end].wrapping_sub(self.sums[number][begin]));
-            words[Track::present_at(i)] = self.present[number][end] - self.present[number][begin];
+            let total = self.sums[number][end].wrapping_sub(self.sums[number][begin]);
+            track.set_total(words, i, i128::from(total));
+            words[track.present_at(i)] = self.present[number][end] - self.present[number][begin];
         }
         for (i, &sum) in track.squares.iter().enumerate() {
             let squares = &self.squares[track.sums[sum]];
@@ -261,7 +257,6 @@ impl<'a> Key<'a> {
             words[track.level_at(i)] = self.levels[level][end] - self.levels[level][begin];
         }
         if track.label {
-            let end = end.min(known).max(begin);
             words[track.label_at()] = self.frauds[end] - self.frauds[begin];
         }
     }
