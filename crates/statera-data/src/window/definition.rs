@@ -379,14 +379,17 @@ fn check_resolution(feature: &Feature, windows: &Windows) -> Result<()> {
     let refused = |why: String| Err(Error::request(format!("resolution: {why}")));
     if feature.what.contains(&What::Distinct) {
         return refused(format!(
-            "{resolution} has no meaning for distinct: a tile has counts and sums, not which cells there were; declare distinct in              a feature of its own without resolution"
+            "{resolution} has no meaning for distinct: a tile has counts and sums, not which cells there were; declare distinct in \
+             a feature of its own without resolution"
         ));
     }
     if resolution.micros() > MAX_TILE_DAYS * DAY {
         return refused(format!("{resolution} is not allowed; allowed are 1s to {MAX_TILE_DAYS}d"));
     }
     if let Some(over) = feature.over.iter().find(|over| over.micros() % resolution.micros() != 0) {
-        return refused(format!("{resolution} does not divide {over}; allowed is what all lengths of over are multiples of"));
+        return refused(format!(
+            "{resolution} does not divide {over}; allowed is what all lengths of over are multiples of"
+        ));
     }
     let shift = match feature.shift {
         None => 0,
@@ -396,7 +399,9 @@ fn check_resolution(feature: &Feature, windows: &Windows) -> Result<()> {
     let reach = shift + feature.over.iter().map(|over| over.micros()).max().unwrap_or(0);
     let n_tiles = reach / resolution.micros();
     if n_tiles > MAX_TILES {
-        return refused(format!("{resolution} makes {n_tiles} tiles a key; allowed are {MAX_TILES}: give a longer one"));
+        return refused(format!(
+            "{resolution} makes {n_tiles} tiles a key; allowed are {MAX_TILES}: give a longer one"
+        ));
     }
     Ok(())
 }

@@ -237,8 +237,7 @@ fn are_windows_sound(words: &[u32], ring: &[(u32, u64)], plan: &GroupPlan) -> bo
             holds(words[0], words[1], end) && (0..track.extrema.len()).all(extremum)
         };
         let longest = track.windows.last().map_or(0, |(_, at)| *at);
-        let back =
-            |e: &super::plan::Extremum| words[longest + track.present_at(e.sum)] == 0 || contains(words[e.back]);
+        let back = |e: &super::plan::Extremum| words[longest + track.present_at(e.sum)] == 0 || contains(words[e.back]);
         track.windows.iter().all(window) && track.extrema.iter().all(back)
     };
     let steps = |s: &super::plan::StepsPlan| {

@@ -65,7 +65,8 @@ over = ['5h']
 fn beside_single_events() -> String {
     let distinct = "[[feature]]\nkey = 'customer'\nof = 'channel'\nwhat = ['distinct']\nover = ['4h']\n";
     let risk = "[[feature]]\nkey = 'terminal'\nof = 'fraud'\nwhat = ['sum']\nover = ['30h']\nshift = 'label'\n";
-    let steps = "[[sequence]]\nname = 'last'\nkey = 'customer'\nof = ['amount', 'since_last']\nsteps = 3\nwithin = '2d'\n";
+    let steps =
+        "[[sequence]]\nname = 'last'\nkey = 'customer'\nof = ['amount', 'since_last']\nsteps = 3\nwithin = '2d'\n";
     format!("{TILED}{distinct}{risk}{steps}")
 }
 
@@ -183,7 +184,8 @@ fn a_key_is_forgotten_with_its_tiles_and_their_labels() {
 
 #[test]
 fn tiles_hold_more_events_than_rings_and_refuse_what_they_cannot_count() {
-    let count = "[[feature]]\nkey = 'customer'\nof = 'amount'\nwhat = ['count', 'sum']\nover = ['2h']\nresolution = '1h'\n";
+    let count =
+        "[[feature]]\nkey = 'customer'\nof = 'amount'\nwhat = ['count', 'sum']\nover = ['2h']\nresolution = '1h'\n";
     let definition = definition(count);
     let mut state = State::new(definition.clone(), Limits::default());
     let mut out = [0.0; 2];
@@ -238,7 +240,10 @@ fn wrong_resolutions_are_told() {
             "what = ['count']\nover = ['90m']\nshift = '2d'\nresolution = '1s'",
             "resolution: 1s makes 178200 tiles a key; allowed are 100000",
         ),
-        ("what = ['count']\nover = ['202d']\nresolution = '101d'", "resolution: 101d is not allowed; allowed are 1s to 100d"),
+        (
+            "what = ['count']\nover = ['202d']\nresolution = '101d'",
+            "resolution: 101d is not allowed; allowed are 1s to 100d",
+        ),
         ("what = ['count']\nover = ['1d']\nresolution = '1w'", "«1w» is no length of time"),
         (
             "what = ['count']\nover = ['1d']\n[[feature]]\nkey = 'customer'\nwhat = ['count']\nover = ['1d']\nresolution = '1h'",
@@ -293,7 +298,9 @@ fn what_has_no_resolution_keeps_its_digest_and_its_bytes() {
     let [declaration, bytes] = digests(&definition(ALL));
     assert_eq!(declaration, "DIGEST_OF_ALL");
     assert_eq!(bytes, "BYTES_OF_ALL");
-    let with = definition(&ALL.replacen("shift = '6h'", "shift = '6h'\nresolution = '1h'", 1).replace("mean', 'distinct'", "mean'"));
+    let with = definition(
+        &ALL.replacen("shift = '6h'", "shift = '6h'\nresolution = '1h'", 1).replace("mean', 'distinct'", "mean'"),
+    );
     assert_ne!(with.digest(), declaration);
 }
 
