@@ -9,10 +9,61 @@ use super::slab::{NONE, i64_at};
 /// Microseconds of a second.
 const SECOND: f64 = 1e6;
 
+/// What is counted in a window, by the places that its track has for it.
+pub(super) trait Counts {
+    /// Events.
+    fn n(&self) -> u32;
+    /// The sum of a number, in units of its last decimal.
+    fn total(&self, sum: usize) -> i128;
+    /// Of how many events that is the sum.
+    fn present(&self, sum: usize) -> u32;
+    fn squares(&self, square: usize) -> i128;
+    fn distinct(&self, i: usize) -> u32;
+    fn level(&self, i: usize) -> u32;
+    /// Known frauds.
+    fn frauds(&self) -> u32;
+}
+
+/// The words of a window of a slot, as its track lays them out.
+struct Laid<'a> {
+    words: &'a [u32],
+    track: &'a Track,
+}
+
+impl Counts for Laid<'_> {
+    #[inline]
+    fn n(&self) -> u32 {
+        self.words[1]
+    }
+    #[inline]
+    fn total(&self, sum: usize) -> i128 {
+        self.track.total(self.words, sum)
+    }
+    #[inline]
+    fn present(&self, sum: usize) -> u32 {
+        self.words[self.track.present_at(sum)]
+    }
+    #[inline]
+    fn squares(&self, square: usize) -> i128 {
+        self.track.squares_of(self.words, square)
+    }
+    #[inline]
+    fn distinct(&self, i: usize) -> u32 {
+        self.words[self.track.distinct_at(i)]
+    }
+    #[inline]
+    fn level(&self, i: usize) -> u32 {
+        self.words[self.track.level_at(i)]
+    }
+    #[inline]
+    fn frauds(&self) -> u32 {
+        self.words[self.track.label_at()]
+    }
+}
+
 /// What figures are read of.
-pub(super) struct Window<'a> {
-    /// The words of the window, as [`Track`] lays them out.
-    pub words: &'a [u32],
+pub(super) struct Window<'a, C> {
+    pub counts: C,
     pub track: &'a Track,
     pub plan: &'a GroupPlan,
     pub numbers: &'a [NumberPlan],
@@ -20,26 +71,24 @@ pub(super) struct Window<'a> {
     pub since_last: i64,
 }
 
-impl Window<'_> {
+impl<C: Counts> Window<'_, C> {
     /// A figure. `own` has the event's cell of a number of the definition, `extremum` the i-th least or largest cell of the window, of
     /// a number of the group.
-    #[inline]
+    #[inline(always)]
     pub fn figure(&self, kind: &FigureKind, own: impl Fn(usize) -> i64, extremum: impl Fn(usize, usize) -> i64) -> f64 {
-        let Window { words, track, plan, numbers, since_last } = *self;
-        let n = words[1];
+        let Window { ref counts, track, plan, numbers, since_last } = *self;
         let number = |sum: usize| &numbers[plan.numbers[track.sums[sum]]];
-        let present = |sum: usize| words[track.present_at(sum)];
-        let total = |sum: usize| track.total(words, sum);
+        let (present, total) = (|sum: usize| counts.present(sum), |sum: usize| counts.total(sum));
         let mean = |sum: usize| as_f64(total(sum)) / number(sum).scale / f64::from(present(sum));
         match *kind {
-            FigureKind::Count => f64::from(n),
-            FigureKind::SinceLast if n > 0 => since_last as f64 / SECOND,
+            FigureKind::Count => f64::from(counts.n()),
+            FigureKind::SinceLast if counts.n() > 0 => since_last as f64 / SECOND,
             FigureKind::SinceLast => f64::NAN,
             FigureKind::Sum(sum) => as_f64(total(sum)) / number(sum).scale,
             FigureKind::Mean(sum) if present(sum) > 0 => mean(sum),
             FigureKind::Mean(_) => f64::NAN,
             FigureKind::Std(sum, square) if present(sum) > 1 => {
-                variance(present(sum), total(sum), track.squares_of(words, square)).sqrt() / number(sum).scale
+                variance(present(sum), total(sum), counts.squares(square)).sqrt() / number(sum).scale
             }
             FigureKind::Std(..) => f64::NAN,
             FigureKind::Extremum(i) => {
@@ -56,11 +105,11 @@ impl Window<'_> {
                 }
                 value as f64 / number(sum).scale / mean(sum)
             }
-            FigureKind::Distinct(i) => f64::from(words[track.distinct_at(i)]),
-            FigureKind::Share(i) if n > 0 => f64::from(words[track.level_at(i)]) / f64::from(n),
+            FigureKind::Distinct(i) => f64::from(counts.distinct(i)),
+            FigureKind::Share(i) if counts.n() > 0 => f64::from(counts.level(i)) / f64::from(counts.n()),
             FigureKind::Share(_) => f64::NAN,
-            FigureKind::Labels => f64::from(words[track.label_at()]),
-            FigureKind::LabelMean if n > 0 => f64::from(words[track.label_at()]) / f64::from(n),
+            FigureKind::Labels => f64::from(counts.frauds()),
+            FigureKind::LabelMean if counts.n() > 0 => f64::from(counts.frauds()) / f64::from(counts.n()),
             FigureKind::LabelMean => 0.0,
         }
     }
@@ -98,8 +147,9 @@ impl Group {
     fn figure(&self, slot: u32, figure: &Figure, (events, row): (&Events, usize), plan: &GroupPlan) -> f64 {
         let track = &plan.tracks[figure.track];
         let slot = self.slots.get(slot);
+        let words = &slot[track.windows[figure.window].1..];
         let window = Window {
-            words: &slot[track.windows[figure.window].1..],
+            counts: Laid { words, track },
             track,
             plan,
             numbers: &self.definition.numbers,
@@ -107,7 +157,7 @@ impl Group {
         };
         let own = |number: usize| events.numbers[number][row];
         let extremum = |i: usize, number: usize| {
-            self.least_or_largest(window.words[track.extremum_at(i)], &track.extrema[i], number, plan)
+            self.least_or_largest(words[track.extremum_at(i)], &track.extrema[i], number, plan)
         };
         window.figure(&figure.kind, own, extremum)
     }

@@ -199,12 +199,6 @@ impl GroupPlan {
         RECORD_HEAD + self.numbers.len() + 2 * code
     }
 
-    /// The time that the record of an event has: its own, or that at which its tile begins.
-    #[inline]
-    pub fn moment(&self, time: i64) -> i64 {
-        self.tiles.as_ref().map_or(time, |tiles| tiles.begin(time))
-    }
-
     /// Where the windows of a track end at `time`, in the times that records have: up to there they have entered.
     #[inline]
     pub fn end(&self, time: i64, shift: i64) -> i64 {

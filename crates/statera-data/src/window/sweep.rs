@@ -14,6 +14,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use rayon::prelude::*;
 use statera_core::{Error, Kind, Result};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::table::ColumnInfo;
@@ -22,6 +23,8 @@ use crate::table::ColumnInfo;
 const SHARDS: usize = 64;
 /// No shard.
 const NO_SHARD: u8 = u8::MAX;
+/// Rows that one core shares out at a time.
+const CHUNK: usize = 1 << 16;
 
 /// The rows of events in the order (time, id).
 pub(super) fn order(events: &Events) -> Vec<usize> {
@@ -56,42 +59,34 @@ pub fn sweep_rows(
     if let Some((row, refusal)) = events.refused.first_key_value() {
         return Err((*row, refusal.clone()));
     }
-    if let Some(row) = repeated(events) {
+    let are_ids_in_order = events.ids.is_sorted_by(|a, b| a < b);
+    if !are_ids_in_order && let Some(row) = repeated(events) {
         return Err((row, Refusal::Duplicate { id: events.id(row) }));
     }
-    let order = order(events);
-    let is_in_order = order.is_sorted();
-    let mut columns = vec![vec![f64::NAN; events.n_rows()]; definition.n_columns()];
+    let is_in_order = are_ids_in_order && events.times.is_sorted();
+    let order = if is_in_order { None } else { Some(order(events)).filter(|order| !order.is_sorted()) };
+    let mut columns: Vec<Option<ArrayRef>> = vec![None; definition.n_columns()];
     for at in 0..definition.groups.len() {
-        let shards = shards(events, at, &order);
-        let made: Vec<Part> = shards.par_iter().map(|rows| part(definition, events, at, rows)).collect();
+        let shards = Shards::of(&events.keys[at], order.as_deref());
+        let part = |shard: usize| part(definition, events, at, &shards.rows(shard));
+        let made: Vec<Part> = (0..SHARDS).into_par_iter().map(part).collect();
         if let Some(first) = made.iter().filter_map(|p| p.refused.as_ref()).min_by_key(|(row, _)| *row) {
             return Err(first.clone());
         }
         let own = own_columns(definition, at);
-        let mut targets: Vec<(usize, &mut Vec<f64>)> =
-            columns.iter_mut().enumerate().filter(|(column, _)| own.contains(column)).collect();
-        let shard_of = is_in_order.then(|| shards_of_rows(&shards, events.n_rows()));
-        targets.par_iter_mut().for_each(|(column, target)| {
-            let i = own.iter().position(|c| c == column).unwrap_or(0);
-            let mut columns: Vec<&[f64]> =
-                shards.iter().zip(&made).map(|(rows, part)| &part.values[i * rows.len()..][..rows.len()]).collect();
-            match &shard_of {
-                Some(shard_of) => merge(shard_of, &mut columns, target),
-                None => shards.iter().zip(columns).for_each(|(rows, values)| {
-                    rows.iter().zip(values).for_each(|(row, value)| target[*row as usize] = *value);
-                }),
-            }
-        });
+        let column = |(i, column): (usize, &usize)| {
+            let parts: Vec<&[f64]> = made.iter().map(|part| &part.values[i * part.n_rows..][..part.n_rows]).collect();
+            (*column, shards.merged(&parts, order.as_deref(), definition.columns[*column].1))
+        };
+        let merged: Vec<(usize, ArrayRef)> = own.par_iter().enumerate().map(column).collect();
+        merged.into_iter().for_each(|(column, array)| columns[column] = Some(array));
     }
-    Ok(arrays(definition, columns))
+    // Every column is of a group.
+    Ok(columns.into_iter().flatten().collect())
 }
 
 /// A row whose id an earlier row has.
 fn repeated(events: &Events) -> Option<usize> {
-    if events.ids.is_sorted_by(|a, b| a < b) {
-        return None;
-    }
     let mut ids = events.ids.clone();
     ids.par_sort_unstable();
     if ids.is_sorted_by(|a, b| a < b) {
@@ -101,37 +96,127 @@ fn repeated(events: &Events) -> Option<usize> {
     events.ids.iter().position(|id| !seen.insert(*id))
 }
 
-/// The rows of each shard of a group's keys, in order.
-fn shards(events: &Events, at: usize, order: &[usize]) -> Vec<Vec<u32>> {
-    let shard = |row: usize| (hash(events.keys[at][row]) >> 58) as usize % SHARDS;
-    let mut shards: Vec<Vec<u32>> = vec![Vec::new(); SHARDS];
-    let with_key = order.iter().filter(|row| events.keys[at][**row] != NO_KEY);
-    with_key.for_each(|&row| shards[shard(row)].push(row as u32));
-    shards
+/// The rows shared out by their keys, and how they come together again.
+struct Shards {
+    n_rows: usize,
+    /// One after the other in the order (time, id).
+    chunks: Vec<Chunk>,
 }
 
-/// The shard of each row; [`NO_SHARD`] of a row without key.
-fn shards_of_rows(shards: &[Vec<u32>], n_rows: usize) -> Vec<u8> {
-    let mut of = vec![NO_SHARD; n_rows];
-    for (shard, rows) in shards.iter().enumerate() {
-        rows.iter().for_each(|row| of[*row as usize] = shard as u8);
-    }
-    of
+/// Rows that follow each other in the order.
+struct Chunk {
+    /// The shard of each; [`NO_SHARD`] of a row without key.
+    of: Vec<u8>,
+    /// The rows of the first shard, then those of the second, and so on; each in order.
+    rows: Vec<u32>,
+    /// Where the rows of each shard end.
+    ends: [u32; SHARDS],
+    /// How many rows of each shard lie in the chunks before.
+    before: [u32; SHARDS],
 }
 
-/// Puts the values of the shards, each in the order of rows, into the order of rows: all are read and written from front to back.
-fn merge(shard_of: &[u8], columns: &mut [&[f64]], target: &mut [f64]) {
-    for (shard, cell) in shard_of.iter().zip(target) {
-        if let Some(column) = columns.get_mut(usize::from(*shard))
-            && let Some((first, rest)) = column.split_first()
-        {
-            (*cell, *column) = (*first, rest);
+impl Chunk {
+    /// The rows `at` of the order, which is that of the table if there is none.
+    fn of(keys: &[u128], order: Option<&[usize]>, at: Range<usize>) -> Chunk {
+        let row = |i: usize| order.map_or(i, |order| order[i]);
+        let shard = |key: u128| if key == NO_KEY { NO_SHARD } else { (hash(key) >> 58) as u8 };
+        let of: Vec<u8> = match order {
+            None => keys[at.clone()].iter().map(|key| shard(*key)).collect(),
+            Some(order) => order[at.clone()].iter().map(|row| shard(keys[*row])).collect(),
+        };
+        let mut ends = [0; SHARDS + 1];
+        let place = |shard: u8| usize::from(shard).min(SHARDS);
+        of.iter().for_each(|shard| ends[place(*shard)] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            (*end, sum) = (sum, sum + *end);
         }
+        let mut rows = vec![0; of.len()];
+        for (i, shard) in at.zip(&of) {
+            let end = &mut ends[place(*shard)];
+            rows[*end as usize] = row(i) as u32;
+            *end += 1;
+        }
+        let mut own = [0; SHARDS];
+        own.copy_from_slice(&ends[..SHARDS]);
+        Chunk { of, rows, ends: own, before: [0; SHARDS] }
+    }
+
+    fn rows(&self, shard: usize) -> &[u32] {
+        let begin = shard.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.rows[begin as usize..self.ends[shard] as usize]
+    }
+
+    /// Hands the values of the chunk's rows on, one after the other: each shard's lie in order, so that all are read from front to
+    /// back. NaN of rows without key.
+    fn each(&self, parts: &[&[f64]], mut to: impl FnMut(f64)) {
+        let mut rest: Vec<std::slice::Iter<'_, f64>> =
+            parts.iter().zip(&self.before).map(|(values, before)| values[*before as usize..].iter()).collect();
+        for shard in &self.of {
+            to(rest.get_mut(usize::from(*shard)).and_then(Iterator::next).copied().unwrap_or(f64::NAN));
+        }
+    }
+}
+
+impl Shards {
+    fn of(keys: &[u128], order: Option<&[usize]>) -> Shards {
+        let n_rows = keys.len();
+        let chunk = |i: usize| Chunk::of(keys, order, i * CHUNK..n_rows.min((i + 1) * CHUNK));
+        let mut chunks: Vec<Chunk> = (0..n_rows.div_ceil(CHUNK)).into_par_iter().map(chunk).collect();
+        let mut before = [0; SHARDS];
+        for chunk in &mut chunks {
+            chunk.before = before;
+            before.iter_mut().enumerate().for_each(|(shard, n)| *n += chunk.rows(shard).len() as u32);
+        }
+        Shards { n_rows, chunks }
+    }
+
+    /// The rows of a shard, in order.
+    fn rows(&self, shard: usize) -> Vec<u32> {
+        self.chunks.iter().flat_map(|chunk| chunk.rows(shard)).copied().collect()
+    }
+
+    /// The values of a column, shard by shard, as the column in the order of the table's rows.
+    fn merged(&self, parts: &[&[f64]], order: Option<&[usize]>, is_whole: bool) -> ArrayRef {
+        if let Some(order) = order {
+            let mut cells = vec![f64::NAN; self.n_rows];
+            let mut rows = order.iter();
+            let mut put = |value| rows.next().into_iter().for_each(|row| cells[*row] = value);
+            self.chunks.iter().for_each(|chunk| chunk.each(parts, &mut put));
+            return array(is_whole, cells);
+        }
+        // Most columns are complete: those are written once, as what they are.
+        if is_whole && let Some(cells) = self.whole(parts) {
+            return Arc::new(Int64Array::from(cells));
+        }
+        let mut cells = vec![0.0; self.n_rows];
+        let chunks = cells.par_chunks_mut(CHUNK).zip(&self.chunks);
+        chunks.for_each(|(cells, chunk)| {
+            let mut cells = cells.iter_mut();
+            chunk.each(parts, |value| cells.next().into_iter().for_each(|cell| *cell = value));
+        });
+        array(is_whole, cells)
+    }
+
+    /// The values of a column of whole numbers; `None` if one is missing.
+    fn whole(&self, parts: &[&[f64]]) -> Option<Vec<i64>> {
+        let mut cells = vec![0; self.n_rows];
+        let chunks = cells.par_chunks_mut(CHUNK).zip(&self.chunks);
+        let is_complete = chunks.map(|(cells, chunk)| {
+            let (mut cells, mut is_complete) = (cells.iter_mut(), true);
+            chunk.each(parts, |value| {
+                is_complete &= !value.is_nan();
+                cells.next().into_iter().for_each(|cell| *cell = value as i64);
+            });
+            is_complete
+        });
+        is_complete.reduce(|| true, |a, b| a && b).then_some(cells)
     }
 }
 
 /// What a shard makes.
 struct Part {
+    n_rows: usize,
     /// Column by column, in the order of the group's own columns.
     values: Vec<f64>,
     refused: Option<(usize, Refusal)>,
@@ -148,12 +233,13 @@ fn own_columns(definition: &Definition, at: usize) -> Vec<usize> {
 
 fn part(definition: &Arc<Definition>, events: &Events, at: usize, rows: &[u32]) -> Part {
     let (own, plan) = (own_columns(definition, at), &definition.groups[at]);
-    let picked = events.picked(rows, at, plan);
-    if whole::serves(plan, &picked, rows.len())
-        && let Some(values) = whole::figures(definition, &picked, at, &own)
+    let n_rows = rows.len();
+    if whole::serves(plan, events, n_rows)
+        && let Some(values) = whole::figures(definition, &events.picked(rows, at, plan, false), at, &own)
     {
-        return Part { values, refused: None };
+        return Part { n_rows, values, refused: None };
     }
+    let picked = events.picked(rows, at, plan, true);
     let mut group = Group::new(definition.clone(), at);
     let mut values = vec![f64::NAN; own.len() * rows.len()];
     let (mut out, mut freed) = (vec![f64::NAN; definition.n_columns()], Vec::new());
@@ -164,7 +250,7 @@ fn part(definition: &Arc<Definition>, events: &Events, at: usize, rows: &[u32]) 
                 // Once more with the event where its id is known.
                 let row = row as usize;
                 let refused = group.check(events, row).err().map(|refusal| (row, refusal));
-                return Part { values, refused };
+                return Part { n_rows, values, refused };
             }
         };
         // Steps that are missing are not written.
@@ -177,22 +263,23 @@ fn part(definition: &Arc<Definition>, events: &Events, at: usize, rows: &[u32]) 
         }
         own.iter().enumerate().for_each(|(j, column)| values[j * rows.len() + i] = out[*column]);
     }
-    Part { values, refused: None }
+    Part { n_rows, values, refused: None }
 }
 
 /// The columns of a definition, given as numbers, as arrays: whole numbers or doubles, missing where NaN.
 pub fn arrays(definition: &Definition, columns: Vec<Vec<f64>>) -> Vec<ArrayRef> {
-    let array = |((_, is_whole), cells): (&(String, bool), Vec<f64>)| -> ArrayRef {
-        let is_complete = !cells.iter().any(|v| v.is_nan());
-        let present = || cells.iter().map(|v| (!v.is_nan()).then_some(*v));
-        match (is_whole, is_complete) {
-            (true, true) => Arc::new(Int64Array::from_iter_values(cells.iter().map(|v| *v as i64))),
-            (true, false) => Arc::new(Int64Array::from_iter(present().map(|v| v.map(|v| v as i64)))),
-            (false, true) => Arc::new(Float64Array::from(cells)),
-            (false, false) => Arc::new(Float64Array::from_iter(present())),
-        }
-    };
-    definition.columns.par_iter().zip(columns).map(array).collect()
+    definition.columns.par_iter().zip(columns).map(|((_, is_whole), cells)| array(*is_whole, cells)).collect()
+}
+
+fn array(is_whole: bool, cells: Vec<f64>) -> ArrayRef {
+    let is_complete = !cells.iter().any(|v| v.is_nan());
+    let present = || cells.iter().map(|v| (!v.is_nan()).then_some(*v));
+    match (is_whole, is_complete) {
+        (true, true) => Arc::new(Int64Array::from_iter_values(cells.iter().map(|v| *v as i64))),
+        (true, false) => Arc::new(Int64Array::from_iter(present().map(|v| v.map(|v| v as i64)))),
+        (false, true) => Arc::new(Float64Array::from(cells)),
+        (false, false) => Arc::new(Float64Array::from_iter(present())),
+    }
 }
 
 /// The columns that a definition makes, as a table names them.
