@@ -72,38 +72,46 @@ pub(super) struct Window<'a, C> {
 }
 
 impl<C: Counts> Window<'_, C> {
+    #[inline(always)]
+    fn number(&self, sum: usize) -> &NumberPlan {
+        &self.numbers[self.plan.numbers[self.track.sums[sum]]]
+    }
+
+    /// The mean of a number that some event has.
+    #[inline(always)]
+    fn mean(&self, sum: usize) -> f64 {
+        as_f64(self.counts.total(sum)) / self.number(sum).scale / f64::from(self.counts.present(sum))
+    }
+
     /// A figure. `own` has the event's cell of a number of the definition, `extremum` the i-th least or largest cell of the window, of
     /// a number of the group.
     #[inline(always)]
     pub fn figure(&self, kind: &FigureKind, own: impl Fn(usize) -> i64, extremum: impl Fn(usize, usize) -> i64) -> f64 {
-        let Window { ref counts, track, plan, numbers, since_last } = *self;
-        let number = |sum: usize| &numbers[plan.numbers[track.sums[sum]]];
-        let (present, total) = (|sum: usize| counts.present(sum), |sum: usize| counts.total(sum));
-        let mean = |sum: usize| as_f64(total(sum)) / number(sum).scale / f64::from(present(sum));
+        let Window { ref counts, track, since_last, .. } = *self;
         match *kind {
             FigureKind::Count => f64::from(counts.n()),
             FigureKind::SinceLast if counts.n() > 0 => since_last as f64 / SECOND,
             FigureKind::SinceLast => f64::NAN,
-            FigureKind::Sum(sum) => as_f64(total(sum)) / number(sum).scale,
-            FigureKind::Mean(sum) if present(sum) > 0 => mean(sum),
+            FigureKind::Sum(sum) => as_f64(counts.total(sum)) / self.number(sum).scale,
+            FigureKind::Mean(sum) if counts.present(sum) > 0 => self.mean(sum),
             FigureKind::Mean(_) => f64::NAN,
-            FigureKind::Std(sum, square) if present(sum) > 1 => {
-                variance(present(sum), total(sum), counts.squares(square)).sqrt() / number(sum).scale
+            FigureKind::Std(sum, square) if counts.present(sum) > 1 => {
+                variance(counts.present(sum), counts.total(sum), counts.squares(square)).sqrt() / self.number(sum).scale
             }
             FigureKind::Std(..) => f64::NAN,
             FigureKind::Extremum(i) => {
                 let sum = track.extrema[i].sum;
-                if present(sum) == 0 {
+                if counts.present(sum) == 0 {
                     return f64::NAN;
                 }
-                extremum(i, track.sums[sum]) as f64 / number(sum).scale
+                extremum(i, track.sums[sum]) as f64 / self.number(sum).scale
             }
             FigureKind::Ratio(sum) => {
-                let value = own(plan.numbers[track.sums[sum]]);
-                if value == MISSING || total(sum) == 0 {
+                let value = own(self.plan.numbers[track.sums[sum]]);
+                if value == MISSING || counts.total(sum) == 0 {
                     return f64::NAN;
                 }
-                value as f64 / number(sum).scale / mean(sum)
+                value as f64 / self.number(sum).scale / self.mean(sum)
             }
             FigureKind::Distinct(i) => f64::from(counts.distinct(i)),
             FigureKind::Share(i) if counts.n() > 0 => f64::from(counts.level(i)) / f64::from(counts.n()),

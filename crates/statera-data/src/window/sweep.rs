@@ -21,10 +21,8 @@ use crate::table::ColumnInfo;
 
 /// Parts that the keys of a kind are shared out to: small enough to lie in a core's cache, and enough for many cores.
 const SHARDS: usize = 64;
-/// No shard.
-const NO_SHARD: u8 = u8::MAX;
-/// Rows that one core shares out at a time.
-const CHUNK: usize = 1 << 16;
+/// Rows that one core shares out, and brings together again, at a time: their cells lie in a core's cache.
+const CHUNK: usize = 1 << 15;
 
 /// The rows of events in the order (time, id).
 pub(super) fn order(events: &Events) -> Vec<usize> {
@@ -76,7 +74,7 @@ pub fn sweep_rows(
         let own = own_columns(definition, at);
         let column = |(i, column): (usize, &usize)| {
             let parts: Vec<&[f64]> = made.iter().map(|part| &part.values[i * part.n_rows..][..part.n_rows]).collect();
-            (*column, shards.merged(&parts, order.as_deref(), definition.columns[*column].1))
+            (*column, shards.merged(&parts, definition.columns[*column].1))
         };
         let merged: Vec<(usize, ArrayRef)> = own.par_iter().enumerate().map(column).collect();
         merged.into_iter().for_each(|(column, array)| columns[column] = Some(array));
@@ -99,15 +97,15 @@ fn repeated(events: &Events) -> Option<usize> {
 /// The rows shared out by their keys, and how they come together again.
 struct Shards {
     n_rows: usize,
+    /// True if the order is that of the table.
+    is_in_order: bool,
     /// One after the other in the order (time, id).
     chunks: Vec<Chunk>,
 }
 
 /// Rows that follow each other in the order.
 struct Chunk {
-    /// The shard of each; [`NO_SHARD`] of a row without key.
-    of: Vec<u8>,
-    /// The rows of the first shard, then those of the second, and so on; each in order.
+    /// The rows of the first shard, then those of the second, and so on; each in order. At last those without key.
     rows: Vec<u32>,
     /// Where the rows of each shard end.
     ends: [u32; SHARDS],
@@ -118,28 +116,26 @@ struct Chunk {
 impl Chunk {
     /// The rows `at` of the order, which is that of the table if there is none.
     fn of(keys: &[u128], order: Option<&[usize]>, at: Range<usize>) -> Chunk {
-        let row = |i: usize| order.map_or(i, |order| order[i]);
-        let shard = |key: u128| if key == NO_KEY { NO_SHARD } else { (hash(key) >> 58) as u8 };
+        let shard = |key: u128| if key == NO_KEY { SHARDS as u8 } else { (hash(key) >> 58) as u8 };
         let of: Vec<u8> = match order {
             None => keys[at.clone()].iter().map(|key| shard(*key)).collect(),
             Some(order) => order[at.clone()].iter().map(|row| shard(keys[*row])).collect(),
         };
         let mut ends = [0; SHARDS + 1];
-        let place = |shard: u8| usize::from(shard).min(SHARDS);
-        of.iter().for_each(|shard| ends[place(*shard)] += 1);
+        of.iter().for_each(|shard| ends[usize::from(*shard)] += 1);
         let mut sum = 0;
         for end in &mut ends {
             (*end, sum) = (sum, sum + *end);
         }
         let mut rows = vec![0; of.len()];
         for (i, shard) in at.zip(&of) {
-            let end = &mut ends[place(*shard)];
-            rows[*end as usize] = row(i) as u32;
+            let end = &mut ends[usize::from(*shard)];
+            rows[*end as usize] = order.map_or(i, |order| order[i]) as u32;
             *end += 1;
         }
         let mut own = [0; SHARDS];
         own.copy_from_slice(&ends[..SHARDS]);
-        Chunk { of, rows, ends: own, before: [0; SHARDS] }
+        Chunk { rows, ends: own, before: [0; SHARDS] }
     }
 
     fn rows(&self, shard: usize) -> &[u32] {
@@ -147,13 +143,16 @@ impl Chunk {
         &self.rows[begin as usize..self.ends[shard] as usize]
     }
 
-    /// Hands the values of the chunk's rows on, one after the other: each shard's lie in order, so that all are read from front to
-    /// back. NaN of rows without key.
-    fn each(&self, parts: &[&[f64]], mut to: impl FnMut(f64)) {
-        let mut rest: Vec<std::slice::Iter<'_, f64>> =
-            parts.iter().zip(&self.before).map(|(values, before)| values[*before as usize..].iter()).collect();
-        for shard in &self.of {
-            to(rest.get_mut(usize::from(*shard)).and_then(Iterator::next).copied().unwrap_or(f64::NAN));
+    /// True if every row has a key.
+    fn is_full(&self) -> bool {
+        self.ends[SHARDS - 1] as usize == self.rows.len()
+    }
+
+    /// Hands on each row of the chunk with its value: shard by shard, so that values are read from front to back.
+    fn each(&self, parts: &[&[f64]], mut to: impl FnMut(usize, f64)) {
+        for (shard, values) in parts.iter().enumerate() {
+            let values = &values[self.before[shard] as usize..];
+            self.rows(shard).iter().zip(values).for_each(|(row, value)| to(*row as usize, *value));
         }
     }
 }
@@ -168,7 +167,7 @@ impl Shards {
             chunk.before = before;
             before.iter_mut().enumerate().for_each(|(shard, n)| *n += chunk.rows(shard).len() as u32);
         }
-        Shards { n_rows, chunks }
+        Shards { n_rows, is_in_order: order.is_none(), chunks }
     }
 
     /// The rows of a shard, in order.
@@ -177,12 +176,10 @@ impl Shards {
     }
 
     /// The values of a column, shard by shard, as the column in the order of the table's rows.
-    fn merged(&self, parts: &[&[f64]], order: Option<&[usize]>, is_whole: bool) -> ArrayRef {
-        if let Some(order) = order {
+    fn merged(&self, parts: &[&[f64]], is_whole: bool) -> ArrayRef {
+        if !self.is_in_order {
             let mut cells = vec![f64::NAN; self.n_rows];
-            let mut rows = order.iter();
-            let mut put = |value| rows.next().into_iter().for_each(|row| cells[*row] = value);
-            self.chunks.iter().for_each(|chunk| chunk.each(parts, &mut put));
+            self.chunks.iter().for_each(|chunk| chunk.each(parts, |row, value| cells[row] = value));
             return array(is_whole, cells);
         }
         // Most columns are complete: those are written once, as what they are.
@@ -190,10 +187,11 @@ impl Shards {
             return Arc::new(Int64Array::from(cells));
         }
         let mut cells = vec![0.0; self.n_rows];
-        let chunks = cells.par_chunks_mut(CHUNK).zip(&self.chunks);
-        chunks.for_each(|(cells, chunk)| {
-            let mut cells = cells.iter_mut();
-            chunk.each(parts, |value| cells.next().into_iter().for_each(|cell| *cell = value));
+        cells.par_chunks_mut(CHUNK).zip(&self.chunks).enumerate().for_each(|(i, (cells, chunk))| {
+            if !chunk.is_full() {
+                cells.fill(f64::NAN);
+            }
+            chunk.each(parts, |row, value| cells[row - i * CHUNK] = value);
         });
         array(is_whole, cells)
     }
@@ -201,12 +199,12 @@ impl Shards {
     /// The values of a column of whole numbers; `None` if one is missing.
     fn whole(&self, parts: &[&[f64]]) -> Option<Vec<i64>> {
         let mut cells = vec![0; self.n_rows];
-        let chunks = cells.par_chunks_mut(CHUNK).zip(&self.chunks);
-        let is_complete = chunks.map(|(cells, chunk)| {
-            let (mut cells, mut is_complete) = (cells.iter_mut(), true);
-            chunk.each(parts, |value| {
+        let chunks = cells.par_chunks_mut(CHUNK).zip(&self.chunks).enumerate();
+        let is_complete = chunks.map(|(i, (cells, chunk))| {
+            let mut is_complete = chunk.is_full();
+            chunk.each(parts, |row, value| {
                 is_complete &= !value.is_nan();
-                cells.next().into_iter().for_each(|cell| *cell = value as i64);
+                cells[row - i * CHUNK] = value as i64;
             });
             is_complete
         });

@@ -14,6 +14,9 @@ use super::ring::MAX_BLOCKS;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
+/// Times after all others.
+const ENDS: [i64; 4] = [i64::MAX; 4];
+
 /// Keys are spread by [`hash`] already.
 #[derive(Default)]
 struct Spread(u64);
@@ -97,8 +100,8 @@ struct Key<'a> {
     numbers: &'a [NumberPlan],
     readings: Vec<Reading<'a>>,
     times: Vec<i64>,
-    /// Where the tiles of the events begin; empty without tiles.
-    begins: Vec<i64>,
+    /// The times at which windows take the events for, with [`ENDS`] after them.
+    moments: Vec<i64>,
     /// Per number of the group: cells, and running sums of the present ones, of how many they are, and of their squares. Sums of
     /// a whole history may wrap; their differences do not.
     cells: Vec<Vec<i64>>,
@@ -184,7 +187,7 @@ impl<'a> Key<'a> {
             numbers: &definition.numbers,
             readings,
             times: Vec::new(),
-            begins: Vec::new(),
+            moments: Vec::new(),
             cells: vec![Vec::new(); n],
             sums: vec![Vec::new(); n],
             present: vec![Vec::new(); n],
@@ -210,10 +213,12 @@ impl<'a> Key<'a> {
         let n = rows.len();
         self.times.clear();
         self.times.extend(rows.iter().map(|row| events.times[*row as usize]));
-        if let Some(tiles) = &self.plan.tiles {
-            self.begins.clear();
-            self.begins.extend(self.times.iter().map(|time| tiles.begin(*time)));
+        self.moments.clear();
+        match &self.plan.tiles {
+            None => self.moments.extend(&self.times),
+            Some(tiles) => self.moments.extend(self.times.iter().map(|time| tiles.begin(*time))),
         }
+        self.moments.extend(ENDS);
         for (i, number) in self.plan.numbers.iter().enumerate() {
             let cells = &mut self.cells[i];
             cells.clear();
@@ -249,20 +254,12 @@ impl<'a> Key<'a> {
         let reading = &self.readings[at];
         let track = &self.plan.tracks[reading.track];
         let (span, _) = track.windows[reading.window];
-        let moments = if self.plan.tiles.is_some() { &self.begins } else { &self.times };
         self.ranges.clear();
         let (mut begin, mut end) = (0, 0);
         for (i, time) in self.times.iter().enumerate() {
             let until = self.plan.end(*time, track.shift);
-            end = if track.shift > 0 {
-                moments[end..i].iter().position(|moment| *moment > until).map_or(i, |n| end + n)
-            } else {
-                i + usize::from(!reading.before)
-            };
-            let least = until.saturating_sub(span);
-            while begin < end && moments[begin] <= least {
-                begin += 1;
-            }
+            end = if track.shift > 0 { later(&self.moments, end, until) } else { i + usize::from(!reading.before) };
+            begin = later(&self.moments, begin, until - span);
             self.ranges.push([begin as u32, end as u32]);
         }
         let n_extrema = self.extreme.len().max(track.extrema.len());
@@ -301,6 +298,20 @@ impl<'a> Key<'a> {
             values[*row as usize] = window.figure(kind, own, extremum);
         }
     }
+}
+
+/// From `at` on the first event that is later than a time: of a few the earlier ones are counted, because how many there are no
+/// branch foretells.
+#[inline]
+fn later(moments: &[i64], mut at: usize, time: i64) -> usize {
+    while let Some(next) = moments.get(at..at + ENDS.len()) {
+        let n = next.iter().map(|moment| usize::from(*moment <= time)).sum::<usize>();
+        at += n;
+        if n < next.len() {
+            break;
+        }
+    }
+    at
 }
 
 /// The event with the least or largest cell of each range, by a queue in which what a cell outdoes leaves; beyond the last where
