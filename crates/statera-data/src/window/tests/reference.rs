@@ -358,3 +358,26 @@ pub(super) fn labels_by_themselves_are_those_of_a_column(definition: &Arc<Defini
     }
     assert!(next > 500, "{next} labels were told");
 }
+
+#[test]
+fn a_table_of_many_rows_comes_together_as_one_of_few() {
+    // Rows are shared out by tens of thousands: more than one such part, with keys that are missing, in order and in none.
+    let features = "[[feature]]\nkey = 'customer'\nof = 'amount'\nwhat = ['count', 'mean', 'max']\nover = ['1d']\n";
+    let risk = "[[feature]]\nkey = 'terminal'\nof = 'fraud'\nwhat = ['sum', 'mean']\nover = ['7d']\nshift = 'label'\n";
+    let definition = definition_without_label_time(&format!("{features}{risk}"));
+    let mut events = random(3, 80_000);
+    let read =
+        |events: &[Event]| Events::of(&batch(events).project(&[0, 1, 2, 3, 4, 7]).unwrap(), &definition).unwrap();
+    let mixed = bits(&sweep(&definition, &read(&events)).unwrap());
+    let mut at: Vec<usize> = (0..events.len()).collect();
+    at.sort_by_key(|row| (events[*row].time, events[*row].id));
+    events.sort_by_key(|e| (e.time, e.id));
+    let sorted = bits(&sweep(&definition, &read(&events)).unwrap());
+    let (columns, refused) = State::new(definition.clone(), Limits::default()).advance_all(&read(&events), None);
+    assert_eq!(refused, []);
+    assert!(bits(&columns) == sorted, "a state counts the same");
+    for (mixed, sorted) in mixed.iter().zip(&sorted) {
+        assert!(sorted.iter().any(Option::is_none), "some keys are missing");
+        assert!(at.iter().zip(sorted).all(|(row, cell)| mixed[*row] == *cell), "the order of rows does not matter");
+    }
+}
