@@ -283,8 +283,11 @@ impl Events {
     }
 }
 
+/// Rows that are refused, and why.
+type Refused = Vec<(usize, Refusal)>;
+
 /// Cells in units of the last decimal, rounded to the nearest, halves away from zero; and the rows of those that are refused.
-fn fixed_point(column: &ArrayRef, plan: &NumberPlan) -> Result<(Vec<i64>, Vec<(usize, Refusal)>)> {
+fn fixed_point(column: &ArrayRef, plan: &NumberPlan) -> Result<(Vec<i64>, Refused)> {
     let unit = 10i128.pow(u32::from(plan.decimals));
     let allowed = plan.range[0]..=plan.range[1];
     let mut refused = Vec::new();
