@@ -460,6 +460,7 @@ fn handbook_features() -> Result<Vec<Feature>> {
         over: over.clone(),
         current: true,
         shift,
+        resolution: None,
     };
     Ok(vec![feature("CUSTOMER_ID", "TX_AMOUNT", None), feature("TERMINAL_ID", "TX_FRAUD", Some(Shift::Label))])
 }

@@ -79,8 +79,9 @@ fn features(data: &Path, python: &str) -> Result<()> {
     let mut columns = Vec::new();
     for _ in 0..5 {
         let started = Instant::now();
-        let mut made = flags(&raw)?;
-        made.extend(sweep(&definition, &Events::of(&raw, &definition)?)?);
+        let (flags, windows) = rayon::join(|| flags(&raw), || sweep(&definition, &Events::of(&raw, &definition)?));
+        let mut made = flags?;
+        made.extend(windows?);
         least = least.min(started.elapsed().as_secs_f64());
         columns = made;
     }

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 const HEX: usize = 64;
 const DIGEST: u64 = 32;
 
-/// What a file of states begins with, and the version of its format.
+/// What a file of states begins with, and the newest version of its format.
 pub(crate) struct Kind {
     pub magic: &'static [u8; 8],
     pub format: u32,
@@ -66,6 +66,8 @@ impl<'a> Writer<'a> {
 pub(crate) struct Reader<'a> {
     from: &'a mut dyn Read,
     hasher: blake3::Hasher,
+    /// Version of the format that it has.
+    pub format: u32,
     /// Bytes before the digest at the end.
     pub left: u64,
     bytes: Vec<u8>,
@@ -78,7 +80,7 @@ impl<'a> Reader<'a> {
     /// `Conflict` for a state of another definition, `Newer` for a newer format, `Damaged` for what is no state.
     pub fn begin(from: &'a mut dyn Read, n_bytes: u64, kind: &Kind, digest: &str) -> Result<Reader<'a>> {
         let left = n_bytes.checked_sub(DIGEST).ok_or_else(|| damaged("is too short"))?;
-        let mut from = Reader { from, hasher: blake3::Hasher::new(), left, bytes: Vec::new() };
+        let mut from = Reader { from, hasher: blake3::Hasher::new(), format: 0, left, bytes: Vec::new() };
         if from.take(kind.magic.len())? != kind.magic {
             return Err(damaged(&format!("is no state of {}", kind.of)));
         }
@@ -88,6 +90,7 @@ impl<'a> Reader<'a> {
                 "state: format {format} is newer than {own}, which this program reads; install a later version"
             )));
         }
+        from.format = format;
         let read = String::from_utf8_lossy(from.take(HEX)?).into_owned();
         if read != digest {
             return Err(Error::conflict(format!(

@@ -77,6 +77,10 @@ pub struct Feature {
     /// Moves the window back: by the label delay (`"label"`) or by a length of time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<Shift>,
+    /// Keeps events in tiles of that length, which divides every window: windows are rounded to tiles then, and memory is
+    /// bounded by the tiles of a key, however many its events. Without it every event is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Span>,
 }
 
 /// The last events of a key as the steps of a sequence.

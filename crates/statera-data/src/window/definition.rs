@@ -16,6 +16,9 @@ const MAX_COLUMNS: usize = 2_000;
 const MAX_KEY: usize = 3;
 /// Most levels whose shares are told.
 const MAX_LEVELS: usize = 15;
+/// Most tiles that windows of a feature reach back over, and the longest tile in days.
+const MAX_TILES: i64 = 100_000;
+const MAX_TILE_DAYS: i64 = 100;
 /// Most steps of a sequence.
 const MAX_STEPS: usize = 100;
 /// Most digits after the point.
@@ -244,6 +247,9 @@ fn decimals_of(batch: &RecordBatch, name: &str) -> Result<u8> {
     }
 }
 
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
 /// What needs no table.
 fn check(windows: &Windows) -> Result<()> {
     if windows.features.is_empty() && windows.sequences.is_empty() {
@@ -352,6 +358,7 @@ fn check_feature(feature: &Feature, windows: &Windows) -> Result<()> {
         }
         _ => {}
     }
+    check_resolution(feature, windows)?;
     match feature.shift {
         Some(Shift::Label) if windows.label_delay.is_none() => {
             Err(Error::request("shift: label needs windows.label and windows.label_delay"))
@@ -364,6 +371,39 @@ fn check_feature(feature: &Feature, windows: &Windows) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// What tiles can tell, and that windows are whole numbers of them.
+fn check_resolution(feature: &Feature, windows: &Windows) -> Result<()> {
+    let Some(resolution) = feature.resolution else { return Ok(()) };
+    let refused = |why: String| Err(Error::request(format!("resolution: {why}")));
+    if feature.what.contains(&What::Distinct) {
+        return refused(format!(
+            "{resolution} has no meaning for distinct: a tile has counts and sums, not which cells there were; declare distinct in \
+             a feature of its own without resolution"
+        ));
+    }
+    if resolution.micros() > MAX_TILE_DAYS * DAY {
+        return refused(format!("{resolution} is not allowed; allowed are 1s to {MAX_TILE_DAYS}d"));
+    }
+    if let Some(over) = feature.over.iter().find(|over| over.micros() % resolution.micros() != 0) {
+        return refused(format!(
+            "{resolution} does not divide {over}; allowed is what all lengths of over are multiples of"
+        ));
+    }
+    let shift = match feature.shift {
+        None => 0,
+        Some(Shift::Label) => windows.label_delay.map_or(0, super::Span::micros),
+        Some(Shift::By(span)) => span.micros(),
+    };
+    let reach = shift + feature.over.iter().map(|over| over.micros()).max().unwrap_or(0);
+    let n_tiles = reach / resolution.micros();
+    if n_tiles > MAX_TILES {
+        return refused(format!(
+            "{resolution} makes {n_tiles} tiles a key; allowed are {MAX_TILES}: give a longer one"
+        ));
+    }
+    Ok(())
 }
 
 fn check_steps(steps: &Steps, windows: &Windows) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::conform::shown;
 use crate::preparer::{number_cells, time_cells};
 use crate::table::texts_of;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use rayon::prelude::*;
@@ -124,6 +124,9 @@ pub(crate) fn codes(column: &ArrayRef) -> Vec<u128> {
 
 fn codes_by(column: &ArrayRef, code: impl Fn(&str) -> u128) -> Vec<u128> {
     match column.data_type() {
+        DataType::Int64 if column.null_count() == 0 => {
+            column.as_primitive::<Int64Type>().values().iter().map(|v| code_of_i64(*v)).collect()
+        }
         DataType::Int64 => {
             let cells = column.as_primitive::<Int64Type>();
             cells.iter().map(|v| v.map_or(NO_KEY, code_of_i64)).collect()
@@ -156,13 +159,16 @@ impl Events {
         let of_keys = |group: &GroupPlan| -> Result<Vec<u128>> {
             Ok(joined(group.key.iter().map(|name| Ok(codes(column(name)?))).collect::<Result<Vec<_>>>()?))
         };
-        let (ids, keys) = if batch.num_rows() >= MANY_ROWS {
-            rayon::join(
-                || codes_by(id, code_of_id),
-                || definition.groups.par_iter().map(of_keys).collect::<Result<Vec<_>>>(),
-            )
+        let of_ids = || codes_by(id, code_of_id);
+        let of_times = || complete_times(&windows.time, column(&windows.time)?, "event");
+        let of_numbers = |number: &NumberPlan| fixed_point(column(&number.name)?, number);
+        let ((ids, keys), (times, numbers)) = if batch.num_rows() >= MANY_ROWS {
+            let keys = || definition.groups.par_iter().map(of_keys).collect::<Result<Vec<_>>>();
+            let numbers = || definition.numbers.par_iter().map(of_numbers).collect::<Result<Vec<_>>>();
+            rayon::join(|| rayon::join(of_ids, keys), || rayon::join(of_times, numbers))
         } else {
-            (codes_by(id, code_of_id), definition.groups.iter().map(of_keys).collect())
+            let keys = definition.groups.iter().map(of_keys).collect();
+            ((of_ids(), keys), (of_times(), definition.numbers.iter().map(of_numbers).collect()))
         };
         if let Some(row) = ids.iter().position(|id| *id == NO_KEY) {
             return Err(Error::data(format!(
@@ -172,7 +178,7 @@ impl Events {
             )));
         }
         let mut events = Events {
-            times: complete_times(&windows.time, column(&windows.time)?, "event")?,
+            times: times?,
             ids,
             keys: keys?,
             numbers: Vec::new(),
@@ -184,8 +190,10 @@ impl Events {
             id: Some(id.clone()),
         };
         events.refuse_times(&windows.time);
-        for number in &definition.numbers {
-            let cells = events.fixed_point(column(&number.name)?, number)?;
+        for (cells, refused) in numbers? {
+            for (row, refusal) in refused {
+                events.refused.entry(row).or_insert(refusal);
+            }
             events.numbers.push(cells);
         }
         for name in &definition.codes {
@@ -236,10 +244,12 @@ impl Events {
     }
 
     /// Some events, lying together, with the key of one group: who goes through them in their order does not wait for memory.
-    pub(super) fn picked(&self, rows: &[u32], at: usize, plan: &GroupPlan) -> Events {
+    /// Without `all` those columns are left out that only rings read.
+    pub(super) fn picked(&self, rows: &[u32], at: usize, plan: &GroupPlan, all: bool) -> Events {
         fn pick<T: Copy>(cells: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().map(|row| cells[*row as usize]).collect()
         }
+        let has_levels = all || plan.tracks.iter().any(|track| !track.levels.is_empty());
         let optional = |cells: &[i64]| if cells.is_empty() { Vec::new() } else { pick(cells, rows) };
         let mut keys = vec![Vec::new(); self.keys.len()];
         keys[at] = pick(&self.keys[at], rows);
@@ -249,12 +259,12 @@ impl Events {
             |(of, cells): (usize, &Vec<u64>)| if plan.codes.contains(&of) { pick(cells, rows) } else { Vec::new() };
         Events {
             times: pick(&self.times, rows),
-            ids: pick(&self.ids, rows),
+            ids: if all { pick(&self.ids, rows) } else { Vec::new() },
             keys,
             numbers: self.numbers.iter().enumerate().map(number).collect(),
             codes: self.codes.iter().enumerate().map(code).collect(),
-            levels: pick(&self.levels, rows),
-            labels: if self.labels.is_empty() { Vec::new() } else { pick(&self.labels, rows) },
+            levels: if has_levels { pick(&self.levels, rows) } else { Vec::new() },
+            labels: if self.labels.is_empty() || plan.label.is_none() { Vec::new() } else { pick(&self.labels, rows) },
             known: optional(&self.known),
             refused: BTreeMap::new(),
             id: None,
@@ -276,64 +286,72 @@ impl Events {
         }
         Ok(())
     }
+}
 
-    /// Cells in units of the last decimal, rounded to the nearest, halves away from zero.
-    fn fixed_point(&mut self, column: &ArrayRef, plan: &NumberPlan) -> Result<Vec<i64>> {
-        let unit = 10i128.pow(u32::from(plan.decimals));
-        let allowed = plan.range[0]..=plan.range[1];
-        let mut refused = Vec::new();
-        let mut take = |row: usize, units: Option<i128>, value: &dyn Fn() -> String| match units.map(i64::try_from) {
-            Some(Ok(units)) if allowed.contains(&units) => units,
-            _ => {
-                refused.push((row, value()));
-                MISSING
-            }
-        };
-        let cells = match column.data_type() {
-            DataType::Int64 => {
-                let cells = column.as_primitive::<Int64Type>().iter().enumerate();
-                let units = |v: i64| i128::from(v).checked_mul(unit);
-                cells.map(|(row, v)| v.map_or(MISSING, |v| take(row, units(v), &|| v.to_string()))).collect()
-            }
-            DataType::Float64 => {
-                let cells = column.as_primitive::<Float64Type>().iter().enumerate();
-                let cell = |(row, v): (usize, Option<f64>)| match v {
-                    Some(v) if !v.is_nan() => {
-                        // A cast of a double beyond the range gives its end, which is no allowed number.
-                        let units = (v * plan.scale).round() as i64;
-                        if allowed.contains(&units) { units } else { take(row, None, &|| v.to_string()) }
-                    }
-                    _ => MISSING,
-                };
-                cells.map(cell).collect()
-            }
-            DataType::Decimal128(_, scale) if (0..=38).contains(scale) => {
-                let (scale, of) = (scale.unsigned_abs(), column.as_primitive::<Decimal128Type>());
-                let units = |v: i128| match plan.decimals.checked_sub(scale) {
-                    Some(more) => v.checked_mul(10i128.pow(u32::from(more))),
-                    None => {
-                        let part = 10i128.pow(u32::from(scale - plan.decimals));
-                        let rest = v % part;
-                        Some(v / part + if rest.abs() >= part - rest.abs() { rest.signum() } else { 0 })
-                    }
-                };
-                let cells = of.iter().enumerate();
-                cells.map(|(row, v)| v.map_or(MISSING, |v| take(row, units(v), &|| shown(v, scale)))).collect()
-            }
-            DataType::Null => vec![MISSING; column.len()],
-            other => return Err(Error::data(format!("column «{}» holds {other}, not numbers", plan.name))),
-        };
-        let show = |units: i64| shown(i128::from(units), plan.decimals);
-        for (row, value) in refused {
-            let allowed = format!("from {} to {}", show(plan.range[0]), show(plan.range[1]));
-            self.refused.entry(row).or_insert(Refusal::Number { column: plan.name.clone(), value, allowed });
+/// Rows that are refused, and why.
+type Refused = Vec<(usize, Refusal)>;
+
+/// Cells in units of the last decimal, rounded to the nearest, halves away from zero; and the rows of those that are refused.
+fn fixed_point(column: &ArrayRef, plan: &NumberPlan) -> Result<(Vec<i64>, Refused)> {
+    let unit = 10i128.pow(u32::from(plan.decimals));
+    let allowed = plan.range[0]..=plan.range[1];
+    let mut refused = Vec::new();
+    let mut take = |row: usize, units: Option<i128>, value: &dyn Fn() -> String| match units.map(i64::try_from) {
+        Some(Ok(units)) if allowed.contains(&units) => units,
+        _ => {
+            refused.push((row, value()));
+            MISSING
         }
-        Ok(cells)
-    }
+    };
+    let cells = match column.data_type() {
+        DataType::Int64 => {
+            let cells = column.as_primitive::<Int64Type>().iter().enumerate();
+            let units = |v: i64| i128::from(v).checked_mul(unit);
+            cells.map(|(row, v)| v.map_or(MISSING, |v| take(row, units(v), &|| v.to_string()))).collect()
+        }
+        DataType::Float64 => {
+            let cells = column.as_primitive::<Float64Type>().iter().enumerate();
+            let cell = |(row, v): (usize, Option<f64>)| match v {
+                Some(v) if !v.is_nan() => {
+                    // A cast of a double beyond the range gives its end, which is no allowed number.
+                    let units = (v * plan.scale).round() as i64;
+                    if allowed.contains(&units) { units } else { take(row, None, &|| v.to_string()) }
+                }
+                _ => MISSING,
+            };
+            cells.map(cell).collect()
+        }
+        DataType::Decimal128(_, scale) if (0..=38).contains(scale) => {
+            let (scale, of) = (scale.unsigned_abs(), column.as_primitive::<Decimal128Type>());
+            let units = |v: i128| match plan.decimals.checked_sub(scale) {
+                Some(more) => v.checked_mul(10i128.pow(u32::from(more))),
+                None => {
+                    let part = 10i128.pow(u32::from(scale - plan.decimals));
+                    let rest = v % part;
+                    Some(v / part + if rest.abs() >= part - rest.abs() { rest.signum() } else { 0 })
+                }
+            };
+            let cells = of.iter().enumerate();
+            cells.map(|(row, v)| v.map_or(MISSING, |v| take(row, units(v), &|| shown(v, scale)))).collect()
+        }
+        DataType::Null => vec![MISSING; column.len()],
+        other => return Err(Error::data(format!("column «{}» holds {other}, not numbers", plan.name))),
+    };
+    let show = |units: i64| shown(i128::from(units), plan.decimals);
+    let refusal = |(row, value): (usize, String)| {
+        let allowed = format!("from {} to {}", show(plan.range[0]), show(plan.range[1]));
+        (row, Refusal::Number { column: plan.name.clone(), value, allowed })
+    };
+    Ok((cells, refused.into_iter().map(refusal).collect()))
 }
 
 /// Times without a missing one; `what` a row is, for messages.
 pub(crate) fn complete_times(name: &str, column: &ArrayRef, what: &str) -> Result<Vec<i64>> {
+    if let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>()
+        && times.null_count() == 0
+    {
+        return Ok(times.values().to_vec());
+    }
     let missing = |row| Error::data(format!("column «{name}», row {}: missing; every {what} needs a time", row + 1));
     let cells = time_cells(name, column)?.into_iter().enumerate();
     cells.map(|(row, cell)| cell.ok_or_else(|| missing(row))).collect()

@@ -4,15 +4,66 @@ use super::definition::NumberPlan;
 use super::events::{Events, MISSING};
 use super::group::{Group, IS_FRAUD, Place};
 use super::plan::{Figure, FigureKind, GroupPlan, LAST, LAST_TIME, N, PENDING, Track};
-use super::slab::{NONE, i64_at, u128_at};
+use super::slab::{NONE, i64_at};
 
 /// Microseconds of a second.
 const SECOND: f64 = 1e6;
 
+/// What is counted in a window, by the places that its track has for it.
+pub(super) trait Counts {
+    /// Events.
+    fn n(&self) -> u32;
+    /// The sum of a number, in units of its last decimal.
+    fn total(&self, sum: usize) -> i128;
+    /// Of how many events that is the sum.
+    fn present(&self, sum: usize) -> u32;
+    fn squares(&self, square: usize) -> i128;
+    fn distinct(&self, i: usize) -> u32;
+    fn level(&self, i: usize) -> u32;
+    /// Known frauds.
+    fn frauds(&self) -> u32;
+}
+
+/// The words of a window of a slot, as its track lays them out.
+struct Laid<'a> {
+    words: &'a [u32],
+    track: &'a Track,
+}
+
+impl Counts for Laid<'_> {
+    #[inline]
+    fn n(&self) -> u32 {
+        self.words[1]
+    }
+    #[inline]
+    fn total(&self, sum: usize) -> i128 {
+        self.track.total(self.words, sum)
+    }
+    #[inline]
+    fn present(&self, sum: usize) -> u32 {
+        self.words[self.track.present_at(sum)]
+    }
+    #[inline]
+    fn squares(&self, square: usize) -> i128 {
+        self.track.squares_of(self.words, square)
+    }
+    #[inline]
+    fn distinct(&self, i: usize) -> u32 {
+        self.words[self.track.distinct_at(i)]
+    }
+    #[inline]
+    fn level(&self, i: usize) -> u32 {
+        self.words[self.track.level_at(i)]
+    }
+    #[inline]
+    fn frauds(&self) -> u32 {
+        self.words[self.track.label_at()]
+    }
+}
+
 /// What figures are read of.
-pub(super) struct Window<'a> {
-    /// The words of the window, as [`Track`] lays them out.
-    pub words: &'a [u32],
+pub(super) struct Window<'a, C> {
+    pub counts: C,
     pub track: &'a Track,
     pub plan: &'a GroupPlan,
     pub numbers: &'a [NumberPlan],
@@ -20,53 +71,77 @@ pub(super) struct Window<'a> {
     pub since_last: i64,
 }
 
-impl Window<'_> {
+impl<C: Counts> Window<'_, C> {
+    #[inline(always)]
+    fn number(&self, sum: usize) -> &NumberPlan {
+        &self.numbers[self.plan.numbers[self.track.sums[sum]]]
+    }
+
+    /// The mean of a number that some event has.
+    #[inline(always)]
+    fn mean(&self, sum: usize) -> f64 {
+        as_f64(self.counts.total(sum)) / self.number(sum).scale / f64::from(self.counts.present(sum))
+    }
+
     /// A figure. `own` has the event's cell of a number of the definition, `extremum` the i-th least or largest cell of the window, of
     /// a number of the group.
-    #[inline]
+    #[inline(always)]
     pub fn figure(&self, kind: &FigureKind, own: impl Fn(usize) -> i64, extremum: impl Fn(usize, usize) -> i64) -> f64 {
-        let Window { words, track, plan, numbers, since_last } = *self;
-        let n = words[1];
-        let number = |sum: usize| &numbers[plan.numbers[track.sums[sum]]];
-        let present = |sum: usize| words[Track::present_at(sum)];
-        let total = |sum: usize| i64_at(words, Track::sum_at(sum));
-        let mean = |sum: usize| total(sum) as f64 / number(sum).scale / f64::from(present(sum));
+        let Window { ref counts, track, since_last, .. } = *self;
         match *kind {
-            FigureKind::Count => f64::from(n),
-            FigureKind::SinceLast if n > 0 => since_last as f64 / SECOND,
+            FigureKind::Count => f64::from(counts.n()),
+            FigureKind::SinceLast if counts.n() > 0 => since_last as f64 / SECOND,
             FigureKind::SinceLast => f64::NAN,
-            FigureKind::Sum(sum) => total(sum) as f64 / number(sum).scale,
-            FigureKind::Mean(sum) if present(sum) > 0 => mean(sum),
+            FigureKind::Sum(sum) => as_f64(counts.total(sum)) / self.number(sum).scale,
+            FigureKind::Mean(sum) if counts.present(sum) > 0 => self.mean(sum),
             FigureKind::Mean(_) => f64::NAN,
-            FigureKind::Std(sum, square) if present(sum) > 1 => {
-                let n = i128::from(present(sum));
-                let sum_of_squares = u128_at(words, track.square_at(square)) as i128;
-                let spread = n * sum_of_squares - i128::from(total(sum)) * i128::from(total(sum));
-                (spread as f64 / (n * (n - 1)) as f64).sqrt() / number(sum).scale
+            FigureKind::Std(sum, square) if counts.present(sum) > 1 => {
+                variance(counts.present(sum), counts.total(sum), counts.squares(square)).sqrt() / self.number(sum).scale
             }
             FigureKind::Std(..) => f64::NAN,
             FigureKind::Extremum(i) => {
                 let sum = track.extrema[i].sum;
-                if present(sum) == 0 {
+                if counts.present(sum) == 0 {
                     return f64::NAN;
                 }
-                extremum(i, track.sums[sum]) as f64 / number(sum).scale
+                extremum(i, track.sums[sum]) as f64 / self.number(sum).scale
             }
             FigureKind::Ratio(sum) => {
-                let value = own(plan.numbers[track.sums[sum]]);
-                if value == MISSING || total(sum) == 0 {
+                let value = own(self.plan.numbers[track.sums[sum]]);
+                if value == MISSING || counts.total(sum) == 0 {
                     return f64::NAN;
                 }
-                value as f64 / number(sum).scale / mean(sum)
+                value as f64 / self.number(sum).scale / self.mean(sum)
             }
-            FigureKind::Distinct(i) => f64::from(words[track.distinct_at(i)]),
-            FigureKind::Share(i) if n > 0 => f64::from(words[track.level_at(i)]) / f64::from(n),
+            FigureKind::Distinct(i) => f64::from(counts.distinct(i)),
+            FigureKind::Share(i) if counts.n() > 0 => f64::from(counts.level(i)) / f64::from(counts.n()),
             FigureKind::Share(_) => f64::NAN,
-            FigureKind::Labels => f64::from(words[track.label_at()]),
-            FigureKind::LabelMean if n > 0 => f64::from(words[track.label_at()]) / f64::from(n),
+            FigureKind::Labels => f64::from(counts.frauds()),
+            FigureKind::LabelMean if counts.n() > 0 => f64::from(counts.frauds()) / f64::from(counts.n()),
             FigureKind::LabelMean => 0.0,
         }
     }
+}
+
+/// The nearest double; most sums fit the conversion that a CPU has.
+#[inline]
+fn as_f64(sum: i128) -> f64 {
+    i64::try_from(sum).map_or(sum as f64, |sum| sum as f64)
+}
+
+/// Variance with n - 1 of numbers of which that many are there, with their sum and the sum of their squares: exact before the one
+/// division, unless there are so many in a window of tiles that 128 bits do not hold it. Then it is taken from the nearest whole
+/// number to the mean, which leaves sums that they do hold.
+#[inline]
+fn variance(n: u32, sum: i128, squares: i128) -> f64 {
+    let n = i128::from(n);
+    if let (Some(squares), Some(sum)) = (n.checked_mul(squares), sum.checked_mul(sum)) {
+        return (squares - sum) as f64 / (n * (n - 1)) as f64;
+    }
+    let mean = (2 * sum + n).div_euclid(2 * n);
+    let rest = sum - n * mean;
+    let spread = squares - 2 * mean * sum + n * mean * mean;
+    (spread as f64 - (rest * rest) as f64 / n as f64) / (n - 1) as f64
 }
 
 impl Group {
@@ -80,15 +155,18 @@ impl Group {
     fn figure(&self, slot: u32, figure: &Figure, (events, row): (&Events, usize), plan: &GroupPlan) -> f64 {
         let track = &plan.tracks[figure.track];
         let slot = self.slots.get(slot);
+        let words = &slot[track.windows[figure.window].1..];
         let window = Window {
-            words: &slot[track.windows[figure.window].1..],
+            counts: Laid { words, track },
             track,
             plan,
             numbers: &self.definition.numbers,
             since_last: events.times[row] - i64_at(slot, LAST_TIME),
         };
         let own = |number: usize| events.numbers[number][row];
-        let extremum = |i: usize, number: usize| self.number(window.words[track.extremum_at(i)], number, plan);
+        let extremum = |i: usize, number: usize| {
+            self.least_or_largest(words[track.extremum_at(i)], &track.extrema[i], number, plan)
+        };
         window.figure(&figure.kind, own, extremum)
     }
 
@@ -135,50 +213,73 @@ impl Group {
     pub(super) fn label_fraud(&mut self, place: Place, when: i64, plan: &GroupPlan) {
         let words = self.slots.get_mut(place.slot);
         if when <= i64_at(words, LAST_TIME) {
-            return self.count_fraud(place, plan);
+            return self.count_frauds(place, 1, plan);
         }
         words[PENDING] += 1;
-        self.pending.insert((place.slot, when, place.address));
+        *self.pending.entry((place.slot, when, place.address)).or_default() += 1;
     }
 
     /// Counts the labels that are known by `time`.
     pub(super) fn settle(&mut self, slot: u32, time: i64, plan: &GroupPlan) {
         let range = (slot, i64::MIN, 0)..=(slot, time, NONE);
-        let due: Vec<(u32, i64, u32)> = self.pending.range(range).copied().collect();
-        for key in due {
+        let due: Vec<((u32, i64, u32), u32)> = self.pending.range(range).map(|(key, n)| (*key, *n)).collect();
+        for (key, n) in due {
             self.pending.remove(&key);
-            self.slots.get_mut(slot)[PENDING] -= 1;
-            self.count_fraud(Place { slot, address: key.2 }, plan);
+            self.slots.get_mut(slot)[PENDING] -= n;
+            self.count_frauds(Place { slot, address: key.2 }, n, plan);
         }
     }
 
     /// Forgets labels that wait: of one event, or of all of a key.
     pub(super) fn drop_pending(&mut self, slot: u32, address: Option<u32>) {
         let all = self.pending.range((slot, i64::MIN, 0)..=(slot, i64::MAX, NONE));
-        let dropped: Vec<_> = all.copied().filter(|key| address.is_none_or(|a| key.2 == a)).collect();
-        self.slots.get_mut(slot)[PENDING] -= dropped.len() as u32;
-        for key in &dropped {
+        let all = all.map(|(key, n)| (*key, *n));
+        let dropped: Vec<_> = all.filter(|(key, _)| address.is_none_or(|a| key.2 == a)).collect();
+        for (key, n) in &dropped {
             self.pending.remove(key);
+            self.slots.get_mut(slot)[PENDING] -= n;
         }
     }
 
-    /// Adds a fraud to the windows that its event is in: the windows are those of the key's last event.
-    fn count_fraud(&mut self, Place { slot, address }: Place, plan: &GroupPlan) {
-        let flags = &mut self.record_mut(address, plan)[1];
-        if *flags >> 16 & IS_FRAUD != 0 {
-            return;
+    /// Adds frauds of a record to the windows that it is in: the windows are those of the key's last event.
+    fn count_frauds(&mut self, Place { slot, address }: Place, n: u32, plan: &GroupPlan) {
+        let record = self.record_mut(address, plan);
+        match &plan.tiles {
+            Some(tiles) => record[tiles.frauds_at()] += n,
+            None if record[1] >> 16 & IS_FRAUD != 0 => return,
+            None => record[1] |= IS_FRAUD << 16,
         }
-        *flags |= IS_FRAUD << 16;
         let last = i64_at(self.slots.get(slot), LAST_TIME);
         let time = self.time(address, last, plan);
         debug_assert!(self.slots.get(slot)[N] > 0 && self.slots.get(slot)[LAST] != NONE, "the key has events");
         for track in plan.tracks.iter().filter(|t| t.label) {
-            let end = last.saturating_sub(track.shift);
+            let end = plan.end(last, track.shift);
             for &(span, window) in &track.windows {
                 if time <= end && time > end.saturating_sub(span) {
-                    self.slots.get_mut(slot)[window + track.label_at()] += 1;
+                    self.slots.get_mut(slot)[window + track.label_at()] += n;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variance_of_more_numbers_than_128_bits_hold_is_near() {
+        let check = |n: u32, sum: i128, squares: i128, expected: f64| {
+            let made = variance(n, sum, squares);
+            assert!((made / expected - 1.0).abs() < 1e-12, "{made}, not {expected}");
+        };
+        check(4, 10, 30, 5.0 / 3.0);
+        // Three of four are 10^12, the others its contrary: their mean is half of it.
+        let (n, most) = (4_000_000_000, 10i128.pow(12));
+        check(n, 2 * 10i128.pow(21), 4 * 10i128.pow(33), 0.75 * most.pow(2) as f64 * 4e9 / (4e9 - 1.0));
+        // All are 10^12 but one, which is 1 less.
+        let squares = (i128::from(n) - 1) * most.pow(2) + (most - 1).pow(2);
+        assert!(i128::from(n).checked_mul(squares).is_none());
+        check(n, i128::from(n) * most - 1, squares, (1.0 - 1.0 / 4e9) / (4e9 - 1.0));
     }
 }

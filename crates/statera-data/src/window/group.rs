@@ -6,11 +6,12 @@
 use super::definition::{Definition, MAX_EVENTS};
 use super::events::{Events, MISSING, NO_KEY};
 use super::index::{Index, hash};
-use super::plan::{FIRST, GroupPlan, KEY, LAST_ID, LAST_TIME, MAX_SUMS, N, PENDING, Track};
+use super::plan::{Extremum, FIRST, GroupPlan, KEY, LAST_ID, LAST_TIME, MAX_SUMS, N, PENDING, Track};
 use super::refusal::Refusal;
-use super::ring::MAX_BLOCKS;
-use super::slab::{NONE, Slab, i64_at, set_i64, set_u128, u128_at};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use super::ring::{MAX_BLOCKS, record_in};
+use super::slab::{NONE, Slab, i64_at, set_u128, u128_at};
+use super::tile::MAX_TILE_EVENTS;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Most keys of a kind.
@@ -35,8 +36,8 @@ pub(super) struct Group {
     pub wide: BTreeMap<(u32, u16), i64>,
     /// The last event with each different value.
     pub last: HashMap<Value, u32>,
-    /// Labels that become known later than the key's last event: by slot, time and address.
-    pub pending: BTreeSet<(u32, i64, u32)>,
+    /// Labels that become known later than the key's last event: how many by slot, time and address.
+    pub pending: BTreeMap<(u32, i64, u32), u32>,
     /// Slots are looked at one after the other for keys that are idle.
     pub hand: u32,
 }
@@ -59,7 +60,7 @@ impl Group {
             index: Index::new(),
             wide: BTreeMap::new(),
             last: HashMap::new(),
-            pending: BTreeSet::new(),
+            pending: BTreeMap::new(),
             hand: 0,
             definition,
         }
@@ -67,7 +68,7 @@ impl Group {
 
     /// Memory in bytes.
     pub fn bytes(&self) -> usize {
-        let maps = self.wide.len() * 24 + self.last.capacity() * 33 + self.pending.len() * 24;
+        let maps = self.wide.len() * 24 + self.last.capacity() * 33 + self.pending.len() * 28;
         self.slots.bytes() + self.blocks.bytes() + self.index.bytes() + maps
     }
 
@@ -101,19 +102,22 @@ impl Group {
             return Err(Refusal::OutOfOrder { id: events.id(row), key: self.key_name(), time, last });
         }
         let plan = &self.definition.groups[self.at];
-        if words[N] >= MAX_EVENTS && self.time(words[FIRST], last, plan) > time - plan.horizon {
-            return Err(Refusal::TooManyEvents { key: self.key_name(), limit: MAX_EVENTS });
+        let (n, limit) = match &plan.tiles {
+            None => (words[N], MAX_EVENTS),
+            Some(tiles) => (words[tiles.events], MAX_TILE_EVENTS),
+        };
+        if n >= limit && self.time(words[FIRST], last, plan) > time - plan.horizon {
+            return Err(Refusal::TooManyEvents { key: self.key_name(), limit });
         }
         Ok(Some(slot))
     }
 
     /// Takes an event that [`Group::check`] has nothing against, of the key whose slot is `found`, and writes the figures of its
-    /// key. `entry` is its number among the events that wait for labels; entries of events that left are added to `freed`. `None`
-    /// for an event without key.
+    /// key. Entries of events that left, among those that wait for labels, are added to `freed`. `None` for an event without key.
     pub fn take(
         &mut self,
         (events, row): (&Events, usize),
-        (found, entry): (Option<u32>, u32),
+        found: Option<u32>,
         plan: &GroupPlan,
         freed: &mut Vec<u32>,
         out: &mut [f64],
@@ -139,22 +143,35 @@ impl Group {
             self.move_on(slot, time, plan);
         }
         self.figures(slot, true, (events, row), plan, out);
-        let address = self.append(slot, events, row, entry, plan);
-        for (at, track) in plan.tracks.iter().enumerate() {
-            if track.shift == 0 {
-                self.enter(slot, address, time, at, plan);
-            } else {
-                let words = self.slots.get_mut(slot);
-                if words[track.head + 1] == 0 {
-                    words[track.head] = address;
-                }
-                words[track.head + 1] += 1;
-            }
-        }
+        let address = match &plan.tiles {
+            None => self.take_into_ring(slot, (events, row), plan),
+            Some(tiles) => self.take_into_tile(slot, (events, row), plan, tiles),
+        };
         self.figures(slot, false, (events, row), plan, out);
         self.steps(slot, address, plan, out);
         self.forget(slot, time - plan.horizon, plan, freed);
         Some(Place { slot, address })
+    }
+
+    fn take_into_ring(&mut self, slot: u32, (events, row): (&Events, usize), plan: &GroupPlan) -> u32 {
+        let address = self.append(slot, events, row, plan);
+        for (at, track) in plan.tracks.iter().enumerate() {
+            if track.shift == 0 {
+                self.enter(slot, address, events.times[row], at, plan);
+            } else {
+                self.wait(slot, address, track);
+            }
+        }
+        address
+    }
+
+    /// Lets a record wait for windows that are moved back.
+    pub(super) fn wait(&mut self, slot: u32, address: u32, track: &Track) {
+        let words = self.slots.get_mut(slot);
+        if words[track.head + 1] == 0 {
+            words[track.head] = address;
+        }
+        words[track.head + 1] += 1;
     }
 
     /// A slot for a new key.
@@ -180,8 +197,8 @@ impl Group {
     fn move_on(&mut self, slot: u32, time: i64, plan: &GroupPlan) {
         let last = i64_at(self.slots.get(slot), LAST_TIME);
         for (at, track) in plan.tracks.iter().enumerate() {
+            let until = plan.end(time, track.shift);
             if track.shift > 0 {
-                let until = time.saturating_sub(track.shift);
                 while self.slots.get(slot)[track.head + 1] > 0 {
                     let address = self.slots.get(slot)[track.head];
                     let due = self.time(address, last, plan);
@@ -195,23 +212,26 @@ impl Group {
                     words[track.head + 1] -= 1;
                 }
             }
-            self.leave(slot, time.saturating_sub(track.shift), at, plan);
+            self.leave(slot, until, at, plan);
         }
     }
 
-    /// Adds an event of the time `time` to the windows of a track.
+    /// Adds a record of the time `time` to the windows of a track.
     fn enter(&mut self, slot: u32, address: u32, time: i64, at: usize, plan: &GroupPlan) {
         let track = &plan.tracks[at];
         if track.shift > 0 {
             self.leave(slot, time, at, plan);
         }
+        if let Some(tiles) = &plan.tiles {
+            return self.enter_tile(slot, address, at, plan, tiles);
+        }
         for (i, &code) in track.distinct.iter().enumerate() {
             self.enter_value(slot, address, (at, i, code), time, plan);
         }
-        for i in 0..track.extrema.len() {
-            self.enter_extremum(slot, address, (at, i), plan);
-        }
         let values = self.values(address, track, plan);
+        for i in 0..track.extrema.len() {
+            self.enter_extremum(slot, address, (at, i), values[track.extrema[i].sum], plan);
+        }
         let flags = self.record(address, plan)[1] >> 16;
         let words = self.slots.get_mut(slot);
         for &(_, window) in &track.windows {
@@ -224,7 +244,7 @@ impl Group {
         }
     }
 
-    /// Takes events that are too old for windows that end at `end` out of them.
+    /// Takes records that are too old for windows that end at `end` out of them.
     fn leave(&mut self, slot: u32, end: i64, at: usize, plan: &GroupPlan) {
         let track = &plan.tracks[at];
         let last = i64_at(self.slots.get(slot), LAST_TIME);
@@ -238,9 +258,7 @@ impl Group {
                 }
                 self.leave_window(slot, first, (at, window, is_longest), plan);
                 let next = self.next(first);
-                let words = &mut self.slots.get_mut(slot)[window..];
-                words[0] = next;
-                words[1] -= 1;
+                self.slots.get_mut(slot)[window] = next;
             }
         }
     }
@@ -262,16 +280,22 @@ impl Group {
                 }
             }
         }
-        let values = self.values(address, track, plan);
-        let flags = self.record(address, plan)[1] >> 16;
-        add(&mut self.slots.get_mut(slot)[window..], track, &values, flags, -1);
         for (i, extremum) in track.extrema.iter().enumerate() {
-            let words = &self.slots.get(slot)[window..];
-            if words[track.extremum_at(i)] == address && values[extremum.sum] != MISSING {
+            let is_front = self.slots.get(slot)[window + track.extremum_at(i)] == address;
+            if is_front && self.least_or_largest(address, extremum, track.sums[extremum.sum], plan) != MISSING {
                 let next = self.record(address, plan)[extremum.link + 1];
                 self.slots.get_mut(slot)[window + track.extremum_at(i)] = next;
             }
         }
+        if let Some(tiles) = &plan.tiles {
+            let Group { slots, blocks, .. } = self;
+            return tiles.add(&mut slots.get_mut(slot)[window..], track, record_in(blocks, address, plan), -1);
+        }
+        let values = self.values(address, track, plan);
+        let flags = self.record(address, plan)[1] >> 16;
+        let words = &mut self.slots.get_mut(slot)[window..];
+        words[1] -= 1;
+        add(words, track, &values, flags, -1);
     }
 
     /// Counts a value that no event of the window had.
@@ -297,22 +321,45 @@ impl Group {
         }
     }
 
-    /// Puts a number at the end of the queue of least or largest numbers: what it outdoes leaves.
-    fn enter_extremum(&mut self, slot: u32, address: u32, (at, i): (usize, usize), plan: &GroupPlan) {
+    /// The number of a record that the queue of an extremum is ordered by: an event's, or the least or largest of a tile.
+    #[inline]
+    pub(super) fn least_or_largest(&self, address: u32, extremum: &Extremum, number: usize, plan: &GroupPlan) -> i64 {
+        match &plan.tiles {
+            None => self.number(address, number, plan),
+            Some(tiles) => {
+                let record = self.record(address, plan);
+                if tiles.has(record, number) { i64_at(record, extremum.own) } else { MISSING }
+            }
+        }
+    }
+
+    /// Puts a record with that number at the end of the queue of least or largest numbers: what it outdoes leaves. A tile that
+    /// grows is the last already.
+    pub(super) fn enter_extremum(
+        &mut self,
+        slot: u32,
+        address: u32,
+        (at, i): (usize, usize),
+        value: i64,
+        plan: &GroupPlan,
+    ) {
         let track = &plan.tracks[at];
         let extremum = &track.extrema[i];
         let number = track.sums[extremum.sum];
-        let value = self.number(address, number, plan);
         let Some(&(_, longest)) = track.windows.last() else { return };
         if value == MISSING {
             return;
         }
         let is_outdone = |other: i64| if extremum.is_max { other <= value } else { other >= value };
-        let present = Track::present_at(extremum.sum);
+        let present = track.present_at(extremum.sum);
+        let of = |group: &Group, address: u32| group.least_or_largest(address, extremum, number, plan);
         let words = self.slots.get(slot);
         let front = words[longest + track.extremum_at(i)];
         let mut back = if words[longest + present] == 0 { NONE } else { words[extremum.back] };
-        while back != NONE && is_outdone(self.number(back, number, plan)) {
+        if back == address && !is_outdone(of(self, back)) {
+            return;
+        }
+        while back != NONE && is_outdone(of(self, back)) {
             back = if back == front { NONE } else { self.record(back, plan)[extremum.link] };
         }
         if back != NONE {
@@ -323,7 +370,7 @@ impl Group {
         for &(_, window) in &track.windows {
             let words = &self.slots.get(slot)[window..];
             let front = words[track.extremum_at(i)];
-            if words[present] == 0 || is_outdone(self.number(front, number, plan)) {
+            if words[present] == 0 || is_outdone(of(self, front)) {
                 self.slots.get_mut(slot)[window + track.extremum_at(i)] = address;
             }
         }
@@ -332,19 +379,19 @@ impl Group {
 
 /// Adds what an event has to a window, or takes it away.
 #[inline]
-fn add(words: &mut [u32], track: &Track, values: &[i64; MAX_SUMS], flags: u32, sign: i64) {
+pub(super) fn add(words: &mut [u32], track: &Track, values: &[i64; MAX_SUMS], flags: u32, sign: i64) {
     for (i, &value) in values[..track.sums.len()].iter().enumerate() {
         if value != MISSING {
-            let at = Track::sum_at(i);
-            let sum = i64_at(words, at) + sign * value;
-            set_i64(words, at, sum);
-            words[at + 2] = words[at + 2].wrapping_add_signed(sign as i32);
+            let total = track.total(words, i) + i128::from(sign * value);
+            track.set_total(words, i, total);
+            let at = track.present_at(i);
+            words[at] = words[at].wrapping_add_signed(sign as i32);
         }
     }
     for (i, &sum) in track.squares.iter().enumerate() {
         if values[sum] != MISSING {
             let (at, value) = (track.square_at(i), i128::from(values[sum]));
-            let squares = u128_at(words, at) as i128 + i128::from(sign) * value * value;
+            let squares = track.squares_of(words, i) + i128::from(sign) * value * value;
             set_u128(words, at, squares as u128);
         }
     }

@@ -3,7 +3,8 @@
 //! A [`Definition`] is a checked [`Windows`] declaration. [`sweep`](sweep::sweep) makes the columns of a whole table; a [`State`]
 //! makes those of an event when it happens. Both give the same bits: sums are of whole numbers, so that adding and taking away is
 //! exact, and one function ([`figure`](self)) makes a figure of them. A window `w` at time t holds the events of (t − w, t], of one
-//! key in the order (time, id); moved back by d it holds those of (t − d − w, t − d]. A label counts from when it was known.
+//! key in the order (time, id); moved back by d it holds those of (t − d − w, t − d]. A label counts from when it was known. Where a
+//! `resolution` is declared windows are rounded to tiles of that length, in both ways alike ([`tile`]).
 //!
 //! Deliberately absent: windows over numbers of rows (a sequence has its last N events), windows that jump.
 
@@ -21,6 +22,7 @@ mod snapshot;
 mod span;
 mod state;
 mod sweep;
+mod tile;
 mod waiting;
 mod whole;
 

@@ -5,6 +5,8 @@
 
 use super::declaration::{SINCE_LAST, Shift, What};
 use super::definition::Definition;
+use super::slab::{i64_at, set_i64, set_u128, u128_at};
+use super::tile::TilePlan;
 
 /// Words of a slot: the key (4).
 pub(super) const KEY: usize = 0;
@@ -25,13 +27,15 @@ const TRACKS: usize = 14;
 /// Most numbers that one key sums.
 pub(super) const MAX_SUMS: usize = 16;
 /// Words of a record before its numbers: its time in 48 bits and 16 flags.
-const RECORD_HEAD: usize = 2;
+pub(super) const RECORD_HEAD: usize = 2;
 
 /// Events of one kind of key, with all windows over them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct GroupPlan {
     /// Columns of the key.
     pub key: Vec<String>,
+    /// Where a record is a tile of events in place of an event.
+    pub tiles: Option<TilePlan>,
     /// Number columns that records keep, as indices of the definition's; in records at `number_at`.
     pub numbers: Vec<usize>,
     /// Columns whose cells records keep as codes of two words each.
@@ -39,7 +43,7 @@ pub(super) struct GroupPlan {
     pub tracks: Vec<Track>,
     pub steps: Vec<StepsPlan>,
     pub figures: Vec<Figure>,
-    /// Where records keep the number of their event among those that wait for labels.
+    /// Where records keep the number of their event among those that wait for labels; tiles, of their last such event.
     pub label: Option<usize>,
     pub record_words: usize,
     pub slot_words: usize,
@@ -54,6 +58,8 @@ pub(super) struct Track {
     pub shift: i64,
     /// Of a track that is moved back, in the slot: the next event to enter, and the number of those waiting.
     pub head: usize,
+    /// Words of a sum: 2, and 4 of tiles, which may hold more events.
+    pub sum_words: usize,
     /// Lengths in microseconds, ascending, and where each lies in the slot.
     pub windows: Vec<(i64, usize)>,
     /// Numbers that are summed, as indices of the group's.
@@ -78,6 +84,8 @@ pub(super) struct Extremum {
     pub back: usize,
     /// In records: the one before and the one after.
     pub link: usize,
+    /// In tiles: the tile's own least or largest number.
+    pub own: usize,
 }
 
 /// The last events as steps.
@@ -122,16 +130,47 @@ pub(super) enum FigureKind {
 }
 
 impl Track {
-    /// Words of a window before the sum `i`: its first event and its count, then two words and a count a sum.
-    pub fn sum_at(i: usize) -> usize {
-        2 + 3 * i
+    pub(super) fn new(shift: i64, sum_words: usize) -> Track {
+        Track {
+            shift,
+            head: 0,
+            sum_words,
+            windows: Vec::new(),
+            sums: Vec::new(),
+            squares: Vec::new(),
+            extrema: Vec::new(),
+            distinct: Vec::new(),
+            levels: Vec::new(),
+            label: false,
+        }
+    }
+
+    /// Words of a window before the sum `i`: its first event and its count, then the words of a sum and a count each.
+    pub fn sum_at(&self, i: usize) -> usize {
+        2 + (self.sum_words + 1) * i
     }
     /// Words of a window before the count of the present numbers of the sum `i`.
-    pub fn present_at(i: usize) -> usize {
-        Track::sum_at(i) + 2
+    pub fn present_at(&self, i: usize) -> usize {
+        self.sum_at(i) + self.sum_words
+    }
+    /// The sum `i` of a window.
+    #[inline]
+    pub fn total(&self, words: &[u32], i: usize) -> i128 {
+        let at = self.sum_at(i);
+        if self.sum_words == 2 { i128::from(i64_at(words, at)) } else { u128_at(words, at) as i128 }
+    }
+    #[inline]
+    pub fn set_total(&self, words: &mut [u32], i: usize, total: i128) {
+        let at = self.sum_at(i);
+        if self.sum_words == 2 { set_i64(words, at, total as i64) } else { set_u128(words, at, total as u128) }
     }
     pub fn square_at(&self, i: usize) -> usize {
-        Track::sum_at(self.sums.len()) + 4 * i
+        self.sum_at(self.sums.len()) + 4 * i
+    }
+    /// The sum of squares `i` of a window.
+    #[inline]
+    pub fn squares_of(&self, words: &[u32], i: usize) -> i128 {
+        u128_at(words, self.square_at(i)) as i128
     }
     pub fn extremum_at(&self, i: usize) -> usize {
         self.square_at(self.squares.len()) + i
@@ -145,7 +184,7 @@ impl Track {
     pub fn label_at(&self) -> usize {
         self.level_at(self.levels.len())
     }
-    fn window_words(&self) -> usize {
+    pub(super) fn window_words(&self) -> usize {
         self.label_at() + usize::from(self.label)
     }
 }
@@ -160,9 +199,16 @@ impl GroupPlan {
         RECORD_HEAD + self.numbers.len() + 2 * code
     }
 
-    fn new(key: &[String]) -> GroupPlan {
+    /// Where the windows of a track end at `time`, in the times that records have: up to there they have entered.
+    #[inline]
+    pub fn end(&self, time: i64, shift: i64) -> i64 {
+        self.tiles.as_ref().map_or(time.saturating_sub(shift), |tiles| tiles.end(time, shift))
+    }
+
+    fn new(key: &[String], resolution: Option<i64>) -> GroupPlan {
         GroupPlan {
             key: key.to_vec(),
+            tiles: resolution.map(TilePlan::new),
             numbers: Vec::new(),
             codes: Vec::new(),
             tracks: Vec::new(),
@@ -178,17 +224,7 @@ impl GroupPlan {
     /// The track of a shift.
     fn track(&mut self, shift: i64) -> usize {
         self.tracks.iter().position(|t| t.shift == shift).unwrap_or_else(|| {
-            self.tracks.push(Track {
-                shift,
-                head: 0,
-                windows: Vec::new(),
-                sums: Vec::new(),
-                squares: Vec::new(),
-                extrema: Vec::new(),
-                distinct: Vec::new(),
-                levels: Vec::new(),
-                label: false,
-            });
+            self.tracks.push(Track::new(shift, if self.tiles.is_some() { 4 } else { 2 }));
             self.tracks.len() - 1
         })
     }
@@ -196,11 +232,16 @@ impl GroupPlan {
     /// Says where everything lies once everything is known.
     fn lay_out(&mut self) {
         let mut record = self.code_at(self.codes.len());
-        if self.tracks.iter().any(|t| t.label) {
+        let mut slot = TRACKS;
+        let label = self.tracks.iter().any(|t| t.label);
+        if let Some(tiles) = &mut self.tiles {
+            self.label = label.then_some(TilePlan::LABEL);
+            record = tiles.lay_out(self.numbers.len(), &mut self.tracks, slot);
+            slot += 1;
+        } else if label {
             self.label = Some(record);
             record += 1;
         }
-        let mut slot = TRACKS;
         for track in &mut self.tracks {
             if track.shift > 0 {
                 track.head = slot;
@@ -215,7 +256,9 @@ impl GroupPlan {
                 (*at, slot) = (slot, slot + words);
             }
             let longest = track.windows.last().map_or(0, |(span, _)| *span);
-            self.horizon = self.horizon.max(track.shift + longest);
+            // A tile is kept until it has left whole, and enters a window that is moved back when it is over.
+            let rest = self.tiles.as_ref().map_or(0, |t| t.resolution * (1 + i64::from(track.shift > 0)));
+            self.horizon = self.horizon.max(track.shift + longest + rest);
         }
         for steps in &mut self.steps {
             (steps.at, slot) = (slot, slot + 2);
@@ -237,15 +280,16 @@ fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
 pub(super) fn plan_groups(definition: &mut Definition) -> Vec<GroupPlan> {
     let windows = definition.windows.clone();
     let mut groups: Vec<GroupPlan> = Vec::new();
-    let group = |groups: &mut Vec<GroupPlan>, key: &[String]| {
-        groups.iter().position(|g| g.key == key).unwrap_or_else(|| {
-            groups.push(GroupPlan::new(key));
+    let group = |groups: &mut Vec<GroupPlan>, key: &[String], resolution: Option<i64>| {
+        let is = |g: &GroupPlan| g.key == key && g.tiles.as_ref().map(|t| t.resolution) == resolution;
+        groups.iter().position(is).unwrap_or_else(|| {
+            groups.push(GroupPlan::new(key, resolution));
             groups.len() - 1
         })
     };
     let mut column = 0;
     for feature in &windows.features {
-        let at = group(&mut groups, &feature.key);
+        let at = group(&mut groups, &feature.key, feature.resolution.map(super::Span::micros));
         let shift = match feature.shift {
             None => 0,
             Some(Shift::Label) => definition.label_delay,
@@ -268,7 +312,7 @@ pub(super) fn plan_groups(definition: &mut Definition) -> Vec<GroupPlan> {
         }
     }
     for steps in &windows.sequences {
-        let at = group(&mut groups, &steps.key);
+        let at = group(&mut groups, &steps.key, None);
         let columns = steps.of.iter().map(|name| {
             let number = definition.numbers.iter().position(|n| n.name == *name);
             number.filter(|_| name != SINCE_LAST).map(|number| place(&mut groups[at].numbers, number))
@@ -321,7 +365,7 @@ fn kind_of(
         let sum = sum(group);
         let extrema = &mut group.tracks[track].extrema;
         FigureKind::Extremum(extrema.iter().position(|e| e.sum == sum && e.is_max == is_max).unwrap_or_else(|| {
-            extrema.push(Extremum { sum, is_max, back: 0, link: 0 });
+            extrema.push(Extremum { sum, is_max, back: 0, link: 0, own: 0 });
             extrema.len() - 1
         }))
     };

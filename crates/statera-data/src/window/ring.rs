@@ -5,6 +5,7 @@ use super::group::{Group, LEVEL_BITS, Place};
 use super::index::hash;
 use super::plan::{FIRST, GroupPlan, KEY, LAST, LAST_ID, LAST_TIME, N, PENDING};
 use super::slab::{NONE, Slab, i64_at, set_i64, set_u128, u128_at};
+use super::tile::TilePlan;
 
 /// Binary logarithm of the records of a block.
 const BLOCK_BITS: u32 = 2;
@@ -16,6 +17,13 @@ const NARROW_MISSING: u32 = i32::MIN as u32;
 const WIDE: u32 = (i32::MIN + 1) as u32;
 /// Bits of a time that records keep: a key's events lie within 2^48 microseconds.
 const TIME_BITS: u32 = 48;
+
+/// The record of an address.
+#[inline]
+pub(super) fn record_in<'a>(blocks: &'a Slab, address: u32, plan: &GroupPlan) -> &'a [u32] {
+    let first = (address & (BLOCK - 1)) as usize * plan.record_words;
+    &blocks.get(address >> BLOCK_BITS)[first..first + plan.record_words]
+}
 
 impl Group {
     /// Most addresses that the blocks of a slab have.
@@ -31,8 +39,7 @@ impl Group {
     /// The record of an address.
     #[inline]
     pub(super) fn record(&self, address: u32, plan: &GroupPlan) -> &[u32] {
-        let first = (address & (BLOCK - 1)) as usize * plan.record_words;
-        &self.blocks.get(address >> BLOCK_BITS)[first..first + plan.record_words]
+        record_in(&self.blocks, address, plan)
     }
 
     #[inline]
@@ -83,8 +90,8 @@ impl Group {
         i64_at(self.record(address, plan), plan.code_at(code)) as u64
     }
 
-    /// Adds the event to its key's ring.
-    pub(super) fn append(&mut self, slot: u32, events: &Events, row: usize, entry: u32, plan: &GroupPlan) -> u32 {
+    /// A place for one more record at the end of a key's ring.
+    pub(super) fn next_place(&mut self, slot: u32) -> u32 {
         let (last, n) = (self.slots.get(slot)[LAST], self.slots.get(slot)[N]);
         let address = if n > 0 && last & (BLOCK - 1) < BLOCK - 1 {
             last + 1
@@ -97,13 +104,20 @@ impl Group {
             }
             block << BLOCK_BITS
         };
-        let time = events.times[row];
         let words = self.slots.get_mut(slot);
         if n == 0 {
             words[FIRST] = address;
         }
         words[LAST] = address;
         words[N] = n + 1;
+        address
+    }
+
+    /// Adds the event to its key's ring.
+    pub(super) fn append(&mut self, slot: u32, events: &Events, row: usize, plan: &GroupPlan) -> u32 {
+        let address = self.next_place(slot);
+        let time = events.times[row];
+        let words = self.slots.get_mut(slot);
         set_i64(words, LAST_TIME, time);
         set_u128(words, LAST_ID, events.ids[row]);
         for (number, &of) in plan.numbers.iter().enumerate() {
@@ -126,12 +140,18 @@ impl Group {
             set_i64(record, plan.code_at(code), events.codes[of][row] as i64);
         }
         if let Some(at) = plan.label {
-            record[at] = entry;
+            record[at] = NONE;
         }
         address
     }
 
-    /// Frees the events that are in no window and no step any more: those at or before `until`.
+    /// Notes the entry of an event among those that wait for labels; what was noted at its place before: of a tile, the entry of
+    /// the event before.
+    pub(super) fn note_entry(&mut self, address: u32, entry: u32, plan: &GroupPlan) -> u32 {
+        plan.label.map_or(NONE, |at| std::mem::replace(&mut self.record_mut(address, plan)[at], entry))
+    }
+
+    /// Frees the records that are in no window and no step any more: those at or before `until`.
     pub(super) fn forget(&mut self, slot: u32, until: i64, plan: &GroupPlan, freed: &mut Vec<u32>) {
         let last = i64_at(self.slots.get(slot), LAST_TIME);
         // The last event stays: it tells the key's order.
@@ -143,14 +163,18 @@ impl Group {
             if self.slots.get(slot)[PENDING] > 0 {
                 self.drop_pending(slot, Some(first));
             }
+            let n_left = plan.tiles.as_ref().map(|t| (t.events, TilePlan::n_events(self.record(first, plan))));
             let next = self.free(first, plan, freed);
             let words = self.slots.get_mut(slot);
+            if let Some((at, n)) = n_left {
+                words[at] -= n;
+            }
             words[FIRST] = next;
             words[N] -= 1;
         }
     }
 
-    /// Frees the oldest event of a ring; what comes after it.
+    /// Frees the oldest record of a ring; what comes after it.
     pub(super) fn free(&mut self, address: u32, plan: &GroupPlan, freed: &mut Vec<u32>) -> u32 {
         if let Some(at) = plan.label {
             let entry = self.record(address, plan)[at];

@@ -6,15 +6,17 @@ use super::index::Index;
 use super::plan::{FIRST, GroupPlan, KEY, LAST, LAST_TIME, N, Track};
 use super::slab::{NONE, Slab, i64_at, u128_at};
 use super::state::{Limits, State};
+use super::tile::TilePlan;
 use super::waiting::Waiting;
 use crate::state_bytes::{Kind, Reader, Writer, damaged};
 use rayon::prelude::*;
 use statera_core::Result;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-const KIND: Kind = Kind { magic: b"STWINDOW", format: 1, of: "windows" };
+/// Format 1 is of states whose keys keep every event, 2 of those with tiles.
+const KIND: Kind = Kind { magic: b"STWINDOW", format: 2, of: "windows" };
 
 impl State {
     /// Writes the state; a state that is restored from it goes on to the same bits.
@@ -22,7 +24,8 @@ impl State {
     /// # Errors
     /// What the target refuses.
     pub fn snapshot(&self, to: &mut dyn Write) -> Result<()> {
-        let mut to = Writer::begin(to, &KIND, self.definition.digest())?;
+        let kind = Kind { format: format_of(&self.definition), ..KIND };
+        let mut to = Writer::begin(to, &kind, self.definition.digest())?;
         to.put(&self.clock.to_le_bytes())?;
         for group in &self.groups {
             to.words(&[group.hand])?;
@@ -41,8 +44,12 @@ impl State {
                 to.words(&[*slot, both, *code as u32, (*code >> 32) as u32, *address])?;
             }
             to.words(&[group.pending.len() as u32])?;
-            for (slot, when, address) in &group.pending {
+            let has_tiles = self.definition.groups[group.at].tiles.is_some();
+            for ((slot, when, address), n) in &group.pending {
                 to.words(&[*slot, *when as u32, (*when >> 32) as u32, *address])?;
+                if has_tiles {
+                    to.words(&[*n])?;
+                }
             }
         }
         if let Some(waiting) = &self.waiting {
@@ -59,13 +66,16 @@ impl State {
     /// format, [`statera_core::ErrorKind::Damaged`] for what is no state, is cut off or was altered.
     pub fn restore(from: &mut dyn Read, n_bytes: u64, definition: Arc<Definition>, limits: Limits) -> Result<State> {
         let mut from = Reader::begin(from, n_bytes, &KIND, definition.digest())?;
+        if from.format != format_of(&definition) {
+            return Err(damaged("has a format that is not that of its windows"));
+        }
         let mut state = State::new(definition, limits);
         state.clock = i64::from_le_bytes(from.array()?);
         for group in &mut state.groups {
             from.group(group)?;
         }
         if let Some(waiting) = &mut state.waiting {
-            waiting.entries = from.slab(Waiting::entry_words(waiting.groups.len()))?;
+            waiting.entries = from.slab(waiting.entry_words())?;
             waiting.index = from.index(waiting.entries.n_used())?;
         }
         from.end()?;
@@ -76,8 +86,7 @@ impl State {
     /// Refuses addresses that lead nowhere.
     fn check_sound(&self) -> Result<()> {
         for group in &self.groups {
-            let n_entries = self.waiting.as_ref().map_or(0, |w| w.entries.n_used());
-            if !is_sound(group, n_entries) {
+            if !is_sound(group, self.waiting.as_ref()) {
                 return Err(damaged("has addresses that lead nowhere"));
             }
         }
@@ -93,12 +102,17 @@ impl State {
     }
 }
 
+/// The version that a state of a definition has: what keeps no tiles is written as ever.
+fn format_of(definition: &Definition) -> u32 {
+    if definition.groups.iter().any(|plan| plan.tiles.is_some()) { 2 } else { 1 }
+}
+
 /// True if the ring of every key is whole and all its windows lie in it.
-fn is_sound(group: &Group, n_entries: u32) -> bool {
+fn is_sound(group: &Group, waiting: Option<&Waiting>) -> bool {
     let plan = &group.definition.groups[group.at];
     let n_addresses = Group::n_addresses(&group.blocks);
     let slots = (0..group.slots.n_used()).into_par_iter().with_min_len(1024);
-    let n_live = slots.map_init(Vec::new, |ring, slot| live_slot(group, slot, ring, n_entries));
+    let n_live = slots.map_init(Vec::new, |ring, slot| live_slot(group, slot, ring, waiting));
     let n_live = n_live.try_reduce(|| 0, |a, b| Some(a + b));
     let value = |(slot, track, i, _): &super::group::Value| {
         *slot < group.slots.n_used()
@@ -108,11 +122,12 @@ fn is_sound(group: &Group, n_entries: u32) -> bool {
     n_live == Some(group.slots.n_live())
         && group.slots.n_live() as usize == group.index.n()
         && group.last.iter().all(|(key, address)| value(key) && *address < n_addresses)
-        && group.pending.iter().all(|(slot, _, address)| is_place(*slot, *address))
+        && group.pending.keys().all(|(slot, _, address)| is_place(*slot, *address))
 }
 
-/// 1 of a slot in use, 0 of a free one, `None` of one whose ring is not whole; `ring` is for the addresses of its events.
-fn live_slot(group: &Group, slot: u32, ring: &mut Vec<u32>, n_entries: u32) -> Option<u32> {
+/// 1 of a slot in use, 0 of a free one, `None` of one whose ring is not whole; `ring` is for the addresses of its records and how many
+/// events the ring has with each.
+fn live_slot(group: &Group, slot: u32, ring: &mut Vec<(u32, u64)>, waiting: Option<&Waiting>) -> Option<u32> {
     let plan = &group.definition.groups[group.at];
     let n_addresses = Group::n_addresses(&group.blocks);
     let words = group.slots.get(slot);
@@ -120,29 +135,57 @@ fn live_slot(group: &Group, slot: u32, ring: &mut Vec<u32>, n_entries: u32) -> O
         return Some(0);
     }
     ring.clear();
-    let mut address = words[FIRST];
+    let (mut address, mut n_events) = (words[FIRST], 0);
+    let of_label = waiting.and_then(|w| Some((w, w.groups.iter().position(|at| *at == group.at)?)));
     for _ in 0..words[N] {
         let record = if address < n_addresses { group.record(address, plan) } else { return None };
-        let entry = plan.label.map_or(NONE, |at| record[at]);
+        let n = plan.tiles.as_ref().map_or(1, |_| TilePlan::n_events(record));
         let leads = |at: usize| record[at] == NONE || record[at] < n_addresses;
         let mut links = plan.tracks.iter().flat_map(|t| &t.extrema).map(|e| e.link);
-        if (entry != NONE && entry >= n_entries) || !links.all(|at| leads(at) && leads(at + 1)) {
+        let entry = plan.label.map_or(NONE, |at| record[at]);
+        let are_entries = of_label.map_or(entry == NONE, |(waiting, i)| are_entries(waiting, i, entry, n));
+        if n == 0 || !are_entries || !links.all(|at| leads(at) && leads(at + 1)) {
             return None;
         }
-        ring.push(address);
+        n_events += u64::from(n);
+        ring.push((address, n_events));
         address = group.next(address);
     }
     let is_found = group.find(u128_at(words, KEY)) == Some(slot);
-    let is_whole = ring.last() == Some(&words[LAST]) && is_found && are_windows_sound(words, ring, plan);
-    is_whole.then_some(1)
+    let is_counted = plan.tiles.as_ref().is_none_or(|tiles| u64::from(words[tiles.events]) == n_events);
+    let is_last = ring.last().is_some_and(|(last, _)| *last == words[LAST]);
+    (is_last && is_counted && is_found && are_windows_sound(words, ring, plan)).then_some(1)
 }
 
-/// True if windows and steps begin where their counts say, and queues are of events of the ring.
-fn are_windows_sound(words: &[u32], ring: &[u32], plan: &GroupPlan) -> bool {
+/// True if an entry and those before it in its tile are there, no more than a record has events.
+fn are_entries(waiting: &Waiting, i: usize, entry: u32, n: u32) -> bool {
+    let mut next = entry;
+    for _ in 0..n {
+        if next == NONE {
+            break;
+        }
+        if next >= waiting.entries.n_used() {
+            return false;
+        }
+        next = waiting.before(next, i);
+    }
+    next == NONE
+}
+
+/// True if windows and steps begin where their counts say, and queues are of records of the ring.
+fn are_windows_sound(words: &[u32], ring: &[(u32, u64)], plan: &GroupPlan) -> bool {
     let begins = |first: u32, n: u32, end: usize| {
         let n = n as usize;
-        n <= end && (n == 0 || ring[end - n] == first)
+        n <= end && (n == 0 || ring[end - n].0 == first)
     };
+    // Of tiles a window counts the events.
+    let holds = |first: u32, n: u32, end: usize| {
+        let before = |at: usize| at.checked_sub(1).map_or(0, |at| ring[at].1);
+        let Some(least) = before(end).checked_sub(u64::from(n)) else { return false };
+        let at = ring[..end].partition_point(|(_, sum)| *sum <= least);
+        n == 0 || (before(at) == least && ring[at].0 == first)
+    };
+    let contains = |address: u32| ring.iter().any(|(own, _)| *own == address);
     let track = |track: &Track| {
         let mut end = ring.len();
         if track.shift > 0 {
@@ -155,14 +198,13 @@ fn are_windows_sound(words: &[u32], ring: &[u32], plan: &GroupPlan) -> bool {
         let window = |(_, at): &(i64, usize)| {
             let words = &words[*at..];
             let extremum = |i: usize| {
-                let present = words[Track::present_at(track.extrema[i].sum)];
-                present == 0 || ring.contains(&words[track.extremum_at(i)])
+                let present = words[track.present_at(track.extrema[i].sum)];
+                present == 0 || contains(words[track.extremum_at(i)])
             };
-            begins(words[0], words[1], end) && (0..track.extrema.len()).all(extremum)
+            holds(words[0], words[1], end) && (0..track.extrema.len()).all(extremum)
         };
         let longest = track.windows.last().map_or(0, |(_, at)| *at);
-        let back =
-            |e: &super::plan::Extremum| words[longest + Track::present_at(e.sum)] == 0 || ring.contains(&words[e.back]);
+        let back = |e: &super::plan::Extremum| words[longest + track.present_at(e.sum)] == 0 || contains(words[e.back]);
         track.windows.iter().all(window) && track.extrema.iter().all(back)
     };
     let steps = |s: &super::plan::StepsPlan| {
@@ -223,10 +265,11 @@ impl Reader<'_> {
             last.insert((words[0], both[0], both[1], long(words[2], words[3]) as u64), words[4]);
         }
         let n = self.word()?;
-        let mut pending = BTreeSet::new();
+        let mut pending = BTreeMap::new();
         for _ in 0..n {
             let words = self.words(4)?;
-            pending.insert((words[0], long(words[1], words[2]), words[3]));
+            let n = if plan.tiles.is_some() { self.word()? } else { 1 };
+            pending.insert((words[0], long(words[1], words[2]), words[3]), n);
         }
         (group.wide, group.last, group.pending) = (wide, last, pending);
         Ok(())

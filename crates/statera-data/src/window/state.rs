@@ -4,7 +4,6 @@ use super::definition::Definition;
 use super::events::{Events, NO_KEY, code_of_id};
 use super::group::Group;
 use super::refusal::Refusal;
-use super::slab::NONE;
 use super::waiting::Waiting;
 use arrow_array::ArrayRef;
 use std::sync::Arc;
@@ -69,7 +68,8 @@ impl State {
     pub fn new(definition: Arc<Definition>, limits: Limits) -> State {
         let groups: Vec<Group> = (0..definition.groups.len()).map(|at| Group::new(definition.clone(), at)).collect();
         let counting: Vec<usize> = (0..groups.len()).filter(|at| definition.groups[*at].label.is_some()).collect();
-        let waiting = (!counting.is_empty()).then(|| Waiting::new(counting));
+        let has_tiles = counting.iter().any(|at| definition.groups[*at].tiles.is_some());
+        let waiting = (!counting.is_empty()).then(|| Waiting::new(counting, has_tiles));
         State { definition, limits, groups, waiting, clock: i64::MIN, freed: Vec::new() }
     }
 
@@ -124,18 +124,18 @@ impl State {
         out.fill(f64::NAN);
         let time = events.times[row];
         self.clock = self.clock.max(time);
-        let entry = self.waiting.as_mut().map(|w| w.open(events.ids[row]));
+        let entry = self.waiting.as_mut().map(|w| w.open(events.ids[row], time));
         let definition = self.definition.clone();
         for (at, plan) in definition.groups.iter().enumerate() {
             let found = self.groups[at].find(events.keys[at][row]);
-            let found = (found, entry.unwrap_or(NONE));
             let place = self.groups[at].take((events, row), found, plan, &mut self.freed, out);
             let Some(place) = place else { continue };
             self.note_left(at);
             if let (Some(waiting), Some(entry)) = (&mut self.waiting, entry)
                 && let Some(i) = waiting.groups.iter().position(|g| *g == at)
             {
-                waiting.put(entry, i, place);
+                let before = self.groups[at].note_entry(place.address, entry, plan);
+                waiting.put(entry, i, place, before);
             }
         }
         if let (Some(waiting), Some(entry)) = (&mut self.waiting, entry) {
@@ -163,7 +163,7 @@ impl State {
             return if holds == is_fraud { Ok(false) } else { Err(Refusal::Disagreement { id: id.into(), holds }) };
         }
         let (at, place) = waiting.places(entry).next().ok_or_else(unknown)?;
-        let time = self.groups[at].time_of(place);
+        let time = waiting.time(entry).unwrap_or_else(|| self.groups[at].time_of(place));
         if when < time {
             return Err(Refusal::EarlyLabel { id: id.into(), time, when });
         }

@@ -3,9 +3,10 @@
 use super::events::{FRAUD, GENUINE, UNKNOWN};
 use super::group::Place;
 use super::index::{Index, hash};
-use super::slab::{NONE, Slab, set_u128, u128_at};
+use super::slab::{NONE, Slab, i64_at, set_i64, set_u128, u128_at};
 
-/// Words of an entry: its id (4), in how many rings its event still is, its label, then slot and address of each ring.
+/// Words of an entry: its id (4), in how many rings its event still is, its label, then slot and address of each ring. Where there are
+/// tiles, which do not keep the times of events, come the event's time (2), and of each ring the entry before it in its tile.
 const ID: usize = 0;
 const N_RINGS: usize = 4;
 const LABEL: usize = 5;
@@ -18,15 +19,29 @@ pub(super) struct Waiting {
     pub index: Index,
     /// Groups that count labels.
     pub groups: Vec<usize>,
+    /// True if one of them keeps tiles.
+    has_tiles: bool,
 }
 
 impl Waiting {
-    pub fn new(groups: Vec<usize>) -> Waiting {
-        Waiting { entries: Slab::new(Waiting::entry_words(groups.len())), index: Index::new(), groups }
+    pub fn new(groups: Vec<usize>, has_tiles: bool) -> Waiting {
+        let mut waiting = Waiting { entries: Slab::new(1), index: Index::new(), groups, has_tiles };
+        waiting.entries = Slab::new(waiting.entry_words());
+        waiting
     }
 
-    pub fn entry_words(n_groups: usize) -> usize {
-        RINGS + 2 * n_groups
+    pub fn entry_words(&self) -> usize {
+        self.time_at() + if self.has_tiles { 2 + self.groups.len() } else { 0 }
+    }
+
+    /// Where an entry has its time.
+    fn time_at(&self) -> usize {
+        RINGS + 2 * self.groups.len()
+    }
+
+    /// Where it has the entry before it in the `i`-th group's tile.
+    fn before_at(&self, i: usize) -> usize {
+        self.time_at() + 2 + i
     }
 
     /// Memory in bytes.
@@ -38,27 +53,54 @@ impl Waiting {
         self.index.find(hash(id), |entry| u128_at(self.entries.get(entry), ID) == id)
     }
 
-    /// A new entry.
-    pub fn open(&mut self, id: u128) -> u32 {
-        let entry = self.entries.take();
+    /// A new entry for an event.
+    pub fn open(&mut self, id: u128, time: i64) -> u32 {
+        let (entry, time_at) = (self.entries.take(), self.time_at());
         let words = self.entries.get_mut(entry);
         set_u128(words, ID, id);
         words[LABEL] = u32::from(UNKNOWN);
         words[RINGS..].fill(NONE);
+        if self.has_tiles {
+            set_i64(words, time_at, time);
+        }
         let entries = &self.entries;
         self.index.insert(hash(id), entry, |e| hash(u128_at(entries.get(e), ID)));
         entry
     }
 
-    /// Notes where an event is, of the `i`-th group that counts labels.
-    pub fn put(&mut self, entry: u32, i: usize, place: Place) {
+    /// Notes where an event is, of the `i`-th group that counts labels, and which entry came before it in its tile.
+    pub fn put(&mut self, entry: u32, i: usize, place: Place, before: u32) {
+        let before_at = self.before_at(i);
         let words = self.entries.get_mut(entry);
         words[N_RINGS] += 1;
         (words[RINGS + 2 * i], words[RINGS + 2 * i + 1]) = (place.slot, place.address);
+        if self.has_tiles {
+            words[before_at] = before;
+        }
+    }
+
+    /// The entry before an entry in the tile of the `i`-th group, [`NONE`] of the first.
+    pub fn before(&self, entry: u32, i: usize) -> u32 {
+        if self.has_tiles { self.entries.get(entry)[self.before_at(i)] } else { NONE }
+    }
+
+    /// The time of an event; `None` where its record has it.
+    pub fn time(&self, entry: u32) -> Option<i64> {
+        self.has_tiles.then(|| i64_at(self.entries.get(entry), self.time_at()))
+    }
+
+    /// Takes note that a record has left a ring: its event's entry, or one after the other those of a tile.
+    pub fn left(&mut self, entry: u32, i: usize) {
+        let mut next = entry;
+        while next != NONE {
+            let entry = next;
+            next = self.before(entry, i);
+            self.left_ring(entry, i);
+        }
     }
 
     /// Takes note that an event has left a ring; forgotten with its last.
-    pub fn left(&mut self, entry: u32, i: usize) {
+    fn left_ring(&mut self, entry: u32, i: usize) {
         let words = self.entries.get_mut(entry);
         (words[RINGS + 2 * i], words[RINGS + 2 * i + 1]) = (NONE, NONE);
         words[N_RINGS] = words[N_RINGS].saturating_sub(1);

@@ -7,14 +7,15 @@
 
 use super::definition::{Definition, MAX_EVENTS, NumberPlan};
 use super::events::{Events, FRAUD, MISSING};
-use super::figure::Window;
+use super::figure::{Counts, Window};
 use super::index::hash;
-use super::plan::{Extremum, FigureKind, GroupPlan, Track};
+use super::plan::{FigureKind, GroupPlan, Track};
 use super::ring::MAX_BLOCKS;
-use super::slab::{set_i64, set_u128};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::ops::Range;
+
+/// Times after all others.
+const ENDS: [i64; 4] = [i64::MAX; 4];
 
 /// Keys are spread by [`hash`] already.
 #[derive(Default)]
@@ -34,6 +35,7 @@ impl Hasher for Spread {
 
 /// True if sums and extrema are all that a group needs, and its rows are so few that no ring would refuse one for their number.
 pub(super) fn serves(plan: &GroupPlan, events: &Events, n_rows: usize) -> bool {
+    // Keys that the rings would keep more events of are found when they are read.
     let has_codes = plan.tracks.iter().any(|track| !track.distinct.is_empty());
     plan.steps.is_empty() && !has_codes && events.known.is_empty() && n_rows <= MAX_BLOCKS as usize
 }
@@ -43,7 +45,7 @@ pub(super) fn serves(plan: &GroupPlan, events: &Events, n_rows: usize) -> bool {
 pub(super) fn figures(definition: &Definition, events: &Events, at: usize, own: &[usize]) -> Option<Vec<f64>> {
     let (plan, n_rows) = (&definition.groups[at], events.n_rows());
     let (rows, ends) = by_key(&events.keys[at]);
-    let mut values = vec![f64::NAN; own.len() * n_rows];
+    let mut values = vec![0.0; own.len() * n_rows];
     let mut key = Key::new(definition, plan, own);
     let mut begin = 0;
     for end in ends {
@@ -51,7 +53,10 @@ pub(super) fn figures(definition: &Definition, events: &Events, at: usize, own: 
         if key.is_too_long() {
             return None;
         }
-        key.write(&rows[begin..end], n_rows, &mut values);
+        for at in 0..key.readings.len() {
+            key.go_through(at);
+            key.write(at, &rows[begin..end], n_rows, &mut values);
+        }
         begin = end;
     }
     Some(values)
@@ -93,9 +98,10 @@ struct Reading<'a> {
 struct Key<'a> {
     plan: &'a GroupPlan,
     numbers: &'a [NumberPlan],
-    label_delay: i64,
     readings: Vec<Reading<'a>>,
     times: Vec<i64>,
+    /// The times at which windows take the events for, with [`ENDS`] after them.
+    moments: Vec<i64>,
     /// Per number of the group: cells, and running sums of the present ones, of how many they are, and of their squares. Sums of
     /// a whole history may wrap; their differences do not.
     cells: Vec<Vec<i64>>,
@@ -105,6 +111,59 @@ struct Key<'a> {
     /// Per level of the definition, of events that have it.
     levels: Vec<Vec<u32>>,
     frauds: Vec<u32>,
+    /// Of the reading that was gone through last, per event: the first event in the window and the one after its last.
+    ranges: Vec<[u32; 2]>,
+    /// Per extremum of its track and event: the event that has the least or largest number.
+    extreme: Vec<Vec<usize>>,
+}
+
+/// What a range of a key's events adds up to.
+struct Range<'a> {
+    key: &'a Key<'a>,
+    track: &'a Track,
+    begin: usize,
+    end: usize,
+}
+
+impl Range<'_> {
+    /// The difference of running counts over the range.
+    #[inline]
+    fn of(&self, running: &[u32]) -> u32 {
+        running[self.end] - running[self.begin]
+    }
+}
+
+impl Counts for Range<'_> {
+    #[inline]
+    fn n(&self) -> u32 {
+        (self.end - self.begin) as u32
+    }
+    #[inline]
+    fn total(&self, sum: usize) -> i128 {
+        let sums = &self.key.sums[self.track.sums[sum]];
+        i128::from(sums[self.end].wrapping_sub(sums[self.begin]))
+    }
+    #[inline]
+    fn present(&self, sum: usize) -> u32 {
+        self.of(&self.key.present[self.track.sums[sum]])
+    }
+    #[inline]
+    fn squares(&self, square: usize) -> i128 {
+        let squares = &self.key.squares[self.track.sums[self.track.squares[square]]];
+        squares[self.end].wrapping_sub(squares[self.begin])
+    }
+    fn distinct(&self, _: usize) -> u32 {
+        unreachable!("groups that count different values are left to the rings")
+    }
+    #[inline]
+    fn level(&self, i: usize) -> u32 {
+        self.of(&self.key.levels[self.track.levels[i]])
+    }
+    /// All labels are known: windows of labels are moved back by the delay.
+    #[inline]
+    fn frauds(&self) -> u32 {
+        self.of(&self.key.frauds)
+    }
 }
 
 impl<'a> Key<'a> {
@@ -126,15 +185,17 @@ impl<'a> Key<'a> {
         Key {
             plan,
             numbers: &definition.numbers,
-            label_delay: definition.label_delay,
             readings,
             times: Vec::new(),
+            moments: Vec::new(),
             cells: vec![Vec::new(); n],
             sums: vec![Vec::new(); n],
             present: vec![Vec::new(); n],
             squares: vec![Vec::new(); n],
             levels: vec![Vec::new(); definition.levels.len()],
             frauds: Vec::new(),
+            ranges: Vec::new(),
+            extreme: Vec::new(),
         }
     }
 
@@ -152,6 +213,12 @@ impl<'a> Key<'a> {
         let n = rows.len();
         self.times.clear();
         self.times.extend(rows.iter().map(|row| events.times[*row as usize]));
+        self.moments.clear();
+        match &self.plan.tiles {
+            None => self.moments.extend(&self.times),
+            Some(tiles) => self.moments.extend(self.times.iter().map(|time| tiles.begin(*time))),
+        }
+        self.moments.extend(ENDS);
         for (i, number) in self.plan.numbers.iter().enumerate() {
             let cells = &mut self.cells[i];
             cells.clear();
@@ -182,87 +249,91 @@ impl<'a> Key<'a> {
         self.times.len() > most && pairs.into_iter().any(|(first, last)| *first > last - self.plan.horizon)
     }
 
-    /// Writes the figures of the key's rows.
-    fn write(&self, rows: &[u32], n_rows: usize, values: &mut [f64]) {
-        for reading in &self.readings {
-            let track = &self.plan.tracks[reading.track];
-            let (span, _) = track.windows[reading.window];
-            let mut words = vec![0; track.label_at() + 1];
-            let mut range = 0..0;
-            let mut known = 0;
-            let mut extrema = vec![VecDeque::new(); track.extrema.len()];
-            for (i, row) in rows.iter().enumerate() {
-                let until = self.times[i].saturating_sub(track.shift);
-                let end = if track.shift > 0 {
-                    let later = self.times[range.end..i].iter().position(|time| *time > until);
-                    later.map_or(i, |n| range.end + n)
-                } else if reading.before {
-                    i
-                } else {
-                    i + 1
-                };
-                for entered in range.end..end {
-                    track.extrema.iter().zip(&mut extrema).for_each(|(e, queue)| self.enter(e, track, queue, entered));
-                }
-                range.end = end;
-                let least = until.saturating_sub(span);
-                while range.start < range.end && self.times[range.start] <= least {
-                    range.start += 1;
-                }
-                for queue in &mut extrema {
-                    while queue.front().is_some_and(|first| *first < range.start) {
-                        queue.pop_front();
-                    }
-                }
-                while known < i && self.times[known].saturating_add(self.label_delay) <= self.times[i] {
-                    known += 1;
-                }
-                self.lay(&mut words, track, &range, known);
-                let since_last = if i > 0 { self.times[i] - self.times[i - 1] } else { 0 };
-                let window = Window { words: &words, track, plan: self.plan, numbers: self.numbers, since_last };
-                let own = |number: usize| {
-                    self.plan.numbers.iter().position(|n| *n == number).map_or(MISSING, |n| self.cells[n][i])
-                };
-                let extremum = |e: usize, n: usize| extrema[e].front().map_or(MISSING, |first| self.cells[n][*first]);
-                for (column, kind) in &reading.figures {
-                    values[column * n_rows + *row as usize] = window.figure(kind, own, extremum);
-                }
+    /// Moves the window of a reading over the events, and notes what is in it at each.
+    fn go_through(&mut self, at: usize) {
+        let reading = &self.readings[at];
+        let track = &self.plan.tracks[reading.track];
+        let (span, _) = track.windows[reading.window];
+        self.ranges.clear();
+        let (mut begin, mut end) = (0, 0);
+        for (i, time) in self.times.iter().enumerate() {
+            let until = self.plan.end(*time, track.shift);
+            end = if track.shift > 0 { later(&self.moments, end, until) } else { i + usize::from(!reading.before) };
+            begin = later(&self.moments, begin, until - span);
+            self.ranges.push([begin as u32, end as u32]);
+        }
+        let n_extrema = self.extreme.len().max(track.extrema.len());
+        self.extreme.resize(n_extrema, Vec::new());
+        for (extremum, extreme) in track.extrema.iter().zip(&mut self.extreme) {
+            extreme_events(extremum.is_max, &self.cells[track.sums[extremum.sum]], &self.ranges, extreme);
+        }
+    }
+
+    /// Writes the figures of the reading that was gone through last.
+    fn write(&self, at: usize, rows: &[u32], n_rows: usize, values: &mut [f64]) {
+        let reading = &self.readings[at];
+        let track = &self.plan.tracks[reading.track];
+        for (column, kind) in &reading.figures {
+            let values = &mut values[column * n_rows..][..n_rows];
+            // The most frequent ones as constants: what they have in common with the others falls out of their loops.
+            match **kind {
+                FigureKind::Count => self.write_figure(&FigureKind::Count, track, rows, values),
+                FigureKind::Mean(sum) => self.write_figure(&FigureKind::Mean(sum), track, rows, values),
+                FigureKind::LabelMean => self.write_figure(&FigureKind::LabelMean, track, rows, values),
+                _ => self.write_figure(kind, track, rows, values),
             }
         }
     }
 
-    /// Puts a number at the end of the queue of least or largest numbers: what it outdoes leaves.
-    fn enter(&self, extremum: &Extremum, track: &Track, queue: &mut VecDeque<usize>, at: usize) {
-        let cells = &self.cells[track.sums[extremum.sum]];
-        if cells[at] == MISSING {
-            return;
+    #[inline(always)]
+    fn write_figure(&self, kind: &FigureKind, track: &Track, rows: &[u32], values: &mut [f64]) {
+        for (i, (row, range)) in rows.iter().zip(&self.ranges).enumerate() {
+            let counts = Range { key: self, track, begin: range[0] as usize, end: range[1] as usize };
+            let since_last = if i > 0 { self.times[i] - self.times[i - 1] } else { 0 };
+            let window = Window { counts, track, plan: self.plan, numbers: self.numbers, since_last };
+            let own = |number: usize| {
+                self.plan.numbers.iter().position(|n| *n == number).map_or(MISSING, |n| self.cells[n][i])
+            };
+            let extremum = |e: usize, n: usize| self.cells[n].get(self.extreme[e][i]).copied().unwrap_or(MISSING);
+            values[*row as usize] = window.figure(kind, own, extremum);
         }
-        let is_outdone = |other: i64| if extremum.is_max { other <= cells[at] } else { other >= cells[at] };
-        while queue.back().is_some_and(|last| is_outdone(cells[*last])) {
-            queue.pop_back();
-        }
-        queue.push_back(at);
     }
+}
 
-    /// The words of a window that has a range of the events, of which the labels of the first `known` are known.
-    #[inline]
-    fn lay(&self, words: &mut [u32], track: &Track, range: &Range<usize>, known: usize) {
-        let (begin, end) = (range.start, range.end);
-        words[1] = (end - begin) as u32;
-        for (i, &number) in track.sums.iter().enumerate() {
-            set_i64(words, Track::sum_at(i), self.sums[number][end].wrapping_sub(self.sums[number][begin]));
-            words[Track::present_at(i)] = self.present[number][end] - self.present[number][begin];
+/// From `at` on the first event that is later than a time: of a few the earlier ones are counted, because how many there are no
+/// branch foretells.
+#[inline]
+fn later(moments: &[i64], mut at: usize, time: i64) -> usize {
+    while let Some(next) = moments.get(at..at + ENDS.len()) {
+        let n = next.iter().map(|moment| usize::from(*moment <= time)).sum::<usize>();
+        at += n;
+        if n < next.len() {
+            break;
         }
-        for (i, &sum) in track.squares.iter().enumerate() {
-            let squares = &self.squares[track.sums[sum]];
-            set_u128(words, track.square_at(i), squares[end].wrapping_sub(squares[begin]) as u128);
+    }
+    at
+}
+
+/// The event with the least or largest cell of each range, by a queue in which what a cell outdoes leaves; beyond the last where
+/// there is none.
+fn extreme_events(is_max: bool, cells: &[i64], ranges: &[[u32; 2]], to: &mut Vec<usize>) {
+    to.clear();
+    let (mut queue, mut entered) = (VecDeque::new(), 0);
+    for &[begin, end] in ranges {
+        while entered < end as usize {
+            let cell = cells[entered];
+            if cell != MISSING {
+                let is_outdone = |other: &usize| if is_max { cells[*other] <= cell } else { cells[*other] >= cell };
+                while queue.back().is_some_and(is_outdone) {
+                    queue.pop_back();
+                }
+                queue.push_back(entered);
+            }
+            entered += 1;
         }
-        for (i, &level) in track.levels.iter().enumerate() {
-            words[track.level_at(i)] = self.levels[level][end] - self.levels[level][begin];
+        while queue.front().is_some_and(|first| *first < begin as usize) {
+            queue.pop_front();
         }
-        if track.label {
-            let end = end.min(known).max(begin);
-            words[track.label_at()] = self.frauds[end] - self.frauds[begin];
-        }
+        to.push(queue.front().copied().unwrap_or(cells.len()));
     }
 }

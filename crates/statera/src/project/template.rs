@@ -201,6 +201,7 @@ seed = 1
 # of = \"tx_amount\"
 # what = [\"count\", \"mean\"]        # sum, std, min, max, distinct, since_last, ratio_to_mean, share
 # over = [\"1d\", \"7d\", \"30d\"]
+# resolution = \"1h\"               # keeps hours in place of rows: memory does not grow with a key's rows
 
 # [rejects]                         # declined applications without outcome, for scorecard and logistic
 # source = \"declined\"

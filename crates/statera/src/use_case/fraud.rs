@@ -105,6 +105,7 @@ pub fn windows(columns: &Columns<'_>) -> Result<Windows> {
             over: days(over)?,
             current: false,
             shift: None,
+            resolution: None,
         })
     };
     let mut features = vec![feature(columns.card, None, &[What::Count], &[1, 7, 30])?];

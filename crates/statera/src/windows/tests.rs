@@ -204,6 +204,25 @@ fn steps_of_windows_are_read_by_networks_of_sequences() {
 }
 
 #[test]
+fn a_resolution_goes_from_the_project_into_the_bundle_and_rows_are_scored_by_it() {
+    let tiled = PROJECT.replace("[\"7d\"]\nshift", "[\"7d\"]\nresolution = \"12h\"\nshift");
+    let tiled = tiled.replace("[\"1d\", \"7d\"]", "[\"1d\", \"7d\"]\nresolution = \"6h\"");
+    let trained = trained(&tiled);
+    let own = trained.bundle.windows.as_ref().expect("the bundle has windows");
+    let resolutions: Vec<Option<String>> =
+        own.definition.windows().features.iter().map(|f| f.resolution.map(|r| r.to_string())).collect();
+    assert_eq!(resolutions, [Some("6h".into()), Some("12h".into())]);
+    assert_eq!(OwnWindows::parse(own.to_toml().unwrap().as_bytes()).unwrap(), *own);
+    let text = fs::read_to_string(trained.path("payments.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(trained.path("before.csv"), lines[..3_001].join("\n")).unwrap();
+    fs::write(trained.path("new.csv"), [&lines[..1], &lines[3_001..]].concat().join("\n")).unwrap();
+    let whole = trained.score("payments.csv", None).unwrap();
+    let new = trained.score("new.csv", Some("before.csv")).unwrap();
+    assert_eq!(new, whole[3_000..]);
+}
+
+#[test]
 fn contradictions_are_told() {
     let said = |project: &str| {
         let dir = tempfile::tempdir().unwrap();
@@ -218,6 +237,9 @@ fn contradictions_are_told() {
     assert!(said(&other).contains("windows: no column «crad»; there are payment, at, card"), "{}", said(&other));
     let other = PROJECT.replace("over = [\"7d\"]\nshift = \"label\"", "over = [\"7d\"]");
     assert!(said(&other).contains("is the label, which is known later only"), "{}", said(&other));
+    let other = PROJECT.replace("over = [\"7d\"]\nshift", "over = [\"7d\"]\nresolution = \"5h\"\nshift");
+    let told = said(&other);
+    assert!(told.contains("windows: feature 2: resolution: 5h does not divide 7d; allowed is what all"), "{told}");
     let other = PROJECT.replace("time = \"at\"\nid", "tme = \"at\"\nid");
     assert!(said(&other).contains("unknown field `tme`"), "{}", said(&other));
 }

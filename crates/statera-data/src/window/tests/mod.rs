@@ -1,6 +1,7 @@
 mod answers;
 mod real;
 mod reference;
+mod tiles;
 
 use super::*;
 use arrow_array::cast::AsArray;

@@ -5,7 +5,7 @@ use super::*;
 use statera_core::Rng;
 
 /// Everything there is, over windows of very different lengths.
-const ALL: &str = "
+pub(super) const ALL: &str = "
 [number.rate]
 decimals = 3
 [[feature]]
@@ -98,10 +98,18 @@ fn figure(feature: &Feature, what: What, over: Span, events: &[Event], own: &Eve
         Some(Shift::Label) => 48 * HOUR,
         Some(Shift::By(span)) => span.micros(),
     };
-    let end = own.time - shift;
+    // Rounded to tiles a window begins as if it ended with the tile, and ended long ago where its last whole tile did.
+    let (begin, end) = match feature.resolution.map(Span::micros) {
+        None => (own.time - shift - over.micros(), own.time - shift),
+        Some(tile) if shift == 0 => (-(-own.time).div_euclid(tile) * tile - over.micros(), own.time),
+        Some(tile) => {
+            let end = (own.time - shift).div_euclid(tile) * tile;
+            (end - over.micros(), end)
+        }
+    };
     let is_before = |e: &Event| (e.time, e.id) < (own.time, own.id);
     let is_in = |e: &&Event| {
-        let is_here = e.time > end - over.micros() && e.time <= end;
+        let is_here = e.time > begin && e.time <= end;
         let includes_own = feature.current && what != What::SinceLast && e.id == own.id;
         is_here && (is_before(e) || includes_own) && key(&feature.key, e).as_ref() == Some(&mine)
     };
@@ -173,7 +181,7 @@ fn steps(sequence: &Steps, events: &[Event], own: &Event) -> Vec<Option<f64>> {
     cells
 }
 
-fn expected(definition: &Definition, events: &[Event]) -> Vec<Vec<Option<u64>>> {
+pub(super) fn expected(definition: &Definition, events: &[Event]) -> Vec<Vec<Option<u64>>> {
     let windows = definition.windows();
     let mut columns: Vec<Vec<Option<u64>>> = Vec::new();
     let bits = |v: Option<f64>| v.map(f64::to_bits);
@@ -193,7 +201,7 @@ fn expected(definition: &Definition, events: &[Event]) -> Vec<Vec<Option<u64>>> 
 }
 
 /// Events in no order, some at the same instant, with gaps longer than all windows, missing cells and amounts of any size.
-fn random(seed: u64, n: usize) -> Vec<Event> {
+pub(super) fn random(seed: u64, n: usize) -> Vec<Event> {
     let mut rng = Rng::new(seed);
     let mut time = 0;
     let mut events: Vec<Event> = (0..n as i64)
@@ -231,11 +239,14 @@ fn random(seed: u64, n: usize) -> Vec<Event> {
 
 #[test]
 fn a_sweep_is_what_the_definition_says() {
-    let definition = definition(ALL);
+    sweeps_are_what_they_say(&definition(ALL));
+}
+
+pub(super) fn sweeps_are_what_they_say(definition: &Arc<Definition>) {
     for seed in 0..12 {
         let events = random(seed, 400);
-        let made = bits(&sweep(&definition, &Events::of(&batch(&events), &definition).unwrap()).unwrap());
-        let expected = expected(&definition, &events);
+        let made = bits(&sweep(definition, &Events::of(&batch(&events), definition).unwrap()).unwrap());
+        let expected = expected(definition, &events);
         for (name, (made, expected)) in definition.column_names().zip(made.iter().zip(&expected)) {
             for (row, (made, expected)) in made.iter().zip(expected).enumerate() {
                 let (made, expected) = (made.map(f64::from_bits), expected.map(f64::from_bits));
@@ -248,15 +259,18 @@ fn a_sweep_is_what_the_definition_says() {
 
 #[test]
 fn events_one_by_one_give_the_bits_of_a_sweep_with_a_restart_in_between() {
-    let definition = definition(ALL);
+    one_by_one_gives_the_bits_of_a_sweep(&definition(ALL));
+}
+
+pub(super) fn one_by_one_gives_the_bits_of_a_sweep(definition: &Arc<Definition>) {
     for seed in 100..106 {
         let mut events = random(seed, 1_500);
         events.sort_by_key(|e| (e.time, e.id));
-        let swept = bits(&sweep(&definition, &Events::of(&batch(&events), &definition).unwrap()).unwrap());
+        let swept = bits(&sweep(definition, &Events::of(&batch(&events), definition).unwrap()).unwrap());
         let mut state = State::new(definition.clone(), Limits::default());
         let mut made: Vec<Vec<Option<u64>>> = vec![Vec::new(); definition.n_columns()];
         for (i, part) in events.chunks(250).enumerate() {
-            let (columns, refused) = state.advance_all(&Events::of(&batch(part), &definition).unwrap(), None);
+            let (columns, refused) = state.advance_all(&Events::of(&batch(part), definition).unwrap(), None);
             assert_eq!(refused, []);
             made.iter_mut().zip(bits(&columns)).for_each(|(all, new)| all.extend(new));
             let mut bytes = Vec::new();
@@ -277,7 +291,10 @@ fn events_one_by_one_give_the_bits_of_a_sweep_with_a_restart_in_between() {
 
 #[test]
 fn running_sums_give_what_the_definition_says_and_the_bits_of_rings() {
-    let definition = definition_without_label_time(&sums());
+    running_sums_give_the_bits_of_a_state(&definition_without_label_time(&sums()));
+}
+
+pub(super) fn running_sums_give_the_bits_of_a_state(definition: &Arc<Definition>) {
     for seed in 200..210 {
         let mut events = random(seed, 500);
         events.iter_mut().for_each(|e| e.known = None);
@@ -288,10 +305,10 @@ fn running_sums_give_what_the_definition_says_and_the_bits_of_rings() {
             }
             let all = batch(&events);
             let all = all.project(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
-            let read = Events::of(&all, &definition).unwrap();
+            let read = Events::of(&all, definition).unwrap();
             assert!(definition.groups.iter().all(|plan| whole::serves(plan, &read, events.len())), "no rings");
-            let made = bits(&sweep(&definition, &read).unwrap());
-            let expected = expected(&definition, &events);
+            let made = bits(&sweep(definition, &read).unwrap());
+            let expected = expected(definition, &events);
             for (name, (made, expected)) in definition.column_names().zip(made.iter().zip(&expected)) {
                 assert!(made == expected, "seed {seed}, {name}");
             }
@@ -307,14 +324,17 @@ fn running_sums_give_what_the_definition_says_and_the_bits_of_rings() {
 
 #[test]
 fn labels_that_come_by_themselves_are_those_of_a_column() {
-    let definition = definition(ALL);
+    labels_by_themselves_are_those_of_a_column(&definition(ALL));
+}
+
+pub(super) fn labels_by_themselves_are_those_of_a_column(definition: &Arc<Definition>) {
     let mut events = random(7, 1_200);
     events.sort_by_key(|e| (e.time, e.id));
     // Of one key a label comes before events of its own time: told in that order.
-    let swept = bits(&sweep(&definition, &Events::of(&batch(&events), &definition).unwrap()).unwrap());
+    let swept = bits(&sweep(definition, &Events::of(&batch(&events), definition).unwrap()).unwrap());
     let mut state = State::new(definition.clone(), Limits::default());
     let silent: Vec<Event> = events.iter().map(|e| Event { fraud: None, known: None, ..e.clone() }).collect();
-    let silent = Events::of(&batch(&silent), &definition).unwrap();
+    let silent = Events::of(&batch(&silent), definition).unwrap();
     let mut labels: Vec<(i64, i64, bool)> =
         events.iter().filter_map(|e| Some((e.known.unwrap_or(e.time + 48 * HOUR), e.id, e.fraud? == 1))).collect();
     labels.sort_unstable();
@@ -337,4 +357,27 @@ fn labels_that_come_by_themselves_are_those_of_a_column() {
         }
     }
     assert!(next > 500, "{next} labels were told");
+}
+
+#[test]
+fn a_table_of_many_rows_comes_together_as_one_of_few() {
+    // Rows are shared out by tens of thousands: more than one such part, with keys that are missing, in order and in none.
+    let features = "[[feature]]\nkey = 'customer'\nof = 'amount'\nwhat = ['count', 'mean', 'max']\nover = ['1d']\n";
+    let risk = "[[feature]]\nkey = 'terminal'\nof = 'fraud'\nwhat = ['sum', 'mean']\nover = ['7d']\nshift = 'label'\n";
+    let definition = definition_without_label_time(&format!("{features}{risk}"));
+    let mut events = random(3, 80_000);
+    let read =
+        |events: &[Event]| Events::of(&batch(events).project(&[0, 1, 2, 3, 4, 7]).unwrap(), &definition).unwrap();
+    let mixed = bits(&sweep(&definition, &read(&events)).unwrap());
+    let mut at: Vec<usize> = (0..events.len()).collect();
+    at.sort_by_key(|row| (events[*row].time, events[*row].id));
+    events.sort_by_key(|e| (e.time, e.id));
+    let sorted = bits(&sweep(&definition, &read(&events)).unwrap());
+    let (columns, refused) = State::new(definition.clone(), Limits::default()).advance_all(&read(&events), None);
+    assert_eq!(refused, []);
+    assert!(bits(&columns) == sorted, "a state counts the same");
+    for (mixed, sorted) in mixed.iter().zip(&sorted) {
+        assert!(sorted.iter().any(Option::is_none), "some keys are missing");
+        assert!(at.iter().zip(sorted).all(|(row, cell)| mixed[*row] == *cell), "the order of rows does not matter");
+    }
 }

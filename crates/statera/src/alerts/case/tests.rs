@@ -173,6 +173,7 @@ fn keys_of_windows_stand_for_terminals_where_none_is_named() {
         over: Vec::new(),
         current: false,
         shift: None,
+        resolution: None,
     };
     let windows = |features| Windows {
         time: "at".into(),
