@@ -1,7 +1,7 @@
 //! The columns of rows, from edges and from the rows themselves.
 
 use super::declaration::{Direction, What};
-use super::definition::{Column, Definition, Of};
+use super::definition::{Around, Column, Definition, Of};
 use super::edges::{Edges, UNITS};
 use super::graph::Graph;
 use super::known::Known;
@@ -9,6 +9,7 @@ use super::near::{View, cycles_of_three, n_common};
 use super::nodes::{NO_NODE, Nodes};
 use super::page_rank::Plan;
 use super::rows::Rows;
+use super::sample;
 use super::slide::slide;
 use crate::table::ColumnInfo;
 use arrow_array::{ArrayRef, Float64Array, Int64Array};
@@ -28,6 +29,8 @@ struct Whole<'a> {
     /// Per layer.
     graphs: Vec<Graph>,
     known: Known,
+    /// A number of each node's own, where neighbourhoods are sampled.
+    salts: Vec<u64>,
 }
 
 /// The columns of the rows from `first` on, in the definition's order; the rows before it only tell what was known. A missing cell of
@@ -41,17 +44,23 @@ pub fn columns(definition: &Definition, edges: &Edges, rows: &Rows, first: usize
     let known = Known::of(definition, rows, &nodes, names.len());
     let graph = |layer| Graph::new(names.len(), edges.links(layer, &names));
     let graphs = (0..definition.layers.len()).map(graph).collect();
-    let whole = Whole { definition, rows, first, nodes, graphs, known };
+    let salts = if definition.neighbourhoods.is_empty() { Vec::new() } else { names.salts() };
+    let whole = Whole { definition, rows, first, nodes, graphs, known, salts };
     let mut made = vec![vec![f64::NAN; rows.n_rows() - first]; definition.columns.len()];
     whole.counts(&mut made, run)?;
     whole.surroundings(&mut made, run)?;
     whole.ranks(&mut made, run)?;
-    Ok(definition.columns.iter().zip(made).map(|(column, cells)| array(column, &cells)).collect())
+    let figures = definition.columns.iter().zip(made);
+    let mut arrays: Vec<ArrayRef> = figures.map(|(column, cells)| array(column.what.is_whole(), &cells)).collect();
+    for around in &definition.neighbourhoods {
+        arrays.extend(whole.neighbourhood(around, run)?);
+    }
+    Ok(arrays)
 }
 
-fn array(column: &Column, cells: &[f64]) -> ArrayRef {
+fn array(is_whole: bool, cells: &[f64]) -> ArrayRef {
     let present = cells.iter().map(|v| (!v.is_nan()).then_some(*v));
-    if column.what.is_whole() {
+    if is_whole {
         return Arc::new(Int64Array::from_iter(present.map(|v| v.map(|v| v as i64))));
     }
     Arc::new(Float64Array::from_iter(present))
@@ -166,6 +175,27 @@ impl Whole<'_> {
             }
             _ => self.of_neighbours(&view.neighbours(node, column.direction), time, column),
         }
+    }
+
+    /// The columns of a neighbourhood, node by node.
+    fn neighbourhood(&self, around: &Around, run: &Run) -> Result<Vec<ArrayRef>> {
+        let width = 1 + around.of.len();
+        let rows: Vec<Vec<f64>> = (self.first..self.rows.n_rows())
+            .into_par_iter()
+            .map(|row| {
+                run.check()?;
+                let (node, time) = (self.nodes[around.node][row], self.rows.times[row]);
+                let view = sample::view(around, self.definition, &self.graphs, time);
+                let nodes = sample::around(around, view, &self.salts, node, time);
+                Ok(nodes.iter().flat_map(|node| sample::told(around, view, &self.known, *node, time)).collect())
+            })
+            .collect::<Result<_>>()?;
+        let are_whole = sample::are_whole(around);
+        let column = |place: usize| {
+            let cells: Vec<f64> = rows.iter().map(|cells| cells[place]).collect();
+            array(are_whole[place % width], &cells)
+        };
+        Ok((0..around.names.len()).into_par_iter().map(column).collect())
     }
 
     /// The mean or the largest over neighbours; missing of none.

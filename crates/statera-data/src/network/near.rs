@@ -23,6 +23,13 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
+    /// Edges of a node in a direction.
+    pub fn n_edges(self, node: u32, direction: Direction) -> usize {
+        let n =
+            |at: &Adjacency, is_asked: bool| if is_asked { at.between(node, self.after, self.end).len() } else { 0 };
+        n(&self.graph.into, direction != Direction::Out) + n(&self.graph.out, direction != Direction::In)
+    }
+
     /// The latest neighbours of a node in a direction, ascending; of one time those with the largest numbers go first.
     pub fn neighbours(self, node: u32, direction: Direction) -> Vec<u32> {
         let (into, out) = (&self.graph.into, &self.graph.out);

@@ -32,6 +32,8 @@ pub struct Sequences {
     pub steps: BTreeMap<String, Vec<Vec<String>>>,
     /// Lines, and points of a line, of the images among them.
     pub grids: BTreeMap<String, [usize; 2]>,
+    /// Neighbours of a node and of each of these, of the neighbourhoods among them.
+    pub fans: BTreeMap<String, [usize; 2]>,
 }
 
 impl Settings {
@@ -42,6 +44,10 @@ impl Settings {
     /// An image of another number of columns than its sizes say; two of one name.
     pub fn sequences_among(&self, features: &[&str]) -> Result<Sequences> {
         let mut found = Sequences { steps: self.sequences.clone(), ..Sequences::default() };
+        // A sequence that the user declares under the name of a neighbourhood is refused where columns are made.
+        let neighbourhoods = self.network.iter().flat_map(|network| &network.neighbourhoods);
+        found.fans = neighbourhoods.map(|n| (n.name.clone(), n.fans)).collect();
+        found.fans.retain(|name, _| self.sequences.contains_key(name));
         for (name, image) in &self.images {
             let wrong = |what: String| Err(Error::request(format!("image «{name}»: {what}")));
             let geometry = Geometry { height: image.height, width: image.width, channels: image.channels };
@@ -88,6 +94,11 @@ impl Sequences {
     /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// True if there is a sequence or an image, which is no neighbourhood.
+    pub fn has_steps(&self) -> bool {
+        self.steps.len() > self.fans.len()
     }
 }
 
