@@ -41,7 +41,8 @@ impl Encoder {
         let n_weights = self.n_tokens - 1;
         let per_token =
             |layer: Box<dyn Layer>| -> Result<Box<dyn Layer>> { Ok(Box::new(PerStep::new(tokens, layer)?)) };
-        let beside = |layer: Box<dyn Layer>| Box::new(Columns::default().then(layer).then_same(n_weights));
+        let beside =
+            |layer: Box<dyn Layer>| -> Box<dyn Layer> { Box::new(Columns::default().then(layer).then_same(n_weights)) };
         let mut layers: Vec<Box<dyn Layer>> = Vec::new();
         for block in 0..=self.n_blocks {
             let (name, stream) = (format!("{name}.{block}"), stream.wrapping_add(2 * block as u64));

@@ -234,7 +234,7 @@ impl Layer for WeightedAttention {
         product::affine(pass.math, out, d, of(&self.out_weight), Some(of(&self.out_bias)), y);
     }
 
-    fn backward(&self, pass: &mut Pass, x: &[f32], _y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
+    fn backward(&self, pass: &mut Pass, _x: &[f32], _y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
         let (n_rows, d, tokens) = (pass.n_rows, self.d, self.n_tokens * self.d);
         let [packed, projected, free, shares, out] = split(pass.cache, self.cache_lens(n_rows));
         let [d_projected, d_packed, d_shares, d_out] = split(pass.scratch, self.scratch_lens(n_rows));
@@ -332,7 +332,7 @@ mod tests {
         let mut own = Params::default();
         let sequence = Sequence { n_steps: N_TOKENS, n_features: 6, has_lengths: false };
         let plain = SelfAttention::new(&mut own, &mut Rng::new(1), "a", sequence, 2).expect("sizes are allowed");
-        assert_eq!(own.values, params.values);
+        assert_eq!(own.values[..], params.values[..]);
         let x = rows(&layer, 3, |_, _| 1.0);
         let tokens: Vec<f32> = x.chunks_exact(layer.n_in()).flat_map(|row| row[..N_TOKENS * 6].to_vec()).collect();
         let (ours, expected) = (output(&layer, &params, &x), output(&plain, &own, &tokens));

@@ -237,9 +237,7 @@ mod tests {
     #[test]
     fn learns_what_neighbours_and_theirs_tell_better_than_a_network_of_columns() {
         let (train, valid, test) = (frame(3000, 1), frame(500, 2), frame(1000, 3));
-        let columns =
-            MlpParams { shape: crate::model::mlp::Shape { dropout: 0.2, ..quick_mlp().shape }, ..quick_mlp() };
-        let columns = area(&*columns.fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
+        let columns = area(&*quick_mlp().fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
         let mut params = GraphSageParams::default().quick();
         (params.train.epochs, params.shape.units) = (30, 32);
         let ours = area(&*params.fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
