@@ -314,7 +314,7 @@ mod tests {
                 (sum + f64::from(params.values[bias.clone()][j])).max(0.0)
             };
             let z: Vec<f64> = (0..3).map(z).collect();
-            let norm = z.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let norm = (z.iter().map(|v| v * v).sum::<f64>() + f64::from(EPSILON)).sqrt();
             z.into_iter().map(|v| v / norm).collect()
         };
         let first = |own: [f64; 2], mean: [f64; 2]| step(&own, &mean, &layer.weights[0], &layer.biases[0]);
