@@ -204,6 +204,7 @@ fn declare_neighbourhoods(network: &Network, settings: &mut Settings) -> Result<
         if declared.is_some_and(|declared| declared != nodes) {
             return Err(Error::request(format!("network.neighbourhood «{name}»: a sequence has that name")));
         }
+        settings.fans.insert(name.clone(), neighbourhood.fans);
     }
     Ok(())
 }

@@ -43,11 +43,8 @@ impl Settings {
     /// # Errors
     /// An image of another number of columns than its sizes say; two of one name.
     pub fn sequences_among(&self, features: &[&str]) -> Result<Sequences> {
-        let mut found = Sequences { steps: self.sequences.clone(), ..Sequences::default() };
-        // A sequence that the user declares under the name of a neighbourhood is refused where columns are made.
-        let neighbourhoods = self.network.iter().flat_map(|network| &network.neighbourhoods);
-        found.fans = neighbourhoods.map(|n| (n.name.clone(), n.fans)).collect();
-        found.fans.retain(|name, _| self.sequences.contains_key(name));
+        let (steps, fans) = (self.sequences.clone(), self.fans.clone());
+        let mut found = Sequences { steps, fans, ..Sequences::default() };
         for (name, image) in &self.images {
             let wrong = |what: String| Err(Error::request(format!("image «{name}»: {what}")));
             let geometry = Geometry { height: image.height, width: image.width, channels: image.channels };
