@@ -95,7 +95,7 @@ impl Sequences {
 
     /// True if there is a sequence or an image, which is no neighbourhood.
     pub fn has_steps(&self) -> bool {
-        self.steps.len() > self.fans.len()
+        self.steps.keys().any(|name| !self.fans.contains_key(name))
     }
 }
 
