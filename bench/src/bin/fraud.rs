@@ -145,10 +145,9 @@ fn small_network(loss: Loss) -> MlpParams {
     params
 }
 
-/// A network that reads a card's last payments beside the payment's columns. Standard scaling keeps how far out an amount or a
-/// count of frauds is, which quantiles would flatten.
+/// A network that reads a card's last payments beside the payment's columns.
 fn sequence_network(reader: Reader) -> Vec<Box<dyn Estimator>> {
-    let mut params = SequenceParams { scaling: Scaling::Standard, ..SequenceParams::new(reader, Task::Binary) };
+    let mut params = SequenceParams::new(reader, Task::Binary);
     (params.train.epochs, params.train.patience, params.train.batch_rows) = (10, None, 64);
     vec![Box::new(params)]
 }
@@ -178,6 +177,7 @@ const ROWS: &[Row] = &[
     ("lstm", Columns::Sequence, || sequence_network(Reader::Lstm)),
     ("gru", Columns::Sequence, || sequence_network(Reader::Gru)),
     ("cnn", Columns::Sequence, || sequence_network(Reader::Cnn)),
+    ("attention", Columns::Sequence, || sequence_network(Reader::Attention)),
     ("plain", Columns::Declared, || treated(Imbalance::default())),
     ("5 bags of all rows", Columns::Declared, || treated(bagged(5, 1e6))),
     ("10 bags 30:1", Columns::Declared, || treated(bagged(10, 30.0))),

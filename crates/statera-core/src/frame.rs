@@ -46,8 +46,9 @@ pub struct FrameSpec {
     pub sequences: Vec<Sequence>,
 }
 
-/// Number features that tell the same at successive times, such as six months' bills, or at the points of an image.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Number features that tell the same at successive times, such as six months' bills, at the points of an image, or of a node and
+/// its sampled neighbours.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sequence {
     /// Name in messages.
@@ -57,6 +58,10 @@ pub struct Sequence {
     /// Lines, and points of a line, where the steps are the points of an image, line after line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grid: Option<[usize; 2]>,
+    /// Neighbours of a node and of each of these, a and b, where the steps are the nodes around a node: itself, its a neighbours, and
+    /// the b of the first of them, of the second, … .
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fans: Option<[usize; 2]>,
 }
 
 /// One feature's cells.

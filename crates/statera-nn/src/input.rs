@@ -1,7 +1,7 @@
 //! From the cells of a frame to the rows of a network, fitted on the training rows.
 //!
 //! A row is `[sequences | numbers | flags | codes]`: for a network that reads sequences, each sequence step after step
-//! (`steps`), whose features are then nowhere else; one scaled number per numeric feature that varies, 0 where missing; one flag (0
+//! (`steps`), whose features are then nowhere else, and where steps are masked a column of each step that tells whether it counts; one scaled number per numeric feature that varies, 0 where missing; one flag (0
 //! or 1, or scaled like a number by the robust scaling) for each kind of cell that training saw: missing, each sentinel, each level (one-hot); and the code of
 //! each category that the network embeds. A missing cell, an unknown level or an unseen sentinel
 //! has no flag set.
@@ -18,6 +18,17 @@ pub use normal::inverse_normal;
 pub use number::{Scaling, Transform};
 use steps::Steps;
 pub use steps::StepsShape;
+
+/// Which sequences a network reads, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Sequences and images; a step that is wholly missing is told by its flags.
+    Steps,
+    /// The same, and beside the steps of a sequence a column of each: 0 where all its cells are missing, else 1.
+    MaskedSteps,
+    /// Sampled neighbourhoods, with such a column of each node.
+    Neighbourhoods,
+}
 
 /// A numeric input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,17 +96,18 @@ impl Input {
         Input::of_columns(frame, scaling, embed_above, Vec::new(), Vec::new())
     }
 
-    /// The same for a network that reads the frame's sequences.
+    /// The same for a network that reads the frame's sequences; those that it does not read are columns like any.
     ///
     /// # Errors
     /// A frame without sequences that vary, or with a sequence of other features than numbers.
-    pub fn fit_sequences(frame: &Frame, scaling: Scaling, embed_above: usize) -> Result<Input> {
-        let (mut sequences, mut knots) = (Vec::new(), Vec::new());
-        for sequence in &frame.spec.sequences {
-            sequences.extend(Steps::fit(frame, sequence, scaling, &mut knots)?);
+    pub fn fit_sequences(frame: &Frame, reading: Reading, scaling: Scaling, embed_above: usize) -> Result<Input> {
+        let (mut sequences, mut knots, mut n) = (Vec::new(), Vec::new(), 0);
+        let is_read = |s: &&statera_core::Sequence| s.fans.is_some() == (reading == Reading::Neighbourhoods);
+        for sequence in frame.spec.sequences.iter().filter(is_read) {
+            n += 1;
+            sequences.extend(Steps::fit(frame, sequence, reading != Reading::Steps, scaling, &mut knots)?);
         }
         if sequences.is_empty() {
-            let n = frame.spec.sequences.len();
             return Err(Error::data(format!(
                 "{n} sequences, none of which varies in the training rows; at least one is needed"
             )));
@@ -112,8 +124,11 @@ impl Input {
     ) -> Result<Input> {
         let spec = (*frame.spec).clone();
         let mut in_sequence = vec![false; frame.columns.len()];
-        if !sequences.is_empty() {
-            spec.sequences.iter().flat_map(|s| s.steps.iter().flatten()).for_each(|&f| in_sequence[f] = true);
+        if let Some(first) = sequences.first() {
+            // A sequence of the kind that is read and does not vary is no column either.
+            let is_read = |s: &&statera_core::Sequence| s.fans.is_some() == first.shape().fans.is_some();
+            let read = spec.sequences.iter().filter(is_read);
+            read.flat_map(|s| s.steps.iter().flatten()).for_each(|&f| in_sequence[f] = true);
         }
         let mut input = Input { spec, sequences, numbers: Vec::new(), flags: Vec::new(), codes: Vec::new(), knots };
         for (feature, column) in frame.columns.iter().enumerate().filter(|(f, _)| !in_sequence[*f]) {

@@ -14,6 +14,7 @@ mod conv2d;
 mod dense;
 mod dropout;
 mod embedding;
+mod encoder;
 mod ensemble;
 mod gru;
 mod layer_norm;
@@ -26,10 +27,14 @@ mod pool;
 mod recurrent;
 mod residual;
 mod rnn;
+mod sage;
 mod sequence;
 mod sequential;
+mod shortcut;
+mod step_tokens;
 mod tokens;
 mod transformer;
+mod weighted_attention;
 
 pub use attention::SelfAttention;
 pub use batch_norm::BatchNorm;
@@ -39,6 +44,7 @@ pub use conv2d::{Conv2d, Window};
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, Table};
+pub use encoder::Encoder;
 pub use ensemble::{EnsembleDense, EnsembleShape, Heads, MemberScale, PerMember, Scales};
 pub use gru::Gru;
 pub use layer_norm::LayerNorm;
@@ -51,10 +57,14 @@ pub use pool::{GlobalPool, Image, Pool, Pooling};
 pub use recurrent::States;
 pub use residual::Residual;
 pub use rnn::Rnn;
+pub use sage::GraphSage;
 pub use sequence::{MAX_COLUMNS, MAX_SIZE, Sequence};
 pub use sequential::Sequential;
+pub use shortcut::Shortcut;
+pub use step_tokens::{StepColumns, StepTokens};
 pub use tokens::FeatureTokens;
 pub use transformer::Transformer;
+pub use weighted_attention::{Queries, WeightedAttention};
 
 /// Which arithmetic computes products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

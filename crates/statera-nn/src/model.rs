@@ -1,6 +1,6 @@
 //! Model families: inputs, a network, and what turns its outputs into margins.
 
-use crate::input::{Input, Scaling};
+use crate::input::{Input, Reading, Scaling};
 use crate::layer::Layer;
 use crate::network::Network;
 use crate::params::Params;
@@ -16,6 +16,7 @@ pub mod attribution;
 pub mod autoencoder;
 mod average;
 mod fit;
+pub mod graphsage;
 mod members;
 pub mod mlp;
 pub mod realmlp;
@@ -30,6 +31,7 @@ use attribution::Head;
 pub use autoencoder::{AutoencoderModel, AutoencoderParams};
 use average::Average;
 pub use fit::{Recipe, fit};
+pub use graphsage::GraphSageParams;
 pub use mlp::MlpParams;
 pub use realmlp::RealMlpParams;
 pub use sequence::SequenceParams;
@@ -53,6 +55,9 @@ pub enum Architecture {
     Sequence(sequence::Shape),
     /// Attention between the features.
     Transformer(transformer::Shape),
+    /// Layers that read the neighbourhoods of nodes, beside the other columns.
+    #[serde(rename = "graphsage")]
+    GraphSage(graphsage::Shape),
 }
 
 /// In what form a network reads the categories that it embeds.
@@ -73,6 +78,7 @@ impl Architecture {
             Architecture::RealMlp(shape) => shape.check(),
             Architecture::Sequence(shape) => shape.check(),
             Architecture::Transformer(shape) => shape.check(),
+            Architecture::GraphSage(shape) => shape.check(),
         }
     }
 
@@ -93,13 +99,15 @@ impl Architecture {
             Architecture::RealMlp(shape) => shape.build(input, n_outputs, categories, sample, rng)?,
             Architecture::Sequence(shape) => shape.build(input, n_outputs, rng)?,
             Architecture::Transformer(shape) => shape.build(input, n_outputs, rng)?,
+            Architecture::GraphSage(shape) => shape.build(input, n_outputs, rng)?,
         })
     }
 
     /// Fits the preparation of inputs that it reads.
     fn fit_input(&self, frame: &Frame, scaling: Scaling, embed_above: usize) -> Result<Input> {
         match self {
-            Architecture::Sequence(_) => Input::fit_sequences(frame, scaling, embed_above),
+            Architecture::Sequence(shape) => Input::fit_sequences(frame, shape.reader.reading(), scaling, embed_above),
+            Architecture::GraphSage(_) => Input::fit_sequences(frame, Reading::Neighbourhoods, scaling, embed_above),
             _ => Input::fit(frame, scaling, embed_above),
         }
     }
@@ -287,7 +295,9 @@ impl Model for NetworkModel {
         // Layers over steps, points of an image and tokens use their parameters once for each.
         let input = &self.header.input;
         let uses = match self.header.architecture {
-            Architecture::Sequence(_) => input.sequences().iter().map(|s| s.n_steps).max().unwrap_or(1),
+            Architecture::Sequence(_) | Architecture::GraphSage(_) => {
+                input.sequences().iter().map(|s| s.n_steps).max().unwrap_or(1)
+            }
             Architecture::Transformer(_) => input.n_columns(),
             _ => 1,
         };

@@ -213,7 +213,7 @@ fn at_fold(e: Error, candidate: &Candidate, task: Task, fold: usize) -> Error {
 /// # Errors
 /// What [`Settings::sequences_among`] refuses.
 pub fn preparer_params(form: Form, train: &TrainingSet, settings: &Settings) -> Result<PreparerParams> {
-    let Sequences { steps, grids } = sequences(train, settings)?;
+    let Sequences { steps, grids, fans } = sequences(train, settings)?;
     Ok(PreparerParams {
         form,
         columns: train.features.clone(),
@@ -222,6 +222,7 @@ pub fn preparer_params(form: Form, train: &TrainingSet, settings: &Settings) -> 
         monotone: settings.monotone.clone(),
         sequences: steps,
         grids,
+        fans,
         tz: settings.tz.clone().unwrap_or_else(|| "UTC".into()),
         as_of: as_of(train, settings),
         ..PreparerParams::default()

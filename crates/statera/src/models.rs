@@ -6,7 +6,8 @@ use statera_learn::cluster::ClusterModel;
 use statera_learn::{gbdt, isolation, linear, scorecard};
 use statera_nn::model::sequence::{self, Reader, SequenceParams};
 use statera_nn::model::{
-    AutoencoderModel, AutoencoderParams, NetworkModel, autoencoder, mlp, realmlp, tabm, transformer,
+    AutoencoderModel, AutoencoderParams, GraphSageParams, NetworkModel, autoencoder, graphsage, mlp, realmlp, tabm,
+    transformer,
 };
 
 /// Makes a learner with its default settings; the text is a `bins.toml` edited by the bank.
@@ -38,6 +39,17 @@ pub enum Last {
     Seeds,
 }
 
+/// What a family cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Columns are enough.
+    Nothing,
+    /// The steps of a sequence, or the points of an image.
+    Sequence,
+    /// The nodes of a neighbourhood.
+    Neighbourhood,
+}
+
 /// See [`Last::Seeds`].
 pub const MANY_ROWS: usize = 10_000;
 
@@ -55,8 +67,8 @@ pub struct ModelFamily {
     pub complexity: u8,
     /// How the final model is made once the folds are fitted.
     pub last: Last,
-    /// True if it reads the steps of sequences and has nothing to read without one.
-    pub needs_sequence: bool,
+    /// What it reads and has nothing to read without.
+    pub needs: Needs,
     /// True if it can promise that risk rises or falls with a number.
     pub keeps_directions: bool,
     /// True if it can do the task.
@@ -85,7 +97,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: true,
         complexity: 1,
         last: Last::Refit,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: true,
         does: |task| task == Task::Binary,
         estimator: |task, bins| {
@@ -109,7 +121,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: true,
         complexity: 2,
         last: Last::Refit,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: true,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(linear::LinearParams { task, ..Default::default() })),
@@ -127,7 +139,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: true,
         complexity: 3,
         last: Last::FoldModels,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: true,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(gbdt::GbdtParams { task, ..Default::default() })),
@@ -145,7 +157,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 4,
         last: Last::Refit,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: true,
         does: |task| task == Task::Binary,
         estimator: |_, _| Ok(Box::new(gbdt::GbdtParams::rare())),
@@ -160,7 +172,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 5,
         last: Last::FoldModels,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: isolation::does,
         estimator: |_, _| Ok(Box::new(isolation::BoostedParams::default())),
@@ -175,7 +187,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 3,
         last: Last::Seeds,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(mlp::MlpParams::tutorial(task))),
@@ -190,7 +202,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 4,
         last: Last::Seeds,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(mlp::MlpParams { task, ..Default::default() })),
@@ -208,7 +220,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 5,
         last: Last::Seeds,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(realmlp::RealMlpParams { task, ..Default::default() })),
@@ -226,7 +238,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 6,
         last: Last::Seeds,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams::mini(task))),
@@ -244,7 +256,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 7,
         last: Last::Seeds,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(tabm::TabmParams { task, ..Default::default() })),
@@ -262,7 +274,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 8,
         last: Last::Seeds,
-        needs_sequence: true,
+        needs: Needs::Sequence,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Cnn, task))),
@@ -280,7 +292,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 9,
         last: Last::Seeds,
-        needs_sequence: true,
+        needs: Needs::Sequence,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Gru, task))),
@@ -298,7 +310,7 @@ pub const MODELS: &[ModelFamily] = &[
         fast: false,
         complexity: 10,
         last: Last::Seeds,
-        needs_sequence: true,
+        needs: Needs::Sequence,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Lstm, task))),
@@ -310,13 +322,49 @@ pub const MODELS: &[ModelFamily] = &[
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
     ModelFamily {
+        name: sequence::ATTENTION,
+        title: "Attention over steps",
+        about: "a small transformer over the steps of declared sequences, asked by the row's other columns; needs a [sequence.NAME]",
+        fast: false,
+        complexity: 11,
+        last: Last::Seeds,
+        needs: Needs::Sequence,
+        keeps_directions: false,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(SequenceParams::new(Reader::Attention, task))),
+        quick: Some(|task, _| Ok(Box::new(SequenceParams::new(Reader::Attention, task).quick()))),
+        tuning: Some(Tuning {
+            space: SequenceParams::space,
+            at: |task, _, point| Ok(Box::new(SequenceParams::new(Reader::Attention, task).at(point))),
+        }),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: graphsage::NAME,
+        title: "GraphSAGE",
+        about: "two layers that read a node, its sampled neighbours and theirs, beside the other columns; needs a [[network.neighbourhood]]",
+        fast: false,
+        complexity: 12,
+        last: Last::Seeds,
+        needs: Needs::Neighbourhood,
+        keeps_directions: false,
+        does: |_| true,
+        estimator: |task, _| Ok(Box::new(GraphSageParams { task, ..Default::default() })),
+        quick: Some(|task, _| Ok(Box::new(GraphSageParams { task, ..Default::default() }.quick()))),
+        tuning: Some(Tuning {
+            space: GraphSageParams::space,
+            at: |task, _, point| Ok(Box::new(GraphSageParams::at(task, point))),
+        }),
+        load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
+    },
+    ModelFamily {
         name: transformer::NAME,
         title: "Transformer",
         about: "attention between columns, each a token; slow to fit",
         fast: false,
-        complexity: 11,
+        complexity: 13,
         last: Last::Seeds,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: |_| true,
         estimator: |task, _| Ok(Box::new(transformer::TransformerParams { task, ..Default::default() })),
@@ -332,9 +380,9 @@ pub const MODELS: &[ModelFamily] = &[
         title: "Isolation forest",
         about: "how few random cuts set a row apart from others: an anomaly score that never learns the target",
         fast: false,
-        complexity: 12,
+        complexity: 14,
         last: Last::Refit,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: isolation::does,
         estimator: |_, _| Ok(Box::new(isolation::IsolationParams::default())),
@@ -347,9 +395,9 @@ pub const MODELS: &[ModelFamily] = &[
         title: "Autoencoder",
         about: "how badly a network rebuilds a row that it has squeezed: an anomaly score that never learns the target",
         fast: false,
-        complexity: 13,
+        complexity: 15,
         last: Last::FoldModels,
-        needs_sequence: false,
+        needs: Needs::Nothing,
         keeps_directions: false,
         does: autoencoder::does,
         estimator: |_, _| Ok(Box::new(AutoencoderParams::default())),
@@ -462,6 +510,8 @@ pub struct Demands {
     pub task: Task,
     /// True if a sequence is declared.
     pub has_sequence: bool,
+    /// True if a neighbourhood is.
+    pub has_neighbourhood: bool,
     /// True if risk must rise or fall with some column.
     pub has_directions: bool,
 }
@@ -471,10 +521,13 @@ pub struct Demands {
 /// # Errors
 /// An unknown name, or a family that cannot do the task, needs a sequence where none is declared, or cannot keep directions.
 pub fn candidates(names: &[String], demands: Demands) -> Result<Vec<&'static ModelFamily>> {
-    let Demands { task, has_sequence, has_directions } = demands;
-    let can = |m: &&ModelFamily| {
-        (m.does)(task) && (has_sequence || !m.needs_sequence) && (m.keeps_directions || !has_directions)
+    let Demands { task, has_sequence, has_neighbourhood, has_directions } = demands;
+    let has = |needs: Needs| match needs {
+        Needs::Nothing => true,
+        Needs::Sequence => has_sequence,
+        Needs::Neighbourhood => has_neighbourhood,
     };
+    let can = |m: &&ModelFamily| (m.does)(task) && has(m.needs) && (m.keeps_directions || !has_directions);
     if names.is_empty() {
         return Ok(MODELS.iter().filter(|m| m.fast && can(m)).collect());
     }
@@ -490,8 +543,10 @@ pub fn candidates(names: &[String], demands: Demands) -> Result<Vec<&'static Mod
                 task_title(task)
             )));
         }
-        if found.needs_sequence && !has_sequence {
-            return Err(sequence::without_sequence(name));
+        match found.needs {
+            needs if has(needs) => {}
+            Needs::Neighbourhood => return Err(graphsage::without_neighbourhood()),
+            _ => return Err(sequence::without_sequence(name)),
         }
         if has_directions && !found.keeps_directions {
             return Err(Error::request(format!(
@@ -562,10 +617,12 @@ mod tests {
             for network in [tabm::TabmParams::mini(task), tabm::TabmParams { task, ..Default::default() }] {
                 assert_eq!(network.clone().at(&at(tabm::TabmParams::space)), network);
             }
-            for reader in [Reader::Cnn, Reader::Gru, Reader::Lstm] {
+            for reader in [Reader::Cnn, Reader::Gru, Reader::Lstm, Reader::Attention] {
                 let network = SequenceParams::new(reader, task);
                 assert_eq!(network.clone().at(&at(SequenceParams::space)), network);
             }
+            let network = GraphSageParams { task, ..Default::default() };
+            assert_eq!(GraphSageParams::at(task, &at(GraphSageParams::space)), network);
             let network = transformer::TransformerParams { task, ..Default::default() };
             assert_eq!(transformer::TransformerParams::at(task, &at(transformer::TransformerParams::space)), network);
         }
@@ -575,18 +632,28 @@ mod tests {
     fn families_that_read_sequences_are_candidates_where_one_is_declared() {
         let names = |given: &[&str], has_sequence| {
             let given: Vec<String> = given.iter().map(|n| n.to_string()).collect();
-            let demands = Demands { task: Task::Binary, has_sequence, has_directions: false };
+            let demands = Demands { task: Task::Binary, has_sequence, has_neighbourhood: false, has_directions: false };
             candidates(&given, demands).map(|c| c.iter().map(|m| m.name).collect::<Vec<_>>())
         };
         let all = names(&["all"], true).expect("all");
-        assert_eq!(all.len(), MODELS.len());
+        let of_nodes = MODELS.iter().filter(|m| m.needs == Needs::Neighbourhood).count();
+        assert_eq!(all.len() + of_nodes, MODELS.len());
+        let error = names(&["graphsage"], true).expect_err("no neighbourhood").to_string();
+        let expected =
+            "graphsage needs a neighbourhood: declare [[network.neighbourhood]] in the project file, or give --edges";
+        assert_eq!(error, expected);
         let plain = names(&["all"], false).expect("all");
-        assert!(plain.contains(&"mlp") && !["cnn", "gru", "lstm"].iter().any(|n| plain.contains(n)), "{plain:?}");
+        assert!(
+            plain.contains(&"mlp")
+                && !["cnn", "gru", "lstm", "attention", "graphsage"].iter().any(|n| plain.contains(n)),
+            "{plain:?}"
+        );
         assert_eq!(names(&[], true).expect("fast"), names(&[], false).expect("fast"));
         assert_eq!(names(&["lstm", "mlp"], true).expect("named"), ["mlp", "lstm"]);
         let error = names(&["mlp", "lstm"], false).expect_err("no sequence");
         assert!(error.is_request());
-        let directed = Demands { task: Task::Binary, has_sequence: false, has_directions: true };
+        let directed =
+            Demands { task: Task::Binary, has_sequence: false, has_neighbourhood: true, has_directions: true };
         let all: Vec<&str> = candidates(&["all".into()], directed).expect("all").iter().map(|m| m.name).collect();
         assert_eq!(all, ["scorecard", "logistic", "boosting", "boosting_rare"]);
         let refused = candidates(&["mlp".into()], directed).map(|_| ()).expect_err("no promise").to_string();

@@ -229,6 +229,7 @@ pub(crate) fn add(
         settings.network = Some(use_case::network(settings, &columns_at(address, settings)?)?);
     }
     let Some(network) = settings.network.clone() else { return Ok((table, None)) };
+    declare_neighbourhoods(&network, settings)?;
     network.check_purpose(use_case::purpose(settings))?;
     let late = [&network.label, &network.label_time].into_iter().flatten();
     for name in late.chain(&network.nodes) {
@@ -250,6 +251,19 @@ pub(crate) fn add(
     let table = with_figures(table, &definition, &edges, run)?;
     run.progress.finish();
     Ok((table, Some(edges.counts)))
+}
+
+/// Declares the sampled neighbourhoods as sequences, as which models find them.
+fn declare_neighbourhoods(network: &Network, settings: &mut Settings) -> Result<()> {
+    for neighbourhood in &network.neighbourhoods {
+        let (name, nodes) = (&neighbourhood.name, neighbourhood.columns());
+        let declared = settings.sequences.insert(name.clone(), nodes.clone());
+        if declared.is_some_and(|declared| declared != nodes) {
+            return Err(Error::request(format!("network.neighbourhood «{name}»: a sequence has that name")));
+        }
+        settings.fans.insert(name.clone(), neighbourhood.fans);
+    }
+    Ok(())
 }
 
 /// True if a table has the figures already.

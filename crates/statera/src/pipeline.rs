@@ -101,9 +101,11 @@ pub fn train(
             "settings": settings,
         })
     })?;
+    let sequences = cross_fit::sequences(&set, settings)?;
     let demands = Demands {
         task: set.task,
-        has_sequence: !cross_fit::sequences(&set, settings)?.is_empty(),
+        has_sequence: sequences.has_steps(),
+        has_neighbourhood: !sequences.fans.is_empty(),
         has_directions: settings.monotone.values().any(|&direction| direction != 0),
     };
     let families = models::candidates(&settings.models, demands)?;

@@ -90,7 +90,7 @@ impl TrainingSet {
         let features_fingerprint = rows::fingerprint_of(&batch, features.iter().map(|(name, _)| name.as_str()));
         let batch = without_repeats(batch, &digests, settings, &mut notes)?;
         let batch = without_weightless(batch, settings, &mut notes)?;
-        refuse_empty(&batch, &features)?;
+        refuse_empty(&batch, &features, settings)?;
         refuse_personal_data(&batch, &features, &mut notes)?;
         let (task, classes, target) = match settings.use_case {
             // Classes are what is going to be found; before that all rows are of one.
@@ -241,10 +241,12 @@ fn refuse_infinite(batch: &RecordBatch) -> Result<()> {
 }
 
 /// A column without a value anywhere cannot teach anything; one that is empty in a part of the rows only (a source that
-/// came later) is left to the preparer.
-fn refuse_empty(batch: &RecordBatch, features: &[(String, Kind)]) -> Result<()> {
+/// came later) is left to the preparer, and so is a step of a sequence: no key may have happened so often, no node have so many
+/// neighbours.
+fn refuse_empty(batch: &RecordBatch, features: &[(String, Kind)], settings: &Settings) -> Result<()> {
     let is_empty = |name: &str| batch.column_by_name(name).is_some_and(|c| c.null_count() == c.len());
-    match features.iter().find(|(name, _)| is_empty(name)) {
+    let is_step = |name: &String| settings.sequences.values().flatten().flatten().any(|column| column == name);
+    match features.iter().find(|(name, _)| is_empty(name) && !is_step(name)) {
         Some((name, _)) => Err(Error::data(format!(
             "column «{name}» has no value in any of the {} rows; leave it out with --drop {name}",
             batch.num_rows()

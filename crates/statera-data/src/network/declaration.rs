@@ -1,6 +1,6 @@
 //! The declaration of figures of a network, as the `[network]` table of a project file and the bundle's `network.toml` write it.
 
-use crate::window::Span;
+use crate::window::{Span, step_name};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -39,6 +39,9 @@ pub struct Network {
     /// The figures.
     #[serde(default, rename = "feature", skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<Feature>,
+    /// Sampled neighbourhoods, for models that read what is around a node.
+    #[serde(default, rename = "neighbourhood", skip_serializing_if = "Vec::is_empty")]
+    pub neighbourhoods: Vec<Neighbourhood>,
 }
 
 /// The columns of a table of edges, and what they may be used for.
@@ -103,6 +106,39 @@ pub struct Feature {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damping: Option<f64>,
 }
+
+/// A node, a sample of its neighbours and a sample of each one's neighbours, each with what is known of it: columns for models that
+/// read them as what is around a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbourhood {
+    /// Name; its columns are NAME_COLUMN_1 (the node itself), then those of its neighbours, then those of the first neighbour's
+    /// neighbours, of the second's, … ; where there are fewer the columns are missing.
+    pub name: String,
+    /// The node column; without it the first of the network's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What is told of each node beside [`EDGES`]: number columns of its last row, and for the label its known frauds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
+    /// The window.
+    pub over: Span,
+    /// Neighbours of the node, and of each of these, that are sampled, each 1 to 100; 10 and 5 if not given.
+    #[serde(default = "fans", skip_serializing_if = "are_fans")]
+    pub fans: [usize; 2],
+    /// Kinds of edges; without them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+    /// Which neighbours; without it both ways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// What samples are drawn by; another seed draws others.
+    #[serde(default = "seed", skip_serializing_if = "is_seed")]
+    pub seed: u64,
+}
+
+/// A node's edges in the window, which of every node of a neighbourhood are told.
+pub const EDGES: &str = "edges";
 
 /// Which edges a row sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,7 +289,8 @@ impl Network {
         named.iter().map(|node| vec![node.clone()]).collect()
     }
 
-    /// Names of all columns that it makes, in their order: feature by feature, figure by figure, node by node.
+    /// Names of all columns that it makes, in their order: feature by feature, figure by figure, node by node; then neighbourhood by
+    /// neighbourhood.
     pub fn column_names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for feature in &self.features {
@@ -263,6 +300,7 @@ impl Network {
                 }
             }
         }
+        names.extend(self.neighbourhoods.iter().flat_map(|n| n.columns().into_iter().flatten()));
         names
     }
 
@@ -270,6 +308,7 @@ impl Network {
     pub fn inputs(&self) -> Vec<&str> {
         let own = [Some(&self.time), self.label.as_ref(), self.label_time.as_ref()];
         let of = self.features.iter().filter_map(|f| f.of.as_ref());
+        let of = of.chain(self.neighbourhoods.iter().flat_map(|n| &n.of));
         let mut names: Vec<&str> = Vec::new();
         for name in own.into_iter().flatten().chain(&self.nodes).chain(of) {
             if !names.contains(&name.as_str()) {
@@ -296,6 +335,35 @@ impl Network {
             }
         }
         Ok(())
+    }
+}
+
+impl Neighbourhood {
+    /// A neighbourhood of the first node over a window, with what is told of nodes.
+    pub fn new(name: &str, of: Vec<String>, over: Span) -> Neighbourhood {
+        Neighbourhood {
+            name: name.into(),
+            node: None,
+            of,
+            over,
+            fans: fans(),
+            kinds: Vec::new(),
+            direction: None,
+            seed: seed(),
+        }
+    }
+
+    /// Nodes: one, its neighbours, and theirs.
+    pub fn n_nodes(&self) -> usize {
+        let [a, b] = self.fans;
+        b.saturating_add(1).saturating_mul(a).saturating_add(1)
+    }
+
+    /// The columns of each node, in their order.
+    pub fn columns(&self) -> Vec<Vec<String>> {
+        let told = || std::iter::once(EDGES).chain(self.of.iter().map(String::as_str));
+        let node = |place| told().map(|column| step_name(&self.name, column, place)).collect();
+        (1..=self.n_nodes()).map(node).collect()
     }
 }
 
@@ -331,6 +399,24 @@ fn to() -> String {
 
 fn time() -> String {
     "time".into()
+}
+
+/// Neighbours that are sampled where nothing else is said, and by what.
+fn fans() -> [usize; 2] {
+    [10, 5]
+}
+
+fn are_fans(given: &[usize; 2]) -> bool {
+    *given == fans()
+}
+
+fn seed() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_seed(given: &u64) -> bool {
+    *given == seed()
 }
 
 /// Neighbours that are looked at where nothing else is said.

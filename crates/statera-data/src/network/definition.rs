@@ -1,6 +1,6 @@
 //! A declaration that was checked, with its columns worked out.
 
-use super::declaration::{Direction, EdgeColumns, Feature, Network, Until, What};
+use super::declaration::{Direction, EdgeColumns, Feature, Neighbourhood, Network, Until, What};
 use super::page_rank::MAX_DAMPING;
 use statera_core::{Error, Result};
 use std::collections::BTreeSet;
@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 const MAX_COLUMNS: usize = 1_000;
 /// Most neighbours of a node that are looked at.
 const MAX_NEIGHBOURS: usize = 1_000;
+/// Most neighbours of a node that are sampled.
+const MAX_FAN: usize = 100;
 /// Most different choices of kinds; the edges of each are kept on their own.
 const MAX_LAYERS: usize = 16;
 /// How often PageRank is computed, and how likely its walk goes on, where nothing else is said.
@@ -25,6 +27,24 @@ pub struct Definition {
     pub(super) numbers: Vec<String>,
     pub(super) columns: Vec<Column>,
     digest: String,
+    pub(super) neighbourhoods: Vec<Around>,
+}
+
+/// A neighbourhood that is sampled.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Around {
+    /// Its columns, node by node.
+    pub names: Vec<String>,
+    /// The node column.
+    pub node: usize,
+    pub layer: usize,
+    /// Microseconds of the window.
+    pub span: i64,
+    pub direction: Direction,
+    /// What is told of a node behind its edges.
+    pub of: Vec<Of>,
+    pub fans: [usize; 2],
+    pub seed: u64,
 }
 
 /// A column that is made.
@@ -72,15 +92,20 @@ impl Definition {
             numbers: Vec::new(),
             columns: Vec::new(),
             digest: blake3::hash(&canonical).to_hex().to_string(),
+            neighbourhoods: Vec::new(),
         };
         for (i, feature) in network.features.iter().enumerate() {
             definition.add(feature).map_err(|e| e.at(format!("feature {}", i + 1)))?;
         }
-        let mut seen = BTreeSet::new();
-        if let Some(column) = definition.columns.iter().find(|c| !seen.insert(&c.name)) {
-            return Err(Error::request(format!("column «{}» would be made twice", column.name)));
+        for (i, neighbourhood) in network.neighbourhoods.iter().enumerate() {
+            let place = |e: Error| e.at(format!("neighbourhood {} («{}»)", i + 1, neighbourhood.name));
+            definition.add_neighbourhood(neighbourhood).map_err(place)?;
         }
-        let (n, n_layers) = (definition.columns.len(), definition.layers.len());
+        let mut seen = BTreeSet::new();
+        if let Some(name) = definition.column_names().find(|name| !seen.insert(*name)) {
+            return Err(Error::request(format!("column «{name}» would be made twice")));
+        }
+        let (n, n_layers) = (definition.column_names().count(), definition.layers.len());
         if n > MAX_COLUMNS {
             return Err(Error::request(format!("{n} columns; allowed are {MAX_COLUMNS}")));
         }
@@ -107,7 +132,8 @@ impl Definition {
 
     /// Names of the columns that it makes, in their order.
     pub fn column_names(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|c| c.name.as_str())
+        let of_nodes = self.neighbourhoods.iter().flat_map(|n| &n.names);
+        self.columns.iter().map(|c| c.name.as_str()).chain(of_nodes.map(String::as_str))
     }
 
     /// Where the edges of a row at `t` end, exclusive.
@@ -122,16 +148,43 @@ impl Definition {
         (0..self.network.nodes.len()).filter(|&i| is_case(&self.network.nodes[i])).collect()
     }
 
+    /// The place of the graph of a choice of kinds.
+    fn layer(&mut self, kinds: &[String]) -> usize {
+        let mut kinds = kinds.to_vec();
+        kinds.sort();
+        place(&mut self.layers, kinds)
+    }
+
+    /// What a column tells of a node.
+    fn told(&mut self, name: &String) -> Of {
+        if self.network.label.as_ref() == Some(name) {
+            return Of::Cases;
+        }
+        Of::Number(place(&mut self.numbers, name.clone()))
+    }
+
+    fn add_neighbourhood(&mut self, declared: &Neighbourhood) -> Result<()> {
+        check_neighbourhood(declared, &self.network)?;
+        let layer = self.layer(&declared.kinds);
+        let of = declared.of.iter().map(|name| self.told(name)).collect();
+        let node = declared.node.as_ref().and_then(|node| self.network.nodes.iter().position(|n| n == node));
+        self.neighbourhoods.push(Around {
+            names: declared.columns().concat(),
+            node: node.unwrap_or(0),
+            layer,
+            span: declared.over.micros(),
+            direction: declared.direction.unwrap_or_default(),
+            of,
+            fans: declared.fans,
+            seed: declared.seed,
+        });
+        Ok(())
+    }
+
     fn add(&mut self, feature: &Feature) -> Result<()> {
         check_feature(feature, &self.network)?;
-        let mut kinds = feature.kinds.clone();
-        kinds.sort();
-        let layer = place(&mut self.layers, kinds);
-        let of = match &feature.of {
-            None => Of::Nothing,
-            of if *of == self.network.label => Of::Cases,
-            Some(name) => Of::Number(place(&mut self.numbers, name.clone())),
-        };
+        let layer = self.layer(&feature.kinds);
+        let of = feature.of.as_ref().map_or(Of::Nothing, |name| self.told(name));
         for &what in &feature.what {
             for nodes in self.network.nodes_of(feature, what) {
                 let node = self.network.nodes.iter().position(|n| *n == nodes[0]).unwrap_or(0);
@@ -163,7 +216,7 @@ fn place<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
 }
 
 fn check(network: &Network) -> Result<()> {
-    if network.features.is_empty() {
+    if network.features.is_empty() && network.neighbourhoods.is_empty() {
         return Err(Error::request("feature: none is declared; declare one, or leave [network] out"));
     }
     let nodes = &network.nodes;
@@ -210,6 +263,26 @@ fn check_edges(edges: &EdgeColumns) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+fn check_neighbourhood(declared: &Neighbourhood, network: &Network) -> Result<()> {
+    let refused = |message: String| Err(Error::request(message));
+    if declared.name.is_empty() {
+        return refused("name: is empty; its columns begin with it".into());
+    }
+    if let Some(node) = declared.node.as_ref().filter(|node| !network.nodes.contains(node)) {
+        return refused(format!("node: «{node}» is none of the network's; allowed are {}", network.nodes.join(", ")));
+    }
+    if let Some(n) = declared.fans.iter().find(|n| !(1..=MAX_FAN).contains(*n)) {
+        return refused(format!("fans: {n} is not allowed; allowed are 1 to {MAX_FAN}"));
+    }
+    if !declared.kinds.is_empty() && network.edges.kind.is_none() {
+        return refused("kinds: the edges have no column of kinds; name it with network.edges.kind".into());
+    }
+    if declared.of.iter().any(|of| network.label_time.as_ref() == Some(of)) {
+        return refused("of: when a label became known is not known with a row".into());
+    }
+    Ok(())
 }
 
 fn check_feature(feature: &Feature, network: &Network) -> Result<()> {

@@ -1,14 +1,15 @@
 //! The columns of rows, from edges and from the rows themselves.
 
-use super::declaration::What;
-use super::definition::{Column, Definition, Of};
+use super::declaration::{Direction, What};
+use super::definition::{Around, Column, Definition, Of};
 use super::edges::Edges;
-use super::graph::Graph;
+use super::graph::{Adjacency, Graph};
 use super::known::Known;
 use super::near::{View, around};
 use super::nodes::{NO_NODE, Nodes};
 use super::page_rank::Plan;
 use super::rows::Rows;
+use super::sample;
 use super::slide::slide;
 use crate::table::ColumnInfo;
 use arrow_array::{ArrayRef, Float64Array, Int64Array};
@@ -28,6 +29,8 @@ struct Whole<'a> {
     /// Per layer.
     graphs: Vec<Graph>,
     known: Known,
+    /// A number of each node's own, where neighbourhoods are sampled.
+    salts: Vec<u64>,
 }
 
 /// The columns of the rows from `first` on, in the definition's order; the rows before it only tell what was known. A missing cell of
@@ -41,22 +44,28 @@ pub fn columns(definition: &Definition, edges: &Edges, rows: &Rows, first: usize
     let known = Known::of(definition, rows, &nodes, names.len());
     let graph = |layer| Graph::new(names.len(), edges.links(layer, &names));
     let graphs = (0..definition.layers.len()).map(graph).collect();
-    let whole = Whole { definition, rows, first, nodes, graphs, known };
+    let salts = if definition.neighbourhoods.is_empty() { Vec::new() } else { names.salts() };
+    let whole = Whole { definition, rows, first, nodes, graphs, known, salts };
     let mut made = vec![vec![f64::NAN; rows.n_rows() - first]; definition.columns.len()];
     whole.counts(&mut made, run)?;
     whole.surroundings(&mut made, run)?;
     whole.ranks(&mut made, run)?;
-    Ok(arrays(definition, &made))
+    let mut arrays = arrays(definition, &made);
+    for around in &definition.neighbourhoods {
+        arrays.extend(whole.neighbourhood(around, run)?);
+    }
+    Ok(arrays)
 }
 
-/// Cells by column as columns of their types, in the definition's order; NaN is missing.
+/// Cells by figure as columns of their types, in the definition's order, without those of neighbourhoods; NaN is missing.
 pub fn arrays(definition: &Definition, cells: &[Vec<f64>]) -> Vec<ArrayRef> {
-    definition.columns.iter().zip(cells).map(|(column, cells)| array(column, cells)).collect()
+    let figures = definition.columns.iter().zip(cells);
+    figures.map(|(column, cells)| array(column.what.is_whole(), cells)).collect()
 }
 
-fn array(column: &Column, cells: &[f64]) -> ArrayRef {
+fn array(is_whole: bool, cells: &[f64]) -> ArrayRef {
     let present = cells.iter().map(|v| (!v.is_nan()).then_some(*v));
-    if column.what.is_whole() {
+    if is_whole {
         return Arc::new(Int64Array::from_iter(present.map(|v| v.map(|v| v as i64))));
     }
     Arc::new(Float64Array::from_iter(present))
@@ -72,7 +81,7 @@ pub(super) fn counted(what: What) -> Option<bool> {
 }
 
 /// What a row sees of a whole table.
-struct Seen<'a> {
+pub(super) struct Seen<'a> {
     whole: &'a Whole<'a>,
     graph: &'a Graph,
     time: i64,
@@ -80,6 +89,14 @@ struct Seen<'a> {
     after: i64,
     /// and earlier than this.
     end: i64,
+}
+
+impl Seen<'_> {
+    /// Edges of a node in a direction.
+    pub(super) fn n_edges(&self, node: u32, direction: Direction) -> usize {
+        let n = |at: &Adjacency, is_asked: bool| if is_asked { at.between(node, self.after, self.end).len() } else { 0 };
+        n(&self.graph.into, direction != Direction::Out) + n(&self.graph.out, direction != Direction::In)
+    }
 }
 
 impl View for Seen<'_> {
@@ -177,6 +194,28 @@ impl Whole<'_> {
         let seen = Seen { whole: self, graph: &self.graphs[column.layer], time, after, end };
         let second = self.nodes.get(1).map(|nodes| nodes[row]).filter(|second| *second != NO_NODE);
         around(&seen, column, node, second)
+    }
+
+    /// The columns of a neighbourhood, node by node.
+    fn neighbourhood(&self, around: &Around, run: &Run) -> Result<Vec<ArrayRef>> {
+        let width = 1 + around.of.len();
+        let rows: Vec<Vec<f64>> = (self.first..self.rows.n_rows())
+            .into_par_iter()
+            .map(|row| {
+                run.check()?;
+                let (node, time) = (self.nodes[around.node][row], self.rows.times[row]);
+                let (after, end) = (time.saturating_sub(around.span), self.definition.end(time));
+                let seen = Seen { whole: self, graph: &self.graphs[around.layer], time, after, end };
+                let nodes = sample::around(around, &seen, &self.salts, node, time);
+                Ok(nodes.iter().flat_map(|node| sample::told(around, &seen, *node)).collect())
+            })
+            .collect::<Result<_>>()?;
+        let are_whole = sample::are_whole(around);
+        let column = |place: usize| {
+            let cells: Vec<f64> = rows.iter().map(|cells| cells[place]).collect();
+            array(are_whole[place % width], &cells)
+        };
+        Ok((0..around.names.len()).into_par_iter().map(column).collect())
     }
 
     /// PageRank, once a snapshot for all columns that it serves.

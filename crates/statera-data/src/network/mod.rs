@@ -7,6 +7,8 @@
 //! (t − w, t]. Nodes are told apart by what their cells write and sums are made in the order of the nodes, so that neither the
 //! order of the file nor the number of threads matters, and rows that are scored after a history get the bits of one sweep.
 //!
+//! Neighbourhoods are samples, drawn by a seed, the nodes' names and the row's time: the same whatever else is in the tables.
+//!
 //! Work is bounded: fan-in, fan-out and their sums slide over the edges of a node, each entering and leaving once; of a busy node
 //! cycles and neighbours look at the last [`Network::max_neighbours`] neighbours; PageRank is computed once a snapshot.
 //!
@@ -24,10 +26,13 @@ mod near;
 mod nodes;
 mod page_rank;
 mod rows;
+mod sample;
 mod slide;
 mod state;
 
-pub use declaration::{Direction, EdgeColumns, Feature, Network, SelfEdges, Until, What, column_name};
+pub use declaration::{
+    Direction, EDGES, EdgeColumns, Feature, Neighbourhood, Network, SelfEdges, Until, What, column_name,
+};
 pub use definition::Definition;
 pub use edges::{EdgeCounts, Edges};
 pub use figures::{arrays, column_infos, columns};

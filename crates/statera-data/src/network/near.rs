@@ -57,7 +57,7 @@ fn of_neighbours<V: View>(view: &V, column: &Column, neighbours: &[V::Node]) -> 
 }
 
 /// The latest neighbours of a node in a direction, ascending; of one time those with the largest codes go first.
-fn neighbours<V: View>(view: &V, node: V::Node, direction: Direction) -> Vec<V::Node> {
+pub(super) fn neighbours<V: View>(view: &V, node: V::Node, direction: Direction) -> Vec<V::Node> {
     let of = |is_in: bool, is_asked: bool| is_asked.then(|| view.latest(node, is_in)).into_iter().flatten().peekable();
     let (mut into, mut out) = (of(true, direction != Direction::Out), of(false, direction != Direction::In));
     let mut found: Vec<V::Node> = Vec::new();

@@ -25,9 +25,22 @@ impl Nodes {
         self.0.len()
     }
 
+    /// A number of each node that is its own whatever other nodes there are, for draws.
+    pub fn salts(&self) -> Vec<u64> {
+        self.0.iter().map(|code| mix(mix(*code as u64) ^ (*code >> 64) as u64)).collect()
+    }
+
     /// The numbers of codes.
     pub fn numbers(&self, codes: &[u128]) -> Vec<u32> {
         let number = |code: &u128| self.0.binary_search(code).map_or(NO_NODE, |at| at as u32);
         codes.iter().map(number).collect()
     }
+}
+
+/// One of 2⁶⁴ numbers for another, as if drawn (the last step of SplitMix64; Steele, Lea and Flood 2014).
+pub(super) fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
 }

@@ -42,6 +42,7 @@ impl Preparer {
             monotone,
             sequences: params.sequences.clone(),
             grids: params.grids.clone(),
+            fans: params.fans.clone(),
             derived: Derived::default(),
         };
         preparer.derive()?;

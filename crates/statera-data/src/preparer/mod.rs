@@ -40,6 +40,8 @@ pub struct PreparerParams {
     pub sequences: BTreeMap<String, Vec<Vec<String>>>,
     /// Lines, and points of a line, of those sequences that are images.
     pub grids: BTreeMap<String, [usize; 2]>,
+    /// Neighbours of a node and of each of these, of those sequences that are neighbourhoods.
+    pub fans: BTreeMap<String, [usize; 2]>,
 }
 
 impl Default for PreparerParams {
@@ -56,6 +58,7 @@ impl Default for PreparerParams {
             as_of: None,
             sequences: BTreeMap::new(),
             grids: BTreeMap::new(),
+            fans: BTreeMap::new(),
         }
     }
 }
@@ -139,6 +142,8 @@ pub struct Preparer {
     sequences: BTreeMap<String, Vec<Vec<String>>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     grids: BTreeMap<String, [usize; 2]>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    fans: BTreeMap<String, [usize; 2]>,
     #[serde(skip)]
     derived: Derived,
 }
@@ -283,7 +288,8 @@ impl Preparer {
         let sequence = |(name, steps): (&String, &Vec<Vec<String>>)| {
             let step = |columns: &Vec<String>| columns.iter().map(|c| find(name, c)).collect();
             let steps = steps.iter().map(step).collect::<statera_core::Result<_>>()?;
-            Ok(Sequence { name: name.clone(), steps, grid: self.grids.get(name).copied() })
+            let [grid, fans] = [&self.grids, &self.fans].map(|sizes| sizes.get(name).copied());
+            Ok(Sequence { name: name.clone(), steps, grid, fans })
         };
         self.sequences.iter().map(sequence).collect()
     }

@@ -8,7 +8,7 @@ use statera_core::Frame;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scaling {
-    /// Minus the mean, by the standard deviation.
+    /// Minus the mean, by the standard deviation; cut at ±1000.
     Standard,
     /// By the distribution function of the training rows, then the inverse of the normal one.
     Quantile,
@@ -90,12 +90,12 @@ impl Transform {
         let usual = |v: f64| !v.is_nan() && !sentinels.contains(&v);
         match *self {
             Transform::Affine { centre, factor, clip: false } if sentinels.is_empty() => {
-                out.for_each(|(o, &v)| *o = if v.is_nan() { 0.0 } else { finite((v - centre) * factor) });
+                out.for_each(|(o, &v)| *o = if v.is_nan() { 0.0 } else { bounded((v - centre) * factor) });
             }
             Transform::Affine { centre, factor, clip } => out.for_each(|(o, &v)| {
                 if usual(v) {
                     let x = (v - centre) * factor;
-                    *o = finite(if clip { x / (1.0 + (x / 3.0) * (x / 3.0)).sqrt() } else { x });
+                    *o = bounded(if clip { x / (1.0 + (x / 3.0) * (x / 3.0)).sqrt() } else { x });
                 }
             }),
             Transform::Quantile { first, n_knots } => {
@@ -122,9 +122,13 @@ impl Transform {
     }
 }
 
-/// A single-precision number that is never infinite.
-fn finite(x: f64) -> f32 {
-    (x as f32).clamp(f32::MIN, f32::MAX)
+/// Standard deviations: of a million training rows none can be further from the mean. What is further out is absurd, and a network
+/// must neither overflow on it nor fail to explain itself.
+const FARTHEST: f32 = 1000.0;
+
+/// A single-precision number that is not absurd.
+fn bounded(x: f64) -> f32 {
+    (x as f32).clamp(-FARTHEST, FARTHEST)
 }
 
 /// Φ⁻¹ of the interpolated distribution function; a value that several knots share stands in their middle, as if a
@@ -164,6 +168,10 @@ mod tests {
     #[test]
     fn cells_are_scaled_by_their_distribution_and_missing_ones_are_zero() {
         check(Scaling::Standard, &[1.0, 3.0, f64::NAN], &[-1.0, 1.0, 0.0]);
+        let far = Transform::Affine { centre: 2.0, factor: 0.5, clip: false };
+        let mut out = [0.0; 3];
+        far.apply(&[], &[1e300, -1e9, 8.0], &[], &mut out, 1);
+        assert_eq!(out, [1000.0, -1000.0, 3.0]);
         // Median 2, quartiles 1 and 3.
         let soft = |x: f32| x / (1.0 + x * x / 9.0).sqrt();
         check(Scaling::Robust, &[0.0, 1.0, 2.0, 3.0, 40.0], &[soft(-1.0), soft(-0.5), 0.0, soft(0.5), soft(19.0)]);

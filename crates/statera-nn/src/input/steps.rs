@@ -14,19 +14,36 @@ pub(super) struct Steps {
     /// Lines, and points of a line, of an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grid: Option<[usize; 2]>,
+    /// Neighbours of a node and of each of these, of a neighbourhood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fans: Option<[usize; 2]>,
     /// What each step has.
     series: Vec<Series>,
+    /// Where steps are masked, the features of each step: it counts where one of them is present.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    masks: Vec<Vec<usize>>,
 }
 
-/// The shape of a sequence or an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The shape of a sequence, an image or a neighbourhood.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StepsShape {
-    /// Steps, or points.
+    /// Steps, points, or nodes.
     pub n_steps: usize,
     /// Columns of a step.
     pub width: usize,
     /// Lines, and points of a line, of an image.
     pub grid: Option<[usize; 2]>,
+    /// Neighbours of a node and of each of these, of a neighbourhood.
+    pub fans: Option<[usize; 2]>,
+    /// Whether behind all steps a column of each tells whether it counts, 1 or 0.
+    pub is_masked: bool,
+}
+
+impl StepsShape {
+    /// Columns of a row.
+    pub fn n_columns(&self) -> usize {
+        self.n_steps * (self.width + usize::from(self.is_masked))
+    }
 }
 
 /// A feature at successive times: in each step one scaled number, 0 where missing, and its flags.
@@ -50,11 +67,18 @@ struct Mark {
 }
 
 impl Steps {
-    /// Fits on a frame in the form `Codes`; `None` if no cell of the sequence varies. Knots are appended to `knots`.
+    /// Fits on a frame in the form `Codes`; `None` if no cell of the sequence varies. Knots are appended to `knots`. Where
+    /// `is_masked`, steps get masks, but for the points of an image.
     ///
     /// # Errors
     /// A sequence without steps, with steps of different lengths, or of features that are no numbers.
-    pub fn fit(frame: &Frame, sequence: &Sequence, scaling: Scaling, knots: &mut Vec<f64>) -> Result<Option<Steps>> {
+    pub fn fit(
+        frame: &Frame,
+        sequence: &Sequence,
+        is_masked: bool,
+        scaling: Scaling,
+        knots: &mut Vec<f64>,
+    ) -> Result<Option<Steps>> {
         let wrong = |what: String| Err(Error::request(format!("sequence «{}»: {what}", sequence.name)));
         let width = sequence.steps.first().map_or(0, Vec::len);
         if width == 0 || sequence.steps.iter().any(|s| s.len() != width) {
@@ -71,30 +95,42 @@ impl Steps {
         {
             return wrong(format!("{} points; {height} × {width} are needed", sequence.steps.len()));
         }
+        if let Some(fans) = sequence.fans
+            && n_nodes(fans) != Some(sequence.steps.len())
+        {
+            return wrong(format!(
+                "{} nodes; {} neighbours of each of {} do not fit",
+                sequence.steps.len(),
+                fans[1],
+                fans[0]
+            ));
+        }
         // Of points most may be of one value, which has no quantiles.
         let scaling = if sequence.grid.is_some() { Scaling::Standard } else { scaling };
         let of = |j: usize| sequence.steps.iter().map(|s| s[j]).collect();
         let mut series: Vec<Series> = (0..width).map(|j| Series::fit(frame, of(j), scaling, knots)).collect();
         series.retain(|s| s.width() > 0);
-        Ok((!series.is_empty()).then_some(Steps { n_steps: sequence.steps.len(), grid: sequence.grid, series }))
+        let masks = if is_masked && sequence.grid.is_none() { sequence.steps.clone() } else { Vec::new() };
+        let Sequence { grid, fans, .. } = *sequence;
+        Ok((!series.is_empty()).then_some(Steps { n_steps: sequence.steps.len(), grid, fans, series, masks }))
     }
 
     /// Steps, and columns of each.
     pub fn shape(&self) -> StepsShape {
         let width = self.series.iter().map(Series::width).sum();
-        StepsShape { n_steps: self.n_steps, width, grid: self.grid }
+        let is_masked = !self.masks.is_empty();
+        StepsShape { n_steps: self.n_steps, width, grid: self.grid, fans: self.fans, is_masked }
     }
 
     /// Columns of a row.
     pub fn n_columns(&self) -> usize {
-        let StepsShape { n_steps, width, .. } = self.shape();
-        n_steps * width
+        self.shape().n_columns()
     }
 
-    /// The feature that each column comes from.
+    /// The feature that each column comes from; a mask, which is of all features of a step, counts as of the first of them.
     pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
         let step = |t: usize| self.series.iter().flat_map(move |s| std::iter::repeat_n(s.features[t], s.width()));
-        (0..self.n_steps).flat_map(step)
+        (0..self.n_steps).flat_map(step).chain(self.masks.iter().map(|features| features[0]))
     }
 
     /// Writes the columns of rows to the first numbers of rows of `stride`.
@@ -116,6 +152,15 @@ impl Steps {
                 first += series.width();
             }
         }
+        for (t, features) in self.masks.iter().enumerate() {
+            for feature in features {
+                if let Column::Number(cells) = &frame.columns[*feature] {
+                    let out = out[first + t..].iter_mut().step_by(stride);
+                    // Before, the rows hold zeros.
+                    out.zip(&cells[rows.clone()]).filter(|(_, v)| !v.is_nan()).for_each(|(o, _)| *o = 1.0);
+                }
+            }
+        }
     }
 
     /// The knots of its transforms.
@@ -132,9 +177,22 @@ impl Steps {
                 && s.features.iter().all(|f| number(*f))
                 && s.flags.iter().all(mark)
         };
+        let mask = |features: &Vec<usize>| !features.is_empty() && features.iter().all(|f| number(*f));
+        let fits_masks = self.masks.iter().all(mask) && [0, self.n_steps].contains(&self.masks.len());
+        let fits_fans = self.fans.is_none_or(|fans| n_nodes(fans) == Some(self.n_steps));
         let fits_grid = self.grid.is_none_or(|[height, width]| height.checked_mul(width) == Some(self.n_steps));
-        fits_grid && self.n_steps > 0 && !self.series.is_empty() && self.series.iter().all(series)
+        fits_grid
+            && fits_fans
+            && fits_masks
+            && self.n_steps > 0
+            && !self.series.is_empty()
+            && self.series.iter().all(series)
     }
+}
+
+/// Nodes of a neighbourhood: one, its neighbours, and theirs.
+fn n_nodes([a, b]: [usize; 2]) -> Option<usize> {
+    b.checked_add(1)?.checked_mul(a)?.checked_add(1)
 }
 
 impl Series {

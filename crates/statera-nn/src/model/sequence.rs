@@ -1,5 +1,5 @@
-//! Networks that read sequences and images: a recurrent or convolutional layer reads each of them, a dense layer what it made
-//! of them and the other columns.
+//! Networks that read sequences and images: a recurrent or convolutional layer reads each of them, or attention all of them, a
+//! dense layer what it made of them and the other columns.
 //!
 //! A recurrent layer hands on its state after the last step (LSTM: Hochreiter and Schmidhuber 1997; GRU: Cho et al. 2014), of
 //! an image after its last line. The convolutional network is two convolutions over three steps, the sequence padded with
@@ -9,7 +9,7 @@
 use super::Architecture;
 use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
-use crate::input::{Input, Scaling, StepsShape};
+use crate::input::{Input, Reading, Scaling, StepsShape};
 use crate::layer::{
     Columns, Conv1d, Conv2d, Dense, Dropout, GlobalPool, Gru, Image, Layer, Lstm, Padding, Pool, Pooling, Sequence,
     Sequential, States, Window,
@@ -27,6 +27,8 @@ pub const LSTM: &str = "lstm";
 pub const GRU: &str = "gru";
 /// The convolutional network's.
 pub const CNN: &str = "cnn";
+/// That of attention over the steps.
+pub const ATTENTION: &str = "attention";
 
 /// Steps that a convolution sees at once.
 const KERNEL: usize = 3;
@@ -34,6 +36,12 @@ const KERNEL: usize = 3;
 const MOST_POINTS: usize = 8;
 /// Most units of a layer.
 const MOST_UNITS: usize = 4096;
+/// Rows that a fit sees at most, each as often as there are epochs …
+const MOST_ROWS_SEEN: usize = 2_000_000;
+/// … but every row this often.
+const LEAST_EPOCHS: usize = 5;
+
+mod attention;
 
 /// What reads the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +53,8 @@ pub enum Reader {
     Gru,
     /// Two convolutions, and the mean over the steps.
     Cnn,
+    /// Attention between the steps, and of the row to them.
+    Attention,
 }
 
 impl Reader {
@@ -54,7 +64,13 @@ impl Reader {
             Reader::Lstm => LSTM,
             Reader::Gru => GRU,
             Reader::Cnn => CNN,
+            Reader::Attention => ATTENTION,
         }
+    }
+
+    /// How it reads sequences: attention passes over steps that are wholly missing.
+    pub(super) fn reading(self) -> Reading {
+        if self == Reader::Attention { Reading::MaskedSteps } else { Reading::Steps }
     }
 }
 
@@ -72,7 +88,7 @@ pub fn without_sequence(name: &str) -> Error {
 pub struct Shape {
     /// What reads the steps.
     pub reader: Reader,
-    /// Units or filters of the reader, 1 to 4096.
+    /// Units or filters of the reader, 1 to 4096; numbers of a token of attention.
     pub units: usize,
     /// Width of the dense layer, 1 to 4096.
     pub hidden: usize,
@@ -107,8 +123,19 @@ impl Shape {
             return Err(without_sequence(self.reader.name()));
         }
         let (mut params, mut columns, mut rest) = (Params::default(), Columns::default(), input.n_columns());
+        if self.reader == Reader::Attention {
+            let layers = self.attend(&mut params, rng, &sequences, rest)?;
+            return Ok(self.network(params, rng, layers, n_outputs));
+        }
+        if let Some(shape) = sequences.iter().find(|s| s.is_masked || s.fans.is_some()) {
+            let n = shape.n_steps;
+            return Err(Error::damaged(format!(
+                "model.json: a sequence of {n} steps is not one that {} reads",
+                self.reader.name()
+            )));
+        }
         for (i, shape) in sequences.into_iter().enumerate() {
-            rest -= shape.n_steps * shape.width;
+            rest -= shape.n_columns();
             let name = format!("sequence{i}");
             let reader = match shape {
                 StepsShape { grid: Some([height, width]), width: channels, .. } => {
@@ -120,15 +147,18 @@ impl Shape {
             };
             columns = columns.then(reader);
         }
-        let columns = columns.then_same(rest);
-        let (n_read, hidden) = (columns.n_out(), self.hidden);
-        let dense = Dense::new(&mut params, rng, "hidden", n_read, hidden, Activation::Relu);
-        let mut layers: Vec<Box<dyn Layer>> = vec![Box::new(columns), Box::new(dense)];
+        Ok(self.network(params, rng, vec![Box::new(columns.then_same(rest))], n_outputs))
+    }
+
+    /// The network whose first layers, which are not none, have read the sequences.
+    fn network(&self, mut params: Params, rng: &mut Rng, mut layers: Vec<Box<dyn Layer>>, n_outputs: usize) -> Network {
+        let (n_read, hidden) = (layers.last().map_or(0, |l| l.n_out()), self.hidden);
+        layers.push(Box::new(Dense::new(&mut params, rng, "hidden", n_read, hidden, Activation::Relu)));
         if self.dropout > 0.0 {
             layers.push(Box::new(Dropout::new(hidden, self.dropout, 0)));
         }
         layers.push(Box::new(Dense::new(&mut params, rng, "output", hidden, n_outputs, Activation::Identity)));
-        Ok(Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 })
+        Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 }
     }
 
     /// The layer that looks at an image.
@@ -173,6 +203,8 @@ impl Shape {
                 let pool = GlobalPool::new(second.output(), Pooling::Average)?;
                 Box::new(Sequential::new(vec![Box::new(first), Box::new(second), Box::new(pool)]))
             }
+            // It reads all sequences at once.
+            Reader::Attention => return Err(Error::request("attention reads no sequence alone")),
         })
     }
 }
@@ -184,21 +216,24 @@ pub struct SequenceParams {
     pub task: Task,
     /// The network. Default: 64 units or filters, then 64 rectified units with dropout 0.2.
     pub shape: Shape,
-    /// How numbers are scaled, all steps of a feature alike. Default: quantiles to normal.
+    /// How numbers are scaled, all steps of a feature alike. Default: minus the mean, by the standard deviation, which keeps how far
+    /// out an amount is; quantiles would flatten it.
     pub scaling: Scaling,
     /// `None`, the default, for the task's: cross-entropy or squared error.
     pub loss: Option<Loss>,
-    /// How it is trained. Default: as [`super::MlpParams`].
+    /// How it is trained. Default: as [`super::MlpParams`]. Of many rows a fit has fewer epochs: it sees two million rows, and all
+    /// rows five times.
     pub train: TrainParams,
 }
 
-/// What a search may change.
-const SPACE: [Dimension; 5] = [
+/// What a search may change; numbers are scaled by their quantiles where that is 1.
+const SPACE: [Dimension; 6] = [
     Dimension::whole_log("units", 16, 256, 64),
     Dimension::whole_log("hidden", 16, 256, 64),
     Dimension::real_or_zero("dropout", 0.05, 0.5, 0.2),
     Dimension::log("learning_rate", 1e-4, 1e-2, 1e-3),
     Dimension::log_or_zero("weight_decay", 1e-6, 0.1, 1e-2),
+    Dimension::choice("quantile_scaling", &[0.0, 1.0], 0.0),
 ];
 
 impl SequenceParams {
@@ -214,6 +249,7 @@ impl SequenceParams {
         self.shape.dropout = point.real("dropout") as f32;
         self.train.learning_rate = point.real("learning_rate");
         self.train.weight_decay = point.real("weight_decay");
+        self.scaling = if point.whole("quantile_scaling") == 1 { Scaling::Quantile } else { Scaling::Standard };
         self
     }
 
@@ -222,7 +258,7 @@ impl SequenceParams {
         SequenceParams {
             task,
             shape: Shape { reader, units: 64, hidden: 64, dropout: 0.2 },
-            scaling: Scaling::Quantile,
+            scaling: Scaling::Standard,
             loss: None,
             train: super::MlpParams::default().train,
         }
@@ -240,16 +276,18 @@ impl SequenceParams {
 impl NetworkParams for SequenceParams {
     fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
         self.shape.check()?;
-        if train.spec.sequences.is_empty() {
+        if train.spec.sequences.iter().all(|s| s.fans.is_some()) {
             return Err(without_sequence(self.shape.reader.name()));
         }
+        let most_epochs = (MOST_ROWS_SEEN / train.n_rows.max(1)).max(LEAST_EPOCHS);
+        let epochs = self.train.epochs.min(most_epochs);
         let recipe = Recipe {
             task: self.task,
             architecture: Architecture::Sequence(self.shape.clone()),
             scaling: self.scaling,
             embed_above: usize::MAX,
             loss: self.loss.clone(),
-            train: self.train.clone(),
+            train: TrainParams { epochs, ..self.train.clone() },
         };
         fit(&recipe, train, valid, run)
     }

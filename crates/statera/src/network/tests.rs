@@ -179,6 +179,42 @@ fn raw_rows_with_their_history_and_edges_score_as_the_whole_table() {
     assert!(told.ends_with("odd.csv: row 1: an edge from «C1» to itself; allowed are two different nodes, or self_edges = \"leave_out\""), "{told}");
 }
 
+/// What is around a customer, of which few have all neighbours: some columns have no value in a fold, or anywhere.
+const NEAR: &str = r#"
+[[network.neighbourhood]]
+name = "near"
+of = ["debt", "bad"]
+over = "90d"
+fans = [4, 3]
+"#;
+
+#[test]
+fn graphsage_reads_the_sampled_neighbourhood_and_scores_after_a_history_as_in_the_whole_table() {
+    let trained = trained(&(PROJECT.replace("[\"logistic\"]", "[\"graphsage\"]") + NEAR));
+    assert_eq!(trained.bundle.manifest.family, "graphsage");
+    let own = trained.bundle.network.as_ref().expect("the bundle has a network");
+    assert!(own.definition.column_names().any(|name| name == "near_bad_17"));
+    let text = fs::read_to_string(trained.path("loans.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let put = |name: &str, rows: &[&str]| {
+        fs::write(trained.path(name), [&lines[..1], rows].concat().join("\n")).unwrap();
+    };
+    put("before.csv", &lines[1..2_401]);
+    put("new.csv", &lines[2_401..]);
+    let whole = trained.score("loans.csv", None, Some("friends.csv")).unwrap();
+    let new = trained.score("new.csv", Some("before.csv"), Some("friends.csv")).unwrap();
+    assert_eq!(new, whole[2_400..]);
+}
+
+#[test]
+fn a_neighbourhood_has_a_name_of_its_own() {
+    let dir = folder();
+    let project = PROJECT.replace("[split]", "[sequence.near]\nsteps = [[\"debt\"], [\"note\"]]\n[split]") + NEAR;
+    let assembled = Project::parse(&project, "project.toml").and_then(|p| p.assemble(dir.path(), &Run::new(1, 1)));
+    let message = assembled.expect_err("refused").to_string();
+    assert!(message.contains("network.neighbourhood «near»: a sequence has that name"), "{message}");
+}
+
 #[test]
 fn edges_without_consent_for_the_purpose_are_refused() {
     let said = |project: &str| {
@@ -241,6 +277,10 @@ fn edges_alone_give_the_figures_of_the_use_case() {
     {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
+    assert!(!names.iter().any(|name| name.starts_with("near_")), "nobody reads nodes");
+    let wanted = Settings { models: vec!["graphsage".into()], ..settings.clone() };
+    let wanted = pipeline::train(table.clone(), &wanted, &BTreeMap::new(), &given, &run).unwrap();
+    assert_eq!(wanted.bundle.manifest.family, "graphsage");
     let said = |settings: Settings| {
         pipeline::train(table.clone(), &settings, &BTreeMap::new(), &given, &run).err().expect("refused").to_string()
     };

@@ -32,6 +32,8 @@ pub struct Sequences {
     pub steps: BTreeMap<String, Vec<Vec<String>>>,
     /// Lines, and points of a line, of the images among them.
     pub grids: BTreeMap<String, [usize; 2]>,
+    /// Neighbours of a node and of each of these, of the neighbourhoods among them.
+    pub fans: BTreeMap<String, [usize; 2]>,
 }
 
 impl Settings {
@@ -41,7 +43,8 @@ impl Settings {
     /// # Errors
     /// An image of another number of columns than its sizes say; two of one name.
     pub fn sequences_among(&self, features: &[&str]) -> Result<Sequences> {
-        let mut found = Sequences { steps: self.sequences.clone(), ..Sequences::default() };
+        let (steps, fans) = (self.sequences.clone(), self.fans.clone());
+        let mut found = Sequences { steps, fans, ..Sequences::default() };
         for (name, image) in &self.images {
             let wrong = |what: String| Err(Error::request(format!("image «{name}»: {what}")));
             let geometry = Geometry { height: image.height, width: image.width, channels: image.channels };
@@ -88,6 +91,11 @@ impl Sequences {
     /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// True if there is a sequence or an image, which is no neighbourhood.
+    pub fn has_steps(&self) -> bool {
+        self.steps.keys().any(|name| !self.fans.contains_key(name))
     }
 }
 

@@ -129,6 +129,10 @@ pub struct Settings {
     /// Number columns that tell the same at successive times, by the sequence's name: the columns of each step, the
     /// earliest step first. For models that read sequences; to the others they are columns like any.
     pub sequences: BTreeMap<String, Vec<Vec<String>>>,
+    /// Neighbours of a node and of each of these, by the name of a sequence whose steps are the nodes of a neighbourhood: itself, its
+    /// neighbours, and those of the first, of the second, … . Filled in from the network's declaration.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fans: BTreeMap<String, [usize; 2]>,
     /// Number columns that are the points of an image, by the image's name; those that a source unpacks from image files are
     /// found without being declared. For models that read images; to the others they are columns like any.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -213,6 +217,7 @@ impl Default for Settings {
             missing: BTreeMap::new(),
             monotone: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            fans: BTreeMap::new(),
             images: BTreeMap::new(),
             purposes: BTreeMap::new(),
             sensitivity: BTreeMap::new(),

@@ -9,6 +9,7 @@ pub(super) const CREDIT: Declaration = Declaration {
     about: "loans that go bad",
     has_target: true,
     models: &[],
+    models_of_sequences: &[],
     metrics: &["ks", "brier"],
     sections: &[],
     complete: |_| Ok(()),

@@ -2,7 +2,8 @@
 //! day.
 //!
 //! Splits are out-of-time with the label delay between training and test. What the model sees besides the transaction's own
-//! columns is what happened lately: at the card without the transaction itself, and at the terminal as far as it was known.
+//! columns is what happened lately: at the card without the transaction itself, and at the terminal as far as it was known. Where a
+//! sequence is declared, such as the card's last payments, a network that reads it is among the candidates.
 
 use super::Declaration;
 use crate::note::Note;
@@ -23,6 +24,7 @@ pub(super) const FRAUD: Declaration = Declaration {
     about: "transactions that are not their card holder's",
     has_target: true,
     models: &["logistic", "boosting", "boosting_rare"],
+    models_of_sequences: &["gru"],
     metrics: &["average_precision", "recall_at_1_percent_fpr"],
     sections: &[ALERTS],
     complete,
@@ -185,7 +187,27 @@ mod tests {
         let mut named = Settings { id: Some("id".into()), target: "fraud".into(), ..settings.clone() };
         super::super::complete(&mut named).unwrap();
         assert!(named.windows.is_some() && note(&named).is_none());
-        assert!(note(&Settings { id: None, ..named }).is_none(), "windows were declared");
+        assert!(note(&Settings { id: None, ..named.clone() }).is_none(), "windows were declared");
+        // With the steps of a sequence a network that reads them is a candidate, unless candidates were named.
+        let steps = vec![vec!["a".to_string()], vec!["b".to_string()]];
+        let mut stepped =
+            Settings { models: Vec::new(), sequences: [("last".to_string(), steps)].into(), ..named.clone() };
+        super::super::complete(&mut stepped).unwrap();
+        assert_eq!(stepped.models, ["logistic", "boosting", "boosting_rare", "gru"]);
+        let mut windowed = Settings { models: Vec::new(), ..named.clone() };
+        let last = statera_data::window::Steps {
+            name: "last".into(),
+            key: vec!["card".into()],
+            of: vec!["amount".into()],
+            steps: 5,
+            within: Span::parse("30d").unwrap(),
+        };
+        windowed.windows.as_mut().unwrap().sequences.push(last);
+        super::super::complete(&mut windowed).unwrap();
+        assert_eq!(windowed.models.last().map(String::as_str), Some("gru"));
+        windowed.models = vec!["boosting".into()];
+        super::super::complete(&mut windowed).unwrap();
+        assert_eq!(windowed.models, ["boosting"]);
         // What was said stays.
         settings.capacity = Some(20);
         settings.models = vec!["mlp".into()];

@@ -27,6 +27,8 @@ pub struct Declaration {
     pub has_target: bool,
     /// Candidates that are tried where none is named; empty: those that are fast.
     pub models: &'static [&'static str],
+    /// Candidates that are tried besides where none is named and a sequence is declared.
+    pub models_of_sequences: &'static [&'static str],
     /// Metrics by which such models are usually compared, besides the primary one.
     pub metrics: &'static [&'static str],
     /// Sections of the report that are shown for this use case only.
@@ -52,7 +54,10 @@ pub fn of(use_case: UseCase) -> &'static Declaration {
 pub fn complete(settings: &mut Settings) -> Result<()> {
     let declared = of(settings.use_case);
     if settings.models.is_empty() {
-        settings.models = declared.models.iter().map(|m| (*m).to_string()).collect();
+        let of_windows = settings.windows.as_ref().is_some_and(|windows| !windows.sequences.is_empty());
+        let of_sequences =
+            if of_windows || !settings.sequences.is_empty() { declared.models_of_sequences } else { &[] };
+        settings.models = declared.models.iter().chain(of_sequences).map(|m| (*m).to_string()).collect();
     }
     (declared.complete)(settings)
 }
@@ -75,7 +80,8 @@ mod tests {
             assert_eq!(USE_CASES.iter().filter(|d| d.use_case == use_case).count(), 1, "{use_case:?}");
             let declared = of(use_case);
             assert_eq!(serde_json::json!(use_case), declared.name);
-            declared.models.iter().for_each(|name| assert!(models::family(name).is_ok(), "{name}"));
+            let named = declared.models.iter().chain(declared.models_of_sequences);
+            named.for_each(|name| assert!(models::family(name).is_ok(), "{name}"));
             declared.metrics.iter().for_each(|name| assert!(metric::find(name).is_ok(), "{name}"));
         }
     }

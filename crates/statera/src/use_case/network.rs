@@ -3,9 +3,12 @@
 use super::purpose;
 use crate::project::{Settings, Window};
 use statera_core::{Error, Result};
-use statera_data::network::{Direction, EdgeColumns, Feature, Network, SelfEdges, Until, What};
+use statera_data::network::{Direction, EdgeColumns, Feature, Neighbourhood, Network, SelfEdges, Until, What};
 use statera_data::window::Span;
+use statera_nn::model::graphsage;
 
+/// Name of the neighbourhood where none is declared.
+const NEIGHBOURHOOD: &str = "near";
 /// Neighbours that are looked at.
 const MAX_NEIGHBOURS: usize = 64;
 
@@ -13,7 +16,8 @@ const MAX_NEIGHBOURS: usize = 64;
 /// the group.
 ///
 /// Columns `from`, `to` and `time` of the edges are read, and `amount` where there is one; where edges do not have these, columns
-/// that are called as those of the rows: a table of transfers is one of edges. Giving edges says that they may be used for the
+/// that are called as those of the rows: a table of transfers is one of edges. Where `graphsage` is among the candidates that are
+/// named, a neighbourhood of the first node is sampled. Giving edges says that they may be used for the
 /// model's purpose.
 ///
 /// # Errors
@@ -46,6 +50,8 @@ pub fn network(settings: &Settings, edge_columns: &[String]) -> Result<Network> 
     let (edge_time, amount) = (called("time", Some(&time)), called("amount", settings.amount.as_ref()));
     let amount = Some(amount).filter(|name| has(name));
     let features = features(nodes.len() == 2, amount.is_some(), label.as_ref())?;
+    let wants_nodes = settings.models.iter().any(|name| name == graphsage::NAME);
+    let neighbourhoods = if wants_nodes { vec![neighbourhood(settings, label.as_ref())?] } else { Vec::new() };
     Ok(Network {
         time,
         nodes,
@@ -69,6 +75,7 @@ pub fn network(settings: &Settings, edge_columns: &[String]) -> Result<Network> 
             self_edges: SelfEdges::Refuse,
         },
         features,
+        neighbourhoods,
     })
 }
 
@@ -79,6 +86,12 @@ fn label_delay(text: &str) -> Result<Span> {
         Window::Months(n) => n.saturating_mul(31),
     };
     Span::parse(&format!("{days}d")).map_err(|e| e.at("label_delay"))
+}
+
+/// What is around the first node in the thirty days before: of each node its edges, the amount of its last row, its known frauds.
+fn neighbourhood(settings: &Settings, label: Option<&String>) -> Result<Neighbourhood> {
+    let of = settings.amount.iter().chain(label).cloned().collect();
+    Ok(Neighbourhood::new(NEIGHBOURHOOD, of, Span::parse("30d")?))
 }
 
 fn features(is_pair: bool, has_amount: bool, label: Option<&String>) -> Result<Vec<Feature>> {

@@ -9,6 +9,7 @@ pub(super) const SEGMENT: Declaration = Declaration {
     about: "groups of rows that are alike",
     has_target: false,
     models: &[],
+    models_of_sequences: &[],
     metrics: &[],
     sections: &[],
     complete: |_| Ok(()),

@@ -9,6 +9,7 @@ pub(super) const TABLE: Declaration = Declaration {
     about: "the outcome in any table",
     has_target: true,
     models: &[],
+    models_of_sequences: &[],
     metrics: &["ks", "brier"],
     sections: &[],
     complete: |_| Ok(()),

@@ -197,10 +197,12 @@ fn trained_without() -> Trained {
 
 #[test]
 fn steps_of_windows_are_read_by_networks_of_sequences() {
-    let trained = trained(&PROJECT.replace("[\"logistic\"]", "[\"gru\"]"));
-    assert_eq!(trained.bundle.manifest.family, "gru");
-    let whole = trained.score("payments.csv", None).unwrap();
-    assert_eq!(whole.len(), 4_000);
+    for family in ["gru", "attention"] {
+        let trained = trained(&PROJECT.replace("[\"logistic\"]", &format!("[\"{family}\"]")));
+        assert_eq!(trained.bundle.manifest.family, family);
+        let whole = trained.score("payments.csv", None).unwrap();
+        assert_eq!(whole.len(), 4_000);
+    }
 }
 
 #[test]

@@ -85,15 +85,20 @@ pub fn of_batch(batch: RecordBatch) -> Table {
 }
 
 /// Settings for one model; the columns that are other targets are dropped. Two columns are the steps of a sequence, for the
-/// models that read one.
+/// models that read one; for the model that reads neighbourhoods three are a node, its neighbour and that one's.
 pub fn settings(target: &str, model: &str) -> Settings {
+    let is_of_nodes = model == "graphsage";
+    let steps = if is_of_nodes { &["income", "debt", "months"][..] } else { &["income", "debt"] };
+    let steps = steps.iter().map(|name| vec![(*name).to_string()]).collect();
+    let fans = is_of_nodes.then(|| ("amounts".to_string(), [1, 1]));
     let drop = ["bad", "loss", "weight"].into_iter().filter(|c| *c != target).map(String::from).collect();
     Settings {
         target: target.into(),
         drop,
         quick: true,
         models: vec![model.into()],
-        sequences: [("amounts".to_string(), vec![vec!["income".to_string()], vec!["debt".to_string()]])].into(),
+        sequences: [("amounts".to_string(), steps)].into(),
+        fans: fans.into_iter().collect(),
         missing: [("months".to_string(), vec!["999".to_string()])].into(),
         ..Settings::default()
     }

@@ -49,6 +49,34 @@ fn declarations_that_contradict_themselves_are_refused() {
 }
 
 #[test]
+fn neighbourhoods_that_contradict_themselves_are_refused() {
+    let good = network("\"a\"", "[[neighbourhood]]\nname = \"near\"\nof = [\"x\"]\nover = \"7d\"\nfans = [2, 1]\n");
+    let names: Vec<String> = definition(&good).unwrap().column_names().map(String::from).collect();
+    let expected = ["near_edges_1", "near_x_1", "near_edges_2", "near_x_2"];
+    assert_eq!(names[..4], expected);
+    assert_eq!((names.len(), names.last().map(String::as_str)), (10, Some("near_x_5")));
+    let parsed: Network = crate::toml_text::read(&good, "test").unwrap();
+    assert_eq!(parsed.column_names(), names);
+    assert_eq!(parsed.inputs(), ["at", "fraud", "told", "a", "x"]);
+    let again = toml::to_string(&parsed).unwrap();
+    assert_eq!(crate::toml_text::read::<Network>(&again, "test").unwrap(), parsed);
+    let plain = good.replace("fans = [2, 1]\n", "");
+    assert_eq!(definition(&plain).unwrap().column_names().count(), 2 * 61);
+    let check = |from: &str, to: &str, expected: &str| refused(&good.replace(from, to), expected);
+    check("\"near\"", "\"\"", "network: neighbourhood 1 («»): name: is empty; its columns begin with it");
+    check("over", "node = \"b\"\nover", "neighbourhood 1 («near»): node: «b» is none of the network's; allowed are a");
+    check("[2, 1]", "[2, 0]", "neighbourhood 1 («near»): fans: 0 is not allowed; allowed are 1 to 100");
+    check("[2, 1]", "[101, 1]", "fans: 101 is not allowed; allowed are 1 to 100");
+    check("[2, 1]", "[2]", "invalid length 1");
+    check("[2, 1]", "[40, 20]", "network: 1682 columns; allowed are 1000");
+    check("[\"x\"]", "[\"told\"]", "of: when a label became known is not known with a row");
+    check("[\"x\"]", "[\"x\", \"x\"]", "network: column «near_x_1» would be made twice");
+    let kinds = good.replace("over", "kinds = [\"pay\"]\nover");
+    definition(&kinds).unwrap();
+    refused(&kinds.replace(", kind = \"kind\"", ""), "kinds: the edges have no column of kinds");
+}
+
+#[test]
 fn edges_without_sense_are_refused_with_their_row() {
     let text = with("what = [\"fan_in\"]\nkinds = [\"pay\"]\nover = [\"7d\"]\n");
     let definition = definition(&text).unwrap();

@@ -44,7 +44,8 @@ pub(super) fn everything(until: &str) -> Definition {
     let features = format!(
         "[[feature]]\n{all}[[feature]]\nkinds = [\"pay\"]\n{all}[[feature]]\n{near}of = \"x\"\n\
          [[feature]]\n{near}of = \"fraud\"\ndirection = \"in\"\n[[feature]]\n{near}of = \"x\"\ndirection = \"out\"\n\
-         kinds = [\"device\"]\n[[feature]]\n{rank}[[feature]]\n{rank}direction = \"in\"\ndamping = 0.5\nevery = \"2d\"\n"
+         kinds = [\"device\"]\n[[feature]]\n{rank}[[feature]]\n{rank}direction = \"in\"\ndamping = 0.5\nevery = \"2d\"\n\
+         [[neighbourhood]]\nname = \"near\"\nof = [\"x\", \"fraud\"]\nover = \"6d\"\nfans = [3, 2]\n"
     );
     let text = network("\"a\", \"b\"", &features);
     definition(&text.replace("nodes =", &format!("until = \"{until}\"\nmax_neighbours = 1000\nnodes ="))).unwrap()
@@ -246,4 +247,107 @@ fn order_threads_and_a_history_change_no_bit() {
         let other: Vec<f64> = other.iter().rev().copied().collect();
         assert!(same(whole, &other), "another order of rows");
     }
+}
+
+/// What is told of a node as text, so that it can be sorted: its edges, the cell of its last row, its known frauds.
+type Told = [String; 3];
+
+/// A neighbourhood whose columns are those of some nodes, beside what brute force knows of it.
+fn neighbourhood(more: &str) -> Definition {
+    let declared =
+        format!("[[neighbourhood]]\nname = \"near\"\nnode = \"b\"\nof = [\"x\", \"fraud\"]\nover = \"6d\"\n{more}");
+    let text = network("\"a\", \"b\"", &declared);
+    definition(&text.replace("nodes =", "max_neighbours = 1000\nnodes =")).unwrap()
+}
+
+/// What a row's columns tell of each node; `None` where all is missing.
+fn nodes_of(made: &[Vec<f64>], row: usize) -> Vec<Option<Told>> {
+    let told = |cells: &[Vec<f64>]| {
+        let cells = [0, 1, 2].map(|i| cells[i][row]);
+        cells.iter().any(|c| !c.is_nan()).then(|| cells.map(|c| format!("{c}")))
+    };
+    made.chunks_exact(3).map(told).collect()
+}
+
+impl Brute<'_> {
+    fn told(&self, row: &RowLine, node: &str, kinds: &[&str], way: Direction) -> Told {
+        let of = |e: &&&EdgeLine| e.0 == node && way != Direction::In || e.1 == node && way != Direction::Out;
+        let n = self.seen(row.at, 6, kinds).iter().filter(of).count();
+        let x = self.last(node, row.at).unwrap_or(f64::NAN);
+        [n as f64, x, self.frauds(node, row.at) as f64].map(|c| format!("{c}"))
+    }
+}
+
+#[test]
+fn a_neighbourhood_that_holds_all_is_that_of_brute_force() {
+    for (seed, more, kinds, way) in [
+        (31, "fans = [12, 12]\n", vec![], Direction::Any),
+        (32, "fans = [11, 10]\nkinds = [\"pay\"]\ndirection = \"in\"\nseed = 9\n", vec!["pay"], Direction::In),
+    ] {
+        let definition = neighbourhood(more);
+        let [a, b] = definition.network().neighbourhoods[0].fans;
+        let (edges, rows) = draw(seed);
+        let found = made(&definition, &edges, &rows, 0);
+        assert_eq!(found.len(), 3 * (1 + a + a * b));
+        let brute = Brute { edges: &edges, rows: &rows, is_at: false };
+        let mut n_far = 0;
+        for (at, row) in rows.iter().enumerate() {
+            let nodes = nodes_of(&found, at);
+            let Some(node) = row.b else {
+                assert!(nodes.iter().all(Option::is_none), "row {at} has no node");
+                continue;
+            };
+            assert_eq!(nodes[0], Some(brute.told(row, node, &kinds, way)), "seed {seed}, row {at}");
+            // Each neighbour with its own; which place it has is drawn.
+            let own = |u: &str| {
+                let mut far: Vec<Told> =
+                    brute.neighbours(row, u, 6, &kinds, way).iter().map(|w| brute.told(row, w, &kinds, way)).collect();
+                far.sort();
+                (brute.told(row, u, &kinds, way), far)
+            };
+            let mut expected: Vec<(Told, Vec<Told>)> =
+                brute.neighbours(row, node, 6, &kinds, way).into_iter().map(own).collect();
+            expected.sort();
+            let place = |i: usize| {
+                let mut far: Vec<Told> = nodes[1 + a + i * b..][..b].iter().flatten().cloned().collect();
+                far.sort();
+                nodes[1 + i].clone().map(|near| (near, far))
+            };
+            assert!((0..a).all(|i| nodes[1 + i].is_some() == (i < expected.len())), "the first places are taken");
+            let mut places: Vec<(Told, Vec<Told>)> = (0..a).filter_map(place).collect();
+            places.sort();
+            assert_eq!(places, expected, "seed {seed}, row {at}");
+            n_far += places.iter().map(|(_, far)| far.len()).sum::<usize>();
+        }
+        assert!(n_far > 100, "{n_far} neighbours of neighbours");
+    }
+}
+
+#[test]
+fn samples_are_of_the_neighbours_without_repetition_as_likely_each_and_drawn_by_the_seed() {
+    // A node that twenty others pay, of which each has a cell of its own.
+    const NAMES: [&str; 20] = [
+        "u00", "u01", "u02", "u03", "u04", "u05", "u06", "u07", "u08", "u09", "u10", "u11", "u12", "u13", "u14", "u15",
+        "u16", "u17", "u18", "u19",
+    ];
+    let edges: Vec<EdgeLine> = NAMES.iter().map(|u| (*u, "hub", DAY, 1.0, "pay")).collect();
+    let cells = NAMES.iter().enumerate().map(|(i, u)| RowLine { x: Some(i as f64), ..row(u, SECOND) });
+    let asked = (0..400).map(|i| RowLine { b: Some("hub"), ..row("hub", 2 * DAY + i * SECOND) });
+    let rows: Vec<RowLine> = cells.chain(asked).collect();
+    let sampled = |seed: u64| -> Vec<Vec<usize>> {
+        let definition = neighbourhood(&format!("fans = [5, 1]\nseed = {seed}\n"));
+        let found = made(&definition, &edges, &rows, NAMES.len());
+        // The second column of the nodes behind the first.
+        (0..400).map(|row| (1..=5).map(|node| found[3 * node + 1][row] as usize).collect()).collect()
+    };
+    let samples = sampled(1);
+    let mut counts = [0; 20];
+    for sample in &samples {
+        assert_eq!(sample.iter().collect::<BTreeSet<_>>().len(), 5, "{sample:?}");
+        sample.iter().for_each(|u| counts[*u] += 1);
+    }
+    // 100 each are expected, with a standard deviation of 8.7.
+    assert!(counts.iter().all(|n| (60..=140).contains(n)), "{counts:?}");
+    assert_eq!(samples, sampled(1));
+    assert_ne!(samples, sampled(2));
 }

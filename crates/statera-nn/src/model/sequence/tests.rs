@@ -2,7 +2,7 @@ use super::*;
 use crate::model::{MlpParams, NetworkModel};
 use statera_core::{Background, Column, Estimator, FeatureSpec, FrameSpec, Parts, Sequence as Declared, metric};
 
-const READERS: [Reader; 3] = [Reader::Lstm, Reader::Gru, Reader::Cnn];
+const READERS: [Reader; 4] = [Reader::Lstm, Reader::Gru, Reader::Cnn, Reader::Attention];
 const N_STEPS: usize = 6;
 
 /// Six months of two columns (some cells missing, some a sentinel) and a plain one. The target is whether months of the
@@ -29,7 +29,7 @@ fn frame(n: usize, seed: u64) -> Frame {
     let features: Vec<FeatureSpec> = (0..=2 * N_STEPS).map(feature).collect();
     let raw_columns = features.iter().map(|f| f.name.clone()).collect();
     let steps = (0..N_STEPS).map(|t| vec![2 * t, 2 * t + 1]).collect();
-    let sequences = vec![Declared { name: "months".into(), steps, grid: None }];
+    let sequences = vec![Declared { name: "months".into(), steps, ..Declared::default() }];
     Frame {
         spec: FrameSpec { features, raw_columns, sequences }.into(),
         n_rows: n,
@@ -59,6 +59,75 @@ fn learns_what_lies_in_the_order_of_steps() {
         let area = area(&*params.fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
         assert!(area > linear + 0.1 && area > 0.85, "{reader:?}: {area}, linear {linear}");
     }
+}
+
+/// The same months of which the first 0 to 4 of a row are wholly missing, as where a card has paid less often.
+fn padded(n: usize, seed: u64) -> Frame {
+    let mut frame = frame(n, seed);
+    let mut rng = Rng::new(seed + 100);
+    for row in 0..n {
+        let n_missing = rng.below(5);
+        let mut levels = Vec::new();
+        for (raw, column) in frame.columns.iter_mut().enumerate() {
+            let Column::Number(cells) = column else { continue };
+            match raw {
+                raw if raw < 2 * n_missing => cells[row] = f64::NAN,
+                raw if raw < 2 * N_STEPS && raw % 2 == 0 => levels.push(cells[row] / 100.0),
+                raw if raw == 2 * N_STEPS => levels.push(cells[row]),
+                _ => {}
+            }
+        }
+        let plain = levels.pop().unwrap_or_default();
+        levels.iter_mut().filter(|l| l.is_nan()).for_each(|l| *l = 0.0);
+        let likeness = levels.windows(2).map(|w| w[0] * w[1]).sum::<f64>();
+        frame.target[row] = f64::from(u8::from(likeness + 0.7 * plain > 0.0));
+    }
+    frame
+}
+
+#[test]
+fn attention_learns_the_order_of_sequences_of_different_lengths() {
+    let (train, valid, test) = (padded(3000, 1), padded(500, 2), padded(1000, 3));
+    let mut linear = MlpParams::quick(Task::Binary);
+    linear.shape.hidden = vec![];
+    let linear = area(&*linear.fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
+    let mut params = SequenceParams::new(Reader::Attention, Task::Binary).quick();
+    params.train.epochs = 25;
+    let area = area(&*params.fit(&train, &valid, &Run::new(1, 2)).expect("it fits"), &test);
+    assert!(area > linear + 0.1 && area > 0.85, "{area}, linear {linear}");
+}
+
+#[test]
+fn steps_that_are_wholly_missing_have_no_influence_on_attention_to_the_bit() {
+    let train = padded(200, 1);
+    let input = Input::fit_sequences(&train, Reading::MaskedSteps, Scaling::Standard, usize::MAX).expect("they vary");
+    let [shape] = input.sequences()[..] else { panic!("one sequence") };
+    assert!(shape.is_masked && shape.n_columns() == N_STEPS * (shape.width + 1));
+    let masks = N_STEPS * shape.width;
+    // The mask of a month counts as of its first column.
+    assert_eq!(input.raw_columns()[masks..masks + N_STEPS], [0, 2, 4, 6, 8, 10]);
+    let x = input.apply(&train, 0..200).expect("own columns");
+    let mut moved = x.clone();
+    let mut n_moved = 0;
+    for (i, row) in moved.chunks_exact_mut(input.n_columns()).enumerate() {
+        for t in 0..N_STEPS {
+            let cells = [2 * t, 2 * t + 1].map(|f| match &train.columns[f] {
+                Column::Number(cells) => cells[i],
+                Column::Codes(_) => f64::NAN,
+            });
+            let counts = f32::from(u8::from(cells.iter().any(|c| !c.is_nan())));
+            assert_eq!(row[masks + t], counts, "row {i}, step {t}: {cells:?}");
+            if counts == 0.0 {
+                row[t * shape.width..][..shape.width].iter_mut().for_each(|v| *v = 9.0 - 4.0 * *v);
+                n_moved += 1;
+            }
+        }
+    }
+    assert!(n_moved > 200, "{n_moved} steps are missing");
+    let shape = SequenceParams::new(Reader::Attention, Task::Binary).quick().shape;
+    let network = shape.build(&input, 1, &mut Rng::new(1)).expect("it is built");
+    let bits = |x: &[f32]| network.score(x).iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+    assert_eq!(bits(&x), bits(&moved));
 }
 
 #[test]
@@ -92,7 +161,7 @@ fn returns_from_its_parts_and_scores_a_row_alone_as_in_a_batch() {
 #[test]
 fn attributions_add_up_and_missing_cells_have_scores() {
     let train = frame(400, 1);
-    for (reader, task) in READERS.into_iter().zip([Task::Binary, Task::Classes(2), Task::Regression]) {
+    for (reader, task) in READERS.into_iter().zip([Task::Binary, Task::Classes(2), Task::Regression, Task::Binary]) {
         let mut params = SequenceParams::new(reader, task).quick();
         params.train.epochs = 2;
         let model = params.fit(&train, &Frame::default(), &Run::new(1, 2)).expect("it fits");
@@ -118,7 +187,7 @@ fn steps_of_a_feature_are_scaled_alike() {
     let (a, b) = (vec![0.0, 1.0, 2.0, f64::NAN], vec![10.0, 11.0, 12.0, 13.0]);
     let feature =
         |name: &str, raw| FeatureSpec { name: name.into(), raw, levels: None, sentinels: vec![], monotone: 0 };
-    let sequences = vec![Declared { name: "m".into(), steps: vec![vec![0], vec![1]], grid: None }];
+    let sequences = vec![Declared { name: "m".into(), steps: vec![vec![0], vec![1]], ..Declared::default() }];
     let spec = FrameSpec {
         features: vec![feature("a", 0), feature("b", 1), feature("c", 2)],
         raw_columns: vec!["a".into(), "b".into(), "c".into()],
@@ -127,8 +196,8 @@ fn steps_of_a_feature_are_scaled_alike() {
     let weight = vec![1.0, 2.0, 3.0, 0.5];
     let columns = vec![Column::Number(a.clone()), Column::Number(b.clone()), Column::Number(vec![5.0, 6.0, 5.0, 6.0])];
     let frame = Frame { spec: spec.into(), n_rows: 4, columns, weight: Some(weight.clone()), ..Frame::default() };
-    let input = Input::fit_sequences(&frame, Scaling::Standard, usize::MAX).expect("columns vary");
-    let shape = StepsShape { n_steps: 2, width: 2, grid: None };
+    let input = Input::fit_sequences(&frame, Reading::Steps, Scaling::Standard, usize::MAX).expect("columns vary");
+    let shape = StepsShape { n_steps: 2, width: 2, ..StepsShape::default() };
     assert_eq!((input.sequences(), input.n_columns()), (vec![shape], 5));
     assert_eq!(input.raw_columns(), [0, 0, 1, 1, 2]);
     let cells: Vec<(f64, f64)> = a.iter().chain(&b).copied().zip(weight.repeat(2)).collect();
@@ -158,7 +227,7 @@ fn refuses_frames_without_a_sequence_and_settings_that_cannot_be() {
         fit(&params, &train)
     };
     let of = |steps: Vec<Vec<usize>>| {
-        fit(&lstm, &with_sequences(&train, vec![Declared { name: "s".into(), steps, grid: None }]))
+        fit(&lstm, &with_sequences(&train, vec![Declared { name: "s".into(), steps, ..Declared::default() }]))
     };
     let mut constant = train.clone();
     constant.columns[..2 * N_STEPS].fill(Column::Number(vec![1.0; 100]));
@@ -173,6 +242,16 @@ fn refuses_frames_without_a_sequence_and_settings_that_cannot_be() {
         (with(&|s| s.units = 0), "units is 0; allowed: 1 to 4096"),
         (with(&|s| s.hidden = 5000), "hidden is 5000; allowed: 1 to 4096"),
         (with(&|s| s.dropout = 1.0), "dropout is 1; allowed: 0 to below 1"),
+        (
+            fit(
+                &SequenceParams::new(Reader::Attention, Task::Binary).quick(),
+                &with_sequences(
+                    &train,
+                    vec![Declared { name: "s".into(), steps: vec![vec![0]; 1025], ..Declared::default() }],
+                ),
+            ),
+            "attention over 1025 steps; allowed: at most 1024",
+        ),
     ];
     for (message, expected) in cases {
         assert!(message.contains(expected), "«{message}», expected «{expected}»");
@@ -205,7 +284,7 @@ fn bars(n: usize, n_channels: usize, seed: u64) -> Frame {
     let features: Vec<FeatureSpec> = (0..columns.len()).map(feature).collect();
     let raw_columns = features.iter().map(|f| f.name.clone()).collect();
     let steps = (0..height * width).map(|p| (p * n_channels..(p + 1) * n_channels).collect()).collect();
-    let sequences = vec![Declared { name: "scan".into(), steps, grid: Some([height, width]) }];
+    let sequences = vec![Declared { name: "scan".into(), steps, grid: Some([height, width]), fans: None }];
     Frame {
         spec: FrameSpec { features, raw_columns, sequences }.into(),
         n_rows: n,
