@@ -99,7 +99,7 @@ fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
         });
         while let Some(next) = record.take() {
             let (n_done, waiter) = (n_done.clone(), std::thread::current());
-            let is_waited_for = if arguments.n_group > 0 { (i / arguments.n_group + 1) * arguments.n_group } else { 0 };
+            let is_waited_for = i.checked_div(arguments.n_group).map_or(0, |n| (n + 1) * arguments.n_group);
             let done = Box::new(move |done: statera_core::Result<_>| {
                 assert!(done.is_ok(), "{done:?}");
                 if n_done.fetch_add(1, Ordering::Release) + 1 == is_waited_for {

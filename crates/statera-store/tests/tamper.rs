@@ -340,7 +340,7 @@ fn checkpoints_are_bound_too() {
     let verified = verify(copy.folder.to_str().expect("UTF-8"), None, Some(&other)).expect("can be checked");
     assert_eq!(verified.n_findings as usize, lines.len());
     // A store that lacks rows which its last checkpoint names does not start.
-    let store = Copy { folder: place.folder.clone(), ..copy };
+    let store = Copy { folder: place.folder.clone() };
     store.sql("DELETE FROM audit WHERE place = (SELECT max(place) FROM audit)");
     let refused = statera_store::open(&place.options()).map(drop).expect_err("must fail").to_string();
     assert!(refused.contains("the ledger is not the one that the last checkpoint names"), "{refused}");

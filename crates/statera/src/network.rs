@@ -110,7 +110,7 @@ impl OwnNetwork {
     /// How rows with the columns `seen` are taken that are edges themselves, one after the other.
     ///
     /// # Errors
-    /// Rows that are no edges, or that see edges of their own time: the figures cannot be told as rows come.
+    /// Rows that are no edges, or that see edges of their own time, and neighbourhoods: the figures cannot be told as rows come.
     pub fn live(&self, seen: &[InputColumn]) -> Result<LiveNetwork> {
         let network = self.definition.network();
         let edges = &network.edges;
@@ -131,6 +131,9 @@ impl OwnNetwork {
             return refused(
                 "rows see edges of their own time, of which some come later; needed is until = \"before\"".into(),
             );
+        }
+        if !network.neighbourhoods.is_empty() {
+            return refused("neighbourhoods are sampled from tables of edges only; score with --edges".into());
         }
         let mut inputs = self.inputs.clone();
         for (name, kind) in edge_types(edges) {

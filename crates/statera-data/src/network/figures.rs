@@ -94,7 +94,8 @@ pub(super) struct Seen<'a> {
 impl Seen<'_> {
     /// Edges of a node in a direction.
     pub(super) fn n_edges(&self, node: u32, direction: Direction) -> usize {
-        let n = |at: &Adjacency, is_asked: bool| if is_asked { at.between(node, self.after, self.end).len() } else { 0 };
+        let n =
+            |at: &Adjacency, is_asked: bool| if is_asked { at.between(node, self.after, self.end).len() } else { 0 };
         n(&self.graph.into, direction != Direction::Out) + n(&self.graph.out, direction != Direction::In)
     }
 }

@@ -323,6 +323,13 @@ fn rows_are_taken_one_by_one_only_where_they_are_edges() {
         let told = live(nodes, edges).unwrap_err().to_string();
         assert_eq!(told, format!("the network's figures cannot be made as rows come: {why}"));
     }
+    let around = "from = \"a\", to = \"b\", time = \"at\" }\n[[neighbourhood]]\nname = \"near\"\nof = []\nover = \"7d\"\nseed = 1\n\
+                  [[feature]]\nwhat = [\"fan_in\"]\nover = [\"1d\"]\n";
+    let text = format!("time = \"at\"\nnodes = [\"a\", \"b\"]\nedges = {{ purpose = [\"fraud\"], {around}");
+    let network: Network = statera_data::toml_text::read(&text, "test").unwrap();
+    let own = OwnNetwork { definition: Arc::new(Definition::new(network).unwrap()), inputs: Vec::new() };
+    let told = own.live(&[]).map(drop).unwrap_err().to_string();
+    assert!(told.ends_with("neighbourhoods are sampled from tables of edges only; score with --edges"), "{told}");
     let text = "\"a\", \"b\"]\nuntil = \"at\"\ncases = [";
     let told = live(text, payments).map(drop).unwrap_err().to_string();
     assert!(
