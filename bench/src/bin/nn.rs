@@ -1,6 +1,7 @@
 //! Neural networks beside their peers: one training step, the tutorial network on taiwan, scoring, an epoch of TabM (EPOCHS=n for more).
 //!
-//! `cargo run --release -p statera-bench --bin nn -- [peak|steps|tutorial|score|mlp|realmlp|tabm|tabm_mini]... [--data DIR]`
+//! `cargo run --release -p statera-bench --bin nn -- [peak|steps|tutorial|score|mlp|realmlp|tabm|tabm_mini]... [--set taiwan]
+//! [--data DIR]`
 //!
 //! Steps are those of `../shared/bench/nn_steps.py`; folds those of `../shared/bench/peers.py` (row i is in fold i mod 5).
 
@@ -28,10 +29,11 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let mut works: Vec<String> = Vec::new();
-    let mut data = sets::folder();
+    let (mut data, mut set) = (sets::folder(), "taiwan".to_owned());
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
+            "--set" => set = words.next().ok_or("--set needs a name")?,
             "--data" => data = words.next().ok_or("--data needs a value")?.into(),
             _ => works.push(word),
         }
@@ -43,9 +45,9 @@ fn main() -> Outcome<()> {
         match work.as_str() {
             "peak" => peak(),
             "steps" => rayon::scope(|_| steps()),
-            "tutorial" => tutorial(&sets::load("taiwan", &data)?)?,
-            "score" => score(&sets::load("taiwan", &data)?)?,
-            other => fit(other, &sets::load("taiwan", &data)?)?,
+            "tutorial" => tutorial(&sets::load(&set, &data)?)?,
+            "score" => score(&sets::load(&set, &data)?)?,
+            other => fit(other, &sets::load(&set, &data)?)?,
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use statera_store::record::Recorded;
 use statera_store::{Store, copy_keys, open, open_existing, restore};
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 fn place(folder: &Path, name: &str) -> Place {
@@ -41,15 +42,20 @@ fn a_file_that_was_moved_takes_nothing_until_it_is_back() {
         if let Some(other) = other {
             fs::write(&file, other).expect("is written");
         }
+        let (tell, told) = mpsc::channel();
         let refused = [decision("kim", "2"), decision("kim", "3")].map(|record| {
-            let id = record.id;
+            let (id, tell) = (record.id, tell.clone());
             // Refused at once, or by the writer.
-            match store.submit(record, Box::new(|done| assert!(done.is_err(), "{done:?}"))) {
-                Ok(()) => {}
-                Err(e) => assert_eq!(e.kind(), ErrorKind::Busy, "{e}"),
+            if let Err(e) = store.submit(record, Box::new(move |done| drop(tell.send(done.map(drop))))) {
+                assert_eq!(e.kind(), ErrorKind::Busy, "{e}");
             }
             id
         });
+        drop(tell);
+        // All are told before the file is back.
+        for done in told {
+            check_failure(done, ErrorKind::Busy, "the database does not answer");
+        }
         let end = Instant::now() + Duration::from_secs(30);
         while store.is_ready() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));

@@ -96,6 +96,9 @@ impl From<Error> for Failure {
         {
             tracing::warn!(request_id = RequestId::current().as_deref(), error = %e, "the database is away");
             message = outside;
+        } else if let Some(outside) = without_place(e.kind(), &message) {
+            tracing::warn!(request_id = RequestId::current().as_deref(), error = %e, "another system was asked");
+            message = outside;
         }
         Failure { status, message, retry_after_s, code: None }
     }
@@ -106,6 +109,17 @@ fn without_inside(message: &str) -> Option<String> {
     let (_, why) = message.split_once(statera_store::AWAY)?;
     let fate = [statera_store::NOT_WRITTEN, statera_store::IN_DOUBT].into_iter().find(|fate| why.ends_with(fate));
     Some(format!("{}{}", statera_store::AWAY, fate.unwrap_or_default()))
+}
+
+/// What a client may know of another system that does not answer or lacks something: not where it is.
+fn without_place(kind: ErrorKind, message: &str) -> Option<String> {
+    let (before, _) = message.split_once("://")?;
+    match kind {
+        ErrorKind::Busy => Some("another system does not answer; the server's log says why".into()),
+        // «there is no bundle … in https», of which the last two words go.
+        ErrorKind::NotFound => before.rsplit_once(" in ").map(|(what, _)| what.into()),
+        _ => None,
+    }
 }
 
 impl IntoResponse for Failure {
@@ -197,6 +211,16 @@ mod tests {
         check(empty, 405, r#"{"error":"method_not_allowed","message":"method not allowed"}"#);
         check((StatusCode::FORBIDDEN, Html("<p>no</p>")).into_response(), 403, "<p>no</p>");
         check("fine".into_response(), 200, "fine");
+    }
+
+    #[test]
+    fn where_another_system_is_is_not_told() {
+        let away = Error::busy("bundle 7d in https://s3.bank.local/models/risk: http://10.1.2.3: Connection refused");
+        assert_eq!(Failure::from(away).message, "another system does not answer; the server's log says why");
+        let missing = Error::not_found("there is no bundle 7d in https://s3.bank.local/models/risk");
+        assert_eq!(Failure::from(missing).message, "there is no bundle 7d");
+        let own = Error::not_found("there is no key of that prefix");
+        assert_eq!(Failure::from(own).message, "there is no key of that prefix");
     }
 
     #[test]

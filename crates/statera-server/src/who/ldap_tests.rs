@@ -1,7 +1,13 @@
 //! A directory in the process: what it is told, byte by byte, and what it answers.
 
 use super::*;
+use crate::who::testing::{NOW_US, TestClock, add_person, door_over, store};
+use crate::who::{Doorkeeper, SECOND_US, WhoSettings};
+use statera_store::act::{Act, Actor};
+use statera_store::people::NewPerson;
 use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
 
 fn settings(more: &str) -> LdapSettings {
     toml::from_str(&format!(
@@ -119,6 +125,74 @@ async fn however_a_name_is_typed_it_is_one_person() {
     let entry = found(2, "uid=kim,ou=people,dc=bank", &[("memberOf", makers)]);
     let answers = vec![answer(1, BIND_ANSWER, 0), [entry, answer(2, SEARCH_DONE, 0)].concat()];
     assert_eq!(talk(&settings(""), "kim", answers).await.0.unwrap(), None);
+}
+
+/// A door whose directory gives the same answers to everybody who asks.
+async fn door_before(folder: &std::path::Path, answers: Vec<Vec<u8>>) -> Doorkeeper {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ldap://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            for answer in &answers {
+                let mut head = [0; 2];
+                if stream.read_exact(&mut head).await.is_err() {
+                    break;
+                }
+                let n = match head[1] {
+                    n if n < 0x80 => usize::from(n),
+                    0x81 => usize::from(stream.read_u8().await.unwrap()),
+                    _ => usize::from(stream.read_u16().await.unwrap()),
+                };
+                stream.read_exact(&mut vec![0; n]).await.unwrap();
+                stream.write_all(answer).await.unwrap();
+            }
+        }
+    });
+    let settings = WhoSettings { ldap: Some(LdapSettings { url, ..settings("") }), ..WhoSettings::default() };
+    let (folder, store) = (folder.join("store"), store(folder));
+    door_over(&folder, store, &TestClock::default(), &settings, |_| {})
+}
+
+async fn try_name(door: &Doorkeeper, name: &str) -> std::result::Result<(), u16> {
+    let done = door.sign_in(name, Zeroizing::new("pass word".into()), None, true).await;
+    done.map(drop).map_err(|failure| failure.status.as_u16())
+}
+
+/// People who were added as the directory spells them, or by a program that kept names as they were typed.
+#[tokio::test]
+async fn who_was_kept_in_capitals_comes_in_under_that_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let makers: &[&str] = &["cn=risk makers,ou=groups,dc=bank"];
+    let entry = found(2, "uid=jsmith,ou=people,dc=bank", &[("uid", &["jsmith"]), ("memberOf", makers)]);
+    let answers = vec![answer(1, BIND_ANSWER, 0), [entry, answer(2, SEARCH_DONE, 0)].concat()];
+    let door = door_before(folder.path(), answers).await;
+    add_person(&door, "root", &[Role::Admin]);
+    let person = NewPerson { name: "JSmith".into(), roles: [Role::Viewer].into(), password: None };
+    door.store.act(&Actor::System, Act::AddPerson { person }).unwrap();
+    for typed in ["jsmith", "JSmith", "JSMITH"] {
+        assert_eq!(try_name(&door, typed).await, Ok(()), "{typed}");
+    }
+    assert_eq!(door.store.person("JSmith").unwrap().roles, [Role::Maker].into(), "the roles of today");
+    let issued = door.sign_in_identified("jsmith", [Role::Checker].into(), true).await;
+    assert!(issued.is_ok() && door.store.person("JSmith").unwrap().roles == [Role::Checker].into());
+    assert_eq!(door.store.people().unwrap().len(), 2);
+    door.store.act(&Actor::System, Act::SetDisabled { name: "JSmith".into(), disabled: true }).unwrap();
+    assert_eq!(try_name(&door, "jsmith").await, Err(401), "disabled is disabled however it is typed");
+}
+
+/// Five failures in five spellings are five of one person.
+#[tokio::test]
+async fn guesses_in_other_capitals_are_guesses_at_the_same_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let door = door_before(folder.path(), vec![answer(1, BIND_ANSWER, 49)]).await;
+    add_person(&door, "root", &[Role::Admin]);
+    let person = NewPerson { name: "kim".into(), roles: [Role::Maker].into(), password: None };
+    door.store.act(&Actor::System, Act::AddPerson { person }).unwrap();
+    for typed in ["kim", "KIM", "Kim", "kIm", "kiM"] {
+        assert_eq!(door.store.person("kim").unwrap().locked_until_us, 0, "{typed}");
+        assert_eq!(try_name(&door, typed).await, Err(401), "{typed}");
+    }
+    assert!(door.store.person("kim").unwrap().locked_until_us > NOW_US + SECOND_US);
 }
 
 #[tokio::test]

@@ -43,24 +43,28 @@ impl Doorkeeper {
         // Those that waited for their turn may have been guesses too.
         self.refuse_address(address)?;
         let is_possible = is_name(name) && !password.is_empty() && password.len() <= BYTES_MAX;
-        let known = if is_possible { self.known_person(name).await? } else { None };
+        let known = match self.ldap {
+            _ if !is_possible => None,
+            // A directory takes a name however it is typed: the waits are those of one person.
+            Some(_) => self.person_however_written(name).await?,
+            None => self.known_person(name).await?,
+        };
         let now_us = (self.clock)();
         let is_locked = known.as_ref().is_some_and(|p| now_us < p.locked_until_us);
         let may = known.as_ref().is_none_or(|p| !p.disabled) && !is_locked;
         let phc = known.as_ref().filter(|_| may).and_then(|p| p.password.clone());
         let is_local = known.as_ref().is_some_and(|p| p.password.is_some());
         let mut is_right = turn.is_right(password.clone(), phc).await?;
-        let mut name = name.to_string();
+        let mut name = known.as_ref().map_or(name, |p| &p.name).to_string();
         if let Some(ldap) = self.ldap.as_ref().filter(|_| is_possible && may && !is_local)
             && let Some(found) = ldap.sign_in(&name, &password).await.map_err(away)?
         {
-            // Typed otherwise, they are the same person, with the same waits.
-            let own = if found.name == name { known.clone() } else { self.known_person(&found.name).await? };
+            // Who the directory names otherwise has the waits of that person.
+            let own = self.person_however_written(&found.name).await?;
             if own.is_some_and(|own| now_us < own.locked_until_us) {
                 return Err(unauthorized(FAILED));
             }
-            self.admit(&found.name, found.roles).await?;
-            name = found.name;
+            name = self.admit(&found.name, found.roles).await?;
             is_right = true;
         }
         if !is_right {
@@ -86,12 +90,12 @@ impl Doorkeeper {
                 "the issuer names nobody who may come in: a name that is not allowed, or no role",
             ));
         }
-        self.admit(name, roles).await.map_err(|failure| match failure.message == FAILED {
+        let name = self.admit(name, roles).await.map_err(|failure| match failure.message == FAILED {
             true => unauthorized("the issuer names somebody who has a password here or is disabled"),
             false => failure,
         })?;
-        self.act(&Actor::Person(name.into()), Act::SignIn { name: name.into() }).await?;
-        Ok(self.begin_session(name, is_secure).await?)
+        self.act(&Actor::Person(name.clone()), Act::SignIn { name: name.clone() }).await?;
+        Ok(self.begin_session(&name, is_secure).await?)
     }
 
     fn refuse_address(&self, address: Option<IpAddr>) -> std::result::Result<(), Failure> {
@@ -115,23 +119,37 @@ impl Doorkeeper {
         }
     }
 
+    /// The person of a name; if there is none, the only one whose name differs from it in capitals alone.
+    async fn person_however_written(&self, name: &str) -> Result<Option<Person>> {
+        if let Some(person) = self.known_person(name).await? {
+            return Ok(Some(person));
+        }
+        let (store, name) = (self.store.clone(), name.to_lowercase());
+        let mut people = waiting(move || store.people()).await?;
+        people.retain(|person| person.name.to_lowercase() == name);
+        Ok(if people.len() == 1 { people.pop() } else { None })
+    }
+
     async fn is_empty(&self) -> Result<bool> {
         let store = self.store.clone();
         waiting(move || Ok(store.people()?.is_empty())).await
     }
 
-    /// Keeps the person that another system identified, with the roles of today.
-    async fn admit(&self, name: &str, roles: BTreeSet<Role>) -> std::result::Result<(), Failure> {
-        let act = match self.known_person(name).await? {
+    /// Keeps the person that another system identified, with the roles of today; gives the name that they have here.
+    async fn admit(&self, name: &str, roles: BTreeSet<Role>) -> std::result::Result<String, Failure> {
+        let (name, act) = match self.person_however_written(name).await? {
             Some(person) if person.password.is_some() || person.disabled => return Err(unauthorized(FAILED)),
-            Some(person) if person.roles == roles => return Ok(()),
-            Some(_) => Act::SetRoles { name: name.into(), roles },
+            Some(person) if person.roles == roles => return Ok(person.name),
+            Some(person) => (person.name.clone(), Act::SetRoles { name: person.name, roles }),
             // The link of the first start makes the first person, and is void once there is one.
             None if self.is_empty().await? => return Err(unauthorized("the server has no admin yet; set it up first")),
-            None => Act::AddPerson { person: NewPerson { name: name.into(), roles, password: None } },
+            None => {
+                let person = NewPerson { name: name.into(), roles, password: None };
+                (name.into(), Act::AddPerson { person })
+            }
         };
         self.act(&Actor::System, act).await?;
-        Ok(())
+        Ok(name)
     }
 
     /// Writes a failure down; tries while somebody must wait do not make the wait longer.

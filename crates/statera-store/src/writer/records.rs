@@ -4,6 +4,7 @@ use super::acts::actor_json;
 use super::queue::Waiting;
 use super::{Tx, Writer};
 use crate::Group;
+use crate::alert::AlertChange;
 use crate::ledger::body::{self, PartLine};
 use crate::read;
 use crate::record::{Id, NewRecord, Recorded};
@@ -33,11 +34,21 @@ impl Writer {
     pub(crate) fn write_records(&mut self, group: Vec<Waiting>) {
         let (records, dones): (Vec<NewRecord>, Vec<_>) = group.into_iter().unzip();
         // The names of most groups are new: the database itself refuses one that is not, and the group is written again with
-        // a look for what was recorded.
-        let mut looks = self.n_looking > 0;
-        let written = self.transact(|tx| tx.write_group(&records, std::mem::replace(&mut looks, true)));
-        let meets = |fates: &Vec<Fate>| fates.iter().any(|fate| matches!(fate, Fate::Before(_)));
-        self.n_looking = if written.as_ref().is_ok_and(meets) { LOOKING } else { self.n_looking.saturating_sub(1) };
+        // a look for what was recorded. A step that is made again would be refused for its number before that.
+        let is_step =
+            |record: &NewRecord| record.request.is_some() && matches!(record.alert, Some(AlertChange::Step(_)));
+        let (looks, mut n_tries) = (self.n_looking > 0 || records.iter().any(is_step), 0);
+        let mut written = self.transact(|tx| {
+            n_tries += 1;
+            tx.write_group(&records, looks || n_tries > 1)
+        });
+        if !looks && n_tries == 1 && matches!(written, Err(Failure::Unique(_))) {
+            n_tries += 1;
+            written = self.transact(|tx| tx.write_group(&records, true));
+        }
+        let is_new = |fate: &Fate| matches!(fate, Fate::New { .. });
+        let met = n_tries > 1 || written.as_ref().is_ok_and(|fates| !fates.iter().all(is_new));
+        self.n_looking = if met { LOOKING } else { self.n_looking.saturating_sub(1) };
         let fates = match written {
             Ok(fates) => fates,
             // One of them is what cannot be inserted twice; the others must not suffer.
