@@ -138,7 +138,7 @@ table(["cards", "filled, a second", "memory, MiB", "snapshot, MiB", "stop, s", "
 flags = ["--key-file", server.key_file]
 fast = bodies("fast.jsonl", 12_000 * arguments.seconds, 0)
 # The load tool sends 10,000 different bodies; one that is sent again is answered from the store, and would be no transaction.
-closed = load(url, "--closed", "--connections", 64, "--seconds", min(arguments.seconds, 3), "--body", fast, *flags)
+closed = load(url, "--closed", "--connections", 64, "--seconds", min(arguments.seconds, 1), "--body", fast, *flags)
 calm = bodies("calm.jsonl", 1_000 * (arguments.seconds + 2), 20_000_000)
 open_loop = load(url, "--rate", 1000, "--seconds", min(arguments.seconds, 7), "--warm-up", 2, "--stages", "--body", calm, *flags)
 print(json.dumps({"closed": closed, "at 1,000/s": open_loop, "fsync_ms": fsync_ms(arguments.work)}, indent=1))
