@@ -142,6 +142,9 @@ fn by_hand(folder: &Path) {
     check(folder.parent().unwrap(), &demo, 2, &["the server of ./server runs; stop it"]);
     server.stop();
     done(folder, &["audit", "verify", "store"]);
+    // It would do so when the server is stopped, too: what was sent since is in the ledger.
+    check(folder.parent().unwrap(), &demo, 2, &["./server: somebody has gone on with the server, its ledger has "]);
+    done(folder, &["audit", "verify", "store"]);
 }
 
 #[test]

@@ -31,6 +31,10 @@ pub enum Transform {
         factor: f64,
         /// x / √(1 + (x/3)²) afterwards.
         clip: bool,
+        /// The greatest number and, with a minus, the least; a network that was fitted before there was one has the range of single
+        /// precision, so that it scores what is far out as it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cut: Option<f32>,
     },
     /// Φ⁻¹ of the share of training rows below.
     Quantile {
@@ -81,7 +85,9 @@ impl Transform {
             }
         };
         let factor = 1.0 / scale;
-        (factor.is_finite() && factor > 0.0).then_some(Transform::Affine { centre, factor, clip })
+        // What is clipped smoothly is never far out.
+        let cut = (!clip).then_some(FARTHEST);
+        (factor.is_finite() && factor > 0.0).then_some(Transform::Affine { centre, factor, clip, cut })
     }
 
     /// Writes the scaled cells to every `stride`-th number of `out`; 0 for missing cells and sentinels.
@@ -89,15 +95,19 @@ impl Transform {
         let out = out.iter_mut().step_by(stride).zip(cells);
         let usual = |v: f64| !v.is_nan() && !sentinels.contains(&v);
         match *self {
-            Transform::Affine { centre, factor, clip: false } if sentinels.is_empty() => {
-                out.for_each(|(o, &v)| *o = if v.is_nan() { 0.0 } else { bounded((v - centre) * factor) });
+            Transform::Affine { centre, factor, clip: false, cut } if sentinels.is_empty() => {
+                let far = cut.unwrap_or(f32::MAX);
+                out.for_each(|(o, &v)| *o = if v.is_nan() { 0.0 } else { bounded((v - centre) * factor, far) });
             }
-            Transform::Affine { centre, factor, clip } => out.for_each(|(o, &v)| {
-                if usual(v) {
-                    let x = (v - centre) * factor;
-                    *o = bounded(if clip { x / (1.0 + (x / 3.0) * (x / 3.0)).sqrt() } else { x });
-                }
-            }),
+            Transform::Affine { centre, factor, clip, cut } => {
+                let far = cut.unwrap_or(f32::MAX);
+                out.for_each(|(o, &v)| {
+                    if usual(v) {
+                        let x = (v - centre) * factor;
+                        *o = bounded(if clip { x / (1.0 + (x / 3.0) * (x / 3.0)).sqrt() } else { x }, far);
+                    }
+                });
+            }
             Transform::Quantile { first, n_knots } => {
                 let knots = &knots[first..][..n_knots];
                 out.filter(|(_, v)| usual(**v)).for_each(|(o, &v)| *o = normal_score(knots, v));
@@ -113,7 +123,10 @@ impl Transform {
     /// True if its numbers are usable with these knots.
     pub fn fits(&self, knots: &[f64]) -> bool {
         match *self {
-            Transform::Affine { centre, factor, .. } => centre.is_finite() && factor.is_finite(),
+            Transform::Affine { centre, factor, cut, .. } => {
+                let is_range = cut.is_none_or(|far| far.is_finite() && far > 0.0);
+                centre.is_finite() && factor.is_finite() && is_range
+            }
             Transform::Quantile { first, n_knots } => {
                 let own = first.checked_add(n_knots).and_then(|end| knots.get(first..end));
                 own.is_some_and(|k| k.len() >= 2 && k.is_sorted() && k.iter().all(|v| v.is_finite()))
@@ -126,9 +139,9 @@ impl Transform {
 /// must neither overflow on it nor fail to explain itself.
 const FARTHEST: f32 = 1000.0;
 
-/// A single-precision number that is not absurd.
-fn bounded(x: f64) -> f32 {
-    (x as f32).clamp(-FARTHEST, FARTHEST)
+/// A single-precision number that is not further from 0 than `far`.
+fn bounded(x: f64, far: f32) -> f32 {
+    (x as f32).clamp(-far, far)
 }
 
 /// Φ⁻¹ of the interpolated distribution function; a value that several knots share stands in their middle, as if a
@@ -168,10 +181,6 @@ mod tests {
     #[test]
     fn cells_are_scaled_by_their_distribution_and_missing_ones_are_zero() {
         check(Scaling::Standard, &[1.0, 3.0, f64::NAN], &[-1.0, 1.0, 0.0]);
-        let far = Transform::Affine { centre: 2.0, factor: 0.5, clip: false };
-        let mut out = [0.0; 3];
-        far.apply(&[], &[1e300, -1e9, 8.0], &[], &mut out, 1);
-        assert_eq!(out, [1000.0, -1000.0, 3.0]);
         // Median 2, quartiles 1 and 3.
         let soft = |x: f32| x / (1.0 + x * x / 9.0).sqrt();
         check(Scaling::Robust, &[0.0, 1.0, 2.0, 3.0, 40.0], &[soft(-1.0), soft(-0.5), 0.0, soft(0.5), soft(19.0)]);
@@ -186,6 +195,34 @@ mod tests {
         let mut tied = vec![0.0; 10];
         tied.extend((1..=10).map(f64::from));
         check(Scaling::Quantile, &tied, &[at(2.0 / 9.0)]);
+    }
+
+    #[test]
+    fn what_is_far_out_is_cut_where_the_fit_says_so() {
+        let scaled = |text: &str, sentinels: &[f64]| {
+            let transform: Transform = serde_json::from_str(text).expect("a transform");
+            assert!(transform.fits(&[]), "{text}");
+            assert_eq!(serde_json::to_string(&transform).expect("text"), text, "it is written as it was read");
+            let mut out = [0.0; 3];
+            transform.apply(&[], &[1e300, -1e9, 8.0], sentinels, &mut out, 1);
+            out
+        };
+        // As networks were saved that knew no cut: they score as they did.
+        let old = r#"{"affine":{"centre":2.0,"factor":0.5,"clip":false}}"#;
+        let new = r#"{"affine":{"centre":2.0,"factor":0.5,"clip":false,"cut":1000.0}}"#;
+        let none: &[f64] = &[];
+        for sentinels in [none, &[999.0]] {
+            assert_eq!(scaled(old, sentinels), [f32::MAX, -5e8, 3.0]);
+            assert_eq!(scaled(new, sentinels), [1000.0, -1000.0, 3.0]);
+        }
+        let fitted = |scaling| Transform::fit(scaling, &Frame::default(), &[1.0, 3.0], &[0, 1], &mut Vec::new());
+        let expected = Transform::Affine { centre: 2.0, factor: 1.0, clip: false, cut: Some(1000.0) };
+        assert_eq!(fitted(Scaling::Standard), Some(expected));
+        assert!(matches!(fitted(Scaling::Robust), Some(Transform::Affine { clip: true, cut: None, .. })));
+        for cut in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            let wrong = Transform::Affine { centre: 2.0, factor: 1.0, clip: false, cut: Some(cut) };
+            assert!(!wrong.fits(&[]), "{cut}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What a model with windows reads of a transaction: the raw columns that it, its windows, its network and its rules ask for; the
-//! columns that the state adds; and the batch of both that the scorer and the rules see.
+//! columns that the state adds; and the batch of both that the scorer and the rules see. Of a recorded transaction the state is told
+//! again what windows and network alone ask for.
 
 use super::counting::Event;
 use crate::compute::{Columns, RowsBuilder};
 use crate::models::Loaded;
 use arrow_array::RecordBatch;
+use serde::de::IgnoredAny;
 use statera::bundle::Bundle;
 use statera::network::LiveNetwork;
 use statera::rules::{Ruling, seen_columns};
@@ -14,7 +16,7 @@ use statera_data::conform::{InputColumn, RowOrigin};
 use statera_data::time::Zone;
 use statera_data::window::{arrays, with_columns};
 use statera_data::{network, with_columns as with_named};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
 /// The columns of a model's transactions.
@@ -23,6 +25,8 @@ pub struct LiveColumns {
     raw: Columns,
     /// The same with what the state makes, as a record has them.
     whole: Columns,
+    /// What windows and network count of it, whatever model and rules read besides.
+    counted: Columns,
     /// The windows.
     pub windows: OwnWindows,
     /// The network, where transactions are its edges.
@@ -69,9 +73,14 @@ impl LiveColumns {
         let raw = |columns: &[InputColumn]| -> Vec<InputColumn> {
             columns.iter().filter(|c| !made.contains(c.name.as_str())).cloned().collect()
         };
+        let of_state: HashSet<&str> =
+            windows.inputs.iter().chain(network.iter().flat_map(|own| &own.inputs)).map(|c| c.name.as_str()).collect();
+        let mut counted = raw(&whole);
+        counted.retain(|column| of_state.contains(column.name.as_str()));
         let schema = bundle.scorer.schema();
         let (tz, id) = (schema.tz.as_str(), schema.id.clone());
         Ok(Some(LiveColumns {
+            counted: Columns::of(counted, tz, id.clone())?,
             raw: Columns::with_rules(raw(&whole), &raw(&of_rules), tz, id.clone())?,
             whole: Columns::with_rules(whole, &of_rules, tz, id)?,
             zone: Zone::new(Some(tz))?,
@@ -96,20 +105,13 @@ impl LiveColumns {
     /// # Errors
     /// As [`RowsBuilder::push`]; a column that the state makes.
     pub fn raw(&self, row: &str, number: usize) -> Result<(RecordBatch, BTreeSet<String>)> {
-        let (raw, ignored) = self.read(row, number)?;
+        let (raw, ignored) = read(&self.raw, row, number)?;
         if let Some(made) = self.made().find(|name| ignored.contains(*name)) {
             return Err(Error::data(format!(
                 "row {number}: the column «{made}» is counted by the server; allowed are raw columns"
             )));
         }
         Ok((raw, ignored))
-    }
-
-    fn read(&self, row: &str, number: usize) -> Result<(RecordBatch, BTreeSet<String>)> {
-        let mut rows = RowsBuilder::new(&self.raw, 1)?;
-        rows.push(row, number)?;
-        let ignored = rows.take_ignored();
-        Ok((rows.finish()?, ignored))
     }
 
     /// The transaction as the state takes it.
@@ -125,13 +127,20 @@ impl LiveColumns {
         RowOrigin { zone: &self.zone, is_text: true, first_row: 0 }
     }
 
-    /// A recorded transaction as the state takes it. It may be of a time when it brought what the state makes now, and when it did not
-    /// have to be an edge: what is none is counted by the windows alone.
+    /// A recorded transaction as the state takes it. It may be of a time when it brought what the state makes now, when model, rules
+    /// and network asked for fewer columns, and when it did not have to be an edge: a column that is absent is missing, and what is no
+    /// edge is counted by the windows alone.
     ///
     /// # Errors
-    /// As [`RowsBuilder::push`]; what the windows cannot count.
+    /// As [`RowsBuilder::push`], but for absent columns; what the windows cannot count.
     pub fn recorded_event(&self, row: &str, number: usize) -> Result<Event> {
-        let (raw, _) = self.read(row, number)?;
+        let raw = match read(&self.counted, row, number) {
+            Ok((raw, _)) => raw,
+            Err(e) => match completed(&self.counted, row) {
+                Some(row) => read(&self.counted, &row, number)?.0,
+                None => return Err(e),
+            },
+        };
         let edges = self.network.as_ref().and_then(|own| own.taken(&raw, self.origin()).ok());
         Ok(Event { windows: self.windows.events(&raw, self.origin())?, edges })
     }
@@ -192,11 +201,14 @@ impl LiveColumns {
         self.windows.definition.digest() == other.windows.definition.digest() && network(self) == network(other)
     }
 
-    /// True if another version, with its own windows and rules, can score what these transactions bring.
+    /// True if another version, with its own windows and rules, can score what these transactions bring: rules that lacked a column
+    /// would fail after the state has counted, which has it rebuilt.
     pub fn serves(&self, other: &Loaded) -> bool {
         let has = |column: &InputColumn| self.whole.inputs().iter().any(|own| own.name == column.name);
         let is_same = |live: &LiveColumns| self.counts_as(live) && live.whole.inputs().iter().all(has);
-        other.columns.inputs().iter().all(has) && other.live.as_ref().is_none_or(is_same)
+        other.columns.inputs().iter().all(has)
+            && other.rules.as_ref().is_none_or(|rules| rules.columns.inputs().iter().all(has))
+            && other.live.as_ref().is_none_or(is_same)
     }
 }
 
@@ -205,10 +217,28 @@ fn made_by<'a>(windows: &'a OwnWindows, network: Option<&'a LiveNetwork>) -> imp
     windows.definition.column_names().chain(network.into_iter().flat_map(|own| own.definition.column_names()))
 }
 
+/// A row as columns, and what it has that nobody reads.
+fn read(columns: &Columns, row: &str, number: usize) -> Result<(RecordBatch, BTreeSet<String>)> {
+    let mut rows = RowsBuilder::new(columns, 1)?;
+    rows.push(row, number)?;
+    let ignored = rows.take_ignored();
+    Ok((rows.finish()?, ignored))
+}
+
+/// A row with null for the columns that it does not have; `None` if it has them all, or is no object.
+fn completed(columns: &Columns, row: &str) -> Option<String> {
+    let own: HashMap<String, IgnoredAny> = serde_json::from_str(row).ok()?;
+    let absent = columns.inputs().iter().filter(|column| !own.contains_key(&column.name));
+    let cells: Vec<String> = absent.map(|c| format!("{}:null", serde_json::Value::from(c.name.as_str()))).collect();
+    (!cells.is_empty()).then(|| joined(row, Some(&format!("{{{}}}", cells.join(",")))))
+}
+
 /// A recorded row with what was counted of it, as one object of JSON.
 pub fn joined(input: &str, counted: Option<&str>) -> String {
     let Some(counted) = counted.filter(|text| text.len() > 2) else { return input.to_string() };
-    let head = input.trim_end().trim_end_matches('}').trim_end();
+    // One brace alone: a cell that nobody reads may end with others.
+    let head = input.trim_end();
+    let head = head.strip_suffix('}').unwrap_or(head).trim_end();
     let mark = if head.ends_with('{') { "" } else { "," };
     format!("{head}{mark}{}", counted.trim_start().trim_start_matches('{'))
 }

@@ -20,6 +20,18 @@ pub struct Event {
 pub(super) struct Bounds {
     pub windows: Limits,
     pub network: NetworkLimits,
+    /// Of a replay, microseconds by which a transaction may be behind whose figures of the network lack nothing.
+    pub kept_behind: Option<i64>,
+}
+
+impl Bounds {
+    /// A network as it begins under them.
+    fn bound(&self, mut network: NetworkState) -> NetworkState {
+        if let Some(kept_behind) = self.kept_behind {
+            network.replay(kept_behind);
+        }
+        network
+    }
 }
 
 /// The windows and the network of a model.
@@ -34,7 +46,7 @@ impl Counting {
         let network = columns.network.as_ref();
         Counting {
             windows: State::new(columns.windows.definition.clone(), bounds.windows),
-            network: network.map(|own| NetworkState::new(own.definition.clone(), bounds.network)),
+            network: network.map(|own| bounds.bound(NetworkState::new(own.definition.clone(), bounds.network))),
         }
     }
 
@@ -45,7 +57,8 @@ impl Counting {
             && network == columns.network.as_ref().map(|own| own.definition.digest())
     }
 
-    /// Bounds what comes from now on.
+    /// Bounds what comes from now on. Of the network what no transaction under them sees is forgotten: kept of a replay it would leave no
+    /// room.
     pub(super) fn set_bounds(&mut self, bounds: Bounds) {
         self.windows.set_limits(bounds.windows);
         if let Some(network) = &mut self.network {
@@ -62,7 +75,7 @@ impl Counting {
     /// Takes a transaction and writes its columns to `out`: those of the windows, then those of the network.
     ///
     /// # Errors
-    /// What either has against it; nothing is counted then.
+    /// What either has against it; nothing is counted then, and no time goes on: the network makes room once the windows have taken it.
     ///
     /// # Panics
     /// `out` is not as long as the columns.
@@ -129,7 +142,10 @@ impl Counting {
     ) -> Result<Counting> {
         let network = match &columns.network {
             None => None,
-            Some(own) => Some(NetworkState::restore(from, network_bytes, own.definition.clone(), bounds.network)?),
+            Some(own) => {
+                let state = NetworkState::restore(from, network_bytes, own.definition.clone(), bounds.network)?;
+                Some(bounds.bound(state))
+            }
         };
         let rest = n_bytes.saturating_sub(network_bytes);
         let windows = State::restore(from, rest, columns.windows.definition.clone(), bounds.windows)?;
@@ -138,12 +154,17 @@ impl Counting {
 }
 
 impl TransactionsSettings {
-    /// Bounds of a state while what was admitted once is counted again: none but that what no window reaches is forgotten, later
-    /// than any settings would have had it.
+    /// Bounds of a state while what was admitted once is counted again: none but that what no window reaches is forgotten. Of keys later
+    /// than any settings would have had it; of the network, of which a year would be too much to keep, somewhat later than these settings
+    /// have it: what was admitted further behind is counted all the same.
     pub(super) fn replay_bounds(&self) -> Bounds {
         let windows = self.replay_limits();
         let (max_ahead, max_behind) = (windows.max_ahead, windows.max_behind);
-        Bounds { windows, network: NetworkLimits { max_nodes: u32::MAX, max_edges: u32::MAX, max_ahead, max_behind } }
+        Bounds {
+            windows,
+            network: NetworkLimits { max_nodes: u32::MAX, max_edges: u32::MAX, max_ahead, max_behind },
+            kept_behind: Some(self.kept_behind()),
+        }
     }
 
     /// Bounds of a state.
@@ -151,6 +172,7 @@ impl TransactionsSettings {
         let windows = self.limits();
         let (max_ahead, max_behind) = (windows.max_ahead, windows.max_behind);
         let (max_nodes, max_edges) = (self.max_keys, self.max_edges);
-        Bounds { windows, network: NetworkLimits { max_nodes, max_edges, max_ahead, max_behind } }
+        let network = NetworkLimits { max_nodes, max_edges, max_ahead, max_behind };
+        Bounds { windows, network, kept_behind: None }
     }
 }

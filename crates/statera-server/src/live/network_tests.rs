@@ -147,6 +147,44 @@ fn edges_are_bounded() {
 }
 
 #[test]
+fn more_records_than_edges_are_allowed_are_counted_again() {
+    let mut scene = scene();
+    scene.stop();
+    scene.set(|settings| settings.transactions.max_edges = 150);
+    scene.start();
+    // Ten a day, of cards and shops of their own: nine days of them are in windows, or may be asked for.
+    let nth = |i: usize| row(i, i * 144, &format!("C{i}"), &format!("S{i}"), "10");
+    for first in (0..280).step_by(20) {
+        let rows: Vec<String> =
+            (first..first + 20).map(|i| format!(r#"{{"subject":"lee","row":{}}}"#, nth(i))).collect();
+        let (status, told) = scene.post(&format!(r#"{{"model":"cards","rows":[{}]}}"#, rows.join(",")));
+        let items = told["transactions"].as_array().expect("items");
+        assert!(status == StatusCode::OK && items.iter().all(|item| item["status"] == 200), "{told}");
+    }
+    scene.kill();
+    scene.start();
+    let told = scene.windows(&scene.taken(&row(280, 280 * 144, "C279", "S275", "10")));
+    assert_eq!((&told["card_fan_out_7d"], &told["shop_fan_in_7d"]), (&json!(1), &json!(1)), "{told}");
+}
+
+#[test]
+fn what_the_windows_refuse_makes_no_room_in_the_network() {
+    let mut scene = scene();
+    scene.stop();
+    scene.set(|settings| settings.transactions.max_edges = 2);
+    scene.start();
+    scene.taken(&row(1, 60, "C1", "S1", "10"));
+    scene.taken(&row(2, 61, "C2", "S1", "10"));
+    // There would be room at that time, were the number one that windows take; the time stays what it was.
+    let (status, told) = scene.send(&row(3, 62 + 12 * 1440, "C3", "S1", "100001"));
+    assert_eq!((status, &told["error"]), (StatusCode::BAD_REQUEST, &json!("number")), "{told}");
+    let (status, told) = scene.send(&row(4, 62, "C3", "S1", "10"));
+    assert_eq!((status, &told["error"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("too_many_edges")), "{told}");
+    let told = scene.windows(&scene.taken(&row(5, 62 + 12 * 1440, "C3", "S1", "10")));
+    assert_eq!(told["shop_fan_in_7d"], json!(0), "{told}");
+}
+
+#[test]
 fn a_state_of_another_network_is_rebuilt_of_all_records() {
     let scene = Scene::new();
     // Counted by windows alone at first.

@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 
 /// Seconds by which a transaction may be behind the latest of all, whatever the settings: a year.
 const BEHIND_MAX_S: u32 = 31_536_000;
+/// Seconds by which a replay keeps edges longer than the settings have it, so that figures of what was admitted under somewhat wider
+/// ones are the recorded ones: a day.
+const REPLAY_MARGIN_S: u32 = 86_400;
 
 /// Transactions that are scored as they happen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +101,11 @@ impl TransactionsSettings {
             max_behind: i64::from(BEHIND_MAX_S) * 1_000_000,
             ..self.limits()
         }
+    }
+
+    /// Microseconds by which a transaction may be behind that sees all edges, while what was admitted once is counted again.
+    pub(super) fn kept_behind(&self) -> i64 {
+        (i64::from(self.behind_s) + i64::from(REPLAY_MARGIN_S)) * 1_000_000
     }
 
     /// Bounds of a state.

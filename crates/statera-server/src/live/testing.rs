@@ -9,6 +9,7 @@ use crate::settings::Settings;
 use crate::testing::{answer_of, program};
 use axum::http::StatusCode;
 use serde_json::Value;
+use statera::bundle::Bundle;
 use statera::given::Given;
 use statera::pipeline;
 use statera::project::{Project, Settings as Training};
@@ -109,6 +110,31 @@ mode = "shadow"
 when = "score >= 0"
 "#;
 
+/// Rules for who has no windows.
+const PLAIN: &str = r#"
+version = "rules-2"
+[[rule]]
+code = "big"
+en = "A large payment"
+ko = "고액 결제"
+zh = "大额支付"
+action = "block"
+when = "amount >= 900"
+"#;
+
+/// One more rule, of a column that no model was trained on.
+const CHANNEL: &str = r#"
+[[rule]]
+code = "kiosk"
+en = "A kiosk"
+ko = "키오스크"
+zh = "自助终端"
+action = "hold"
+when = "channel = kiosk"
+[columns]
+channel = "category"
+"#;
+
 /// Payments of twenty days; frauds are five times as high.
 fn payments(n: usize) -> String {
     let mut rng = Rng::new(1);
@@ -129,43 +155,53 @@ fn payments(n: usize) -> String {
     text
 }
 
-/// A bundle with windows and rules, one with other windows, and one with a network too, each with its digest; trained once.
-pub(crate) fn bundles() -> &'static (TempDir, [String; 3]) {
-    static BUNDLES: OnceLock<(TempDir, [String; 3])> = OnceLock::new();
+/// A bundle with windows and rules, one with other windows, one with a network too, one with the windows of the first and rules that
+/// read one more column, and two without windows, whose rules read the columns of the model, and one more; each with its digest; made
+/// once.
+pub(crate) fn bundles() -> &'static (TempDir, [String; 6]) {
+    static BUNDLES: OnceLock<(TempDir, [String; 6])> = OnceLock::new();
     BUNDLES.get_or_init(|| {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join("payments.csv"), payments(2_000)).expect("written");
         let run = Run::new(1, 1);
-        let train = |text: &str, name: &str| {
+        let ruled = |bundle: Bundle, rules: &str, name: &str| {
+            let none = |name: &str| Err(Error::io(name.to_string()));
+            let read = RuleSet::parse(rules, none).expect("rules");
+            let mut bundle = bundle.ruled_by(rules, read).expect("rules of its columns");
+            bundle.write(&dir.path().join(name), true, &run).expect("written");
+            bundle.digest().expect("a digest")
+        };
+        let train = |text: &str, rules: &str, name: &str| {
             let project = Project::parse(text, "project.toml").expect("a project");
             let assembled = project.assemble(dir.path(), &run).expect("tables");
             let settings = Training { quick: true, ..assembled.settings };
             let trained = pipeline::train(assembled.table, &settings, &assembled.formats, &Given::default(), &run);
-            let none = |name: &str| Err(Error::io(name.to_string()));
-            let rules = RuleSet::parse(RULES, none).expect("rules");
             let mut bundle = trained.expect("trained").bundle;
-            let path = dir.path().join(name);
-            bundle.write(&path, false, &run).expect("written");
-            bundle = bundle.ruled_by(RULES, rules).expect("rules of its columns");
-            bundle.write(&path, true, &run).expect("written");
-            bundle.digest().expect("a digest")
+            bundle.write(&dir.path().join(name), false, &run).expect("written");
+            ruled(bundle, rules, name)
         };
+        let other = |of: &str, rules: &str, name: &str| {
+            ruled(Bundle::read(&dir.path().join(of)).expect("read"), &format!("{rules}{CHANNEL}"), name)
+        };
+        let more_windows = PROJECT
+            .replace(r#"over = ["1d", "7d"]"#, r#"over = ["1d", "2d", "7d"]"#)
+            .replace(r#"over = ["7d"]"#, r#"over = ["7d", "20d"]"#);
+        let plain = PROJECT.split("[windows]").next().unwrap_or_default();
         let digests = [
-            train(PROJECT, "a.statera"),
-            train(
-                &PROJECT
-                    .replace(r#"over = ["1d", "7d"]"#, r#"over = ["1d", "2d", "7d"]"#)
-                    .replace(r#"over = ["7d"]"#, r#"over = ["7d", "20d"]"#),
-                "b.statera",
-            ),
-            train(&format!("purpose = \"fraud\"\n{PROJECT}{NETWORK}"), "c.statera"),
+            train(PROJECT, RULES, "a.statera"),
+            train(&more_windows, RULES, "b.statera"),
+            train(&format!("purpose = \"fraud\"\n{PROJECT}{NETWORK}"), RULES, "c.statera"),
+            other("a.statera", RULES, "d.statera"),
+            train(plain, PLAIN, "e.statera"),
+            other("e.statera", PLAIN, "f.statera"),
         ];
         (dir, digests)
     })
 }
 
 pub(crate) fn path_of(which: usize) -> PathBuf {
-    bundles().0.path().join(["a.statera", "b.statera", "c.statera"][which])
+    let names = ["a.statera", "b.statera", "c.statera", "d.statera", "e.statera", "f.statera"];
+    bundles().0.path().join(names[which])
 }
 
 /// A server over a real store in a folder.

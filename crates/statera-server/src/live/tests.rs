@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use statera::bundle::Bundle;
 use statera_store::StoreOptions;
 use statera_store::record::Id;
+use statera_store::registry::Challenger;
 use std::fs;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -254,6 +255,96 @@ fn a_state_of_other_windows_is_refused_and_rebuilt() {
     scene.kill();
     scene.start();
     assert_eq!(scene.windows(&scene.taken(&nth(13))), other.count(&nth(13)));
+}
+
+#[test]
+fn rules_that_read_one_more_column_lose_no_transaction_and_no_label() {
+    let (mut scene, mut reference) = (Scene::new(), Reference::new(0));
+    for i in 0..12 {
+        scene.taken(&nth(i));
+        reference.count(&nth(i));
+    }
+    // The same windows: the state stays, and what comes from now on brings the column.
+    scene.serve(3);
+    let (status, told) = scene.send(&nth(12));
+    let message = "row 1: a column is missing that the rules beside the model read: «channel» (category)";
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{told}");
+    assert!(told["message"].as_str().is_some_and(|m| m.starts_with(message)), "{told}");
+    let by = |channel: &str, i: usize| nth(i).replacen('{', &format!(r#"{{"channel":"{channel}","#), 1);
+    let answer = scene.taken(&by("kiosk", 12));
+    let rules = answer["decisions"][0]["rules"].as_array().expect("rules");
+    assert_eq!((&answer["version"], rules.iter().any(|rule| rule["code"] == "kiosk")), (&json!(2), true), "{answer}");
+    assert_eq!(scene.windows(&answer), reference.count(&nth(12)));
+    // A label of what was taken without it, and all of it again.
+    let label = |id: usize, outcome: &str| {
+        scene.outcome(&format!(r#"{{"model":"cards","transaction":"{id}","outcome":"{outcome}","on":"2024-05-01"}}"#))
+    };
+    let (status, told) = label(3, "fraud");
+    assert_eq!((status, &told["label"]["is_fraud"]), (StatusCode::OK, &json!(true)), "{told}");
+    scene.kill();
+    scene.start();
+    {
+        let model = scene.app().models.champion("cards").expect("a champion");
+        let settings = TransactionsSettings::default();
+        let by = (model.live.as_ref().expect("windows"), &settings);
+        let rebuilt = rebuild::rebuild(&*scene.app().store, scene.folder(), "cards", by, &AtomicBool::new(false));
+        let rebuilt = rebuilt.expect("the store answers");
+        assert_eq!((rebuilt.n_replayed, rebuilt.n_refused, rebuilt.n_different), (14, 0, 0));
+    }
+    assert_eq!(scene.windows(&scene.taken(&by("web", 13))), reference.count(&nth(13)));
+    let (status, told) = scene.outcome(r#"{"model":"cards","transaction":"3","outcome":"genuine"}"#);
+    assert_eq!((status, &told["error"]), (StatusCode::CONFLICT, &json!("disagreement")), "{told}");
+}
+
+#[test]
+fn a_recorded_row_may_lack_columns_and_have_others() {
+    let columns = Reference::new(2).columns;
+    let of = |row: &str| columns.recorded_event(row, 1);
+    let whole = row(1, 60, "C1", "S1", "10");
+    assert!(of(&whole).expect("an event").edges.is_some());
+    let (card, shop) = (r#","card":"C1""#, r#","shop":"S1""#);
+    for (row, is_edge) in [
+        (whole.replace(r#","amount":10"#, ""), true),
+        (whole.replace(shop, ""), false),
+        (whole.replace(card, "").replace(shop, ""), false),
+        (whole.replace(card, r#","other":{"a":{"b":1}}"#), false),
+        (whole.replace(r#","amount":10"#, r#","other":{"a":{"b":1}}"#), true),
+    ] {
+        let event = of(&row).unwrap_or_else(|e| panic!("{row}: {e}"));
+        assert_eq!((event.edges.is_some(), event.windows.id(0)), (is_edge, "1".to_string()), "{row}");
+    }
+    for (row, message) in [
+        (whole.replace("\"payment\":1,", ""), "needs an id"),
+        (whole.replace("10}", "\"much\"}"), "«much» is not a number"),
+        (whole.replace("10}", "\"much\"}").replace(shop, ""), "«much» is not a number"),
+        ("[1]".to_string(), "expected one flat JSON object"),
+    ] {
+        let told = of(&row).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(told.contains(message), "{row}: {told}");
+    }
+}
+
+#[test]
+fn a_challenger_whose_rules_read_what_transactions_do_not_bring_gets_no_share() {
+    let (_dir, store, app) = failing();
+    let model = app.models.champion("cards").expect("a champion");
+    let columns = model.live.as_ref().expect("windows");
+    for which in 3..6 {
+        store.add("cards", &bundles().1[which], &path_of(which));
+    }
+    // The first is the champion: the second has its windows, the others have none.
+    for (version, which, is_served) in [(2, 3, false), (3, 4, true), (4, 5, false)] {
+        let other = app.models.archived("cards", version, &bundles().1[which]).expect("a bundle");
+        assert_eq!(columns.serves(&other), is_served, "version {version}");
+        let challenger = Challenger { version, shadow: false, per_mille: 1_000 };
+        store.route("cards", |route| route.challenger = Some(challenger));
+        app.models.refresh().expect("read");
+        let body = format!(r#"{{"model":"cards","row":{}}}"#, nth(version as usize));
+        let (status, answer) = json_of(answer_of(&app, &program(), "POST", POST, &body));
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(answer["version"], json!(if is_served { version } else { 1 }), "{answer}");
+        assert!(app.lives.of("cards").expect("a state").is_ready());
+    }
 }
 
 #[test]

@@ -194,6 +194,16 @@ mod tests {
             Settings { models: Vec::new(), sequences: [("last".to_string(), steps)].into(), ..named.clone() };
         super::super::complete(&mut stepped).unwrap();
         assert_eq!(stepped.models, ["logistic", "boosting", "boosting_rare", "gru"]);
+        // The nodes of a neighbourhood are no steps that such a network reads, alone or beside a sequence.
+        let mut around = Settings { models: Vec::new(), sequences: BTreeMap::new(), ..stepped.clone() };
+        for settings in [&mut around, &mut stepped] {
+            settings.models.clear();
+            settings.sequences.insert("near".into(), vec![vec!["near_amount_0".into()], vec!["near_amount_1".into()]]);
+            settings.fans.insert("near".into(), [1, 0]);
+            super::super::complete(settings).unwrap();
+        }
+        assert_eq!(around.models, ["logistic", "boosting", "boosting_rare"]);
+        assert_eq!(stepped.models, ["logistic", "boosting", "boosting_rare", "gru"]);
         let mut windowed = Settings { models: Vec::new(), ..named.clone() };
         let last = statera_data::window::Steps {
             name: "last".into(),

@@ -27,7 +27,7 @@ pub struct Declaration {
     pub has_target: bool,
     /// Candidates that are tried where none is named; empty: those that are fast.
     pub models: &'static [&'static str],
-    /// Candidates that are tried besides where none is named and a sequence is declared.
+    /// Candidates that are tried besides where none is named and a sequence is declared that is no neighbourhood.
     pub models_of_sequences: &'static [&'static str],
     /// Metrics by which such models are usually compared, besides the primary one.
     pub metrics: &'static [&'static str],
@@ -55,8 +55,9 @@ pub fn complete(settings: &mut Settings) -> Result<()> {
     let declared = of(settings.use_case);
     if settings.models.is_empty() {
         let of_windows = settings.windows.as_ref().is_some_and(|windows| !windows.sequences.is_empty());
-        let of_sequences =
-            if of_windows || !settings.sequences.is_empty() { declared.models_of_sequences } else { &[] };
+        // Neighbourhoods are declared as sequences too, and no network of sequences reads them.
+        let of_columns = settings.sequences.keys().any(|name| !settings.fans.contains_key(name));
+        let of_sequences = if of_windows || of_columns { declared.models_of_sequences } else { &[] };
         settings.models = declared.models.iter().chain(of_sequences).map(|m| (*m).to_string()).collect();
     }
     (declared.complete)(settings)

@@ -3,6 +3,8 @@
 mod count;
 mod node;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use super::declaration::{Until, What};
 use super::definition::{Column, Definition, Of};
@@ -21,6 +23,8 @@ use std::sync::Arc;
 /// Nodes that are looked at for what may be forgotten with every row, and when there are too many.
 const LOOKED_AT: usize = 4;
 const LOOKED_AT_WHEN_FULL: usize = 64;
+/// How often all nodes may be looked at for room while time goes on by the longest window: it takes long where there are many.
+const FULL_LOOKS: i64 = 256;
 /// Ranks of nodes by code, by snapshot.
 type Ranks = BTreeMap<i64, Vec<(u128, f64)>>;
 /// A node that is not there.
@@ -83,6 +87,12 @@ pub struct NetworkState {
     clock: i64,
     /// What rows before this time see is not all kept.
     floor: i64,
+    /// Microseconds by which a row may be behind that sees everything, where others are taken too: those of a replay.
+    kept_behind: Option<i64>,
+    /// Nodes that are looked at before the row is taken that was checked last, so that there is room for it.
+    n_looks: usize,
+    /// All nodes are looked at for room again once edges until a later time than this may be forgotten.
+    looked_until: i64,
 }
 
 /// A node by its code, which orders it, and where it is.
@@ -113,6 +123,9 @@ impl NetworkState {
             told: BTreeSet::new(),
             clock: i64::MIN,
             floor: i64::MIN,
+            kept_behind: None,
+            n_looks: 0,
+            looked_until: i64::MIN,
         }
     }
 
@@ -121,9 +134,20 @@ impl NetworkState {
         &self.definition
     }
 
-    /// Bounds what comes from now on. What is there stays, also where it is more than the limits allow.
+    /// Bounds what comes from now on, and ends a replay. What no row sees any more that comes under these limits is forgotten at once,
+    /// of all nodes; all else stays, also where it is more than the limits allow.
     pub fn set_limits(&mut self, limits: NetworkLimits) {
         self.limits = limits;
+        self.kept_behind = None;
+        self.looked_until = i64::MIN;
+        self.forget(self.nodes.len());
+    }
+
+    /// Begins a replay, which [`NetworkState::set_limits`] ends: rows are taken that are as far behind as the limits allow, and kept is
+    /// what rows see that are behind by at most this many microseconds. Figures of rows further behind may lack edges; the state after
+    /// the replay lacks nothing that later limits ask for which allow no more.
+    pub fn replay(&mut self, kept_behind: i64) {
+        self.kept_behind = Some(kept_behind);
     }
 
     /// Nodes that are kept, and edges, once for each choice of kinds that they are in.
@@ -132,7 +156,8 @@ impl NetworkState {
     }
 
     /// What speaks against a row and edges that come with it; `id` names the row. `now` is the clock's time, microseconds UTC; `None`
-    /// where rows of the past are replayed. Where there is no room, what nobody sees any more at the row's time is forgotten.
+    /// where rows of the past are replayed. There is room, too, where enough would be forgotten that nobody sees any more at the row's
+    /// time; that is done when the row is taken: whether it is or not, nothing is forgotten here, and the time does not go on.
     ///
     /// # Errors
     /// A row further ahead of the clock or behind the latest than is allowed; nodes or edges beyond the limits where none can be
@@ -144,6 +169,7 @@ impl NetworkState {
         edges: &Edges,
         now: Option<i64>,
     ) -> Result<(), Refusal> {
+        self.n_looks = 0;
         let time = rows.times[row];
         let latest = now.map_or(i64::MAX, |now| now.saturating_add(self.limits.max_ahead));
         if time > latest {
@@ -154,30 +180,58 @@ impl NetworkState {
             return Err(Refusal::FarPast { id: id.into(), time, earliest });
         }
         let own = rows.nodes.iter().map(|codes| codes[row]).filter(|_| !self.definition.numbers.is_empty());
-        let new: BTreeSet<u128> = own.chain(edges.from.iter().chain(&edges.to).copied()).collect();
-        let n_new = new.into_iter().filter(|code| *code != NO_KEY && !self.places.contains_key(code)).count();
-        let [max_nodes, max_edges] = [self.limits.max_nodes, self.limits.max_edges].map(|n| n as usize);
-        if n_new > 0 && self.places.len() + n_new > max_nodes {
-            self.make_room(time);
-            if self.places.len() + n_new > max_nodes {
-                let key = self.definition.network.nodes.join(", ");
-                return Err(Refusal::TooManyKeys { key, limit: self.limits.max_nodes });
-            }
-        }
+        let all = own.chain(edges.from.iter().chain(&edges.to).copied());
+        let wanted: BTreeSet<u128> = all.filter(|code| *code != NO_KEY).collect();
+        let n_new = wanted.iter().filter(|code| !self.places.contains_key(*code)).count();
         let n_links: usize = edges.layers.iter().map(|bits| bits.count_ones() as usize).sum();
-        if n_links > 0 && self.n_edges + n_links > max_edges {
-            self.make_room(time);
-            if self.n_edges + n_links > max_edges {
-                return Err(Refusal::TooManyEdges { limit: self.limits.max_edges });
-            }
+        let [max_nodes, max_edges] = [self.limits.max_nodes, self.limits.max_edges].map(|n| n as usize);
+        let excess = |n_kept: usize, n_more: usize, max: usize| match n_more {
+            0 => 0,
+            _ => (n_kept + n_more).saturating_sub(max),
+        };
+        match [excess(self.places.len(), n_new, max_nodes), excess(self.n_edges, n_links, max_edges)] {
+            [0, 0] => Ok(()),
+            needed => self.find_room(time, needed, &wanted),
         }
-        Ok(())
     }
 
-    /// The time has come to a row's, whether there will be room for it or not: else none would ever come.
-    fn make_room(&mut self, time: i64) {
-        self.clock = self.clock.max(time);
-        self.forget(LOOKED_AT_WHEN_FULL);
+    /// Looks for so many nodes and edges that nobody sees any more at a row's time, but for the nodes that the row wants; notes how many
+    /// nodes have to be looked at to forget them.
+    fn find_room(&mut self, time: i64, needed: [usize; 2], wanted: &BTreeSet<u128>) -> Result<(), Refusal> {
+        let until = self.until_at(self.clock.max(time));
+        let is_room = |leaving: [usize; 2]| leaving[0] >= needed[0] && leaving[1] >= needed[1];
+        let n_few = LOOKED_AT_WHEN_FULL.min(self.nodes.len());
+        let mut n_looks = n_few;
+        let mut leaving = self.leaving(until, n_looks, wanted);
+        if !is_room(leaving) && self.nodes.len() > n_few && until > self.looked_until {
+            self.looked_until = until.saturating_add(self.reach / FULL_LOOKS);
+            n_looks = self.nodes.len();
+            leaving = self.leaving(until, n_looks, wanted);
+        }
+        if is_room(leaving) {
+            self.n_looks = n_looks;
+            return Ok(());
+        }
+        // With the next row others are looked at.
+        self.hand = (self.hand + n_few) % self.nodes.len().max(1);
+        if leaving[0] < needed[0] {
+            let key = self.definition.network.nodes.join(", ");
+            return Err(Refusal::TooManyKeys { key, limit: self.limits.max_nodes });
+        }
+        Err(Refusal::TooManyEdges { limit: self.limits.max_edges })
+    }
+
+    /// How many nodes and edges [`NetworkState::forget`] would forget with so many looks, if edges until a time were seen by no row.
+    fn leaving(&self, until: i64, n_looks: usize, wanted: &BTreeSet<u128>) -> [usize; 2] {
+        let (mut n_nodes, mut n_edges) = (0, 0);
+        for look in 1..=n_looks.min(self.nodes.len()) {
+            let slot = (self.hand + look) % self.nodes.len();
+            let node = &self.nodes[slot];
+            let is_there = self.places.get(&node.code) == Some(&(slot as u32));
+            n_nodes += usize::from(is_there && !wanted.contains(&node.code) && node.is_idle(until));
+            n_edges += node.out.iter().map(|ends| ends.n_until(until)).sum::<usize>();
+        }
+        [n_nodes, n_edges]
     }
 
     /// Takes a row that [`NetworkState::check`] has nothing against, and the edges that it is or brings: writes its columns to `out`, in
@@ -189,6 +243,8 @@ impl NetworkState {
         assert_eq!(out.len(), self.definition.n_columns(), "one number a column");
         let time = rows.times[row];
         self.clock = self.clock.max(time);
+        let n_looks = std::mem::take(&mut self.n_looks);
+        self.forget(n_looks);
         let is_at = self.definition.network.until == Until::At;
         if is_at {
             self.add_edges(edges);
@@ -350,7 +406,7 @@ impl NetworkState {
 
     /// Computes the snapshots of PageRank that a row asks for and that were not asked for yet: of the edges and the cases that have come.
     fn rank(&mut self, time: i64) {
-        let oldest = self.clock.saturating_sub(self.limits.max_behind);
+        let oldest = self.earliest_at(self.clock);
         let mut ranks = std::mem::take(&mut self.ranks);
         for (plan, known) in &mut ranks {
             let snapshot = plan.snapshot(time);
@@ -382,8 +438,18 @@ impl NetworkState {
 
     /// Edges until this time are seen by no row that may come.
     fn until(&self) -> i64 {
-        let rows = self.clock.saturating_sub(self.limits.max_behind).max(self.floor);
-        if self.clock == i64::MIN { i64::MIN } else { rows.saturating_sub(self.reach) }
+        if self.clock == i64::MIN { i64::MIN } else { self.until_at(self.clock) }
+    }
+
+    /// The same when the latest time of all rows is this one.
+    fn until_at(&self, clock: i64) -> i64 {
+        self.earliest_at(clock).saturating_sub(self.reach)
+    }
+
+    /// Rows from this time on see everything when the latest time of all rows is that one.
+    fn earliest_at(&self, clock: i64) -> i64 {
+        let max_behind = self.limits.max_behind;
+        clock.saturating_sub(self.kept_behind.map_or(max_behind, |kept| kept.min(max_behind))).max(self.floor)
     }
 
     /// Looks at some nodes for what no row can see any more.
@@ -391,18 +457,18 @@ impl NetworkState {
         if self.clock == i64::MIN {
             return;
         }
-        let until = self.until();
+        let (until, earliest) = (self.until(), self.earliest_at(self.clock));
         self.floor = self.floor.max(self.clock.saturating_sub(self.limits.max_behind));
         for _ in 0..n_looks.min(self.nodes.len()) {
             self.hand = if self.hand + 1 < self.nodes.len() { self.hand + 1 } else { 0 };
-            let (floor, hand) = (self.floor, self.hand);
+            let hand = self.hand;
             let node = &mut self.nodes[hand];
             // Each edge lies at both of its ends, and is counted at the one that it comes from.
             for ends in &mut node.into {
                 ends.forget(until);
             }
             self.n_edges -= node.out.iter_mut().map(|ends| ends.forget(until)).sum::<usize>();
-            node.forget_cells(floor);
+            node.forget_cells(earliest);
             let (code, is_idle) = (node.code, node.is_idle(until));
             if is_idle && self.places.get(&code) == Some(&(hand as u32)) {
                 self.places.remove(&code);

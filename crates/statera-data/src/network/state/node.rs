@@ -28,9 +28,14 @@ impl Ends {
         [first, self.ends.partition_point(|edge| edge.time < end).max(first)]
     }
 
+    /// How many edges are until a time.
+    pub fn n_until(&self, until: i64) -> usize {
+        self.ends.partition_point(|edge| edge.time <= until)
+    }
+
     /// Forgets the edges until a time; gives how many.
     pub fn forget(&mut self, until: i64) -> usize {
-        let n = self.ends.partition_point(|edge| edge.time <= until);
+        let n = self.n_until(until);
         self.ends.drain(..n);
         self.n_left += n as u64;
         if self.ends.is_empty() {

@@ -37,7 +37,7 @@ struct Queue {
     n_all: u64,
     /// How many of them are not shown, because they lie below the line.
     below: u64,
-    /// What `after` is given to go on below the line.
+    /// What `after` is given to go on below the line; where the shift has no room left, the place before all.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -100,9 +100,23 @@ impl CaseAnswer {
 /// A place in the order of a list: what a case has at stake, or when it was closed, and its name.
 fn place_of(case: &Case, is_closed: bool) -> String {
     match case.closed.filter(|_| is_closed) {
-        Some((_, at_us)) => format!("closed-{at_us}-{}", case.id),
-        None => format!("risk-{}-{}", case.risk, case.id),
+        Some((_, at_us)) => place_text(true, at_us, case.id),
+        None => place_text(false, case.risk, case.id),
     }
+}
+
+/// The place that all cases come after: no case has so much at stake or was closed so late, and no name is less.
+pub(super) fn place_before_all(is_closed: bool) -> String {
+    place_text(is_closed, i64::MAX, Id::first_at(0))
+}
+
+fn place_text(is_closed: bool, rank: i64, id: Id) -> String {
+    format!("{}-{rank}-{id}", order(is_closed))
+}
+
+/// What the places of a list begin with.
+fn order(is_closed: bool) -> &'static str {
+    if is_closed { "closed" } else { "risk" }
 }
 
 /// The place that a text is.
@@ -110,7 +124,7 @@ fn place_of(case: &Case, is_closed: bool) -> String {
 /// # Errors
 /// Text that is none, or one of a list of another order.
 fn place(text: &str, is_closed: bool) -> Result<(i64, Id)> {
-    let order = if is_closed { "closed" } else { "risk" };
+    let order = order(is_closed);
     let place = text.strip_prefix(order).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-'));
     let place =
         place.and_then(|(rank, id)| Some((rank.parse::<i64>().ok().filter(|rank| *rank >= 0)?, id.parse().ok()?)));
@@ -181,11 +195,12 @@ fn queue(app: &Shared, asking: &Asking) -> Result<Queue> {
     let alerts: Vec<CaseAnswer> = found.cases.iter().map(|c| CaseAnswer::of(c, by_amount[c.model.as_str()])).collect();
     let (began, ends) = (time_text(shift.began_us), time_text(shift.ends_us));
     let below = found.n_all.saturating_sub(alerts.len() as u64);
+    let last = found.cases.last().map_or_else(|| place_before_all(is_closed), |case| place_of(case, is_closed));
     Ok(Queue {
         shift: ShiftAnswer { began, ends, capacity: settings.capacity, done, left },
         n_all: found.n_all,
         below,
-        next: found.cases.last().filter(|_| below > 0).map(|case| place_of(case, is_closed)),
+        next: (below > 0).then_some(last),
         alerts,
     })
 }

@@ -169,6 +169,36 @@ fn what_lies_below_the_line_is_read_page_by_page() {
 }
 
 #[test]
+fn a_shift_without_room_tells_where_what_lies_below_begins() {
+    let scene = desk(|alerts| alerts.capacity = 1);
+    let (done, _) = pay(&scene, "kim", &row(1, 60, "C1", "S1", "950"));
+    assert_eq!(post(&scene, &ben(), &done, "dismiss", json!({"reason": "known_pattern"})).0, 200);
+    assert!(get(&scene, &viewer(), ALERTS)["next"].is_null(), "nothing is below");
+    pay(&scene, "lee", &row(2, 61, "C2", "S1", "940"));
+    pay(&scene, "choi", &row(3, 62, "C3", "S1", "930"));
+    let all = get(&scene, &viewer(), &format!("{ALERTS}?limit=10"));
+    assert_eq!(ids(&all).len(), 2, "{all}");
+    for asked in [String::new(), "model=cards&".into(), "state=open&".into()] {
+        let full = get(&scene, &viewer(), &format!("{ALERTS}?{asked}"));
+        assert_eq!((ids(&full).len(), &full["below"], &full["shift"]["left"]), (0, &json!(2), &json!(0)), "{full}");
+        let (mut read, mut next) = (Vec::new(), full["next"].clone());
+        assert!(next.is_string(), "{full}");
+        while let Some(after) = next.as_str() {
+            let page = get(&scene, &viewer(), &format!("{ALERTS}?{asked}limit=1&after={after}"));
+            read.extend(ids(&page).into_iter().map(String::from));
+            assert_eq!(page["below"], json!(2 - read.len()), "{page}");
+            next = page["next"].clone();
+        }
+        assert_eq!(read, ids(&all), "{asked}");
+        // Without a limit it is one page.
+        let after = full["next"].as_str().expect("a place");
+        assert_eq!(ids(&get(&scene, &viewer(), &format!("{ALERTS}?{asked}after={after}"))), ids(&all));
+    }
+    let before_all = super::queue::place_before_all(true);
+    assert_eq!(ids(&get(&scene, &viewer(), &format!("{ALERTS}?state=closed&after={before_all}"))), [&done]);
+}
+
+#[test]
 fn without_a_rule_the_threshold_opens_cases() {
     let scene = desk(|alerts| {
         alerts.threshold = 1.0;

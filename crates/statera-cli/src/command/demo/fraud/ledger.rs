@@ -28,6 +28,15 @@ pub fn verified(store: &Path) -> Result<Value> {
     }))
 }
 
+/// Rows of the whole ledger.
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn n_rows(store: &Path) -> Result<u64> {
+    let verified = ledger::verify(&path_text(store), None, None)?;
+    Ok(verified.chains.iter().map(|(_, n)| n).sum())
+}
+
 /// What it was.
 pub fn tell(ledger: &Value, scene: &Scene) {
     let n = |name: &str| count(ledger[name].as_f64().unwrap_or(0.0));

@@ -28,6 +28,8 @@ pub const DAY: &str = "live-day.csv";
 const SETTINGS: &str = "server.toml";
 const HEAD: &str = "# Settings of the demo's server: `statera serve --settings server.toml`, in this folder.\n";
 pub const STORE: &str = "store";
+/// How many rows the ledger had when the demo ended: with another number it is somebody's, and no demo may take it away.
+const ROWS: &str = "rows-of-demo.txt";
 /// Where transactions and labels are sent.
 const TRANSACTIONS: &str = "/api/v1/transactions";
 const OUTCOMES: &str = "/api/v1/outcomes";
@@ -55,14 +57,17 @@ pub struct Lived {
     n_bytes: u64,
 }
 
-/// Refuses what is no server of an earlier demo, and one that runs.
+/// Refuses what is no server of an earlier demo, one that runs, and one that somebody has gone on with.
 ///
 /// # Errors
 /// A file or folder of somebody's; a server that would lose its store.
 pub fn check_place(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
     let is_ours = || std::fs::read_to_string(folder.join(SETTINGS)).is_ok_and(|text| text.starts_with(HEAD));
     let shown = folder.display();
-    if folder.exists() && !is_ours() {
+    if !is_ours() {
         return Err(Error::request(format!("{shown} exists and is not of a demo; name another folder with --out")));
     }
     let files = std::fs::read_dir(folder.join(STORE)).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -73,7 +78,30 @@ pub fn check_place(folder: &Path) -> Result<()> {
     if locks.into_iter().any(|path| is_held(&path)) {
         return Err(Error::request(format!("the server of {shown} runs; stop it, or name another folder with --out")));
     }
-    Ok(())
+    let refused = |why: String| {
+        Err(Error::request(format!("{shown}: {why}; name another folder with --out, or remove {shown} with all in it")))
+    };
+    let Some(left) = rows_left(folder) else {
+        return refused(format!("{ROWS} does not say how the demo left the ledger; somebody may have gone on with it"));
+    };
+    match ledger::n_rows(&folder.join(STORE)) {
+        Ok(now) if now == left => Ok(()),
+        Ok(now) => {
+            refused(format!("somebody has gone on with the server, its ledger has {now} rows, the demo left {left}"))
+        }
+        Err(e) => refused(format!("whether somebody has gone on with the server cannot be told: {e}")),
+    }
+}
+
+/// Rows of the ledger when the demo ended; `None` where the folder does not say so.
+fn rows_left(folder: &Path) -> Option<u64> {
+    std::fs::read_to_string(folder.join(ROWS)).ok()?.trim().parse().ok()
+}
+
+/// Notes how many rows the ledger has now that the demo ends.
+fn note_rows(folder: &Path, n: u64) -> Result<()> {
+    let path = folder.join(ROWS);
+    std::fs::write(&path, format!("{n}\n")).map_err(|e| Error::io(format!("{}: {e}", path.display())))
 }
 
 /// Lives through the day, has the desk work on its cases, verifies the ledger, and tells all of it.
@@ -88,7 +116,9 @@ pub fn tell(scene: &Scene, cards: &Cards) -> Result<(Lived, Desk, Value)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let lived = runtime.block_on(live.days())?;
         scene.run.check()?;
-        Ok((lived.0, lived.1, ledger::verified(&folder.join(STORE))?))
+        let verified = ledger::verified(&folder.join(STORE))?;
+        note_rows(folder, verified["rows"].as_u64().unwrap_or(0))?;
+        Ok((lived.0, lived.1, verified))
     })?;
     lived.n_bytes = size(&place);
     lived.tell(scene);
@@ -330,4 +360,43 @@ fn size(folder: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statera_store::act::{Act, Actor};
+    use statera_store::{StoreOptions, open};
+
+    #[test]
+    fn a_server_that_somebody_has_gone_on_with_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join(SERVER);
+        let told = |folder: &Path| check_place(folder).err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(told(&folder), "", "there is none");
+        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::write(folder.join(SETTINGS), HEAD).expect("is written");
+        let act = |name: &str| {
+            let options = StoreOptions::at(&super::super::path_text(&folder.join(STORE)), None).expect("a place");
+            let store = open(&options).expect("opens");
+            store.act(&Actor::Person("ada".into()), Act::AddModel { name: name.into(), tier: 4 }).expect("is done");
+            store.close();
+        };
+        act("cards");
+        assert!(told(&folder).contains("rows-of-demo.txt does not say"), "{}", told(&folder));
+        let n = ledger::n_rows(&folder.join(STORE)).expect("rows");
+        note_rows(&folder, n).expect("is written");
+        assert_eq!(told(&folder), "", "as the demo left it");
+        act("loans");
+        let now = ledger::n_rows(&folder.join(STORE)).expect("rows");
+        assert!(now > n);
+        let expected = format!(
+            "{0}: somebody has gone on with the server, its ledger has {now} rows, the demo left {n}; name another folder \
+             with --out, or remove {0} with all in it",
+            folder.display()
+        );
+        assert_eq!(told(&folder), expected);
+        std::fs::remove_dir_all(folder.join(STORE)).expect("is removed");
+        assert!(told(&folder).contains("cannot be told"), "{}", told(&folder));
+    }
 }

@@ -47,7 +47,9 @@ pub fn schemas() -> Value {
             "alerts": list(reference("Case")),
             "n_all": integer(0, "Cases that were asked for, with after those that come after it, at most 100,000"),
             "below": integer(0, "How many of them are not shown"),
-        }), json!({ "next": text("Where there are cases below: what after is given to read on") })),
+        }), json!({
+            "next": text("Where there are cases below: what after is given to read on; where alerts is empty, from the first of them"),
+        })),
         "Case": with(json!({}), json!({})),
         "Alert": with(
             json!({
