@@ -4,7 +4,7 @@
 //! makes those of an event when it happens. Both give the same bits: sums are of whole numbers, so that adding and taking away is
 //! exact, and one function ([`figure`](self)) makes a figure of them. A window `w` at time t holds the events of (t − w, t], of one
 //! key in the order (time, id); moved back by d it holds those of (t − d − w, t − d]. A label counts from when it was known. Where a
-//! `resolution` is declared windows are rounded to tiles of that length, in both ways alike ([`tile`]).
+//! `resolution` is declared windows are rounded to tiles of that length, in both ways alike (`tile.rs`).
 //!
 //! Deliberately absent: windows over numbers of rows (a sequence has its last N events), windows that jump.
 
