@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 const COPY_AFTER: u64 = 128 << 10;
 /// Between two copies at least: of pages that many commits change, only the last is copied.
 const COPY_EVERY: Duration = Duration::from_millis(100);
-/// Copies at a time, until nothing was committed meanwhile: only then SQLite has the disk take what it copied, and the writer
-/// begins the log anew by itself. What is left to the writer are tens of milliseconds in which nobody is answered.
+/// Copies of a log that is to begin anew, until nothing was committed meanwhile: only then SQLite has the disk take what was
+/// copied. Else that is the writer's, and nobody is answered for tens of milliseconds. Not at each time: commits wait a little
+/// for the disk then.
 const COPIES: usize = 8;
-/// Pages of the log beyond which the writer begins it anew: 64 MB.
-const RESTART_PAGES: i64 = 16_384;
+/// Pages of the log beyond which it begins anew: 16 MB.
+const RESTART_PAGES: i64 = 4_096;
 /// Between attempts, while the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -220,16 +221,16 @@ impl Tender {
         for _ in 0..COPIES {
             // Another process may be copying it.
             let Ok(Some(row)) = connection.first("PRAGMA wal_checkpoint(PASSIVE)", Vec::new()) else { return };
-            // The count is of when it began: what was committed since shows in the next.
+            // Of when it began: what was committed since shows in the next.
             let n_pages = row.int(1).unwrap_or(0);
-            if before.is_some_and(|before| n_pages <= before) {
+            if n_pages <= RESTART_PAGES {
                 return;
             }
-            before = Some(n_pages);
+            if before.replace(n_pages).is_some_and(|before| n_pages <= before) {
+                break;
+            }
         }
-        if before.is_some_and(|n_pages| n_pages > RESTART_PAGES) {
-            self.signals.restart.store(true, Ordering::Relaxed);
-        }
+        self.signals.restart.store(true, Ordering::Relaxed);
     }
 }
 
