@@ -36,11 +36,15 @@
 //! `rows.csv` was written by hand; of format 5 each bundle has its own, such as `boosting-rows.csv`. A new format gets a folder
 //! of its own; the old ones are never changed.
 
+#[path = "common/sealed.rs"]
+mod sealed;
+
+use sealed::{parts, seal, write};
 use statera::batch::{self, BatchOptions};
 use statera::bundle::{Bundle, FORMAT_VERSION};
 use statera::explain::ATTRIBUTIONS;
 use statera::scorer::RowSource;
-use statera_core::Run;
+use statera_core::{ErrorKind, Run};
 use statera_data::sink::Encoding;
 use statera_data::source::{self, ReadOptions};
 use std::fs;
@@ -140,6 +144,47 @@ fn what_kept_bundles_make_of_raw_rows_scores_to_the_same_bits() {
                 assert_eq!(found, expected, "{family}, line {}", row + 1);
             }
             assert_eq!(found, expected, "{family}");
+        }
+    }
+}
+
+#[test]
+fn what_a_part_holds_that_is_not_known_here_is_told_to_be_newer_and_not_damaged() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifact/format-5");
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("changed.statera");
+    // The bundle, its part, what is written there, and what instead; what a newer program may know, or is of no program.
+    let newer = [
+        ("transactions/isolation", "model.json", "\"isolation\"", "\"moss\"", "model.json: unknown model «moss»"),
+        ("transactions/lstm", "model.json", "\"reader\": \"lstm\"", "\"reader\": \"moss\"", "unknown variant `moss`"),
+        ("transactions/gru", "model.json", "\"reader\":", "\"moss\": 1, \"reader\":", "unknown field `moss`"),
+        ("transactions/cnn", "calibration.json", "\"platt\"", "\"moss\"", "calibration: unknown variant `moss`"),
+        ("transactions/cnn", "windows.toml", "steps = ", "stride = 1\nsteps = ", "unknown field `stride`"),
+        ("transactions/isolation", "windows.toml", "\"std\"", "\"skew\"", "unknown variant `skew`"),
+        ("transfers/graphsage", "network.toml", "\"fan_in\"", "\"moss\"", "unknown variant `moss`"),
+    ];
+    let damaged = [
+        ("transactions/lstm", "model.json", "\"units\": 22", "\"units\": 0", "units is 0; allowed: 1 to 4096"),
+        ("transactions/lstm", "model.json", "\"units\": 22", "\"units\": 21", ""),
+        ("transactions/lstm", "calibration.json", "\"platt\"", "platt", "calibration.json: "),
+        ("transfers/graphsage", "network.toml", "over = [", "over = [1, ", "network.toml"),
+    ];
+    for (cases, kind) in [(&newer[..], ErrorKind::Newer), (&damaged[..], ErrorKind::Damaged)] {
+        for (name, part, written, instead, expected) in cases {
+            let mut parts = parts(&folder.join(format!("{name}.zip")));
+            let text = String::from_utf8(parts[*part].clone()).unwrap();
+            assert!(text.contains(written), "{name}, {part}: no {written}");
+            parts.insert(part.to_string(), text.replace(written, instead).into_bytes());
+            // A change that the manifest does not know of is damage, whatever it is.
+            write(&parts, &place);
+            let unsealed = Bundle::read(&place).err().expect("altered");
+            assert_eq!(unsealed.kind(), ErrorKind::Damaged, "{unsealed}");
+            seal(&mut parts, part);
+            write(&parts, &place);
+            let error = Bundle::read(&place).err().expect("refused");
+            assert!(error.kind() == kind && error.to_string().contains(expected), "{:?}: {error}", error.kind());
+            let tells = "does not know that, a newer version may: the bundle is as statera 0.1.0 wrote it";
+            assert_eq!(error.to_string().ends_with(tells), kind == ErrorKind::Newer, "{error}");
         }
     }
 }
