@@ -145,7 +145,8 @@ impl<D: Detector> BoostedModel<D> {
     /// # Errors
     /// As the loaders of the detector and of boosting; trees that read other columns than the detector's and its score.
     pub fn load(parts: &Parts) -> Result<BoostedModel<D>> {
-        let object = parts.json.as_object().filter(|o| o.get("family") == Some(&Value::from(D::BOOSTED)) && o.len() == 3);
+        let object =
+            parts.json.as_object().filter(|o| o.get("family") == Some(&Value::from(D::BOOSTED)) && o.len() == 3);
         let Some(object) = object else {
             let name = D::BOOSTED;
             return Err(Error::damaged(format!("model.json: the model is not of the family «{name}» with two parts")));
@@ -167,7 +168,9 @@ impl<D: Detector> BoostedModel<D> {
         wanted.push(SCORE.into());
         if own != wanted {
             let name = D::NAME;
-            return Err(Error::damaged(format!("model.json: the trees do not read the columns of «{name}» and its score")));
+            return Err(Error::damaged(format!(
+                "model.json: the trees do not read the columns of «{name}» and its score"
+            )));
         }
         Ok(BoostedModel { detector: Arc::new(detector), boosting })
     }

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn it_is_fitted_on_training_rows_alone_without_their_target() {
         let train = rows(700, 1);
-        let detector = |train: &Frame, valid: &Frame| quick().fit_model(train, valid, &run()).unwrap().detector().save();
+        let detector =
+            |train: &Frame, valid: &Frame| quick().fit_model(train, valid, &run()).unwrap().detector().save();
         let own = detector(&train, &rows(300, 2));
         assert_eq!(own, detector(&train, &rows(200, 9)), "the rows that judge");
         let target = train.target.iter().map(|y| 1.0 - y).collect();
@@ -156,7 +157,10 @@ mod tests {
         let weight = Some((0..700).map(|row| f64::from(u8::from(row % 3 > 0))).collect());
         let kept: Vec<usize> = (0..700).filter(|row| row % 3 > 0).collect();
         let without = Frame { weight: Some(vec![1.0; kept.len()]), ..train.take(&kept) };
-        assert_eq!(detector(&Frame { weight, ..train.clone() }, &Frame::default()), detector(&without, &Frame::default()));
+        assert_eq!(
+            detector(&Frame { weight, ..train.clone() }, &Frame::default()),
+            detector(&without, &Frame::default())
+        );
     }
 
     #[test]

@@ -28,10 +28,11 @@
 //! a policy beside rules (`scorecard`, of applications). Its rows carry the columns of windows and networks.
 //!
 //! `format-5/transactions` and `format-5/transfers` have bundles whose rows are raw: windows, sequences, tiles and the figures of a
-//! network are made of them anew. They are of `statera sample bank --rows 4000 --seed 2` and the project file beside each:
-//! `statera train $model.toml --out $model.zip`, then `statera score $model.zip rows.csv --out $model.csv --encoding utf-8`, of
-//! transfers with `--edges rows.csv`. `rows.csv` has rows of the same bank, of transactions some without their amount. Most cards
-//! do little: the first steps of most sequences are padding, which `lstm`, `gru` and `cnn` of that program read as missing cells.
+//! network are made of them anew. They are of `statera sample bank --rows 4000 --seed 2` and the project file beside each, read in
+//! the bank's parent folder: `statera train $model.toml --out $model.zip`, then `statera score $model.zip rows.csv --out $model.csv
+//! --encoding utf-8`, of transfers with `--edges rows.csv`. `attention` and `boosting_autoencoder` have the small networks of
+//! `Settings::quick`. `rows.csv` there has rows of the same bank, some transactions without their amount. Most cards do little: the
+//! first steps of most sequences are padding, which `lstm`, `gru` and `cnn` of that program read as missing cells.
 //!
 //! `rows.csv` was written by hand; of format 5 each bundle has its own, such as `boosting-rows.csv`. A new format gets a folder
 //! of its own; the old ones are never changed.
@@ -112,7 +113,11 @@ fn check_scores(bundle: &Bundle, folder: &Path) {
 /// The families of the bundles whose rows are raw, by the folder of those rows; edges are the rows themselves where a network is
 /// declared.
 const OF_RAW_ROWS: [(&str, bool, &[&str]); 2] = [
-    ("transactions", false, &["autoencoder", "boosting_isolation", "cnn", "gru", "isolation", "lstm"]),
+    (
+        "transactions",
+        false,
+        &["attention", "autoencoder", "boosting_autoencoder", "boosting_isolation", "cnn", "gru", "isolation", "lstm"],
+    ),
     ("transfers", true, &["graphsage"]),
 ];
 
