@@ -14,6 +14,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{Field, Schema};
+use statera::anomaly::{self, Autoencoding};
 use statera::use_case::fraud;
 use statera_bench::sets;
 use statera_core::metric::{Reviewing, ScoredFolds, Transactions, measured};
@@ -192,6 +193,10 @@ const ROWS: &[Row] = &[
     ("plain with isolation", Columns::Declared, || {
         let boosting = plain(Imbalance::default());
         vec![Box::new(BoostedParams { boosting, ..BoostedParams::default() })]
+    }),
+    ("plain with autoencoder", Columns::Declared, || {
+        let (detector, boosting) = (Autoencoding::default().quick(), plain(Imbalance::default()));
+        vec![Box::new(anomaly::BoostedParams { detector, boosting })]
     }),
 ];
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod anomaly;
 pub mod background;
 pub mod batch;
 pub mod bins;

@@ -1,5 +1,6 @@
 //! The model families that can be trained. Adding one is its file and one line in [`MODELS`].
 
+use crate::anomaly;
 use crate::segment::CodeClusterModel;
 use statera_core::{Dimension, Error, Estimator, Model, Parts, Point, Result, Task};
 use statera_learn::cluster::ClusterModel;
@@ -179,6 +180,24 @@ pub const MODELS: &[ModelFamily] = &[
         quick: None,
         tuning: None,
         load: |parts| Ok(Box::new(isolation::BoostedModel::load(parts)?)),
+    },
+    ModelFamily {
+        name: anomaly::BOOSTED,
+        title: "Gradient boosting with an autoencoder's score",
+        about: "boosting that reads beside the columns how badly an autoencoder rebuilds the row",
+        fast: false,
+        complexity: 6,
+        last: Last::FoldModels,
+        needs: Needs::Nothing,
+        keeps_directions: false,
+        does: autoencoder::does,
+        estimator: |_, _| Ok(Box::new(anomaly::BoostedParams::default())),
+        quick: Some(|_, _| {
+            let detector = anomaly::Autoencoding::default().quick();
+            Ok(Box::new(anomaly::BoostedParams { detector, ..Default::default() }))
+        }),
+        tuning: None,
+        load: |parts| Ok(Box::new(anomaly::BoostedModel::load(parts)?)),
     },
     ModelFamily {
         name: mlp::NAME_TUTORIAL,

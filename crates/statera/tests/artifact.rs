@@ -27,12 +27,26 @@
 //! `tests/artifact/format-5` has windows and decision rules (`boosting`, of transactions), a network (`logistic`, of transfers) and
 //! a policy beside rules (`scorecard`, of applications). Its rows carry the columns of windows and networks.
 //!
+//! `format-5/transactions` and `format-5/transfers` have bundles whose rows are raw: windows, sequences, tiles and the figures of a
+//! network are made of them anew. They are of `statera sample bank --rows 4000 --seed 2` and the project file beside each, read in
+//! the bank's parent folder: `statera train $model.toml --out $model.zip`, then `statera score $model.zip rows.csv --out $model.csv
+//! --encoding utf-8`, of transfers with `--edges rows.csv`. `attention` and `boosting_autoencoder` have the small networks of
+//! `Settings::quick`. `rows.csv` there has rows of the same bank, some transactions without their amount. Most cards do little: the
+//! first steps of most sequences are padding, which `lstm`, `gru` and `cnn` of that program read as missing cells.
+//!
 //! `rows.csv` was written by hand; of format 5 each bundle has its own, such as `boosting-rows.csv`. A new format gets a folder
 //! of its own; the old ones are never changed.
 
+#[path = "common/sealed.rs"]
+mod sealed;
+
+use sealed::{parts, seal, write};
+use statera::batch::{self, BatchOptions};
 use statera::bundle::{Bundle, FORMAT_VERSION};
 use statera::explain::ATTRIBUTIONS;
 use statera::scorer::RowSource;
+use statera_core::{ErrorKind, Run};
+use statera_data::sink::Encoding;
 use statera_data::source::{self, ReadOptions};
 use std::fs;
 use std::path::Path;
@@ -94,6 +108,90 @@ fn check_scores(bundle: &Bundle, folder: &Path) {
         assert_eq!(found.to_bits(), expected.to_bits(), "{family}, row {}: {found} for {expected}", row + 1);
     }
     assert!(expected.iter().any(|p| p != &expected[0]), "{family}: all rows have one score");
+}
+
+/// The families of the bundles whose rows are raw, by the folder of those rows; edges are the rows themselves where a network is
+/// declared.
+const OF_RAW_ROWS: [(&str, bool, &[&str]); 2] = [
+    (
+        "transactions",
+        false,
+        &["attention", "autoencoder", "boosting_autoencoder", "boosting_isolation", "cnn", "gru", "isolation", "lstm"],
+    ),
+    ("transfers", true, &["graphsage"]),
+];
+
+#[test]
+fn what_kept_bundles_make_of_raw_rows_scores_to_the_same_bits() {
+    for (folder, has_edges, families) in OF_RAW_ROWS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifact/format-5").join(folder);
+        let rows = folder.join("rows.csv").to_string_lossy().into_owned();
+        let zips = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(zips.filter(|p| p.extension().is_some_and(|e| e == "zip")).count(), families.len());
+        for family in families {
+            let bundle = Bundle::read(&folder.join(format!("{family}.zip"))).unwrap();
+            assert_eq!(bundle.manifest.family, *family);
+            assert_eq!(bundle.network.is_some(), has_edges, "{family}");
+            let options = BatchOptions {
+                encoding: Encoding::Utf8,
+                edges: has_edges.then(|| rows.clone()),
+                ..BatchOptions::default()
+            };
+            let dir = tempfile::tempdir().unwrap();
+            let out = dir.path().join("scores.csv");
+            let read = ReadOptions::default();
+            batch::score(&bundle, &rows, &read, &out.to_string_lossy(), &options, &Run::new(1, 2)).unwrap();
+            // Decimal text of a score that leads back to its bits: equal texts are equal bits.
+            let found = fs::read_to_string(&out).unwrap();
+            let expected = fs::read_to_string(folder.join(format!("{family}.csv"))).unwrap();
+            assert!(expected.lines().count() > 100, "{family}");
+            for (row, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
+                assert_eq!(found, expected, "{family}, line {}", row + 1);
+            }
+            assert_eq!(found, expected, "{family}");
+        }
+    }
+}
+
+#[test]
+fn what_a_part_holds_that_is_not_known_here_is_told_to_be_newer_and_not_damaged() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifact/format-5");
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("changed.statera");
+    // The bundle, its part, what is written there, and what instead; what a newer program may know, or is of no program.
+    let newer = [
+        ("transactions/isolation", "model.json", "\"isolation\"", "\"moss\"", "model.json: unknown model «moss»"),
+        ("transactions/lstm", "model.json", "\"reader\": \"lstm\"", "\"reader\": \"moss\"", "unknown variant `moss`"),
+        ("transactions/gru", "model.json", "\"reader\":", "\"moss\": 1, \"reader\":", "unknown field `moss`"),
+        ("transactions/cnn", "calibration.json", "\"platt\"", "\"moss\"", "calibration: unknown variant `moss`"),
+        ("transactions/cnn", "windows.toml", "steps = ", "stride = 1\nsteps = ", "unknown field `stride`"),
+        ("transactions/isolation", "windows.toml", "\"std\"", "\"skew\"", "unknown variant `skew`"),
+        ("transfers/graphsage", "network.toml", "\"fan_in\"", "\"moss\"", "unknown variant `moss`"),
+    ];
+    let damaged = [
+        ("transactions/lstm", "model.json", "\"units\": 22", "\"units\": 0", "units is 0; allowed: 1 to 4096"),
+        ("transactions/lstm", "model.json", "\"units\": 22", "\"units\": 21", ""),
+        ("transactions/lstm", "calibration.json", "\"platt\"", "platt", "calibration.json: "),
+        ("transfers/graphsage", "network.toml", "over = [", "over = [1, ", "network.toml"),
+    ];
+    for (cases, kind) in [(&newer[..], ErrorKind::Newer), (&damaged[..], ErrorKind::Damaged)] {
+        for (name, part, written, instead, expected) in cases {
+            let mut parts = parts(&folder.join(format!("{name}.zip")));
+            let text = String::from_utf8(parts[*part].clone()).unwrap();
+            assert!(text.contains(written), "{name}, {part}: no {written}");
+            parts.insert(part.to_string(), text.replace(written, instead).into_bytes());
+            // A change that the manifest does not know of is damage, whatever it is.
+            write(&parts, &place);
+            let unsealed = Bundle::read(&place).err().expect("altered");
+            assert_eq!(unsealed.kind(), ErrorKind::Damaged, "{unsealed}");
+            seal(&mut parts, part);
+            write(&parts, &place);
+            let error = Bundle::read(&place).err().expect("refused");
+            assert!(error.kind() == kind && error.to_string().contains(expected), "{:?}: {error}", error.kind());
+            let tells = "does not know that, a newer version may: the bundle is as statera 0.1.0 wrote it";
+            assert_eq!(error.to_string().ends_with(tells), kind == ErrorKind::Newer, "{error}");
+        }
+    }
 }
 
 /// How far a contribution to a margin (log-odds) may be from the kept one: as replays of earlier arithmetic allow.

@@ -4,36 +4,16 @@
 
 #[path = "common/mutate.rs"]
 mod mutate;
+#[path = "common/sealed.rs"]
+mod sealed;
 
+use sealed::{parts, seal, write};
 use statera::bundle::Bundle;
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 fn kept(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/artifact/format-4/{family}.zip"))
-}
-
-fn parts(path: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut zip = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
-    let n = zip.len();
-    let read = |i| {
-        let mut file = zip.by_index(i).unwrap();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).unwrap();
-        (file.name().unwrap().to_string(), bytes)
-    };
-    (0..n).map(read).collect()
-}
-
-/// Makes the manifest right again: a digest keeps nobody out who can write one.
-fn seal(parts: &mut BTreeMap<String, Vec<u8>>, name: &str) {
-    let Some(bytes) = parts.get(name) else { return };
-    let (n_bytes, digest) = (bytes.len(), blake3::hash(bytes).to_hex().to_string());
-    let mut manifest: serde_json::Value = serde_json::from_slice(&parts["manifest.json"]).unwrap();
-    manifest["parts"][name] = serde_json::json!({"bytes": n_bytes, "blake3": digest});
-    parts.insert("manifest.json".into(), serde_json::to_vec(&manifest).unwrap());
 }
 
 /// Reads, and gives whether it was accepted.
@@ -65,11 +45,7 @@ fn parts_of_a_bundle_may_say_anything() {
         if name != "manifest.json" && name != "run.json" {
             seal(&mut parts, &name);
         }
-        let _ = fs::remove_dir_all(&place);
-        fs::create_dir(&place).unwrap();
-        for (name, bytes) in &parts {
-            fs::write(place.join(name), bytes).unwrap();
-        }
+        write(&parts, &place);
         n_accepted += u64::from(read(&place));
     });
     assert!(n_accepted < n, "changes were noticed");

@@ -9,20 +9,26 @@
 //! A number is cut between the least and the largest of the rows at hand; missing cells go to a side that is drawn for each
 //! cut. A category is cut as one level against the rest. Trees depend on the seed only, not on the threads.
 
-mod boosted;
 mod grow;
 mod model;
 #[cfg(test)]
 mod tests;
 
-pub use boosted::{BoostedModel, BoostedParams, NAME as BOOSTED};
 pub use grow::average_path_length;
 pub use model::IsolationModel;
 
-use statera_core::{Error, Estimator, Form, Frame, Model, Result, Run, Task};
+use crate::boosted::{self, Detector};
+use statera_core::{Error, Estimator, Form, Frame, FrameSpec, Model, Parts, Result, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "isolation";
+/// That of boosting that reads its score.
+pub const BOOSTED: &str = "boosting_isolation";
+
+/// Settings of boosting that reads a forest's score.
+pub type BoostedParams = boosted::BoostedParams<IsolationParams>;
+/// A fitted forest and the trees that read its score.
+pub type BoostedModel = boosted::BoostedModel<IsolationParams>;
 
 /// Settings of an isolation forest.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +83,24 @@ impl Estimator for IsolationParams {
 
     fn refit(&self, _: &[&dyn Model]) -> Box<dyn Estimator> {
         Box::new(self.clone())
+    }
+}
+
+impl Detector for IsolationParams {
+    const NAME: &'static str = NAME;
+    const BOOSTED: &'static str = BOOSTED;
+    type Model = IsolationModel;
+
+    fn detect(&self, train: &Frame, run: &Run) -> Result<IsolationModel> {
+        self.fit_model(train, run)
+    }
+
+    fn load(parts: &Parts) -> Result<IsolationModel> {
+        IsolationModel::load(parts)
+    }
+
+    fn spec(model: &IsolationModel) -> &FrameSpec {
+        model.spec()
     }
 }
 

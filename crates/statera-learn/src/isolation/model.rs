@@ -189,7 +189,7 @@ impl IsolationModel {
 
     /// The value of the mean training row, and what each raw column adds to a row's margin: at every cut the value of the side
     /// taken less that of the node, to the column that is cut. The parts of a row sum to its margin.
-    pub(super) fn contributions(&self, frame: &Frame, row: usize, values: &mut [f64]) {
+    fn contributions(&self, frame: &Frame, row: usize, values: &mut [f64]) {
         let n = self.trees.len() as f64;
         for tree in &self.trees {
             leaf(tree, frame, row, |column, change| values[self.spec.features[column].raw] += change / n);

@@ -210,6 +210,15 @@ fn boosting_with_the_score_returns_from_its_parts_and_finds_what_only_the_score_
     let loaded = BoostedModel::load(&parts).unwrap();
     assert_eq!(loaded.save(), parts);
     assert_eq!(loaded.predict(&test).unwrap(), model.predict(&test).unwrap());
+    // The column is the forest alone of the training rows, whatever the others are.
+    let alone = params.detector.fit_model(&train, &Run::new(1, 2)).unwrap();
+    assert_eq!(model.detector(), &alone);
+    let other = params.fit_model(&train, &test, &Run::new(1, 2)).unwrap();
+    assert_eq!(other.detector(), &alone);
+    let mut damaged = parts.clone();
+    damaged.json["isolation"]["spec"]["features"][0]["name"] = "another".into();
+    let message = BoostedModel::load(&damaged).err().map(|e| e.to_string());
+    assert_eq!(message.as_deref(), Some("model.json: the trees do not read the columns of «isolation» and its score"));
     let refit = params.refit(&[&model as &dyn Model, &model]);
     assert_eq!(refit.form(), Form::Codes);
 }

@@ -129,6 +129,12 @@ impl AutoencoderParams {
         self
     }
 
+    /// The same for a refit on all rows, for as many epochs as the folds' models were best after.
+    #[must_use]
+    pub fn refit_params(&self, folds: &[&dyn Model]) -> AutoencoderParams {
+        self.for_refit(folds)
+    }
+
     /// Fits on the features alone; `valid`, if it has rows, tells when to stop.
     ///
     /// # Errors

@@ -11,12 +11,13 @@ use crate::background::{BACKGROUND_FILE, BackgroundRows};
 use crate::decision::{self, Deciding};
 use crate::models;
 use crate::network::{NETWORK_FILE, OwnNetwork};
+use crate::pipeline::SOFTWARE;
 use crate::reference::Reference;
 use crate::scorer::{Member, Schema, Scorer};
 use crate::windows::{OwnWindows, WINDOWS_FILE};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use statera_core::{Error, Parts, Result, Run};
+use statera_core::{Error, ErrorKind, Parts, Result, Run};
 use statera_data::preparer::Preparer;
 use statera_learn::calibration::Calibrator;
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ use std::sync::Arc;
 /// score and decide otherwise than was meant; 4 may hold `recourse.toml`, `rules.toml`, `judgement.json` and cells in
 /// `background.parquet`; 3 may hold `policy.toml`, `policy.json` and `reasons.toml`; 2 names the family and weight of each
 /// member in `model.json`; in 1 all are of the
-/// manifest's family and weigh the same.
+/// manifest's family and weigh the same. What is new within a part (a family of models, a figure of a window, a field) raises no
+/// version: a program that does not know it refuses it by name, and says that a newer one may.
 pub const FORMAT_VERSION: u32 = 5;
 /// Golden rows in a bundle.
 pub const N_GOLDEN: usize = 64;
@@ -151,8 +153,9 @@ impl Bundle {
     /// Loads the bundle at `path`, checks every part and replays the golden rows.
     ///
     /// # Errors
-    /// [`statera_core::ErrorKind::Newer`] for a newer format, [`statera_core::ErrorKind::Damaged`] for anything that is
-    /// missing, altered or does not fit together; the message names the part.
+    /// [`ErrorKind::Newer`] for a newer format, and for a part that is as it was written and holds a model, a kind or a field
+    /// that this program does not know; [`ErrorKind::Damaged`] for anything that is missing, altered or does not fit together;
+    /// the message names the part.
     pub fn read(path: &Path) -> Result<Bundle> {
         Bundle::of_parts(folder::read(path)?).map_err(|e| e.at(path.display()))
     }
@@ -249,6 +252,12 @@ impl Bundle {
         let run = parts.remove("run.json").map_or(Ok(Value::Null), |bytes| codec::parse("run.json", &bytes))?;
         parts.remove("manifest.json");
         check_digests(&manifest, &parts)?;
+        let software = manifest.software.clone();
+        Bundle::of_unaltered(manifest, run, &parts).map_err(|e| or_newer(e, &software))
+    }
+
+    /// Of parts that have the manifest's digests.
+    fn of_unaltered(manifest: Manifest, run: Value, parts: &BTreeMap<String, Vec<u8>>) -> Result<Bundle> {
         let part =
             |name: &str| parts.get(name).map(Vec::as_slice).ok_or_else(|| Error::damaged(format!("{name} is missing")));
         let model: ModelFile = codec::parse("model.json", part("model.json")?)?;
@@ -295,6 +304,22 @@ impl Bundle {
     }
 }
 
+/// What an error says of a model that is in no list, and what serde says of a kind and of a field that a type does not have.
+const UNKNOWN_MODEL: &str = "unknown model ";
+const UNKNOWN: [&str; 3] = [UNKNOWN_MODEL, "unknown variant `", "unknown field `"];
+
+/// What a part that has its digest is refused for. Nobody has damaged it since it was written: what this program does not know in it
+/// is of a newer one, whose format is the same.
+fn or_newer(e: Error, software: &str) -> Error {
+    let message = e.to_string();
+    if e.kind() != ErrorKind::Damaged || !UNKNOWN.iter().any(|words| message.contains(words)) {
+        return e;
+    }
+    Error::newer(format!(
+        "{message}; {SOFTWARE} does not know that, a newer version may: the bundle is as {software} wrote it"
+    ))
+}
+
 /// The family of each member and its loader.
 fn member_families(model: &ModelFile) -> Result<Vec<(&'static str, models::Load)>> {
     let n = model.members.len();
@@ -307,8 +332,7 @@ fn member_families(model: &ModelFile) -> Result<Vec<(&'static str, models::Load)
         )));
     }
     let find = |name: &String| {
-        models::stored(name)
-            .ok_or_else(|| Error::damaged(format!("model.json: «{name}» is not a model this program knows")))
+        models::stored(name).ok_or_else(|| Error::damaged(format!("model.json: {UNKNOWN_MODEL}«{name}»")))
     };
     names.iter().map(find).collect()
 }
