@@ -7,7 +7,7 @@ use anyhow::Result;
 use statera_core::Rng;
 use statera_nn::activation::Activation;
 use statera_nn::layer::{
-    Conv1d, Dense, GlobalPool, Gru, Layer, Lstm, Padding, Pooling, Rnn, Sequence, States, Transformer,
+    Conv1d, Counted, Dense, GlobalPool, Gru, Layer, Lstm, Padding, Pooling, Rnn, Sequence, States, Transformer,
 };
 use statera_nn::layer::{SelfAttention, Sequential};
 use statera_nn::loss::Loss;
@@ -19,7 +19,7 @@ use std::time::Instant;
 /// Rows of a batch.
 const BATCH: usize = 256;
 /// The rows' shape.
-const INPUT: Sequence = Sequence { n_steps: 20, n_features: 15, has_lengths: false };
+const INPUT: Sequence = Sequence { n_steps: 20, n_features: 15, counted: Counted::All };
 /// Hidden units and channels.
 const WIDTH: usize = 64;
 /// Steps of a run.

@@ -1,8 +1,8 @@
 //! What a layer is, and layers made of layers.
 //!
 //! A batch is a row-major f32 matrix of `n_rows` rows. Categories are exact small floats; a sequence is one row, its
-//! steps one after another, each with all its features (`step × feature`), and where lengths differ the row's last
-//! column is the number of steps that count.
+//! steps one after another, each with all its features (`step × feature`), and where not all of them count the row's last
+//! columns tell which do ([`Counted`]).
 
 mod attention;
 mod batch_norm;
@@ -34,6 +34,7 @@ mod shortcut;
 mod step_tokens;
 mod tokens;
 mod transformer;
+mod weighed;
 mod weighted_attention;
 
 pub use attention::SelfAttention;
@@ -58,7 +59,7 @@ pub use recurrent::States;
 pub use residual::Residual;
 pub use rnn::Rnn;
 pub use sage::GraphSage;
-pub use sequence::{MAX_COLUMNS, MAX_SIZE, Sequence};
+pub use sequence::{Counted, MAX_COLUMNS, MAX_SIZE, Sequence};
 pub use sequential::Sequential;
 pub use shortcut::Shortcut;
 pub use step_tokens::{StepColumns, StepTokens};

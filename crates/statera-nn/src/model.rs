@@ -106,7 +106,7 @@ impl Architecture {
     /// Fits the preparation of inputs that it reads.
     fn fit_input(&self, frame: &Frame, scaling: Scaling, embed_above: usize) -> Result<Input> {
         match self {
-            Architecture::Sequence(shape) => Input::fit_sequences(frame, shape.reader.reading(), scaling, embed_above),
+            Architecture::Sequence(_) => Input::fit_sequences(frame, Reading::Steps, scaling, embed_above),
             Architecture::GraphSage(_) => Input::fit_sequences(frame, Reading::Neighbourhoods, scaling, embed_above),
             _ => Input::fit(frame, scaling, embed_above),
         }

@@ -7,7 +7,7 @@
 //! Backward, head by head, from `dO = dY W′ᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ⊙ (dP − Σⱼ P ⊙ dP) / √d`, `dQ = dS K`,
 //! `dK = dSᵀ Q`; then for all tokens at once `dW += Xᵀ [dQ dK dV]`, `dX = [dQ dK dV] Wᵀ`, `dW′ += Oᵀ dY`.
 
-use super::sequence::{Column, Sequence, check_size};
+use super::sequence::{Column, Counted, Sequence, check_size};
 use super::{Layer, Pass};
 use crate::activation::Activation;
 use crate::layer::Math;
@@ -43,7 +43,7 @@ impl SelfAttention {
     /// ±1/√D, the biases 0 (PyTorch's start).
     ///
     /// # Errors
-    /// An empty sequence, or a number of heads that does not divide D.
+    /// An empty sequence, steps with weights, or a number of heads that does not divide D.
     pub fn new(
         params: &mut Params,
         rng: &mut Rng,
@@ -51,7 +51,7 @@ impl SelfAttention {
         sequence: Sequence,
         n_heads: usize,
     ) -> Result<SelfAttention> {
-        sequence.check()?;
+        sequence.check_unweighed("attention")?;
         let d = sequence.n_features;
         check_size("heads", n_heads, 1..=d)?;
         if !d.is_multiple_of(n_heads) {
@@ -74,7 +74,7 @@ impl SelfAttention {
     /// Floats of the packed tokens (none where all steps count), Q, K and V, P, and O.
     fn cache_lens(&self, n_rows: usize) -> [usize; 4] {
         let (d, n_tokens) = (self.sequence.n_features, n_rows * self.sequence.n_steps);
-        let packed = if self.sequence.has_lengths { n_tokens * d } else { 0 };
+        let packed = if self.sequence.counted == Counted::Lengths { n_tokens * d } else { 0 };
         [packed, 3 * n_tokens * d, n_tokens * self.n_heads * self.sequence.n_steps, n_tokens * d].map(padded)
     }
 
@@ -191,7 +191,7 @@ impl Layer for SelfAttention {
     fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
         let [packed, projected, weights, out] = split(pass.cache, self.cache_lens(pass.n_rows));
         let (d, shape) = (self.sequence.n_features, &self.sequence);
-        let tokens = if shape.has_lengths {
+        let tokens = if shape.counted == Counted::Lengths {
             let n_tokens = shape.pack(shape.lengths(x), x, packed);
             &packed[..n_tokens * d]
         } else {
@@ -203,7 +203,7 @@ impl Layer for SelfAttention {
         for row in self.rows(x).filter(|row| row.length > 0) {
             self.attend(pass.math, &row, projected, &mut weights[row.weights.clone()], out);
         }
-        if shape.has_lengths {
+        if shape.counted == Counted::Lengths {
             let y_tokens = &mut pass.scratch[..tokens.len()];
             product::affine(pass.math, out, d, of(&self.out_weight), Some(of(&self.out_bias)), y_tokens);
             shape.unpack(shape.lengths(x), y_tokens, y, Column::Length);
@@ -216,7 +216,7 @@ impl Layer for SelfAttention {
         let [packed, projected, weights, out] = split(pass.cache, self.cache_lens(pass.n_rows));
         let [d_packed, d_projected, d_weights, d_out] = split(pass.scratch, self.scratch_lens(pass.n_rows));
         let (d, shape) = (self.sequence.n_features, &self.sequence);
-        let (tokens, dy): (&[f32], &[f32]) = if shape.has_lengths {
+        let (tokens, dy): (&[f32], &[f32]) = if shape.counted == Counted::Lengths {
             let n_tokens = shape.pack(shape.lengths(x), dy, d_packed);
             (&packed[..n_tokens * d], &d_packed[..n_tokens * d])
         } else {
@@ -235,7 +235,7 @@ impl Layer for SelfAttention {
         product::add_column_sums(d_projected, &mut pass.grads[self.bias.clone()]);
         let Some(dx) = dx else { return };
         let weight = &pass.params[self.weight.clone()];
-        if shape.has_lengths {
+        if shape.counted == Counted::Lengths {
             product::input_gradient(d_projected, 3 * d, weight, &mut d_packed[..len]);
             shape.unpack(shape.lengths(x), &d_packed[..len], dx, Column::Gradient);
         } else {
@@ -249,37 +249,41 @@ mod tests {
     use super::*;
     use crate::check;
 
-    /// Name, width, heads, lengths.
-    const CASES: [(&str, usize, usize, bool); 4] =
-        [("one_head", 5, 1, false), ("heads", 6, 3, false), ("lengths", 6, 2, true), ("wide_lengths", 20, 2, true)];
+    /// Name, width, heads, steps that count.
+    const CASES: [(&str, usize, usize, Counted); 4] = [
+        ("one_head", 5, 1, Counted::All),
+        ("heads", 6, 3, Counted::All),
+        ("lengths", 6, 2, Counted::Lengths),
+        ("wide_lengths", 20, 2, Counted::Lengths),
+    ];
 
-    fn layer(n_features: usize, n_heads: usize, has_lengths: bool) -> (SelfAttention, Params) {
+    fn layer(n_features: usize, n_heads: usize, counted: Counted) -> (SelfAttention, Params) {
         let mut params = Params::default();
-        let sequence = Sequence { n_steps: 4, n_features, has_lengths };
+        let sequence = Sequence { n_steps: 4, n_features, counted };
         let layer = SelfAttention::new(&mut params, &mut Rng::new(1), "attention", sequence, n_heads);
         (layer.expect("sizes are allowed"), params)
     }
 
     #[test]
     fn equals_pytorch() {
-        for (name, n_features, n_heads, has_lengths) in CASES {
-            let (layer, params) = layer(n_features, n_heads, has_lengths);
+        for (name, n_features, n_heads, counted) in CASES {
+            let (layer, params) = layer(n_features, n_heads, counted);
             check::torch_case(&layer, &params, "attention", &format!("attention_{name}"));
         }
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for (_, n_features, n_heads, has_lengths) in &CASES[..3] {
-            let (layer, params) = layer(*n_features, *n_heads, *has_lengths);
+        for (_, n_features, n_heads, counted) in &CASES[..3] {
+            let (layer, params) = layer(*n_features, *n_heads, *counted);
             check::finite_differences_at(&layer, &params, &check::sequences(&layer.sequence, 6, 3), true);
         }
     }
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for (_, n_features, n_heads, has_lengths) in CASES {
-            let (layer, params) = layer(n_features, n_heads, has_lengths);
+        for (_, n_features, n_heads, counted) in CASES {
+            let (layer, params) = layer(n_features, n_heads, counted);
             check::same_bits_everywhere(&layer, &params, &check::sequences(&layer.sequence, 37, 4));
         }
     }
@@ -291,7 +295,7 @@ mod tests {
             (7, "heads 7; allowed: 1 to 6"),
             (4, "heads 4; allowed: divisors of the width 6"),
         ] {
-            let sequence = Sequence { n_steps: 4, n_features: 6, has_lengths: false };
+            let sequence = Sequence { n_steps: 4, n_features: 6, counted: Counted::All };
             let made = SelfAttention::new(&mut Params::default(), &mut Rng::new(1), "attention", sequence, n_heads);
             assert_eq!(made.expect_err("not allowed").to_string(), expected);
         }

@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn rows(n_rows: usize) -> Vec<f32> {
-        check::sequences(&Sequence { n_steps: 20, n_features: 2, has_lengths: false }, n_rows, 3)
+        check::sequences(&Sequence { n_steps: 20, n_features: 2, counted: Counted::All }, n_rows, 3)
     }
 
     #[test]

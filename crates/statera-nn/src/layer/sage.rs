@@ -11,7 +11,7 @@
 //! `dmⱼ += (xⱼ − [s > 1] M) · dM / n`.
 
 use super::sequence::{MAX_COLUMNS, MAX_SIZE, check_size};
-use super::{Layer, Pass};
+use super::{Layer, Pass, weighed};
 use crate::params::{Init, Params, Role, padded};
 use crate::product;
 use statera_core::{Result, Rng};
@@ -97,19 +97,10 @@ impl GraphSage {
     }
 }
 
-/// Σ m and max(Σ m, 1).
-fn total(weights: &[f32]) -> (f32, f32) {
-    let sum = weights.iter().fold(0.0, |sum: f32, m| sum + m);
-    (sum, sum.max(1.0))
-}
-
 /// M of neighbours' vectors of `to.len()` numbers; those of weight 0 are not read.
 fn mean(weights: &[f32], vectors: &[f32], to: &mut [f32]) {
-    to.fill(0.0);
-    for (m, vector) in weights.iter().zip(vectors.chunks_exact(to.len())).filter(|(m, _)| **m != 0.0) {
-        to.iter_mut().zip(vector).for_each(|(to, v)| *to += m * v);
-    }
-    let (_, n) = total(weights);
+    weighed::sum(weights, vectors, to);
+    let n = weighed::total(weights).max(1.0);
     to.iter_mut().for_each(|to| *to /= n);
 }
 
@@ -121,7 +112,8 @@ fn mean_backward(
     mut d_vectors: Option<&mut [f32]>,
     mut d_weights: Option<&mut [f32]>,
 ) {
-    let ((sum, n), width) = (total(weights), mean.len());
+    let (sum, width) = (weighed::total(weights), mean.len());
+    let n = sum.max(1.0);
     let of_mean = if sum > 1.0 { math32::sum_of_products(mean, d_mean) } else { 0.0 };
     for (j, m) in weights.iter().enumerate() {
         if let Some(d) = d_vectors.as_deref_mut().map(|d| &mut d[j * width..][..width]) {

@@ -279,7 +279,7 @@ impl Layer for WeightedAttention {
 mod tests {
     use super::*;
     use crate::check;
-    use crate::layer::{Mode, SelfAttention, Sequence};
+    use crate::layer::{Counted, Mode, SelfAttention, Sequence};
     use crate::workspace::Workspace;
 
     const N_TOKENS: usize = 4;
@@ -330,7 +330,7 @@ mod tests {
     fn with_all_weights_one_it_is_self_attention() {
         let (layer, params) = layer(6, 2, Queries::All);
         let mut own = Params::default();
-        let sequence = Sequence { n_steps: N_TOKENS, n_features: 6, has_lengths: false };
+        let sequence = Sequence { n_steps: N_TOKENS, n_features: 6, counted: Counted::All };
         let plain = SelfAttention::new(&mut own, &mut Rng::new(1), "a", sequence, 2).expect("sizes are allowed");
         assert_eq!(own.values[..], params.values[..]);
         let x = rows(&layer, 3, |_, _| 1.0);

@@ -5,11 +5,16 @@
 //! an image after its last line. The convolutional network is two convolutions over three steps, the sequence padded with
 //! zeros, and the mean over steps; over an image it is two convolutions over 3 × 3 points and the largest of each 2 × 2, again
 //! and again with twice the filters until at most 8 lines and columns are left (after Simonyan and Zisserman 2015).
+//!
+//! A step of a sequence all of whose cells are missing does not count, as where a card has paid less often than there are steps:
+//! a recurrent layer keeps its state over it, to convolutions it is 0, the mean is over the others. A sequence whose first or last
+//! steps are missing gives the bits of the sequence without them. Networks that were stored before they masked, whose input has
+//! no masks, are built without, and score as they did.
 
 use super::Architecture;
 use super::fit::{NetworkParams, Recipe, estimator, fit};
 use crate::activation::Activation;
-use crate::input::{Input, Reading, Scaling, StepsShape};
+use crate::input::{Input, Scaling, StepsShape};
 use crate::layer::{
     Columns, Conv1d, Conv2d, Dense, Dropout, GlobalPool, Gru, Image, Layer, Lstm, Padding, Pool, Pooling, Sequence,
     Sequential, States, Window,
@@ -67,11 +72,6 @@ impl Reader {
             Reader::Attention => ATTENTION,
         }
     }
-
-    /// How it reads sequences: attention passes over steps that are wholly missing.
-    pub(super) fn reading(self) -> Reading {
-        if self == Reader::Attention { Reading::MaskedSteps } else { Reading::Steps }
-    }
 }
 
 /// What a family says that needs a sequence where none is declared.
@@ -127,7 +127,7 @@ impl Shape {
             let layers = self.attend(&mut params, rng, &sequences, rest)?;
             return Ok(self.network(params, rng, layers, n_outputs));
         }
-        if let Some(shape) = sequences.iter().find(|s| s.is_masked || s.fans.is_some()) {
+        if let Some(shape) = sequences.iter().find(|s| s.fans.is_some() || (s.is_masked && s.grid.is_some())) {
             let n = shape.n_steps;
             return Err(Error::damaged(format!(
                 "model.json: a sequence of {n} steps is not one that {} reads",
@@ -141,8 +141,9 @@ impl Shape {
                 StepsShape { grid: Some([height, width]), width: channels, .. } => {
                     self.look(&mut params, rng, &name, Image { height, width, channels })?
                 }
-                StepsShape { n_steps, width, .. } => {
-                    self.read(&mut params, rng, &name, Sequence::new(n_steps, width)?)?
+                StepsShape { n_steps, width, is_masked, .. } => {
+                    let steps = Sequence::new(n_steps, width)?;
+                    self.read(&mut params, rng, &name, if is_masked { steps.with_weights() } else { steps })?
                 }
             };
             columns = columns.then(reader);
