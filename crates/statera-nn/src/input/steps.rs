@@ -73,12 +73,7 @@ impl Steps {
     ///
     /// # Errors
     /// A sequence without steps, with steps of different lengths, or of features that are no numbers.
-    pub fn fit(
-        frame: &Frame,
-        sequence: &Sequence,
-        scaling: Scaling,
-        knots: &mut Vec<f64>,
-    ) -> Result<Option<Steps>> {
+    pub fn fit(frame: &Frame, sequence: &Sequence, scaling: Scaling, knots: &mut Vec<f64>) -> Result<Option<Steps>> {
         let wrong = |what: String| Err(Error::request(format!("sequence «{}»: {what}", sequence.name)));
         let width = sequence.steps.first().map_or(0, Vec::len);
         if width == 0 || sequence.steps.iter().any(|s| s.len() != width) {

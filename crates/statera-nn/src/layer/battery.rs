@@ -160,7 +160,11 @@ fn steps_of_weight_zero_are_never_read_and_have_no_gradient() {
         let clean = through(&*layer, &params, &x);
         for fill in [-0.0, 7.5, -1e30, f32::INFINITY, f32::NAN] {
             let (moved, _) = weighed_rows(&counted, fill);
-            assert_eq!(clean.each_ref().map(|v| bits(v)), through(&*layer, &params, &moved).each_ref().map(|v| bits(v)), "{name}, {fill}");
+            assert_eq!(
+                clean.each_ref().map(|v| bits(v)),
+                through(&*layer, &params, &moved).each_ref().map(|v| bits(v)),
+                "{name}, {fill}"
+            );
             assert_eq!(bits(&score(&*layer, &params, &x)), bits(&score(&*layer, &params, &moved)), "{name}, {fill}");
         }
         for (dx, bits) in clean[1].chunks_exact(WEIGHED.n_cols()).zip(counted) {

@@ -353,7 +353,8 @@ mod tests {
             (0, 2, Padding::Same, "steps of a kernel 0; allowed: 1 to 65536"),
             (3, 0, Padding::Same, "filters 0; allowed: 1 to 65536"),
         ] {
-            let (input, identity) = (Sequence { n_steps: 5, n_features: 3, counted: Counted::All }, Activation::Identity);
+            let (input, identity) =
+                (Sequence { n_steps: 5, n_features: 3, counted: Counted::All }, Activation::Identity);
             let (params, rng) = (&mut Params::default(), &mut Rng::new(1));
             let made = Conv1d::new(params, rng, "conv", input, n_filters, kernel, padding, identity);
             assert_eq!(made.expect_err("not allowed").to_string(), expected);

@@ -200,7 +200,7 @@ impl Layer for Conv2d {
 mod tests {
     use super::*;
     use crate::check;
-    use crate::layer::Sequence;
+    use crate::layer::{Counted, Sequence};
 
     const INPUT: Image = Image { height: 5, width: 4, channels: 2 };
 
