@@ -24,6 +24,7 @@ mod per_step;
 mod periodic;
 mod piecewise;
 mod pool;
+mod projections;
 mod recurrent;
 mod residual;
 mod rnn;

@@ -12,7 +12,7 @@ use super::recurrent::{Columns, Shape, States, add_weight_gradient_of, steps_tog
 use super::sequence::Sequence;
 use super::{Layer, Pass};
 use crate::layer::Math;
-use crate::params::{Init, Params, Role, padded};
+use crate::params::{Init, Params, Role, padded, split};
 use crate::product::{self, View};
 use statera_core::{Result, Rng};
 use statera_kernel::{elementwise, recurrent};
@@ -44,8 +44,8 @@ impl Gru {
     ) -> Result<Gru> {
         let shape = Shape::new(input, n_hidden, states)?;
         let bound = Init::Uniform(1.0 / (n_hidden as f32).sqrt());
-        let mut add =
-            |part: &str, shape: &[usize], role| params.add(format!("{name}.{part}"), shape, &bound, role, rng);
+        let mut own = params.of(name, rng);
+        let mut add = |part, shape: &[usize], role| own.add(part, shape, &bound, role);
         Ok(Gru {
             shape,
             input_weight: add("input_weight", &[input.n_features, 3 * n_hidden], Role::WEIGHT),
@@ -58,12 +58,7 @@ impl Gru {
     /// Splits the cache into x (step-major), gates (r, z, n and q of a row) and h, which begins with the state before the
     /// first step.
     fn parts<'a>(&self, n_rows: usize, cache: &'a mut [f32]) -> [&'a mut [f32]; 3] {
-        let mut rest = cache;
-        self.part_lens(n_rows).map(|len| {
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(padded(len));
-            rest = after;
-            &mut part[..len]
-        })
+        split(cache, self.part_lens(n_rows))
     }
 
     fn part_lens(&self, n_rows: usize) -> [usize; 3] {

@@ -10,7 +10,7 @@
 use super::recurrent::{Shape, States, add_weight_gradient, steps_together};
 use super::sequence::Sequence;
 use super::{Layer, Pass};
-use crate::params::{Init, Params, Role, padded};
+use crate::params::{Init, Params, Role, padded, split};
 use crate::product::{self, View};
 use statera_core::{Result, Rng};
 use statera_kernel::{elementwise, recurrent};
@@ -41,8 +41,8 @@ impl Lstm {
     ) -> Result<Lstm> {
         let shape = Shape::new(input, n_hidden, states)?;
         let bound = Init::Uniform(1.0 / (n_hidden as f32).sqrt());
-        let mut add =
-            |part: &str, shape: &[usize], role| params.add(format!("{name}.{part}"), shape, &bound, role, rng);
+        let mut own = params.of(name, rng);
+        let mut add = |part, shape: &[usize], role| own.add(part, shape, &bound, role);
         Ok(Lstm {
             shape,
             input_weight: add("input_weight", &[input.n_features, 4 * n_hidden], Role::WEIGHT),
@@ -53,13 +53,7 @@ impl Lstm {
 
     /// Splits the cache into x (step-major), gates, c, tanh c and h; c and h begin with the state before the first step.
     fn parts<'a>(&self, n_rows: usize, cache: &'a mut [f32]) -> [&'a mut [f32]; 5] {
-        let lens = self.part_lens(n_rows);
-        let mut rest = cache;
-        lens.map(|len| {
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(padded(len));
-            rest = after;
-            &mut part[..len]
-        })
+        split(cache, self.part_lens(n_rows))
     }
 
     fn part_lens(&self, n_rows: usize) -> [usize; 5] {

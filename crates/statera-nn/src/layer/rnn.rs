@@ -44,8 +44,8 @@ impl Rnn {
             return Err(Error::request(format!("activation {name} of a recurrent network; allowed: tanh, relu")));
         }
         let bound = Init::Uniform(1.0 / (n_hidden as f32).sqrt());
-        let mut add =
-            |part: &str, shape: &[usize], role| params.add(format!("{name}.{part}"), shape, &bound, role, rng);
+        let mut own = params.of(name, rng);
+        let mut add = |part, shape: &[usize], role| own.add(part, shape, &bound, role);
         Ok(Rnn {
             shape,
             activation,
