@@ -1,5 +1,5 @@
 use super::*;
-use crate::input::Reading;
+use crate::input::{Reading, Scaling};
 use crate::model::{MlpParams, NetworkModel};
 use statera_core::{
     Background, Column, Estimator, FeatureSpec, FrameSpec, Parts, Sequence as Declared, Tensor, TensorData, metric,
