@@ -106,6 +106,9 @@ pub struct Pass<'a> {
     pub mode: Mode,
     /// Which arithmetic computes products.
     pub math: Math,
+    /// Whether a pass back goes on to the input of the network: else nobody reads the gradient of what layers only hand on from
+    /// there, such as weights of steps, and it may be left 0.
+    pub to_input: bool,
     /// `cache_len(n_rows)` floats that go unchanged from forward to backward; their content before forward is undefined.
     pub cache: &'a mut [f32],
     /// At least `scratch_len(n_rows)` floats with undefined content, free for use during a call.
@@ -129,6 +132,7 @@ impl Pass<'_> {
             dropout_factor: self.dropout_factor,
             mode: self.mode,
             math: self.math,
+            to_input: self.to_input,
             cache,
             scratch,
         }

@@ -255,10 +255,14 @@ impl Layer for Conv1d {
                     let (counted, rest) = dx.split_at_mut(self.input.length(x) * n_features);
                     counted.copy_from_slice(&d_padded[i * self.period() * n_features..][..counted.len()]);
                     rest.fill(0.0);
-                    if let Some(weights) = self.input.weights(x) {
-                        // The weights passed, too.
-                        rest.copy_from_slice(&dy[(i + 1) * n_out - rest.len()..(i + 1) * n_out]);
-                        weighed::weigh_backward(weights, x, counted, rest);
+                    match self.input.weights(x) {
+                        Some(weights) if pass.to_input => {
+                            // The weights passed, too.
+                            rest.copy_from_slice(&dy[(i + 1) * n_out - rest.len()..(i + 1) * n_out]);
+                            weighed::weigh_backward(weights, x, counted, rest);
+                        }
+                        Some(weights) => weighed::weigh(weights, counted),
+                        None => {}
                     }
                 }
             }

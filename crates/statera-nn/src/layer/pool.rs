@@ -212,16 +212,21 @@ impl GlobalPool {
         1.0 / length.max(1) as f32
     }
 
-    /// The gradients of weighed steps and of their weights, given the mean and its gradient.
-    fn mean_backward(&self, row: &[f32], weights: &[f32], (y, dy): (&[f32], &[f32]), dx: &mut [f32]) {
-        let n = self.input.n_features;
+    /// Writes the gradient of weighed steps to `dx`, which is 0, given that of their mean.
+    fn steps_backward(&self, weights: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let scale = 1.0 / weighed::total(weights).max(1.0);
+        for (dx, m) in dx.chunks_exact_mut(self.input.n_features).zip(weights).filter(|(_, m)| **m != 0.0) {
+            dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = m * (dy * scale));
+        }
+    }
+
+    /// Writes that of the weights, given the mean and its gradient.
+    fn weights_backward(&self, row: &[f32], weights: &[f32], (y, dy): (&[f32], &[f32]), d_weights: &mut [f32]) {
         let sum = weighed::total(weights);
         let scale = 1.0 / sum.max(1.0);
         let of_mean = if sum > 1.0 { math32::sum_of_products(y, dy) } else { 0.0 };
-        let (d_steps, d_weights) = dx.split_at_mut(weights.len() * n);
-        let steps = row.chunks_exact(n).zip(d_steps.chunks_exact_mut(n)).zip(weights).zip(d_weights);
-        for (((x, dx), m), dm) in steps.filter(|((_, m), _)| **m != 0.0) {
-            dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = m * (dy * scale));
+        let steps = row.chunks_exact(self.input.n_features).zip(weights).zip(d_weights);
+        for ((x, _), dm) in steps.filter(|((_, m), _)| **m != 0.0) {
             *dm = (math32::sum_of_products(x, dy) - of_mean) * scale;
         }
     }
@@ -258,14 +263,17 @@ impl Layer for GlobalPool {
         }
     }
 
-    fn backward(&self, _pass: &mut Pass, x: &[f32], y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
+    fn backward(&self, pass: &mut Pass, x: &[f32], y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
         let Some(dx) = dx else { return };
         let n = self.input.n_features;
         let rows = x.chunks_exact(self.n_in()).zip(y.chunks_exact(n)).zip(dy.chunks_exact_mut(n));
         for (((row, y), dy), dx) in rows.zip(dx.chunks_exact_mut(self.n_in())) {
             dx.fill(0.0);
             if let Some(weights) = self.input.weights(row) {
-                self.mean_backward(row, weights, (y, dy), dx);
+                self.steps_backward(weights, dy, dx);
+                if pass.to_input {
+                    self.weights_backward(row, weights, (y, dy), &mut dx[weights.len() * n..]);
+                }
                 continue;
             }
             let length = self.input.length(row);
