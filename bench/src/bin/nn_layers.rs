@@ -1,13 +1,14 @@
 //! One training step of networks of sequences beside PyTorch's: batch 256, 20 steps of 15 features, 64 units or channels.
 //!
 //! `cargo run --release -p statera-bench --bin nn_layers`; the peer is `../shared/bench/nn_steps.py torch`. A step is
-//! forward, backward and Adam; the least mean of several runs of 50 steps counts.
+//! forward, backward and Adam; the least mean of several runs of 50 steps counts. *Weighed* are the same networks over steps that
+//! have weights, as where some are padding, all of them 1: what masking costs where nothing is masked.
 
 use anyhow::Result;
 use statera_core::Rng;
 use statera_nn::activation::Activation;
 use statera_nn::layer::{
-    Conv1d, Dense, GlobalPool, Gru, Layer, Lstm, Padding, Pooling, Rnn, Sequence, States, Transformer,
+    Conv1d, Counted, Dense, GlobalPool, Gru, Layer, Lstm, Padding, Pooling, Rnn, Sequence, States, Transformer,
 };
 use statera_nn::layer::{SelfAttention, Sequential};
 use statera_nn::loss::Loss;
@@ -19,7 +20,7 @@ use std::time::Instant;
 /// Rows of a batch.
 const BATCH: usize = 256;
 /// The rows' shape.
-const INPUT: Sequence = Sequence { n_steps: 20, n_features: 15, has_lengths: false };
+const INPUT: Sequence = Sequence { n_steps: 20, n_features: 15, counted: Counted::All };
 /// Hidden units and channels.
 const WIDTH: usize = 64;
 /// Steps of a run.
@@ -28,29 +29,38 @@ const STEPS: usize = 50;
 const RUNS: usize = 8;
 
 fn main() -> Result<()> {
-    for (name, network) in networks()? {
+    let weighed =
+        readers(INPUT.with_weights())?.into_iter().map(|(name, network)| (format!("{name}, weighed"), network));
+    let plain = readers(INPUT)?.into_iter().chain(others()?).map(|(name, network)| (name.to_string(), network));
+    for (name, network) in plain.chain(weighed) {
         println!("{name} batch {BATCH}, 20 steps, 15 -> {WIDTH}: {:.0} us", step_microseconds(network)?);
     }
     Ok(())
 }
 
-/// The networks by their name, each with one output behind a dense layer.
-fn networks() -> Result<Vec<(&'static str, Network)>> {
-    let same = Activation::Relu;
-    let last = States::Last;
+/// The networks of the families that read sequences by their name, each with one output behind a dense layer.
+fn readers(input: Sequence) -> Result<Vec<(&'static str, Network)>> {
+    let (same, last) = (Activation::Relu, States::Last);
     Ok(vec![
-        ("lstm", network(|p, r| Ok(vec![Box::new(Lstm::new(p, r, "lstm", INPUT, WIDTH, last)?)]))?),
-        ("gru", network(|p, r| Ok(vec![Box::new(Gru::new(p, r, "gru", INPUT, WIDTH, last)?)]))?),
-        ("rnn", network(|p, r| Ok(vec![Box::new(Rnn::new(p, r, "rnn", INPUT, WIDTH, last, Activation::Tanh)?)]))?),
+        ("lstm", network(|p, r| Ok(vec![Box::new(Lstm::new(p, r, "lstm", input, WIDTH, last)?)]))?),
+        ("gru", network(|p, r| Ok(vec![Box::new(Gru::new(p, r, "gru", input, WIDTH, last)?)]))?),
         (
             "conv1d",
             network(|p, r| {
-                let a = Conv1d::new(p, r, "conv1", INPUT, WIDTH, 3, Padding::Same, same)?;
+                let a = Conv1d::new(p, r, "conv1", input, WIDTH, 3, Padding::Same, same)?;
                 let b = Conv1d::new(p, r, "conv2", a.output(), WIDTH, 3, Padding::Same, same)?;
                 let mean = GlobalPool::new(b.output(), Pooling::Average)?;
                 Ok(vec![Box::new(a), Box::new(b), Box::new(mean)])
             })?,
         ),
+    ])
+}
+
+/// The other networks of sequences, likewise.
+fn others() -> Result<Vec<(&'static str, Network)>> {
+    let (tanh, last) = (Activation::Tanh, States::Last);
+    Ok(vec![
+        ("rnn", network(|p, r| Ok(vec![Box::new(Rnn::new(p, r, "rnn", INPUT, WIDTH, last, tanh)?)]))?),
         (
             "attention",
             network(|p, r| {
@@ -84,11 +94,12 @@ fn network(make: impl Fn(&mut Params, &mut Rng) -> Result<Vec<Box<dyn Layer>>>) 
     Ok(Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 })
 }
 
-/// Microseconds of a training step on random rows.
+/// Microseconds of a training step on random rows; weights, behind the steps, are 1.
 fn step_microseconds(mut network: Network) -> Result<f64> {
     let mut rng = Rng::new(2);
-    let x: Vec<f32> = (0..BATCH * INPUT.n_cols()).map(|_| rng.normal() as f32).collect();
-    let target = x.chunks_exact(INPUT.n_cols()).map(|row| f32::from(row[0] > 0.0)).collect();
+    let mut x: Vec<f32> = (0..BATCH * network.layer.n_in()).map(|_| rng.normal() as f32).collect();
+    x.chunks_exact_mut(network.layer.n_in()).for_each(|row| row[INPUT.n_cols()..].fill(1.0));
+    let target = x.chunks_exact(network.layer.n_in()).map(|row| f32::from(row[0] > 0.0)).collect();
     let rows = Rows { x, target, weight: None };
     let order: Vec<u32> = (0..BATCH as u32).collect();
     let mut stepper = Stepper::new(&network, BATCH);

@@ -1,7 +1,7 @@
 //! Checks that every layer's tests call: finite differences, PyTorch's stored numbers, and equal bits alone and in a
 //! batch at every level of instructions.
 
-use crate::layer::{Layer, Math, Mode, Sequence, States};
+use crate::layer::{Counted, Layer, Math, Mode, Sequence, States};
 use crate::params::{Params, Role};
 use crate::workspace::Workspace;
 use serde_json::Value;
@@ -11,23 +11,43 @@ use statera_kernel::dispatch::{Level, with_level};
 /// The mode of the checks in training: the same draws in each pass.
 const TRAIN: Mode = Mode::Train { seed: 5 };
 
-/// The cases of the recurrent layers: name, hidden units, states put out, lengths.
-pub const RECURRENT_CASES: [(&str, usize, States, bool); 4] = [
-    ("last", 5, States::Last, false),
-    ("all", 17, States::All, false),
-    ("last_lengths", 17, States::Last, true),
-    ("all_lengths", 5, States::All, true),
+/// The cases of the recurrent layers: name, hidden units, states put out, steps that count.
+pub const RECURRENT_CASES: [(&str, usize, States, Counted); 4] = [
+    ("last", 5, States::Last, Counted::All),
+    ("all", 17, States::All, Counted::All),
+    ("last_lengths", 17, States::Last, Counted::Lengths),
+    ("all_lengths", 5, States::All, Counted::Lengths),
 ];
 
-/// Random normal sequences; where lengths differ, the rows' are 0, 1, … in turn and the other steps hold NaN, which a
-/// layer must not read. Lengths have a half, so that the steps of finite differences do not change them.
+/// One more of those whose steps may have weights; PyTorch has no numbers of it.
+pub const WEIGHED_CASE: (&str, usize, States, Counted) = ("last_weights", 17, States::Last, Counted::Weights);
+
+/// Random normal sequences. Where not all steps count, 0, 1, … of the rows' do in turn and the others hold NaN, which a layer must
+/// not read. Lengths have a half, so that the steps of finite differences do not change them; weights are of steps before, between
+/// and behind others, and one of a row's is below 1.
 pub fn sequences(shape: &Sequence, n_rows: usize, seed: u64) -> Vec<f32> {
     let mut rng = Rng::new(seed);
     let mut x: Vec<f32> = (0..n_rows * shape.n_cols()).map(|_| rng.normal() as f32).collect();
-    for (i, row) in x.chunks_exact_mut(shape.n_cols()).enumerate().filter(|_| shape.has_lengths) {
-        let length = i % (shape.n_steps + 1);
-        row[length * shape.n_features..].fill(f32::NAN);
-        row[shape.n_steps * shape.n_features] = length as f32 + 0.5;
+    let (n_steps, width) = (shape.n_steps, shape.n_features);
+    for (i, row) in x.chunks_exact_mut(shape.n_cols()).enumerate() {
+        let (steps, behind) = row.split_at_mut(n_steps * width);
+        let length = i % (n_steps + 1);
+        match shape.counted {
+            Counted::All => {}
+            Counted::Lengths => {
+                steps[length * width..].fill(f32::NAN);
+                behind[0] = length as f32 + 0.5;
+            }
+            Counted::Weights => {
+                for (t, (step, weight)) in steps.chunks_exact_mut(width).zip(behind).enumerate() {
+                    let place = (t + i) % n_steps;
+                    *weight = if place + 1 == length { 0.8 } else { f32::from(u8::from(place < length)) };
+                    if place >= length {
+                        step.fill(f32::NAN);
+                    }
+                }
+            }
+        }
     }
     x
 }
@@ -101,7 +121,8 @@ fn slopes(v: f32, mut loss: impl FnMut(f32) -> f64) -> [f64; 2] {
     let size = v.abs().max(0.5);
     let slopes = [4e-3 * size, 5e-4 * size].map(slope);
     loss(v);
-    slopes
+    // A weight of 0 that is moved makes a layer read what it must not: there is no slope, and the gradient is 0.
+    slopes.map(|s| if s.is_nan() { 0.0 } else { s })
 }
 
 /// Checks a layer against the case `name` of `tests/torch/<file>.json`: output (both arithmetics), input gradient and

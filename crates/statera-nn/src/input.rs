@@ -22,10 +22,8 @@ pub use steps::StepsShape;
 /// Which sequences a network reads, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// Sequences and images; a step that is wholly missing is told by its flags.
+    /// Sequences and images; behind the steps of a sequence a column of each: 0 where all its cells are missing, else 1.
     Steps,
-    /// The same, and beside the steps of a sequence a column of each: 0 where all its cells are missing, else 1.
-    MaskedSteps,
     /// Sampled neighbourhoods, with such a column of each node.
     Neighbourhoods,
 }
@@ -105,7 +103,7 @@ impl Input {
         let is_read = |s: &&statera_core::Sequence| s.fans.is_some() == (reading == Reading::Neighbourhoods);
         for sequence in frame.spec.sequences.iter().filter(is_read) {
             n += 1;
-            sequences.extend(Steps::fit(frame, sequence, reading != Reading::Steps, scaling, &mut knots)?);
+            sequences.extend(Steps::fit(frame, sequence, scaling, &mut knots)?);
         }
         if sequences.is_empty() {
             return Err(Error::data(format!(

@@ -1,8 +1,8 @@
 //! What a layer is, and layers made of layers.
 //!
 //! A batch is a row-major f32 matrix of `n_rows` rows. Categories are exact small floats; a sequence is one row, its
-//! steps one after another, each with all its features (`step × feature`), and where lengths differ the row's last
-//! column is the number of steps that count.
+//! steps one after another, each with all its features (`step × feature`), and where not all of them count the row's last
+//! columns tell which do ([`Counted`]).
 
 mod attention;
 mod batch_norm;
@@ -24,6 +24,7 @@ mod per_step;
 mod periodic;
 mod piecewise;
 mod pool;
+mod projections;
 mod recurrent;
 mod residual;
 mod rnn;
@@ -34,6 +35,7 @@ mod shortcut;
 mod step_tokens;
 mod tokens;
 mod transformer;
+mod weighed;
 mod weighted_attention;
 
 pub use attention::SelfAttention;
@@ -58,7 +60,7 @@ pub use recurrent::States;
 pub use residual::Residual;
 pub use rnn::Rnn;
 pub use sage::GraphSage;
-pub use sequence::{MAX_COLUMNS, MAX_SIZE, Sequence};
+pub use sequence::{Counted, MAX_COLUMNS, MAX_SIZE, Sequence};
 pub use sequential::Sequential;
 pub use shortcut::Shortcut;
 pub use step_tokens::{StepColumns, StepTokens};
@@ -104,6 +106,9 @@ pub struct Pass<'a> {
     pub mode: Mode,
     /// Which arithmetic computes products.
     pub math: Math,
+    /// Whether a pass back goes on to the input of the network: else nobody reads the gradient of what layers only hand on from
+    /// there, such as weights of steps, and it may be left 0.
+    pub to_input: bool,
     /// `cache_len(n_rows)` floats that go unchanged from forward to backward; their content before forward is undefined.
     pub cache: &'a mut [f32],
     /// At least `scratch_len(n_rows)` floats with undefined content, free for use during a call.
@@ -127,6 +132,7 @@ impl Pass<'_> {
             dropout_factor: self.dropout_factor,
             mode: self.mode,
             math: self.math,
+            to_input: self.to_input,
             cache,
             scratch,
         }

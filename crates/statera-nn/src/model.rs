@@ -19,6 +19,7 @@ mod fit;
 pub mod graphsage;
 mod members;
 pub mod mlp;
+pub mod reader;
 pub mod realmlp;
 pub mod sequence;
 pub mod tabm;
@@ -33,6 +34,7 @@ use average::Average;
 pub use fit::{Recipe, fit};
 pub use graphsage::GraphSageParams;
 pub use mlp::MlpParams;
+use reader::ReaderShape;
 pub use realmlp::RealMlpParams;
 pub use sequence::SequenceParams;
 pub use tabm::TabmParams;
@@ -76,7 +78,7 @@ impl Architecture {
             Architecture::Mlp(shape) => shape.check(),
             Architecture::Tabm(shape) => shape.check(),
             Architecture::RealMlp(shape) => shape.check(),
-            Architecture::Sequence(shape) => shape.check(),
+            Architecture::Sequence(shape) => shape.sizes().check(),
             Architecture::Transformer(shape) => shape.check(),
             Architecture::GraphSage(shape) => shape.check(),
         }
@@ -106,7 +108,7 @@ impl Architecture {
     /// Fits the preparation of inputs that it reads.
     fn fit_input(&self, frame: &Frame, scaling: Scaling, embed_above: usize) -> Result<Input> {
         match self {
-            Architecture::Sequence(shape) => Input::fit_sequences(frame, shape.reader.reading(), scaling, embed_above),
+            Architecture::Sequence(_) => Input::fit_sequences(frame, Reading::Steps, scaling, embed_above),
             Architecture::GraphSage(_) => Input::fit_sequences(frame, Reading::Neighbourhoods, scaling, embed_above),
             _ => Input::fit(frame, scaling, embed_above),
         }

@@ -14,6 +14,19 @@ pub const fn padded(len: usize) -> usize {
     len.div_ceil(LINE) * LINE
 }
 
+/// Splits memory into parts of these lengths, each of which begins at a multiple of [`LINE`].
+///
+/// # Panics
+/// If there is less than that.
+pub fn split<const N: usize>(memory: &mut [f32], lens: [usize; N]) -> [&mut [f32]; N] {
+    let mut rest = memory;
+    lens.map(|len| {
+        let (part, after) = std::mem::take(&mut rest).split_at_mut(padded(len));
+        rest = after;
+        &mut part[..len]
+    })
+}
+
 /// Floats that begin at a cache line, so that no vector is split over two. Dereferences to a slice.
 #[derive(Debug, Default)]
 pub struct Buffer {
@@ -107,6 +120,23 @@ pub struct Slot {
     pub role: Role,
 }
 
+/// Adds the arrays of a layer.
+pub struct OfLayer<'a> {
+    params: &'a mut Params,
+    layer: &'a str,
+    rng: &'a mut Rng,
+}
+
+impl OfLayer<'_> {
+    /// Adds the array `layer.part` and returns its place; as [`Params::add`].
+    ///
+    /// # Panics
+    /// As it does.
+    pub fn add(&mut self, part: &str, shape: &[usize], init: &Init, role: Role) -> Range<usize> {
+        self.params.add(format!("{}.{part}", self.layer), shape, init, role, self.rng)
+    }
+}
+
 /// The arena. What lies between slots is 0 and stays so.
 #[derive(Debug, Clone, Default)]
 pub struct Params {
@@ -146,6 +176,11 @@ impl Params {
         self.values = values;
         self.slots.push(Slot { name, shape: shape.to_vec(), range: range.clone(), role });
         range
+    }
+
+    /// For adding the arrays of a layer, whose names begin with the layer's.
+    pub fn of<'a>(&'a mut self, layer: &'a str, rng: &'a mut Rng) -> OfLayer<'a> {
+        OfLayer { params: self, layer, rng }
     }
 
     /// The array of that name.

@@ -63,6 +63,7 @@ impl Workspace {
             dropout_factor: self.dropout_factor,
             mode,
             math,
+            to_input: false,
             cache: &mut self.cache,
             scratch: &mut self.scratch,
         };
@@ -90,6 +91,7 @@ impl Workspace {
             dropout_factor: self.dropout_factor,
             mode,
             math: Math::Train,
+            to_input: dx.is_some(),
             cache: &mut self.cache,
             scratch: &mut self.scratch,
         };

@@ -372,7 +372,7 @@ pub const MODELS: &[ModelFamily] = &[
         quick: Some(|task, _| Ok(Box::new(GraphSageParams { task, ..Default::default() }.quick()))),
         tuning: Some(Tuning {
             space: GraphSageParams::space,
-            at: |task, _, point| Ok(Box::new(GraphSageParams::at(task, point))),
+            at: |task, _, point| Ok(Box::new(GraphSageParams { task, ..Default::default() }.at(point))),
         }),
         load: |parts| Ok(Box::new(NetworkModel::load(parts)?)),
     },
@@ -641,7 +641,7 @@ mod tests {
                 assert_eq!(network.clone().at(&at(SequenceParams::space)), network);
             }
             let network = GraphSageParams { task, ..Default::default() };
-            assert_eq!(GraphSageParams::at(task, &at(GraphSageParams::space)), network);
+            assert_eq!(network.clone().at(&at(GraphSageParams::space)), network);
             let network = transformer::TransformerParams { task, ..Default::default() };
             assert_eq!(transformer::TransformerParams::at(task, &at(transformer::TransformerParams::space)), network);
         }

@@ -19,7 +19,8 @@ pub(super) struct Steps {
     fans: Option<[usize; 2]>,
     /// What each step has.
     series: Vec<Series>,
-    /// Where steps are masked, the features of each step: it counts where one of them is present.
+    /// Where steps are masked, the features of each step: it counts where one of them is present. Images have no masks, nor have
+    /// sequences of networks that were stored before all that read them masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     masks: Vec<Vec<usize>>,
 }
@@ -67,18 +68,12 @@ struct Mark {
 }
 
 impl Steps {
-    /// Fits on a frame in the form `Codes`; `None` if no cell of the sequence varies. Knots are appended to `knots`. Where
-    /// `is_masked`, steps get masks, but for the points of an image.
+    /// Fits on a frame in the form `Codes`; `None` if no cell of the sequence varies. Knots are appended to `knots`. Steps get
+    /// masks, but for the points of an image.
     ///
     /// # Errors
     /// A sequence without steps, with steps of different lengths, or of features that are no numbers.
-    pub fn fit(
-        frame: &Frame,
-        sequence: &Sequence,
-        is_masked: bool,
-        scaling: Scaling,
-        knots: &mut Vec<f64>,
-    ) -> Result<Option<Steps>> {
+    pub fn fit(frame: &Frame, sequence: &Sequence, scaling: Scaling, knots: &mut Vec<f64>) -> Result<Option<Steps>> {
         let wrong = |what: String| Err(Error::request(format!("sequence «{}»: {what}", sequence.name)));
         let width = sequence.steps.first().map_or(0, Vec::len);
         if width == 0 || sequence.steps.iter().any(|s| s.len() != width) {
@@ -110,7 +105,7 @@ impl Steps {
         let of = |j: usize| sequence.steps.iter().map(|s| s[j]).collect();
         let mut series: Vec<Series> = (0..width).map(|j| Series::fit(frame, of(j), scaling, knots)).collect();
         series.retain(|s| s.width() > 0);
-        let masks = if is_masked && sequence.grid.is_none() { sequence.steps.clone() } else { Vec::new() };
+        let masks = if sequence.grid.is_none() { sequence.steps.clone() } else { Vec::new() };
         let Sequence { grid, fans, .. } = *sequence;
         Ok((!series.is_empty()).then_some(Steps { n_steps: sequence.steps.len(), grid, fans, series, masks }))
     }

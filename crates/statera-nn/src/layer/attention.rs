@@ -7,24 +7,21 @@
 //! Backward, head by head, from `dO = dY W′ᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ⊙ (dP − Σⱼ P ⊙ dP) / √d`, `dQ = dS K`,
 //! `dK = dSᵀ Q`; then for all tokens at once `dW += Xᵀ [dQ dK dV]`, `dX = [dQ dK dV] Wᵀ`, `dW′ += Oᵀ dY`.
 
-use super::sequence::{Column, Sequence, check_size};
+use super::projections::Projections;
+use super::sequence::{Column, Counted, Sequence};
 use super::{Layer, Pass};
 use crate::activation::Activation;
 use crate::layer::Math;
-use crate::params::{Init, Params, Role, padded};
+use crate::params::{Params, padded, split};
 use crate::product::{self, View};
-use statera_core::{Error, Result, Rng};
+use statera_core::{Result, Rng};
 use std::ops::Range;
 
 /// Multi-head self-attention.
 #[derive(Debug, Clone)]
 pub struct SelfAttention {
     sequence: Sequence,
-    n_heads: usize,
-    weight: Range<usize>,
-    bias: Range<usize>,
-    out_weight: Range<usize>,
-    out_bias: Range<usize>,
+    heads: Projections,
 }
 
 /// One row's part of what all tokens share.
@@ -39,11 +36,10 @@ struct Tokens {
 
 impl SelfAttention {
     /// Adds `name.weight` (D × 3 D: the columns of Q, K and V), `name.bias` (3 D), `name.out_weight` (D × D) and
-    /// `name.out_bias` (D) to the parameters, D being the sequence's features. The weights are uniform between ±√(6/4D) and
-    /// ±1/√D, the biases 0 (PyTorch's start).
+    /// `name.out_bias` (D) to the parameters, D being the sequence's features, at PyTorch's start.
     ///
     /// # Errors
-    /// An empty sequence, or a number of heads that does not divide D.
+    /// An empty sequence, steps with weights, or a number of heads that does not divide D.
     pub fn new(
         params: &mut Params,
         rng: &mut Rng,
@@ -51,43 +47,28 @@ impl SelfAttention {
         sequence: Sequence,
         n_heads: usize,
     ) -> Result<SelfAttention> {
-        sequence.check()?;
-        let d = sequence.n_features;
-        check_size("heads", n_heads, 1..=d)?;
-        if !d.is_multiple_of(n_heads) {
-            return Err(Error::request(format!("heads {n_heads}; allowed: divisors of the width {d}")));
-        }
-        let bound = |of: f32| Init::Uniform(of.sqrt());
-        let zero = Init::Constant(0.0);
-        let mut add =
-            |part: &str, shape: &[usize], init, role| params.add(format!("{name}.{part}"), shape, init, role, rng);
-        Ok(SelfAttention {
-            sequence,
-            n_heads,
-            weight: add("weight", &[d, 3 * d], &bound(6.0 / (4.0 * d as f32)), Role::WEIGHT),
-            bias: add("bias", &[3 * d], &zero, Role::BIAS),
-            out_weight: add("out_weight", &[d, d], &bound(1.0 / d as f32), Role::WEIGHT),
-            out_bias: add("out_bias", &[d], &zero, Role::BIAS),
-        })
+        sequence.check_unweighed("attention")?;
+        let heads = Projections::new(params, rng, name, sequence.n_features, n_heads)?;
+        Ok(SelfAttention { sequence, heads })
     }
 
     /// Floats of the packed tokens (none where all steps count), Q, K and V, P, and O.
     fn cache_lens(&self, n_rows: usize) -> [usize; 4] {
         let (d, n_tokens) = (self.sequence.n_features, n_rows * self.sequence.n_steps);
-        let packed = if self.sequence.has_lengths { n_tokens * d } else { 0 };
-        [packed, 3 * n_tokens * d, n_tokens * self.n_heads * self.sequence.n_steps, n_tokens * d].map(padded)
+        let packed = if self.sequence.counted == Counted::Lengths { n_tokens * d } else { 0 };
+        [packed, 3 * n_tokens * d, n_tokens * self.heads.n_heads * self.sequence.n_steps, n_tokens * d].map(padded)
     }
 
     /// Floats of the packed gradients of y and then x (none where all steps count), of Q, K and V, of one row's P, and of O.
     fn scratch_lens(&self, n_rows: usize) -> [usize; 4] {
         let [packed, projected, _, out] = self.cache_lens(n_rows);
-        [packed, projected, padded(self.n_heads * self.sequence.n_steps.pow(2)), out]
+        [packed, projected, padded(self.heads.n_heads * self.sequence.n_steps.pow(2)), out]
     }
 
     /// The rows' tokens.
     fn rows(&self, x: &[f32]) -> impl Iterator<Item = Tokens> + use<> {
         let lengths: Vec<usize> = self.sequence.lengths(x).collect();
-        let (mut first, mut weight, n_heads) = (0, 0, self.n_heads);
+        let (mut first, mut weight, n_heads) = (0, 0, self.heads.n_heads);
         lengths.into_iter().map(move |length| {
             let tokens = Tokens { first, length, weights: weight..weight + n_heads * length * length };
             (first, weight) = (first + length, tokens.weights.end);
@@ -97,35 +78,23 @@ impl SelfAttention {
 
     /// A head's columns of Q, K or V (`which` 0, 1, 2) of a row's tokens.
     fn head<'a>(&self, projected: &'a [f32], row: &Tokens, which: usize, head: usize) -> View<'a> {
-        let d = self.sequence.n_features;
-        View::strided(&projected[self.head_at(row, which, head)..], row.length, d / self.n_heads, 3 * d)
-    }
-
-    /// Where those begin.
-    fn head_at(&self, row: &Tokens, which: usize, head: usize) -> usize {
-        let d = self.sequence.n_features;
-        (row.first * 3 + which) * d + head * (d / self.n_heads)
-    }
-
-    /// 1 / √d.
-    fn scale(&self) -> f32 {
-        1.0 / ((self.sequence.n_features / self.n_heads) as f32).sqrt()
+        self.heads.head(&projected[3 * row.first * self.heads.d..], row.length, which, head)
     }
 
     /// P and O of a row.
     fn attend(&self, math: Math, row: &Tokens, projected: &[f32], weights: &mut [f32], out: &mut [f32]) {
-        let (d, length) = (self.sequence.n_features, row.length);
+        let (d, length) = (self.heads.d, row.length);
         let size = length * length;
-        for head in 0..self.n_heads {
+        for head in 0..self.heads.n_heads {
             let (q, k) = (self.head(projected, row, 0, head), self.head(projected, row, 1, head));
             product::product(math, q, k.transposed(), false, &mut weights[head * size..][..size], length);
         }
-        let scale = self.scale();
+        let scale = self.heads.scale();
         weights.iter_mut().for_each(|w| *w *= scale);
         Activation::Softmax.forward(weights, length, &mut []);
-        for head in 0..self.n_heads {
+        for head in 0..self.heads.n_heads {
             let p = View::rows(&weights[head * size..][..size], length);
-            let at = row.first * d + head * (d / self.n_heads);
+            let at = row.first * d + head * self.heads.width();
             product::product(math, p, self.head(projected, row, 2, head), false, &mut out[at..], d);
         }
     }
@@ -138,40 +107,27 @@ impl SelfAttention {
         d_weights: &mut [f32],
         d_projected: &mut [f32],
     ) {
-        let (d, length) = (self.sequence.n_features, row.length);
+        let (d, length) = (self.heads.d, row.length);
         let size = length * length;
-        let d_head = |head: usize| {
-            let at = row.first * d + head * (d / self.n_heads);
-            View::strided(&d_out[at..], length, d / self.n_heads, d)
-        };
-        for head in 0..self.n_heads {
+        let d_head = |head: usize| self.heads.head_of_out(&d_out[row.first * d..], length, head);
+        for head in 0..self.heads.n_heads {
             let v = self.head(projected, row, 2, head);
             let dp = &mut d_weights[head * size..][..size];
             product::product(Math::Train, d_head(head), v.transposed(), false, dp, length);
         }
         Activation::Softmax.backward(weights, d_weights, length, &mut []);
-        let scale = self.scale();
+        let scale = self.heads.scale();
         d_weights.iter_mut().for_each(|w| *w *= scale);
-        for head in 0..self.n_heads {
+        for head in 0..self.heads.n_heads {
             let p = View::rows(&weights[head * size..][..size], length);
             let ds = View::rows(&d_weights[head * size..][..size], length);
             let (q, k) = (self.head(projected, row, 0, head), self.head(projected, row, 1, head));
             for (which, left, right) in [(0, ds, k), (1, ds.transposed(), q), (2, p.transposed(), d_head(head))] {
-                let at = self.head_at(row, which, head);
-                product::product(Math::Train, left, right, false, &mut d_projected[at..], 3 * d);
+                let to = &mut d_projected[3 * row.first * d + self.heads.head_at(which, head)..];
+                product::product(Math::Train, left, right, false, to, 3 * d);
             }
         }
     }
-}
-
-/// Splits memory into parts of these lengths.
-fn split<const N: usize>(memory: &mut [f32], lens: [usize; N]) -> [&mut [f32]; N] {
-    let mut rest = memory;
-    lens.map(|len| {
-        let (part, after) = std::mem::take(&mut rest).split_at_mut(len);
-        rest = after;
-        part
-    })
 }
 
 impl Layer for SelfAttention {
@@ -191,7 +147,7 @@ impl Layer for SelfAttention {
     fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
         let [packed, projected, weights, out] = split(pass.cache, self.cache_lens(pass.n_rows));
         let (d, shape) = (self.sequence.n_features, &self.sequence);
-        let tokens = if shape.has_lengths {
+        let tokens = if shape.counted == Counted::Lengths {
             let n_tokens = shape.pack(shape.lengths(x), x, packed);
             &packed[..n_tokens * d]
         } else {
@@ -199,16 +155,16 @@ impl Layer for SelfAttention {
         };
         let (projected, out) = (&mut projected[..3 * tokens.len()], &mut out[..tokens.len()]);
         let of = |range: &Range<usize>| &pass.params[range.clone()];
-        product::affine(pass.math, tokens, d, of(&self.weight), Some(of(&self.bias)), projected);
+        product::affine(pass.math, tokens, d, of(&self.heads.weight), Some(of(&self.heads.bias)), projected);
         for row in self.rows(x).filter(|row| row.length > 0) {
             self.attend(pass.math, &row, projected, &mut weights[row.weights.clone()], out);
         }
-        if shape.has_lengths {
+        if shape.counted == Counted::Lengths {
             let y_tokens = &mut pass.scratch[..tokens.len()];
-            product::affine(pass.math, out, d, of(&self.out_weight), Some(of(&self.out_bias)), y_tokens);
+            product::affine(pass.math, out, d, of(&self.heads.out_weight), Some(of(&self.heads.out_bias)), y_tokens);
             shape.unpack(shape.lengths(x), y_tokens, y, Column::Length);
         } else {
-            product::affine(pass.math, out, d, of(&self.out_weight), Some(of(&self.out_bias)), y);
+            product::affine(pass.math, out, d, of(&self.heads.out_weight), Some(of(&self.heads.out_bias)), y);
         }
     }
 
@@ -216,7 +172,7 @@ impl Layer for SelfAttention {
         let [packed, projected, weights, out] = split(pass.cache, self.cache_lens(pass.n_rows));
         let [d_packed, d_projected, d_weights, d_out] = split(pass.scratch, self.scratch_lens(pass.n_rows));
         let (d, shape) = (self.sequence.n_features, &self.sequence);
-        let (tokens, dy): (&[f32], &[f32]) = if shape.has_lengths {
+        let (tokens, dy): (&[f32], &[f32]) = if shape.counted == Counted::Lengths {
             let n_tokens = shape.pack(shape.lengths(x), dy, d_packed);
             (&packed[..n_tokens * d], &d_packed[..n_tokens * d])
         } else {
@@ -224,18 +180,18 @@ impl Layer for SelfAttention {
         };
         let len = tokens.len();
         let (d_projected, d_out) = (&mut d_projected[..3 * len], &mut d_out[..len]);
-        product::input_gradient(dy, d, &pass.params[self.out_weight.clone()], d_out);
-        product::add_weight_gradient(&out[..len], d, dy, &mut pass.grads[self.out_weight.clone()]);
-        product::add_column_sums(dy, &mut pass.grads[self.out_bias.clone()]);
+        product::input_gradient(dy, d, &pass.params[self.heads.out_weight.clone()], d_out);
+        product::add_weight_gradient(&out[..len], d, dy, &mut pass.grads[self.heads.out_weight.clone()]);
+        product::add_column_sums(dy, &mut pass.grads[self.heads.out_bias.clone()]);
         for row in self.rows(x).filter(|row| row.length > 0) {
             let (weights, d_weights) = (&weights[row.weights.clone()], &mut d_weights[..row.weights.len()]);
             self.attend_backward(&row, (projected, weights, d_out), d_weights, d_projected);
         }
-        product::add_weight_gradient(tokens, d, d_projected, &mut pass.grads[self.weight.clone()]);
-        product::add_column_sums(d_projected, &mut pass.grads[self.bias.clone()]);
+        product::add_weight_gradient(tokens, d, d_projected, &mut pass.grads[self.heads.weight.clone()]);
+        product::add_column_sums(d_projected, &mut pass.grads[self.heads.bias.clone()]);
         let Some(dx) = dx else { return };
-        let weight = &pass.params[self.weight.clone()];
-        if shape.has_lengths {
+        let weight = &pass.params[self.heads.weight.clone()];
+        if shape.counted == Counted::Lengths {
             product::input_gradient(d_projected, 3 * d, weight, &mut d_packed[..len]);
             shape.unpack(shape.lengths(x), &d_packed[..len], dx, Column::Gradient);
         } else {
@@ -249,37 +205,41 @@ mod tests {
     use super::*;
     use crate::check;
 
-    /// Name, width, heads, lengths.
-    const CASES: [(&str, usize, usize, bool); 4] =
-        [("one_head", 5, 1, false), ("heads", 6, 3, false), ("lengths", 6, 2, true), ("wide_lengths", 20, 2, true)];
+    /// Name, width, heads, steps that count.
+    const CASES: [(&str, usize, usize, Counted); 4] = [
+        ("one_head", 5, 1, Counted::All),
+        ("heads", 6, 3, Counted::All),
+        ("lengths", 6, 2, Counted::Lengths),
+        ("wide_lengths", 20, 2, Counted::Lengths),
+    ];
 
-    fn layer(n_features: usize, n_heads: usize, has_lengths: bool) -> (SelfAttention, Params) {
+    fn layer(n_features: usize, n_heads: usize, counted: Counted) -> (SelfAttention, Params) {
         let mut params = Params::default();
-        let sequence = Sequence { n_steps: 4, n_features, has_lengths };
+        let sequence = Sequence { n_steps: 4, n_features, counted };
         let layer = SelfAttention::new(&mut params, &mut Rng::new(1), "attention", sequence, n_heads);
         (layer.expect("sizes are allowed"), params)
     }
 
     #[test]
     fn equals_pytorch() {
-        for (name, n_features, n_heads, has_lengths) in CASES {
-            let (layer, params) = layer(n_features, n_heads, has_lengths);
+        for (name, n_features, n_heads, counted) in CASES {
+            let (layer, params) = layer(n_features, n_heads, counted);
             check::torch_case(&layer, &params, "attention", &format!("attention_{name}"));
         }
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for (_, n_features, n_heads, has_lengths) in &CASES[..3] {
-            let (layer, params) = layer(*n_features, *n_heads, *has_lengths);
+        for (_, n_features, n_heads, counted) in &CASES[..3] {
+            let (layer, params) = layer(*n_features, *n_heads, *counted);
             check::finite_differences_at(&layer, &params, &check::sequences(&layer.sequence, 6, 3), true);
         }
     }
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for (_, n_features, n_heads, has_lengths) in CASES {
-            let (layer, params) = layer(n_features, n_heads, has_lengths);
+        for (_, n_features, n_heads, counted) in CASES {
+            let (layer, params) = layer(n_features, n_heads, counted);
             check::same_bits_everywhere(&layer, &params, &check::sequences(&layer.sequence, 37, 4));
         }
     }
@@ -291,7 +251,7 @@ mod tests {
             (7, "heads 7; allowed: 1 to 6"),
             (4, "heads 4; allowed: divisors of the width 6"),
         ] {
-            let sequence = Sequence { n_steps: 4, n_features: 6, has_lengths: false };
+            let sequence = Sequence { n_steps: 4, n_features: 6, counted: Counted::All };
             let made = SelfAttention::new(&mut Params::default(), &mut Rng::new(1), "attention", sequence, n_heads);
             assert_eq!(made.expect_err("not allowed").to_string(), expected);
         }

@@ -42,10 +42,9 @@ impl BatchNorm {
             return Err(Error::request(format!("momentum {momentum}; allowed: above 0, at most 1")));
         }
         // Constants draw nothing.
-        let rng = &mut Rng::new(0);
-        let mut add = |part: &str, value, role| {
-            params.add(format!("{name}.{part}"), &[n_cols], &Init::Constant(value), role, rng)
-        };
+        let mut rng = Rng::new(0);
+        let mut own = params.of(name, &mut rng);
+        let mut add = |part, value, role| own.add(part, &[n_cols], &Init::Constant(value), role);
         let running = Role::Running { momentum };
         Ok(BatchNorm {
             n_cols,

@@ -1,5 +1,6 @@
 //! Convolution over the steps of sequences, with its activation: `yₛ = f(b + Σₖ xₛ₊ₖ₋ₗ Wₖ)` for k = 0 … K − 1 and l steps of
-//! padding in front; steps outside the sequence, and those that do not count, are 0.
+//! padding in front; steps outside the sequence, and those that do not count, are 0. A step with a weight is xₛ times it: what
+//! comes out has the same weights, which the next layer takes it times, and is 0 where a weight is 0.
 //!
 //! W is `(K × n_features) × n_filters`. The K steps of a window lie together in memory, so the windows of many rows are one
 //! strided matrix whose rows overlap, and the convolution is one product; rows are copied only to put padding between
@@ -8,13 +9,13 @@
 //! Backward, with δ = dy ⊙ f′ (0 where a window was dropped): `dW += windows(x)ᵀ δ`, `db += Σₛ δₛ` and
 //! `dxⱼ = Σₖ δⱼ₊ₗ₋ₖ Wₖᵀ`, which is a convolution of δ with the kernel turned round.
 
-use super::sequence::{Column, MAX_SIZE, Sequence, check_size};
-use super::{Layer, Pass};
+use super::sequence::{Column, Counted, MAX_SIZE, Sequence, check_size};
+use super::{Layer, Pass, weighed};
 use crate::activation::Activation;
 use crate::layer::Math;
 use crate::params::{Init, Params, Role, padded};
 use crate::product::{self, View};
-use statera_core::{Result, Rng};
+use statera_core::{Error, Result, Rng};
 use std::ops::Range;
 
 /// What lies around a sequence.
@@ -49,7 +50,8 @@ impl Conv1d {
     /// ±1/√(kernel n_features) (PyTorch's start).
     ///
     /// # Errors
-    /// An empty sequence, no filters, or a kernel of 0 or of more steps than the padded sequence has.
+    /// An empty sequence, no filters, a kernel of 0 or of more steps than the padded sequence has, or one that leaves fewer steps
+    /// than there are weights.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         params: &mut Params,
@@ -70,6 +72,9 @@ impl Conv1d {
             Padding::Same => [(kernel - 1) / 2, kernel - 1 - (kernel - 1) / 2],
             Padding::Causal => [kernel - 1, 0],
         };
+        if input.counted == Counted::Weights && padding == Padding::Valid {
+            return Err(Error::request("a convolution of weighed steps without padding; allowed: same, causal"));
+        }
         let n_window = kernel * input.n_features;
         let bound = Init::Uniform(1.0 / (n_window as f32).sqrt());
         let shape = [kernel, input.n_features, n_filters];
@@ -114,10 +119,10 @@ impl Conv1d {
 
     /// True if rows can be read where they are.
     fn is_in_place(&self) -> bool {
-        self.around == [0, 0] && !self.input.has_lengths
+        self.around == [0, 0] && self.input.counted == Counted::All
     }
 
-    /// Copies rows to `padded` with zeros around each and in place of the steps that do not count.
+    /// Copies rows to `padded` with zeros around each and in place of the steps that do not count, and steps times their weights.
     fn pad<'a>(&self, x: &'a [f32], padded: &'a mut [f32]) -> &'a [f32] {
         if self.is_in_place() {
             return x;
@@ -129,7 +134,11 @@ impl Conv1d {
             let len = self.input.length(row) * n;
             let start = (self.around[0] + i * self.period()) * n;
             padded[end..start].fill(0.0);
-            padded[start..][..len].copy_from_slice(&row[..len]);
+            let own = &mut padded[start..][..len];
+            own.copy_from_slice(&row[..len]);
+            if let Some(weights) = self.input.weights(row) {
+                weighed::weigh(weights, own);
+            }
             end = start + len;
         }
         padded[end..].fill(0.0);
@@ -149,10 +158,13 @@ impl Conv1d {
         let cache_len = self.activation.cache_len(output.n_steps * n);
         deltas.fill(0.0);
         let rows = y.chunks_exact(output.n_cols()).zip(dy.chunks_exact_mut(output.n_cols()));
-        for (i, ((y, dy), length)) in rows.zip(self.input.lengths(x)).enumerate() {
-            let len = self.length_out(length) * n;
+        for (i, ((y, dy), x)) in rows.zip(x.chunks_exact(self.input.n_cols())).enumerate() {
+            let len = self.length_out(self.input.length(x)) * n;
             let (dy, cache) = (&mut dy[..len], &mut cache[i * cache_len..][..cache_len]);
             self.activation.backward(&y[..len], dy, n, cache);
+            if let Some(weights) = self.input.weights(x) {
+                weighed::clear(weights, dy);
+            }
             deltas[(self.kernel - 1 + i * self.period()) * n..][..len].copy_from_slice(dy);
         }
     }
@@ -196,11 +208,17 @@ impl Layer for Conv1d {
         for (block, (x, y)) in x.chunks(together * n_in).zip(y.chunks_mut(together * n_out)).enumerate() {
             let windows = self.windows(self.pad(x, padded), x.len() / n_in);
             product::affine_view(pass.math, windows, weight, Some(bias), product, n);
-            for (i, (length, y)) in self.input.lengths(x).zip(y.chunks_exact_mut(n_out)).enumerate() {
+            for (i, (x, y)) in x.chunks_exact(n_in).zip(y.chunks_exact_mut(n_out)).enumerate() {
+                let length = self.input.length(x);
                 let (counted, rest) = y.split_at_mut(self.length_out(length) * n);
                 counted.copy_from_slice(&product[i * self.period() * n..][..counted.len()]);
                 let cache = &mut pass.cache[(block * together + i) * cache_len..][..cache_len];
                 self.activation.forward(counted, n, cache);
+                if let Some(weights) = self.input.weights(x) {
+                    weighed::clear(weights, counted);
+                    rest.copy_from_slice(weights);
+                    continue;
+                }
                 rest.fill(0.0);
                 Column::Length.write(&output, self.length_out(length), rest);
             }
@@ -233,10 +251,19 @@ impl Layer for Conv1d {
                 let around = View::strided(&deltas[self.around[0] * n..], n_steps, self.kernel * n, n);
                 product::product(Math::Train, around, turned, false, d_padded, n_features);
                 let dx = &mut dx[block * together * n_in..][..x.len()];
-                for (i, (length, dx)) in self.input.lengths(x).zip(dx.chunks_exact_mut(n_in)).enumerate() {
-                    let (counted, rest) = dx.split_at_mut(length * n_features);
+                for (i, (x, dx)) in x.chunks_exact(n_in).zip(dx.chunks_exact_mut(n_in)).enumerate() {
+                    let (counted, rest) = dx.split_at_mut(self.input.length(x) * n_features);
                     counted.copy_from_slice(&d_padded[i * self.period() * n_features..][..counted.len()]);
                     rest.fill(0.0);
+                    match self.input.weights(x) {
+                        Some(weights) if pass.to_input => {
+                            // The weights passed, too.
+                            rest.copy_from_slice(&dy[(i + 1) * n_out - rest.len()..(i + 1) * n_out]);
+                            weighed::weigh_backward(weights, x, counted, rest);
+                        }
+                        Some(weights) => weighed::weigh(weights, counted),
+                        None => {}
+                    }
                 }
             }
         }
@@ -248,46 +275,53 @@ mod tests {
     use super::*;
     use crate::check;
 
-    /// Name, kernel, padding, lengths, activation.
-    const CASES: [(&str, usize, Padding, bool, Activation); 7] = [
-        ("one", 1, Padding::Valid, false, Activation::Identity),
-        ("valid_2", 2, Padding::Valid, false, Activation::Tanh),
-        ("same_3", 3, Padding::Same, false, Activation::Relu),
-        ("same_4", 4, Padding::Same, false, Activation::Gelu),
-        ("causal_3", 3, Padding::Causal, false, Activation::Identity),
-        ("same_3_lengths", 3, Padding::Same, true, Activation::Gelu),
-        ("valid_3_lengths", 3, Padding::Valid, true, Activation::Tanh),
+    /// Name, kernel, padding, steps that count, activation.
+    const CASES: [(&str, usize, Padding, Counted, Activation); 7] = [
+        ("one", 1, Padding::Valid, Counted::All, Activation::Identity),
+        ("valid_2", 2, Padding::Valid, Counted::All, Activation::Tanh),
+        ("same_3", 3, Padding::Same, Counted::All, Activation::Relu),
+        ("same_4", 4, Padding::Same, Counted::All, Activation::Gelu),
+        ("causal_3", 3, Padding::Causal, Counted::All, Activation::Identity),
+        ("same_3_lengths", 3, Padding::Same, Counted::Lengths, Activation::Gelu),
+        ("valid_3_lengths", 3, Padding::Valid, Counted::Lengths, Activation::Tanh),
     ];
 
-    fn layer(kernel: usize, padding: Padding, has_lengths: bool, activation: Activation) -> (Conv1d, Params) {
+    /// More of them, of weighed steps; PyTorch has no numbers of them.
+    const WEIGHED_CASES: [(&str, usize, Padding, Counted, Activation); 3] = [
+        ("same_3_weights", 3, Padding::Same, Counted::Weights, Activation::Gelu),
+        ("same_4_weights", 4, Padding::Same, Counted::Weights, Activation::Tanh),
+        ("causal_3_weights", 3, Padding::Causal, Counted::Weights, Activation::Identity),
+    ];
+
+    fn layer(kernel: usize, padding: Padding, counted: Counted, activation: Activation) -> (Conv1d, Params) {
         let mut params = Params::default();
-        let (input, rng) = (Sequence { n_steps: 5, n_features: 3, has_lengths }, &mut Rng::new(1));
+        let (input, rng) = (Sequence { n_steps: 5, n_features: 3, counted }, &mut Rng::new(1));
         let layer = Conv1d::new(&mut params, rng, "conv", input, 17, kernel, padding, activation);
         (layer.expect("sizes are allowed"), params)
     }
 
     #[test]
     fn equals_pytorch() {
-        for (name, kernel, padding, has_lengths, activation) in CASES {
-            let (layer, params) = layer(kernel, padding, has_lengths, activation);
+        for (name, kernel, padding, counted, activation) in CASES {
+            let (layer, params) = layer(kernel, padding, counted, activation);
             check::torch_case(&layer, &params, "conv1d", &format!("conv1d_{name}"));
         }
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for (_, kernel, padding, has_lengths, activation) in CASES {
-            let (layer, params) = layer(kernel, padding, has_lengths, activation);
+        for (_, kernel, padding, counted, activation) in CASES.into_iter().chain(WEIGHED_CASES) {
+            let (layer, params) = layer(kernel, padding, counted, activation);
             // A step of a finite difference may cross the rectifier's corner.
             let smooth = if activation == Activation::Relu { Activation::Silu } else { activation };
             let layer = Conv1d { activation: smooth, ..layer };
-            check::finite_differences_at(&layer, &params, &check::sequences(&layer.input, 7, 3), true);
+            check::finite_differences_at(&layer, &params, &check::sequences(&layer.input, 17, 3), true);
         }
     }
 
     #[test]
     fn rows_beyond_one_product_are_as_those_of_the_first() {
-        let (layer, params) = layer(3, Padding::Same, true, Activation::Gelu);
+        let (layer, params) = layer(3, Padding::Same, Counted::Lengths, Activation::Gelu);
         let x = check::sequences(&layer.input, 6, 3);
         let n_rows = 6 * layer.together(usize::MAX);
         let many: Vec<f32> = x.iter().copied().cycle().take(n_rows * layer.n_in()).collect();
@@ -310,8 +344,8 @@ mod tests {
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for (_, kernel, padding, has_lengths, activation) in CASES {
-            let (layer, params) = layer(kernel, padding, has_lengths, activation);
+        for (_, kernel, padding, counted, activation) in CASES.into_iter().chain(WEIGHED_CASES) {
+            let (layer, params) = layer(kernel, padding, counted, activation);
             check::same_bits_everywhere(&layer, &params, &check::sequences(&layer.input, 61, 4));
         }
     }
@@ -323,7 +357,8 @@ mod tests {
             (0, 2, Padding::Same, "steps of a kernel 0; allowed: 1 to 65536"),
             (3, 0, Padding::Same, "filters 0; allowed: 1 to 65536"),
         ] {
-            let (input, identity) = (Sequence { n_steps: 5, n_features: 3, has_lengths: false }, Activation::Identity);
+            let (input, identity) =
+                (Sequence { n_steps: 5, n_features: 3, counted: Counted::All }, Activation::Identity);
             let (params, rng) = (&mut Params::default(), &mut Rng::new(1));
             let made = Conv1d::new(params, rng, "conv", input, n_filters, kernel, padding, identity);
             assert_eq!(made.expect_err("not allowed").to_string(), expected);

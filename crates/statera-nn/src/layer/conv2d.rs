@@ -200,7 +200,7 @@ impl Layer for Conv2d {
 mod tests {
     use super::*;
     use crate::check;
-    use crate::layer::Sequence;
+    use crate::layer::{Counted, Sequence};
 
     const INPUT: Image = Image { height: 5, width: 4, channels: 2 };
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn rows(n_rows: usize) -> Vec<f32> {
-        check::sequences(&Sequence { n_steps: 20, n_features: 2, has_lengths: false }, n_rows, 3)
+        check::sequences(&Sequence { n_steps: 20, n_features: 2, counted: Counted::All }, n_rows, 3)
     }
 
     #[test]

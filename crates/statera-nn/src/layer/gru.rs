@@ -12,7 +12,7 @@ use super::recurrent::{Columns, Shape, States, add_weight_gradient_of, steps_tog
 use super::sequence::Sequence;
 use super::{Layer, Pass};
 use crate::layer::Math;
-use crate::params::{Init, Params, Role, padded};
+use crate::params::{Init, Params, Role, padded, split};
 use crate::product::{self, View};
 use statera_core::{Result, Rng};
 use statera_kernel::{elementwise, recurrent};
@@ -33,7 +33,7 @@ impl Gru {
     /// (3 n_hidden) and `name.recurrent_bias` (b′, n_hidden) to the parameters, uniform between ±1/√n_hidden.
     ///
     /// # Errors
-    /// An empty sequence or no hidden units.
+    /// An empty sequence, no hidden units, or the states of all of weighed steps.
     pub fn new(
         params: &mut Params,
         rng: &mut Rng,
@@ -44,8 +44,8 @@ impl Gru {
     ) -> Result<Gru> {
         let shape = Shape::new(input, n_hidden, states)?;
         let bound = Init::Uniform(1.0 / (n_hidden as f32).sqrt());
-        let mut add =
-            |part: &str, shape: &[usize], role| params.add(format!("{name}.{part}"), shape, &bound, role, rng);
+        let mut own = params.of(name, rng);
+        let mut add = |part, shape: &[usize], role| own.add(part, shape, &bound, role);
         Ok(Gru {
             shape,
             input_weight: add("input_weight", &[input.n_features, 3 * n_hidden], Role::WEIGHT),
@@ -58,12 +58,7 @@ impl Gru {
     /// Splits the cache into x (step-major), gates (r, z, n and q of a row) and h, which begins with the state before the
     /// first step.
     fn parts<'a>(&self, n_rows: usize, cache: &'a mut [f32]) -> [&'a mut [f32]; 3] {
-        let mut rest = cache;
-        self.part_lens(n_rows).map(|len| {
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(padded(len));
-            rest = after;
-            &mut part[..len]
-        })
+        split(cache, self.part_lens(n_rows))
     }
 
     fn part_lens(&self, n_rows: usize) -> [usize; 3] {
@@ -89,26 +84,26 @@ impl Layer for Gru {
     fn cache_len(&self, n_rows: usize) -> usize {
         self.part_lens(n_rows).iter().map(|l| padded(*l)).sum()
     }
-    /// The gradients of h and, step-major, x; column sums of gates.
+    /// The gradient of h, what of it goes past a step, column sums of gates, and, step-major, the gradient of x.
     fn scratch_len(&self, n_rows: usize) -> usize {
         let n_hidden = self.shape.n_hidden;
-        padded(n_rows * n_hidden) + padded(4 * n_hidden) + self.part_lens(n_rows)[0]
+        padded(n_rows * n_hidden) + self.shape.past_len(n_rows) + padded(4 * n_hidden) + self.part_lens(n_rows)[0]
     }
 
     fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
         let (n_rows, n, n_features) = (pass.n_rows, self.shape.n_hidden, self.shape.input.n_features);
         let [steps, gates, h] = self.parts(n_rows, pass.cache);
-        let n_run = self.shape.n_run(x);
-        self.shape.gather(x, n_rows, n_run, steps);
+        let (run, weighs) = (self.shape.run(x), self.shape.weighs(x, false));
+        self.shape.gather(x, n_rows, run.clone(), steps);
         let state = n_rows * n;
         let w = View::rows(&pass.params[self.input_weight.clone()], 3 * n);
         let [u, u_n] = self.recurrent_weights(pass.params);
         let (bias, bias_q) = (&pass.params[self.bias.clone()], &pass.params[self.recurrent_bias.clone()]);
-        h[..state].fill(0.0);
-        for t in 0..n_run {
+        h[run.start * state..][..state].fill(0.0);
+        for t in run.clone() {
             let together = steps_together(n_rows);
-            if t.is_multiple_of(together) {
-                let steps = View::rows(self.shape.steps(t..n_run.min(t + together), n_rows, steps), n_features);
+            if (t - run.start).is_multiple_of(together) {
+                let steps = View::rows(self.shape.steps(t..run.end.min(t + together), n_rows, steps), n_features);
                 let gates = &mut gates[4 * t * state..][..steps.n_rows * 4 * n];
                 for row in gates.chunks_exact_mut(4 * n) {
                     row[..3 * n].copy_from_slice(bias);
@@ -118,36 +113,51 @@ impl Layer for Gru {
             }
             let gates = &mut gates[4 * t * state..][..4 * state];
             let (h_before, h) = h[t * state..][..2 * state].split_at_mut(state);
-            if t > 0 {
+            if t > run.start {
                 let h_before = View::rows(h_before, n);
                 product::product(pass.math, h_before, u, true, gates, 4 * n);
                 product::product(pass.math, h_before, u_n, true, &mut gates[3 * n..], 4 * n);
             }
             recurrent::gru(n, gates, h_before, h);
+            if weighs {
+                self.shape.weigh(t, x, h_before, h);
+            }
         }
-        self.shape.put_out(x, n_rows, &h[state..], y);
+        self.shape.put_out(x, n_rows, &run, &h[state..], y);
     }
 
-    fn backward(&self, pass: &mut Pass, x: &[f32], _y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
+    fn backward(&self, pass: &mut Pass, x: &[f32], _y: &[f32], dy: &mut [f32], mut dx: Option<&mut [f32]>) {
         let (n_rows, n, n_features) = (pass.n_rows, self.shape.n_hidden, self.shape.input.n_features);
         let [steps, gates, h] = self.parts(n_rows, pass.cache);
-        let (n_run, state) = (self.shape.n_run(x), n_rows * n);
+        let (run, state) = (self.shape.run(x), n_rows * n);
         let (dh, scratch) = pass.scratch.split_at_mut(padded(state));
+        let (past, scratch) = scratch.split_at_mut(self.shape.past_len(n_rows));
         let (sums, d_steps) = scratch.split_at_mut(padded(4 * n));
         let (dh, sums) = (&mut dh[..state], &mut sums[..4 * n]);
         dh.fill(0.0);
+        let weighs = self.shape.weighs(x, dx.is_some());
+        if let Some(dx) = dx.as_deref_mut().filter(|_| weighs) {
+            self.shape.clear_weights(dx);
+        }
         let [u, u_n] = self.recurrent_weights(pass.params).map(View::transposed);
-        for t in (0..n_run).rev() {
+        for t in run.clone().rev() {
             let gates = &mut gates[4 * t * state..][..4 * state];
-            self.shape.add_output_gradient(t, x, dy, dh);
+            self.shape.add_output_gradient(t, x, &run, dy, dh);
+            if weighs {
+                let h = self.shape.around(t, n_rows, h);
+                self.shape.weigh_backward(t, x, h, (&mut *dh, &mut *past), dx.as_deref_mut());
+            }
             recurrent::gru_backward(n, gates, &h[t * state..][..state], dh);
-            if t > 0 {
+            if t > run.start {
                 product::product(Math::Train, View::strided(gates, n_rows, 2 * n, 4 * n), u, true, dh, n);
                 product::product(Math::Train, View::strided(&gates[3 * n..], n_rows, n, 4 * n), u_n, true, dh, n);
             }
+            if weighs {
+                elementwise::add(dh, &past[..state]);
+            }
         }
-        let deltas = &gates[..4 * n_run * state];
-        let steps = &steps[..n_run * n_rows * n_features];
+        let deltas = &gates[4 * run.start * state..4 * run.end * state];
+        let (steps, h) = (self.shape.steps(run.clone(), n_rows, steps), &h[run.start * state..run.end * state]);
         let of = |first, n_cols| Columns { first, n_cols, stride: 4 * n };
         add_weight_gradient_of(
             steps,
@@ -158,8 +168,8 @@ impl Layer for Gru {
             3 * n,
         );
         let du = &mut pass.grads[self.recurrent_weight.clone()];
-        add_weight_gradient_of(&h[..n_run * state], n, deltas, of(0, 2 * n), du, 3 * n);
-        add_weight_gradient_of(&h[..n_run * state], n, deltas, of(3 * n, n), &mut du[2 * n..], 3 * n);
+        add_weight_gradient_of(h, n, deltas, of(0, 2 * n), du, 3 * n);
+        add_weight_gradient_of(h, n, deltas, of(3 * n, n), &mut du[2 * n..], 3 * n);
         sums.fill(0.0);
         product::add_column_sums(deltas, sums);
         elementwise::add(&mut pass.grads[self.bias.clone()], &sums[..3 * n]);
@@ -167,9 +177,9 @@ impl Layer for Gru {
         if let Some(dx) = dx {
             let d_steps = &mut d_steps[..steps.len()];
             let w = View::rows(&pass.params[self.input_weight.clone()], 3 * n).transposed();
-            let deltas = View::strided(deltas, n_run * n_rows, 3 * n, 4 * n);
+            let deltas = View::strided(deltas, run.len() * n_rows, 3 * n, 4 * n);
             product::product(Math::Train, deltas, w, false, d_steps, n_features);
-            self.shape.scatter(x, n_rows, d_steps, dx);
+            self.shape.scatter(x, n_rows, run, d_steps, dx);
         }
     }
 }
@@ -178,34 +188,35 @@ impl Layer for Gru {
 mod tests {
     use super::*;
     use crate::check;
+    use crate::layer::Counted;
 
-    fn layer(n_hidden: usize, states: States, has_lengths: bool) -> (Gru, Params) {
+    fn layer(n_hidden: usize, states: States, counted: Counted) -> (Gru, Params) {
         let mut params = Params::default();
-        let input = Sequence { n_steps: 4, n_features: 3, has_lengths };
+        let input = Sequence { n_steps: 4, n_features: 3, counted };
         let layer = Gru::new(&mut params, &mut Rng::new(1), "gru", input, n_hidden, states);
         (layer.expect("sizes are allowed"), params)
     }
 
     #[test]
     fn equals_pytorch() {
-        for (name, n_hidden, states, has_lengths) in check::RECURRENT_CASES {
-            let (layer, params) = layer(n_hidden, states, has_lengths);
+        for (name, n_hidden, states, counted) in check::RECURRENT_CASES {
+            let (layer, params) = layer(n_hidden, states, counted);
             check::torch_case(&layer, &params, "gru", &format!("gru_{name}"));
         }
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for (_, n_hidden, states, has_lengths) in check::RECURRENT_CASES {
-            let (layer, params) = layer(n_hidden, states, has_lengths);
-            check::finite_differences_at(&layer, &params, &check::sequences(&layer.shape.input, 6, 3), true);
+        for (_, n_hidden, states, counted) in check::RECURRENT_CASES.into_iter().chain([check::WEIGHED_CASE]) {
+            let (layer, params) = layer(n_hidden, states, counted);
+            check::finite_differences_at(&layer, &params, &check::sequences(&layer.shape.input, 14, 3), true);
         }
     }
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for (_, n_hidden, states, has_lengths) in check::RECURRENT_CASES {
-            let (layer, params) = layer(n_hidden, states, has_lengths);
+        for (_, n_hidden, states, counted) in check::RECURRENT_CASES.into_iter().chain([check::WEIGHED_CASE]) {
+            let (layer, params) = layer(n_hidden, states, counted);
             check::same_bits_everywhere(&layer, &params, &check::sequences(&layer.shape.input, 37, 4));
         }
     }
@@ -217,9 +228,17 @@ mod tests {
             (4, 0, 2, "features of a step 0; allowed: 1 to 65536"),
             (4, 3, 0, "hidden units 0; allowed: 1 to 65536"),
         ] {
-            let input = Sequence { n_steps, n_features, has_lengths: false };
+            let input = Sequence { n_steps, n_features, counted: Counted::All };
             let made = Gru::new(&mut Params::default(), &mut Rng::new(1), "gru", input, n_hidden, States::Last);
             assert_eq!(made.expect_err("not allowed").to_string(), expected);
         }
+    }
+
+    #[test]
+    fn rejects_the_states_of_all_of_weighed_steps() {
+        let input = Sequence { n_steps: 4, n_features: 3, counted: Counted::Weights };
+        let made = Gru::new(&mut Params::default(), &mut Rng::new(1), "gru", input, 2, States::All);
+        let message = "the states of all of weighed steps; allowed: the last";
+        assert_eq!(made.expect_err("not allowed").to_string(), message);
     }
 }

@@ -3,7 +3,7 @@
 //! Where lengths differ, the steps that count are copied one after another: the inner layer neither computes nor sees
 //! the others (a batch normalisation inside takes its statistics from the steps that count).
 
-use super::sequence::{Column, Sequence};
+use super::sequence::{Column, Counted, Sequence};
 use super::{Layer, Pass};
 use crate::params::padded;
 use statera_core::{Error, Result};
@@ -18,9 +18,9 @@ impl PerStep {
     /// Applies `inner` to each step; the output has the same steps (and column of lengths) with `inner.n_out()` features.
     ///
     /// # Errors
-    /// If the inner layer takes another number of features than a step has.
+    /// If the inner layer takes another number of features than a step has, or steps have weights.
     pub fn new(sequence: Sequence, inner: Box<dyn Layer>) -> Result<PerStep> {
-        sequence.check()?;
+        sequence.check_unweighed("a layer of steps")?;
         if inner.n_in() != sequence.n_features {
             let (is, needs) = (inner.n_in(), sequence.n_features);
             return Err(Error::request(format!("a layer of {is} inputs for each step; allowed: {needs}")));
@@ -52,18 +52,18 @@ impl Layer for PerStep {
     fn cache_len(&self, n_rows: usize) -> usize {
         let packed: usize = self.packed_len(n_rows).iter().sum();
         let inner = self.inner.cache_len(n_rows * self.sequence.n_steps);
-        if self.sequence.has_lengths { packed + inner } else { inner }
+        if self.sequence.counted == Counted::Lengths { packed + inner } else { inner }
     }
     fn scratch_len(&self, n_rows: usize) -> usize {
         let packed: usize = self.packed_len(n_rows).iter().sum();
         let inner = self.inner.scratch_len(n_rows * self.sequence.n_steps);
-        if self.sequence.has_lengths { packed + inner } else { inner }
+        if self.sequence.counted == Counted::Lengths { packed + inner } else { inner }
     }
 
     fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
         let (cache, scratch) = (std::mem::take(&mut pass.cache), std::mem::take(&mut pass.scratch));
         let n_steps = pass.n_rows * self.sequence.n_steps;
-        if !self.sequence.has_lengths {
+        if self.sequence.counted != Counted::Lengths {
             self.inner.forward(&mut pass.with_rows(n_steps, cache, scratch), x, y);
             return;
         }
@@ -80,7 +80,7 @@ impl Layer for PerStep {
     fn backward(&self, pass: &mut Pass, x: &[f32], y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
         let (cache, scratch) = (std::mem::take(&mut pass.cache), std::mem::take(&mut pass.scratch));
         let n_steps = pass.n_rows * self.sequence.n_steps;
-        if !self.sequence.has_lengths {
+        if self.sequence.counted != Counted::Lengths {
             self.inner.backward(&mut pass.with_rows(n_steps, cache, scratch), x, y, dy, dx);
             return;
         }
@@ -110,25 +110,25 @@ mod tests {
     use crate::params::Params;
     use statera_core::Rng;
 
-    fn layer(has_lengths: bool) -> (PerStep, Params) {
+    fn layer(counted: Counted) -> (PerStep, Params) {
         let mut params = Params::default();
-        let sequence = Sequence { n_steps: 4, n_features: 3, has_lengths };
+        let sequence = Sequence { n_steps: 4, n_features: 3, counted };
         let dense = Dense::new(&mut params, &mut Rng::new(1), "dense", 3, 5, Activation::Gelu);
         (PerStep::new(sequence, Box::new(dense)).expect("sizes fit"), params)
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for has_lengths in [false, true] {
-            let (layer, params) = layer(has_lengths);
+        for counted in [Counted::All, Counted::Lengths] {
+            let (layer, params) = layer(counted);
             check::finite_differences_at(&layer, &params, &check::sequences(&layer.sequence, 6, 3), true);
         }
     }
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for has_lengths in [false, true] {
-            let (layer, params) = layer(has_lengths);
+        for counted in [Counted::All, Counted::Lengths] {
+            let (layer, params) = layer(counted);
             check::same_bits_everywhere(&layer, &params, &check::sequences(&layer.sequence, 37, 4));
         }
     }

@@ -1,6 +1,6 @@
 //! Residual connection (He et al. 2016): `y = x + f(x)` for any inner layer f; backward, `dx = dy + fᵀ(dy)`.
 
-use super::sequence::{Column, Sequence};
+use super::sequence::{Column, Counted, Sequence};
 use super::{Layer, Pass};
 use crate::params::padded;
 use statera_core::{Error, Result};
@@ -31,13 +31,14 @@ impl Residual {
     /// The same for a layer of sequences: a column of lengths passes, and steps that do not count are 0.
     ///
     /// # Errors
-    /// If the inner layer's inputs or outputs are not such sequences.
+    /// If the inner layer's inputs or outputs are not such sequences, or steps have weights.
     pub fn of_steps(sequence: Sequence, inner: Box<dyn Layer>) -> Result<Residual> {
+        sequence.check_unweighed("a residual connection")?;
         if inner.n_in() != sequence.n_cols() {
             let (is, needs) = (inner.n_in(), sequence.n_cols());
             return Err(Error::request(format!("{is} inputs of a residual connection; allowed: {needs}")));
         }
-        let lengths = sequence.has_lengths.then_some(sequence);
+        let lengths = (sequence.counted == Counted::Lengths).then_some(sequence);
         Ok(Residual { lengths, ..Residual::new(inner)? })
     }
 }
@@ -108,39 +109,39 @@ mod tests {
     use crate::params::Params;
     use statera_core::Rng;
 
-    fn layer(has_lengths: bool) -> (Residual, Params) {
+    fn layer(counted: Counted) -> (Residual, Params) {
         let mut params = Params::default();
-        let sequence = Sequence { n_steps: 4, n_features: 5, has_lengths };
+        let sequence = Sequence { n_steps: 4, n_features: 5, counted };
         let dense = Dense::new(&mut params, &mut Rng::new(1), "dense", 5, 5, Activation::Gelu);
         let steps = PerStep::new(sequence, Box::new(dense)).expect("sizes fit");
         (Residual::of_steps(sequence, Box::new(steps)).expect("sizes fit"), params)
     }
 
     fn rows(layer: &Residual, n_rows: usize) -> Vec<f32> {
-        let shape = layer.lengths.unwrap_or(Sequence { n_steps: 4, n_features: 5, has_lengths: false });
+        let shape = layer.lengths.unwrap_or(Sequence { n_steps: 4, n_features: 5, counted: Counted::All });
         check::sequences(&shape, n_rows, 3)
     }
 
     #[test]
     fn equals_pytorch() {
-        for (name, has_lengths) in [("residual", false), ("residual_lengths", true)] {
-            let (layer, params) = layer(has_lengths);
+        for (name, counted) in [("residual", Counted::All), ("residual_lengths", Counted::Lengths)] {
+            let (layer, params) = layer(counted);
             check::torch_case(&layer, &params, "residual", name);
         }
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for has_lengths in [false, true] {
-            let (layer, params) = layer(has_lengths);
+        for counted in [Counted::All, Counted::Lengths] {
+            let (layer, params) = layer(counted);
             check::finite_differences_at(&layer, &params, &rows(&layer, 6), true);
         }
     }
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for has_lengths in [false, true] {
-            let (layer, params) = layer(has_lengths);
+        for counted in [Counted::All, Counted::Lengths] {
+            let (layer, params) = layer(counted);
             check::same_bits_everywhere(&layer, &params, &rows(&layer, 37));
         }
     }

@@ -27,7 +27,7 @@ impl Rnn {
     /// (n_hidden) to the parameters, uniform between ±1/√n_hidden.
     ///
     /// # Errors
-    /// An empty sequence, no hidden units, or an activation other than tanh and relu.
+    /// An empty sequence, steps with weights, no hidden units, or an activation other than tanh and relu.
     pub fn new(
         params: &mut Params,
         rng: &mut Rng,
@@ -37,14 +37,15 @@ impl Rnn {
         states: States,
         activation: Activation,
     ) -> Result<Rnn> {
+        input.check_unweighed("a simple recurrent network")?;
         let shape = Shape::new(input, n_hidden, states)?;
         if !matches!(activation, Activation::Tanh | Activation::Relu) {
             let name = activation.name();
             return Err(Error::request(format!("activation {name} of a recurrent network; allowed: tanh, relu")));
         }
         let bound = Init::Uniform(1.0 / (n_hidden as f32).sqrt());
-        let mut add =
-            |part: &str, shape: &[usize], role| params.add(format!("{name}.{part}"), shape, &bound, role, rng);
+        let mut own = params.of(name, rng);
+        let mut add = |part, shape: &[usize], role| own.add(part, shape, &bound, role);
         Ok(Rnn {
             shape,
             activation,
@@ -81,15 +82,15 @@ impl Layer for Rnn {
     fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
         let (n_rows, n, n_features) = (pass.n_rows, self.shape.n_hidden, self.shape.input.n_features);
         let (steps, h) = pass.cache.split_at_mut(padded(self.part_lens(n_rows)[0]));
-        let (n_run, state) = (self.shape.n_run(x), n_rows * n);
-        self.shape.gather(x, n_rows, n_run, steps);
+        let (run, state) = (self.shape.run(x), n_rows * n);
+        self.shape.gather(x, n_rows, run.clone(), steps);
         let (w, bias) = (&pass.params[self.input_weight.clone()], &pass.params[self.bias.clone()]);
         let u = View::rows(&pass.params[self.recurrent_weight.clone()], n);
         h[..state].fill(0.0);
-        for t in 0..n_run {
+        for t in run.clone() {
             let together = steps_together(n_rows);
             if t.is_multiple_of(together) {
-                let steps = self.shape.steps(t..n_run.min(t + together), n_rows, steps);
+                let steps = self.shape.steps(t..run.end.min(t + together), n_rows, steps);
                 let h = &mut h[(t + 1) * state..][..steps.len() / n_features * n];
                 product::affine(pass.math, steps, n_features, w, Some(bias), h);
             }
@@ -99,7 +100,7 @@ impl Layer for Rnn {
             }
             self.activation.forward(h, n, &mut []);
         }
-        self.shape.put_out(x, n_rows, &h[state..], y);
+        self.shape.put_out(x, n_rows, &run, &h[state..], y);
     }
 
     fn backward(&self, pass: &mut Pass, x: &[f32], _y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
@@ -107,12 +108,14 @@ impl Layer for Rnn {
         let [steps_len, states_len] = self.part_lens(n_rows);
         let (steps, h) = pass.cache.split_at_mut(padded(steps_len));
         let (deltas, d_steps) = pass.scratch.split_at_mut(padded(states_len));
-        let (n_run, state) = (self.shape.n_run(x), n_rows * n);
+        let (run, state) = (self.shape.run(x), n_rows * n);
+        // All that have steps have the first: no step has a weight.
+        let n_run = run.end;
         deltas[..n_run * state].fill(0.0);
         let u = &pass.params[self.recurrent_weight.clone()];
-        for t in (0..n_run).rev() {
+        for t in run.clone().rev() {
             let (earlier, delta) = deltas[..(t + 1) * state].split_at_mut(t * state);
-            self.shape.add_output_gradient(t, x, dy, delta);
+            self.shape.add_output_gradient(t, x, &run, dy, delta);
             self.activation.backward(&h[(t + 1) * state..][..state], delta, n, &mut []);
             if t > 0 {
                 product::input_gradient(delta, n, u, &mut earlier[(t - 1) * state..]);
@@ -126,7 +129,7 @@ impl Layer for Rnn {
         if let Some(dx) = dx {
             let d_steps = &mut d_steps[..steps.len()];
             product::input_gradient(deltas, n, &pass.params[self.input_weight.clone()], d_steps);
-            self.shape.scatter(x, n_rows, d_steps, dx);
+            self.shape.scatter(x, n_rows, run, d_steps, dx);
         }
     }
 }
@@ -135,19 +138,20 @@ impl Layer for Rnn {
 mod tests {
     use super::*;
     use crate::check;
+    use crate::layer::Counted;
 
-    fn layer(n_hidden: usize, states: States, has_lengths: bool, activation: Activation) -> (Rnn, Params) {
+    fn layer(n_hidden: usize, states: States, counted: Counted, activation: Activation) -> (Rnn, Params) {
         let mut params = Params::default();
-        let input = Sequence { n_steps: 4, n_features: 3, has_lengths };
+        let input = Sequence { n_steps: 4, n_features: 3, counted };
         let layer = Rnn::new(&mut params, &mut Rng::new(1), "rnn", input, n_hidden, states, activation);
         (layer.expect("sizes are allowed"), params)
     }
 
     #[test]
     fn equals_pytorch() {
-        for (name, n_hidden, states, has_lengths) in check::RECURRENT_CASES {
+        for (name, n_hidden, states, counted) in check::RECURRENT_CASES {
             for activation in [Activation::Tanh, Activation::Relu] {
-                let (layer, params) = layer(n_hidden, states, has_lengths, activation);
+                let (layer, params) = layer(n_hidden, states, counted, activation);
                 check::torch_case(&layer, &params, "rnn", &format!("rnn_{}_{name}", activation.name()));
             }
         }
@@ -155,16 +159,16 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for (_, n_hidden, states, has_lengths) in check::RECURRENT_CASES {
-            let (layer, params) = layer(n_hidden, states, has_lengths, Activation::Tanh);
+        for (_, n_hidden, states, counted) in check::RECURRENT_CASES {
+            let (layer, params) = layer(n_hidden, states, counted, Activation::Tanh);
             check::finite_differences_at(&layer, &params, &check::sequences(&layer.shape.input, 6, 3), true);
         }
     }
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for (_, n_hidden, states, has_lengths) in check::RECURRENT_CASES {
-            let (layer, params) = layer(n_hidden, states, has_lengths, Activation::Tanh);
+        for (_, n_hidden, states, counted) in check::RECURRENT_CASES {
+            let (layer, params) = layer(n_hidden, states, counted, Activation::Tanh);
             check::same_bits_everywhere(&layer, &params, &check::sequences(&layer.shape.input, 37, 4));
         }
     }
@@ -176,7 +180,7 @@ mod tests {
             (4, 0, 2, "features of a step 0; allowed: 1 to 65536"),
             (4, 3, 0, "hidden units 0; allowed: 1 to 65536"),
         ] {
-            let input = Sequence { n_steps, n_features, has_lengths: false };
+            let input = Sequence { n_steps, n_features, counted: Counted::All };
             let made = Rnn::new(
                 &mut Params::default(),
                 &mut Rng::new(1),
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn rejects_other_activations() {
-        let input = Sequence { n_steps: 2, n_features: 2, has_lengths: false };
+        let input = Sequence { n_steps: 2, n_features: 2, counted: Counted::All };
         let (params, rng) = (&mut Params::default(), &mut Rng::new(1));
         let made = Rnn::new(params, rng, "rnn", input, 3, States::Last, Activation::Softmax);
         let message = "activation softmax of a recurrent network; allowed: tanh, relu";

@@ -11,8 +11,8 @@
 //! `dmⱼ += (xⱼ − [s > 1] M) · dM / n`.
 
 use super::sequence::{MAX_COLUMNS, MAX_SIZE, check_size};
-use super::{Layer, Pass};
-use crate::params::{Init, Params, Role, padded};
+use super::{Layer, Pass, weighed};
+use crate::params::{Init, Params, Role, padded, split};
 use crate::product;
 use statera_core::{Result, Rng};
 use statera_kernel::math32;
@@ -56,11 +56,11 @@ impl GraphSage {
         check_size("neighbours of a neighbour", fans[1], 1..=MAX_SIZE)?;
         check_size("columns of a node", n_features, 1..=MAX_SIZE)?;
         check_size("hidden units", n_hidden, 1..=MAX_SIZE)?;
+        let mut own = params.of(name, rng);
         let mut add = |layer: usize, n_in: usize| {
             let bound = Init::Uniform(1.0 / (n_in as f32).sqrt());
-            let weight = params.add(format!("{name}.weight{layer}"), &[n_in, n_hidden], &bound, Role::WEIGHT, rng);
-            let bias = params.add(format!("{name}.bias{layer}"), &[n_hidden], &bound, Role::BIAS, rng);
-            (weight, bias)
+            let weight = own.add(&format!("weight{layer}"), &[n_in, n_hidden], &bound, Role::WEIGHT);
+            (weight, own.add(&format!("bias{layer}"), &[n_hidden], &bound, Role::BIAS))
         };
         let ((weight1, bias1), (weight2, bias2)) = (add(1, 2 * n_features), add(2, 2 * n_hidden));
         let sage = GraphSage { fans, n_features, n_hidden, weights: [weight1, weight2], biases: [bias1, bias2] };
@@ -97,19 +97,10 @@ impl GraphSage {
     }
 }
 
-/// Σ m and max(Σ m, 1).
-fn total(weights: &[f32]) -> (f32, f32) {
-    let sum = weights.iter().fold(0.0, |sum: f32, m| sum + m);
-    (sum, sum.max(1.0))
-}
-
 /// M of neighbours' vectors of `to.len()` numbers; those of weight 0 are not read.
 fn mean(weights: &[f32], vectors: &[f32], to: &mut [f32]) {
-    to.fill(0.0);
-    for (m, vector) in weights.iter().zip(vectors.chunks_exact(to.len())).filter(|(m, _)| **m != 0.0) {
-        to.iter_mut().zip(vector).for_each(|(to, v)| *to += m * v);
-    }
-    let (_, n) = total(weights);
+    weighed::sum(weights, vectors, to);
+    let n = weighed::total(weights).max(1.0);
     to.iter_mut().for_each(|to| *to /= n);
 }
 
@@ -121,7 +112,8 @@ fn mean_backward(
     mut d_vectors: Option<&mut [f32]>,
     mut d_weights: Option<&mut [f32]>,
 ) {
-    let ((sum, n), width) = (total(weights), mean.len());
+    let (sum, width) = (weighed::total(weights), mean.len());
+    let n = sum.max(1.0);
     let of_mean = if sum > 1.0 { math32::sum_of_products(mean, d_mean) } else { 0.0 };
     for (j, m) in weights.iter().enumerate() {
         if let Some(d) = d_vectors.as_deref_mut().map(|d| &mut d[j * width..][..width]) {
@@ -149,16 +141,6 @@ fn normalise_backward(states: &[f32], n_hidden: usize, factors: &[f32], d: &mut 
         let own = |(d, h): (&mut f32, &f32)| *d = if *h > 0.0 { (*d - h * along) * factor } else { 0.0 };
         d.iter_mut().zip(h).for_each(own);
     }
-}
-
-/// Splits memory into parts of these lengths.
-fn split<const N: usize>(memory: &mut [f32], lens: [usize; N]) -> [&mut [f32]; N] {
-    let mut rest = memory;
-    lens.map(|len| {
-        let (part, after) = std::mem::take(&mut rest).split_at_mut(len);
-        rest = after;
-        part
-    })
 }
 
 impl Layer for GraphSage {

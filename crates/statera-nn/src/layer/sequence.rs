@@ -1,5 +1,5 @@
-//! Rows that are sequences: `n_steps` steps one after another, each with all its features, and where lengths differ a last
-//! column with the number of steps that count.
+//! Rows that are sequences: `n_steps` steps one after another, each with all its features, and where not all of them count a
+//! last column with the number of steps that do, or a weight of each.
 
 use statera_core::{Error, Result};
 use std::ops::RangeInclusive;
@@ -20,6 +20,19 @@ pub(super) fn check_size(name: &str, value: usize, allowed: RangeInclusive<usize
     Err(Error::request(format!("{name} {value}; allowed: {} to {}", allowed.start(), allowed.end())))
 }
 
+/// Which steps of a row count. What lies in the others is never read, and has no gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// All.
+    All,
+    /// As many, from the first on, as a last column tells. A number is cut off to the integer below and to `0 … n_steps`; NaN
+    /// is 0.
+    Lengths,
+    /// Those whose weight, in a column of each behind all steps, is not 0. A weight between 0 and 1 leads continuously from a
+    /// sequence with the step to the one without it, so that attributions can go along it; one of 0 has no gradient.
+    Weights,
+}
+
 /// The shape of a row that is a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sequence {
@@ -27,9 +40,8 @@ pub struct Sequence {
     pub n_steps: usize,
     /// Numbers of a step.
     pub n_features: usize,
-    /// Whether a last column holds the number of steps that count, from the first on. A number is cut off to the
-    /// integer below and to `0 … n_steps`; NaN is 0. What lies in the other steps is never read.
-    pub has_lengths: bool,
+    /// Which of the steps count.
+    pub counted: Counted,
 }
 
 impl Sequence {
@@ -38,7 +50,7 @@ impl Sequence {
     /// # Errors
     /// No steps or no features, or more than [`MAX_SIZE`] of them or [`MAX_COLUMNS`] columns.
     pub fn new(n_steps: usize, n_features: usize) -> Result<Sequence> {
-        let sequence = Sequence { n_steps, n_features, has_lengths: false };
+        let sequence = Sequence { n_steps, n_features, counted: Counted::All };
         sequence.check()?;
         Ok(sequence)
     }
@@ -46,7 +58,13 @@ impl Sequence {
     /// The same with a column of lengths.
     #[must_use]
     pub fn with_lengths(self) -> Sequence {
-        Sequence { has_lengths: true, ..self }
+        Sequence { counted: Counted::Lengths, ..self }
+    }
+
+    /// The same with a weight of each step.
+    #[must_use]
+    pub fn with_weights(self) -> Sequence {
+        Sequence { counted: Counted::Weights, ..self }
     }
 
     /// The same with another number of features.
@@ -62,18 +80,37 @@ impl Sequence {
         check_size("columns of a sequence", self.n_cols(), 1..=MAX_COLUMNS)
     }
 
-    /// Columns of a row.
-    pub fn n_cols(&self) -> usize {
-        self.n_steps * self.n_features + usize::from(self.has_lengths)
+    /// Checks the sizes, and that steps have no weights, of which the layer knows nothing.
+    pub(super) fn check_unweighed(&self, layer: &str) -> Result<()> {
+        self.check()?;
+        if self.counted == Counted::Weights {
+            return Err(Error::request(format!("{layer} of weighed steps; allowed: steps that all count, or lengths")));
+        }
+        Ok(())
     }
 
-    /// Steps of a row that count.
+    /// Columns of a row.
+    pub fn n_cols(&self) -> usize {
+        let behind = match self.counted {
+            Counted::All => 0,
+            Counted::Lengths => 1,
+            Counted::Weights => self.n_steps,
+        };
+        self.n_steps * self.n_features + behind
+    }
+
+    /// Steps of a row that its length leaves; where steps have weights, some of these may not count.
     pub fn length(&self, row: &[f32]) -> usize {
         match row.last() {
             // A cast cuts off, takes negative numbers and NaN to 0 and large ones to the largest integer.
-            Some(length) if self.has_lengths => (*length as usize).min(self.n_steps),
+            Some(length) if self.counted == Counted::Lengths => (*length as usize).min(self.n_steps),
             _ => self.n_steps,
         }
+    }
+
+    /// The weights of a row's steps, where they have any.
+    pub(super) fn weights<'a>(&self, row: &'a [f32]) -> Option<&'a [f32]> {
+        (self.counted == Counted::Weights).then(|| &row[self.n_steps * self.n_features..])
     }
 
     /// The lengths of rows.
@@ -125,7 +162,7 @@ pub(super) enum Column {
 impl Column {
     /// Writes the last column of a row, where the shape has one.
     pub(super) fn write(self, shape: &Sequence, length: usize, row: &mut [f32]) {
-        if let Some(last) = row.last_mut().filter(|_| shape.has_lengths) {
+        if let Some(last) = row.last_mut().filter(|_| shape.counted == Counted::Lengths) {
             *last = if self == Column::Length { length as f32 } else { 0.0 };
         }
     }
@@ -152,5 +189,14 @@ mod tests {
         assert_eq!(message, "features of a step 0; allowed: 1 to 65536");
         let message = Sequence::new(65536, 257).expect_err("too many").to_string();
         assert_eq!(message, "columns of a sequence 16842752; allowed: 1 to 16777216");
+    }
+
+    #[test]
+    fn weights_lie_behind_the_steps() {
+        let shape = Sequence::new(2, 3).expect("sizes are allowed").with_weights();
+        let row = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0, 1.0];
+        assert_eq!((shape.n_cols(), shape.length(&row), shape.weights(&row)), (8, 2, Some(&[0.0, 1.0][..])));
+        let message = shape.check_unweighed("a pool").expect_err("weights").to_string();
+        assert_eq!(message, "a pool of weighed steps; allowed: steps that all count, or lengths");
     }
 }

@@ -53,10 +53,11 @@ impl Transformer {
 mod tests {
     use super::*;
     use crate::check;
+    use crate::layer::Counted;
 
-    fn block(has_lengths: bool, dropout: f32) -> (Sequential, Params, Sequence) {
+    fn block(counted: Counted, dropout: f32) -> (Sequential, Params, Sequence) {
         let mut params = Params::default();
-        let sequence = Sequence { n_steps: 4, n_features: 6, has_lengths };
+        let sequence = Sequence { n_steps: 4, n_features: 6, counted };
         let sizes = Transformer { sequence, n_heads: 2, n_hidden: 17, dropout };
         let block = sizes.block(&mut params, &mut Rng::new(1), "block", 0).expect("sizes are allowed");
         (block, params, sequence)
@@ -64,31 +65,31 @@ mod tests {
 
     #[test]
     fn equals_pytorch() {
-        for (name, has_lengths) in [("transformer", false), ("transformer_lengths", true)] {
-            let (block, params, _) = block(has_lengths, 0.0);
+        for (name, counted) in [("transformer", Counted::All), ("transformer_lengths", Counted::Lengths)] {
+            let (block, params, _) = block(counted, 0.0);
             check::torch_case(&block, &params, "transformer", name);
         }
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for (has_lengths, dropout) in [(false, 0.0), (true, 0.3)] {
-            let (block, params, sequence) = block(has_lengths, dropout);
+        for (counted, dropout) in [(Counted::All, 0.0), (Counted::Lengths, 0.3)] {
+            let (block, params, sequence) = block(counted, dropout);
             check::finite_differences_at(&block, &params, &check::sequences(&sequence, 6, 3), true);
         }
     }
 
     #[test]
     fn scores_have_the_same_bits_everywhere() {
-        for has_lengths in [false, true] {
-            let (block, params, sequence) = block(has_lengths, 0.1);
+        for counted in [Counted::All, Counted::Lengths] {
+            let (block, params, sequence) = block(counted, 0.1);
             check::same_bits_everywhere(&block, &params, &check::sequences(&sequence, 37, 4));
         }
     }
 
     #[test]
     fn rejects_what_is_outside_the_range() {
-        let sequence = Sequence { n_steps: 4, n_features: 6, has_lengths: false };
+        let sequence = Sequence { n_steps: 4, n_features: 6, counted: Counted::All };
         let fine = Transformer { sequence, n_heads: 2, n_hidden: 8, dropout: 0.1 };
         for (sizes, expected) in [
             (Transformer { n_heads: 5, ..fine }, "heads 5; allowed: divisors of the width 6"),

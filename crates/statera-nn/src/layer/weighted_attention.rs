@@ -10,12 +10,13 @@
 //! `E = dP − Σⱼ P ⊙ dP`, `dm += Σᵢ U ⊙ E`, `dS = P ⊙ E / √d`, `dQ = dS K`, `dK = dSᵀ Q`; then for all tokens at once
 //! `dW += Xᵀ [dQ dK dV]`, `dX = [dQ dK dV] Wᵀ`, `dW′ += Oᵀ dY`.
 
+use super::projections::Projections;
 use super::sequence::{MAX_COLUMNS, MAX_SIZE, check_size};
 use super::{Layer, Pass};
 use crate::layer::Math;
-use crate::params::{Init, Params, Role, padded};
+use crate::params::{Params, padded, split};
 use crate::product::{self, View};
-use statera_core::{Error, Result, Rng};
+use statera_core::{Result, Rng};
 use statera_kernel::math32;
 use std::ops::Range;
 
@@ -35,13 +36,8 @@ pub enum Queries {
 #[derive(Debug, Clone)]
 pub struct WeightedAttention {
     n_tokens: usize,
-    d: usize,
-    n_heads: usize,
     queries: Queries,
-    weight: Range<usize>,
-    bias: Range<usize>,
-    out_weight: Range<usize>,
-    out_bias: Range<usize>,
+    heads: Projections,
 }
 
 /// Memory of one row.
@@ -71,24 +67,7 @@ impl WeightedAttention {
         check_size("tokens", n_tokens, 1..=MAX_SIZE)?;
         check_size("width of a token", d, 1..=MAX_SIZE)?;
         check_size("columns of tokens", n_tokens * (d + 1), 1..=MAX_COLUMNS)?;
-        check_size("heads", n_heads, 1..=d)?;
-        if !d.is_multiple_of(n_heads) {
-            return Err(Error::request(format!("heads {n_heads}; allowed: divisors of the width {d}")));
-        }
-        let bound = |of: f32| Init::Uniform(of.sqrt());
-        let zero = Init::Constant(0.0);
-        let mut add =
-            |part: &str, shape: &[usize], init, role| params.add(format!("{name}.{part}"), shape, init, role, rng);
-        Ok(WeightedAttention {
-            n_tokens,
-            d,
-            n_heads,
-            queries,
-            weight: add("weight", &[d, 3 * d], &bound(6.0 / (4.0 * d as f32)), Role::WEIGHT),
-            bias: add("bias", &[3 * d], &zero, Role::BIAS),
-            out_weight: add("out_weight", &[d, d], &bound(1.0 / d as f32), Role::WEIGHT),
-            out_bias: add("out_bias", &[d], &zero, Role::BIAS),
-        })
+        Ok(WeightedAttention { n_tokens, queries, heads: Projections::new(params, rng, name, d, n_heads)? })
     }
 
     fn n_queries(&self) -> usize {
@@ -97,47 +76,38 @@ impl WeightedAttention {
 
     /// Floats of the tokens without weights between them, Q, K and V, U, P, and O.
     fn cache_lens(&self, n_rows: usize) -> [usize; 5] {
-        let (tokens, asked) = (n_rows * self.n_tokens * self.d, n_rows * self.n_queries());
-        let shares = asked * self.n_heads * self.n_tokens;
-        [tokens, 3 * tokens, shares, shares, asked * self.d].map(padded)
+        let (tokens, asked) = (n_rows * self.n_tokens * self.heads.d, n_rows * self.n_queries());
+        let shares = asked * self.heads.n_heads * self.n_tokens;
+        [tokens, 3 * tokens, shares, shares, asked * self.heads.d].map(padded)
     }
 
     /// Floats of the gradients of Q, K and V, of the tokens, of one row's P, and of O.
     fn scratch_lens(&self, n_rows: usize) -> [usize; 4] {
         let [tokens, projected, _, _, out] = self.cache_lens(n_rows);
-        [projected, tokens, padded(self.n_heads * self.n_queries() * self.n_tokens), out]
+        [projected, tokens, padded(self.heads.n_heads * self.n_queries() * self.n_tokens), out]
     }
 
     /// A head's columns of Q, K or V (`which` 0, 1, 2) of a row's tokens.
     fn head<'a>(&self, projected: &'a [f32], which: usize, head: usize) -> View<'a> {
         let n_rows = if which == 0 { self.n_queries() } else { self.n_tokens };
-        View::strided(&projected[self.head_at(which, head)..], n_rows, self.d / self.n_heads, 3 * self.d)
-    }
-
-    fn head_at(&self, which: usize, head: usize) -> usize {
-        which * self.d + head * (self.d / self.n_heads)
-    }
-
-    /// 1 / √d.
-    fn scale(&self) -> f32 {
-        1.0 / ((self.d / self.n_heads) as f32).sqrt()
+        self.heads.head(projected, n_rows, which, head)
     }
 
     /// U, P and O of a row.
     fn attend(&self, math: Math, row: Row, weights: &[f32], out: &mut [f32]) {
         let size = self.n_queries() * self.n_tokens;
-        for head in 0..self.n_heads {
+        for head in 0..self.heads.n_heads {
             let (q, k) = (self.head(row.projected, 0, head), self.head(row.projected, 1, head));
             product::product(math, q, k.transposed(), false, &mut row.free[head * size..][..size], self.n_tokens);
         }
-        let scale = self.scale();
+        let scale = self.heads.scale();
         row.free.iter_mut().for_each(|s| *s *= scale);
         let rows = row.free.chunks_exact_mut(self.n_tokens).zip(row.shares.chunks_exact_mut(self.n_tokens));
         rows.for_each(|(free, shares)| weigh(weights, free, shares));
-        for head in 0..self.n_heads {
+        for head in 0..self.heads.n_heads {
             let p = View::rows(&row.shares[head * size..][..size], self.n_tokens);
-            let at = head * (self.d / self.n_heads);
-            product::product(math, p, self.head(row.projected, 2, head), false, &mut out[at..], self.d);
+            let at = head * self.heads.width();
+            product::product(math, p, self.head(row.projected, 2, head), false, &mut out[at..], self.heads.d);
         }
     }
 
@@ -151,28 +121,25 @@ impl WeightedAttention {
         d_weights: &mut [f32],
     ) {
         let (n, size) = (self.n_tokens, self.n_queries() * self.n_tokens);
-        let d_head = |head: usize| {
-            let width = self.d / self.n_heads;
-            View::strided(&d_out[head * width..], self.n_queries(), width, self.d)
-        };
-        for head in 0..self.n_heads {
+        let d_head = |head: usize| self.heads.head_of_out(d_out, self.n_queries(), head);
+        for head in 0..self.heads.n_heads {
             let (v, dp) = (self.head(row.projected, 2, head), &mut d_shares[head * size..][..size]);
             product::product(Math::Train, d_head(head), v.transposed(), false, dp, n);
         }
-        let (scale, shares) = (self.scale(), row.shares.chunks_exact(n));
+        let (scale, shares) = (self.heads.scale(), row.shares.chunks_exact(n));
         for ((d, p), u) in d_shares.chunks_exact_mut(n).zip(shares).zip(row.free.chunks_exact(n)) {
             let mean = math32::sum_of_products(p, d);
             d.iter_mut().for_each(|d| *d -= mean);
             d_weights.iter_mut().zip(&d[1..]).zip(&u[1..]).for_each(|((m, e), u)| *m += u * e);
             d.iter_mut().zip(p).for_each(|(d, p)| *d *= p * scale);
         }
-        for head in 0..self.n_heads {
+        for head in 0..self.heads.n_heads {
             let p = View::rows(&row.shares[head * size..][..size], n);
             let ds = View::rows(&d_shares[head * size..][..size], n);
             let (q, k) = (self.head(row.projected, 0, head), self.head(row.projected, 1, head));
             for (which, left, right) in [(0, ds, k), (1, ds.transposed(), q), (2, p.transposed(), d_head(head))] {
-                let to = &mut d_projected[self.head_at(which, head)..];
-                product::product(Math::Train, left, right, false, to, 3 * self.d);
+                let to = &mut d_projected[self.heads.head_at(which, head)..];
+                product::product(Math::Train, left, right, false, to, 3 * self.heads.d);
             }
         }
     }
@@ -190,22 +157,12 @@ fn weigh(weights: &[f32], free: &mut [f32], shares: &mut [f32]) {
     free.iter_mut().chain(shares).for_each(|v| *v *= inverse);
 }
 
-/// Splits memory into parts of these lengths.
-fn split<const N: usize>(memory: &mut [f32], lens: [usize; N]) -> [&mut [f32]; N] {
-    let mut rest = memory;
-    lens.map(|len| {
-        let (part, after) = std::mem::take(&mut rest).split_at_mut(len);
-        rest = after;
-        part
-    })
-}
-
 impl Layer for WeightedAttention {
     fn n_in(&self) -> usize {
-        self.n_tokens * self.d + self.n_tokens - 1
+        self.n_tokens * self.heads.d + self.n_tokens - 1
     }
     fn n_out(&self) -> usize {
-        self.n_queries() * self.d
+        self.n_queries() * self.heads.d
     }
     fn cache_len(&self, n_rows: usize) -> usize {
         self.cache_lens(n_rows).iter().sum()
@@ -215,15 +172,15 @@ impl Layer for WeightedAttention {
     }
 
     fn forward(&self, pass: &mut Pass, x: &[f32], y: &mut [f32]) {
-        let (n_rows, d, tokens) = (pass.n_rows, self.d, self.n_tokens * self.d);
+        let (n_rows, d, tokens) = (pass.n_rows, self.heads.d, self.n_tokens * self.heads.d);
         let [packed, projected, free, shares, out] = split(pass.cache, self.cache_lens(n_rows));
         for (packed, x) in packed.chunks_exact_mut(tokens).zip(x.chunks_exact(self.n_in())) {
             packed.copy_from_slice(&x[..tokens]);
         }
         let of = |range: &Range<usize>| &pass.params[range.clone()];
         let (packed, projected) = (&packed[..n_rows * tokens], &mut projected[..3 * n_rows * tokens]);
-        product::affine(pass.math, packed, d, of(&self.weight), Some(of(&self.bias)), projected);
-        let (n_out, n_shares) = (self.n_out(), self.n_heads * self.n_queries() * self.n_tokens);
+        product::affine(pass.math, packed, d, of(&self.heads.weight), Some(of(&self.heads.bias)), projected);
+        let (n_out, n_shares) = (self.n_out(), self.heads.n_heads * self.n_queries() * self.n_tokens);
         let (free, shares) = (free.chunks_exact_mut(n_shares), shares.chunks_exact_mut(n_shares));
         let rows = projected.chunks_exact(3 * tokens).zip(free).zip(shares);
         let out = &mut out[..n_rows * n_out];
@@ -231,18 +188,18 @@ impl Layer for WeightedAttention {
             let ((projected, free), shares) = row;
             self.attend(pass.math, Row { projected, free, shares }, &x[tokens..], out);
         }
-        product::affine(pass.math, out, d, of(&self.out_weight), Some(of(&self.out_bias)), y);
+        product::affine(pass.math, out, d, of(&self.heads.out_weight), Some(of(&self.heads.out_bias)), y);
     }
 
     fn backward(&self, pass: &mut Pass, _x: &[f32], _y: &[f32], dy: &mut [f32], dx: Option<&mut [f32]>) {
-        let (n_rows, d, tokens) = (pass.n_rows, self.d, self.n_tokens * self.d);
+        let (n_rows, d, tokens) = (pass.n_rows, self.heads.d, self.n_tokens * self.heads.d);
         let [packed, projected, free, shares, out] = split(pass.cache, self.cache_lens(n_rows));
         let [d_projected, d_packed, d_shares, d_out] = split(pass.scratch, self.scratch_lens(n_rows));
-        let (n_out, n_shares) = (self.n_out(), self.n_heads * self.n_queries() * self.n_tokens);
+        let (n_out, n_shares) = (self.n_out(), self.heads.n_heads * self.n_queries() * self.n_tokens);
         let d_out = &mut d_out[..n_rows * n_out];
-        product::input_gradient(dy, d, &pass.params[self.out_weight.clone()], d_out);
-        product::add_weight_gradient(&out[..d_out.len()], d, dy, &mut pass.grads[self.out_weight.clone()]);
-        product::add_column_sums(dy, &mut pass.grads[self.out_bias.clone()]);
+        product::input_gradient(dy, d, &pass.params[self.heads.out_weight.clone()], d_out);
+        product::add_weight_gradient(&out[..d_out.len()], d, dy, &mut pass.grads[self.heads.out_weight.clone()]);
+        product::add_column_sums(dy, &mut pass.grads[self.heads.out_bias.clone()]);
         let d_projected = &mut d_projected[..3 * n_rows * tokens];
         d_projected.fill(0.0);
         // Where nobody asks for the gradient of x, that of its weights goes nowhere.
@@ -264,11 +221,11 @@ impl Layer for WeightedAttention {
             self.attend_backward(&row, d_out, &mut d_shares[..n_shares], d_projected, d_weights);
         }
         let packed = &packed[..n_rows * tokens];
-        product::add_weight_gradient(packed, d, d_projected, &mut pass.grads[self.weight.clone()]);
-        product::add_column_sums(d_projected, &mut pass.grads[self.bias.clone()]);
+        product::add_weight_gradient(packed, d, d_projected, &mut pass.grads[self.heads.weight.clone()]);
+        product::add_column_sums(d_projected, &mut pass.grads[self.heads.bias.clone()]);
         let Some(dx) = dx else { return };
         let d_packed = &mut d_packed[..n_rows * tokens];
-        product::input_gradient(d_projected, 3 * d, &pass.params[self.weight.clone()], d_packed);
+        product::input_gradient(d_projected, 3 * d, &pass.params[self.heads.weight.clone()], d_packed);
         for (dx, own) in dx.chunks_exact_mut(self.n_in()).zip(d_packed.chunks_exact(tokens)) {
             dx[..tokens].copy_from_slice(own);
         }
@@ -279,7 +236,7 @@ impl Layer for WeightedAttention {
 mod tests {
     use super::*;
     use crate::check;
-    use crate::layer::{Mode, SelfAttention, Sequence};
+    use crate::layer::{Counted, Mode, SelfAttention, Sequence};
     use crate::workspace::Workspace;
 
     const N_TOKENS: usize = 4;
@@ -293,7 +250,7 @@ mod tests {
     /// Rows of random tokens with those weights.
     fn rows(layer: &WeightedAttention, n_rows: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<f32> {
         let mut rng = Rng::new(3);
-        let tokens = N_TOKENS * layer.d;
+        let tokens = N_TOKENS * layer.heads.d;
         let row = |i: usize| {
             let tokens: Vec<f32> = (0..tokens).map(|_| rng.normal() as f32).collect();
             tokens.into_iter().chain((1..N_TOKENS).map(|j| weight(i, j))).collect::<Vec<f32>>()
@@ -330,7 +287,7 @@ mod tests {
     fn with_all_weights_one_it_is_self_attention() {
         let (layer, params) = layer(6, 2, Queries::All);
         let mut own = Params::default();
-        let sequence = Sequence { n_steps: N_TOKENS, n_features: 6, has_lengths: false };
+        let sequence = Sequence { n_steps: N_TOKENS, n_features: 6, counted: Counted::All };
         let plain = SelfAttention::new(&mut own, &mut Rng::new(1), "a", sequence, 2).expect("sizes are allowed");
         assert_eq!(own.values[..], params.values[..]);
         let x = rows(&layer, 3, |_, _| 1.0);

@@ -5,26 +5,16 @@
 //! columns, as every model does.
 
 use super::Architecture;
-use super::fit::{NetworkParams, Recipe, estimator, fit};
-use crate::activation::Activation;
-use crate::input::{Input, Scaling};
-use crate::layer::{Columns, Dense, Dropout, GraphSage, Layer, Sequential};
-use crate::loss::Loss;
+use super::fit::{NetworkParams, estimator};
+use super::reader::{ReaderParams, ReaderShape, Sizes};
+use crate::input::Input;
+use crate::layer::{Columns, GraphSage};
 use crate::network::Network;
 use crate::params::Params;
-use crate::train::TrainParams;
-use serde::{Deserialize, Serialize};
-use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task};
+use statera_core::{Error, Frame, Model, Result, Rng, Run, Task};
 
 /// The family's name in lists, on the command line and in bundles.
 pub const NAME: &str = "graphsage";
-
-/// Most units of a layer.
-const MOST_UNITS: usize = 4096;
-/// Rows that a fit sees at most, each as often as there are epochs …
-const MOST_ROWS_SEEN: usize = 2_000_000;
-/// … but every row this often.
-const LEAST_EPOCHS: usize = 5;
 
 /// What the family says where no neighbourhood is declared.
 pub fn without_neighbourhood() -> Error {
@@ -33,35 +23,10 @@ pub fn without_neighbourhood() -> Error {
     ))
 }
 
-/// The shape of the network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shape {
-    /// Units of both layers of GraphSAGE, 1 to 4096.
-    pub units: usize,
-    /// Width of the dense layer, 1 to 4096.
-    pub hidden: usize,
-    /// Share of the dense layer's numbers that are dropped in training, in [0, 1).
-    pub dropout: f32,
-}
+/// The shape of the network: units of both layers of GraphSAGE, and the dense layer.
+pub type Shape = Sizes;
 
 impl Shape {
-    /// Refuses shapes outside the allowed ranges.
-    ///
-    /// # Errors
-    /// A request error that names the value and the range.
-    pub fn check(&self) -> Result<()> {
-        for (name, value) in [("units", self.units), ("hidden", self.hidden)] {
-            if !(1..=MOST_UNITS).contains(&value) {
-                return Err(Error::request(format!("{name} is {value}; allowed: 1 to {MOST_UNITS}")));
-            }
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::request(format!("dropout is {}; allowed: 0 to below 1", self.dropout)));
-        }
-        Ok(())
-    }
-
     /// The network with random weights.
     ///
     /// # Errors
@@ -78,101 +43,39 @@ impl Shape {
             let name = format!("neighbourhood{i}");
             columns = columns.then(Box::new(GraphSage::new(&mut params, rng, &name, fans, shape.width, self.units)?));
         }
-        let columns = columns.then_same(rest);
-        let (n_read, hidden) = (columns.n_out(), self.hidden);
-        let dense = Dense::new(&mut params, rng, "hidden", n_read, hidden, Activation::Relu);
-        let mut layers: Vec<Box<dyn Layer>> = vec![Box::new(columns), Box::new(dense)];
-        if self.dropout > 0.0 {
-            layers.push(Box::new(Dropout::new(hidden, self.dropout, 0)));
+        Ok(self.network(params, rng, vec![Box::new(columns.then_same(rest))], n_outputs))
+    }
+}
+
+impl ReaderShape for Shape {
+    const MAY_SCALE_BY_QUANTILES: bool = false;
+
+    fn sizes(&self) -> Sizes {
+        *self
+    }
+
+    fn with_sizes(self, sizes: Sizes) -> Shape {
+        sizes
+    }
+
+    fn architecture(self) -> Architecture {
+        Architecture::GraphSage(self)
+    }
+
+    fn check_frame(&self, frame: &Frame) -> Result<()> {
+        if frame.spec.sequences.iter().all(|s| s.fans.is_none()) {
+            return Err(without_neighbourhood());
         }
-        layers.push(Box::new(Dense::new(&mut params, rng, "output", hidden, n_outputs, Activation::Identity)));
-        Ok(Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 })
+        Ok(())
     }
 }
 
 /// Settings of GraphSAGE.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GraphSageParams {
-    /// What is predicted. Default: binary.
-    pub task: Task,
-    /// The network. Default: 64 units in both layers, then 64 rectified units with dropout 0.2.
-    pub shape: Shape,
-    /// How numbers are scaled, a feature alike for all nodes. Default: minus the mean, by the standard deviation.
-    pub scaling: Scaling,
-    /// `None`, the default, for the task's: cross-entropy or squared error.
-    pub loss: Option<Loss>,
-    /// How it is trained. Default: as [`super::MlpParams`]. Of many rows a fit has fewer epochs: it sees two million rows, and all
-    /// rows five times.
-    pub train: TrainParams,
-}
+pub type GraphSageParams = ReaderParams<Shape>;
 
 impl Default for GraphSageParams {
     fn default() -> Self {
-        GraphSageParams {
-            task: Task::Binary,
-            shape: Shape { units: 64, hidden: 64, dropout: 0.2 },
-            scaling: Scaling::Standard,
-            loss: None,
-            train: super::MlpParams::default().train,
-        }
-    }
-}
-
-/// What a search may change.
-const SPACE: [Dimension; 5] = [
-    Dimension::whole_log("units", 16, 256, 64),
-    Dimension::whole_log("hidden", 16, 256, 64),
-    Dimension::real_or_zero("dropout", 0.05, 0.5, 0.2),
-    Dimension::log("learning_rate", 1e-4, 1e-2, 1e-3),
-    Dimension::log_or_zero("weight_decay", 1e-6, 0.1, 1e-2),
-];
-
-impl GraphSageParams {
-    /// The settings that a search may change.
-    pub fn space(_: Task) -> Vec<Dimension> {
-        SPACE.to_vec()
-    }
-
-    /// The learner at a point of [`GraphSageParams::space`].
-    pub fn at(task: Task, point: &Point) -> GraphSageParams {
-        let mut params = GraphSageParams { task, ..GraphSageParams::default() };
-        (params.shape.units, params.shape.hidden) = (point.whole("units"), point.whole("hidden"));
-        params.shape.dropout = point.real("dropout") as f32;
-        params.train.learning_rate = point.real("learning_rate");
-        params.train.weight_decay = point.real("weight_decay");
-        params
-    }
-
-    /// The same with a smaller network and few epochs: fits in a moment, to try things out.
-    #[must_use]
-    pub fn quick(mut self) -> GraphSageParams {
-        (self.shape.units, self.shape.hidden) = (16, 16);
-        (self.train.batch_rows, self.train.learning_rate, self.train.epochs) = (64, 5e-3, 8);
-        self
-    }
-}
-
-impl NetworkParams for GraphSageParams {
-    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
-        self.shape.check()?;
-        if train.spec.sequences.iter().all(|s| s.fans.is_none()) {
-            return Err(without_neighbourhood());
-        }
-        let most_epochs = (MOST_ROWS_SEEN / train.n_rows.max(1)).max(LEAST_EPOCHS);
-        let epochs = self.train.epochs.min(most_epochs);
-        let recipe = Recipe {
-            task: self.task,
-            architecture: Architecture::GraphSage(self.shape.clone()),
-            scaling: self.scaling,
-            embed_above: usize::MAX,
-            loss: self.loss.clone(),
-            train: TrainParams { epochs, ..self.train.clone() },
-        };
-        fit(&recipe, train, valid, run)
-    }
-
-    fn training(&mut self) -> &mut TrainParams {
-        &mut self.train
+        ReaderParams::of(Shape::default(), Task::Binary)
     }
 }
 
@@ -293,7 +196,7 @@ mod tests {
         };
         let quick = GraphSageParams::default().quick();
         let own = train.spec.sequences[0].clone();
-        let wide = GraphSageParams { shape: Shape { units: 0, ..quick.shape.clone() }, ..quick.clone() };
+        let wide = GraphSageParams { shape: Shape { units: 0, ..quick.shape }, ..quick.clone() };
         let cases = [
             (fit(&quick, vec![]), "graphsage needs a neighbourhood: declare [[network.neighbourhood]]"),
             (fit(&quick, vec![Declared { fans: None, ..own.clone() }]), "graphsage needs a neighbourhood"),

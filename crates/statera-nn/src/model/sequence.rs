@@ -5,21 +5,25 @@
 //! an image after its last line. The convolutional network is two convolutions over three steps, the sequence padded with
 //! zeros, and the mean over steps; over an image it is two convolutions over 3 × 3 points and the largest of each 2 × 2, again
 //! and again with twice the filters until at most 8 lines and columns are left (after Simonyan and Zisserman 2015).
+//!
+//! A step of a sequence all of whose cells are missing does not count, as where a card has paid less often than there are steps:
+//! a recurrent layer keeps its state over it, to convolutions it is 0, the mean is over the others. A sequence whose first or last
+//! steps are missing gives the bits of the sequence without them. Networks that were stored before they masked, whose input has
+//! no masks, are built without, and score as they did.
 
 use super::Architecture;
-use super::fit::{NetworkParams, Recipe, estimator, fit};
+use super::fit::{NetworkParams, estimator};
+use super::reader::{MOST_UNITS, ReaderParams, ReaderShape, Sizes};
 use crate::activation::Activation;
-use crate::input::{Input, Reading, Scaling, StepsShape};
+use crate::input::{Input, StepsShape};
 use crate::layer::{
-    Columns, Conv1d, Conv2d, Dense, Dropout, GlobalPool, Gru, Image, Layer, Lstm, Padding, Pool, Pooling, Sequence,
-    Sequential, States, Window,
+    Columns, Conv1d, Conv2d, GlobalPool, Gru, Image, Layer, Lstm, Padding, Pool, Pooling, Sequence, Sequential, States,
+    Window,
 };
-use crate::loss::Loss;
 use crate::network::Network;
 use crate::params::Params;
-use crate::train::TrainParams;
 use serde::{Deserialize, Serialize};
-use statera_core::{Dimension, Error, Frame, Model, Point, Result, Rng, Run, Task};
+use statera_core::{Error, Frame, Model, Result, Rng, Run, Task};
 
 /// The LSTM's name in lists, on the command line and in bundles.
 pub const LSTM: &str = "lstm";
@@ -34,12 +38,6 @@ pub const ATTENTION: &str = "attention";
 const KERNEL: usize = 3;
 /// Lines and columns of an image that a dense layer reads.
 const MOST_POINTS: usize = 8;
-/// Most units of a layer.
-const MOST_UNITS: usize = 4096;
-/// Rows that a fit sees at most, each as often as there are epochs …
-const MOST_ROWS_SEEN: usize = 2_000_000;
-/// … but every row this often.
-const LEAST_EPOCHS: usize = 5;
 
 mod attention;
 
@@ -67,11 +65,6 @@ impl Reader {
             Reader::Attention => ATTENTION,
         }
     }
-
-    /// How it reads sequences: attention passes over steps that are wholly missing.
-    pub(super) fn reading(self) -> Reading {
-        if self == Reader::Attention { Reading::MaskedSteps } else { Reading::Steps }
-    }
 }
 
 /// What a family says that needs a sequence where none is declared.
@@ -97,22 +90,6 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Refuses shapes outside the allowed ranges.
-    ///
-    /// # Errors
-    /// A request error that names the value and the range.
-    pub fn check(&self) -> Result<()> {
-        for (name, value) in [("units", self.units), ("hidden", self.hidden)] {
-            if !(1..=MOST_UNITS).contains(&value) {
-                return Err(Error::request(format!("{name} is {value}; allowed: 1 to {MOST_UNITS}")));
-            }
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::request(format!("dropout is {}; allowed: 0 to below 1", self.dropout)));
-        }
-        Ok(())
-    }
-
     /// The network with random weights.
     ///
     /// # Errors
@@ -125,9 +102,9 @@ impl Shape {
         let (mut params, mut columns, mut rest) = (Params::default(), Columns::default(), input.n_columns());
         if self.reader == Reader::Attention {
             let layers = self.attend(&mut params, rng, &sequences, rest)?;
-            return Ok(self.network(params, rng, layers, n_outputs));
+            return Ok(self.sizes().network(params, rng, layers, n_outputs));
         }
-        if let Some(shape) = sequences.iter().find(|s| s.is_masked || s.fans.is_some()) {
+        if let Some(shape) = sequences.iter().find(|s| s.fans.is_some() || (s.is_masked && s.grid.is_some())) {
             let n = shape.n_steps;
             return Err(Error::damaged(format!(
                 "model.json: a sequence of {n} steps is not one that {} reads",
@@ -141,24 +118,14 @@ impl Shape {
                 StepsShape { grid: Some([height, width]), width: channels, .. } => {
                     self.look(&mut params, rng, &name, Image { height, width, channels })?
                 }
-                StepsShape { n_steps, width, .. } => {
-                    self.read(&mut params, rng, &name, Sequence::new(n_steps, width)?)?
+                StepsShape { n_steps, width, is_masked, .. } => {
+                    let steps = Sequence::new(n_steps, width)?;
+                    self.read(&mut params, rng, &name, if is_masked { steps.with_weights() } else { steps })?
                 }
             };
             columns = columns.then(reader);
         }
-        Ok(self.network(params, rng, vec![Box::new(columns.then_same(rest))], n_outputs))
-    }
-
-    /// The network whose first layers, which are not none, have read the sequences.
-    fn network(&self, mut params: Params, rng: &mut Rng, mut layers: Vec<Box<dyn Layer>>, n_outputs: usize) -> Network {
-        let (n_read, hidden) = (layers.last().map_or(0, |l| l.n_out()), self.hidden);
-        layers.push(Box::new(Dense::new(&mut params, rng, "hidden", n_read, hidden, Activation::Relu)));
-        if self.dropout > 0.0 {
-            layers.push(Box::new(Dropout::new(hidden, self.dropout, 0)));
-        }
-        layers.push(Box::new(Dense::new(&mut params, rng, "output", hidden, n_outputs, Activation::Identity)));
-        Network { params, layer: Box::new(Sequential::new(layers)), n_members: 1 }
+        Ok(self.sizes().network(params, rng, vec![Box::new(columns.then_same(rest))], n_outputs))
     }
 
     /// The layer that looks at an image.
@@ -209,91 +176,37 @@ impl Shape {
     }
 }
 
-/// Settings of a network that reads sequences.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SequenceParams {
-    /// What is predicted. Default: binary.
-    pub task: Task,
-    /// The network. Default: 64 units or filters, then 64 rectified units with dropout 0.2.
-    pub shape: Shape,
-    /// How numbers are scaled, all steps of a feature alike. Default: minus the mean, by the standard deviation, which keeps how far
-    /// out an amount is; quantiles would flatten it.
-    pub scaling: Scaling,
-    /// `None`, the default, for the task's: cross-entropy or squared error.
-    pub loss: Option<Loss>,
-    /// How it is trained. Default: as [`super::MlpParams`]. Of many rows a fit has fewer epochs: it sees two million rows, and all
-    /// rows five times.
-    pub train: TrainParams,
+impl ReaderShape for Shape {
+    const MAY_SCALE_BY_QUANTILES: bool = true;
+
+    fn sizes(&self) -> Sizes {
+        Sizes { units: self.units, hidden: self.hidden, dropout: self.dropout }
+    }
+
+    fn with_sizes(self, Sizes { units, hidden, dropout }: Sizes) -> Shape {
+        Shape { units, hidden, dropout, ..self }
+    }
+
+    fn architecture(self) -> Architecture {
+        Architecture::Sequence(self)
+    }
+
+    fn check_frame(&self, frame: &Frame) -> Result<()> {
+        if frame.spec.sequences.iter().all(|s| s.fans.is_some()) {
+            return Err(without_sequence(self.reader.name()));
+        }
+        Ok(())
+    }
 }
 
-/// What a search may change; numbers are scaled by their quantiles where that is 1.
-const SPACE: [Dimension; 6] = [
-    Dimension::whole_log("units", 16, 256, 64),
-    Dimension::whole_log("hidden", 16, 256, 64),
-    Dimension::real_or_zero("dropout", 0.05, 0.5, 0.2),
-    Dimension::log("learning_rate", 1e-4, 1e-2, 1e-3),
-    Dimension::log_or_zero("weight_decay", 1e-6, 0.1, 1e-2),
-    Dimension::choice("quantile_scaling", &[0.0, 1.0], 0.0),
-];
+/// Settings of a network that reads sequences.
+pub type SequenceParams = ReaderParams<Shape>;
 
 impl SequenceParams {
-    /// The settings that a search may change, of every reader.
-    pub fn space(_: Task) -> Vec<Dimension> {
-        SPACE.to_vec()
-    }
-
-    /// The same at a point of [`SequenceParams::space`].
-    #[must_use]
-    pub fn at(mut self, point: &Point) -> SequenceParams {
-        (self.shape.units, self.shape.hidden) = (point.whole("units"), point.whole("hidden"));
-        self.shape.dropout = point.real("dropout") as f32;
-        self.train.learning_rate = point.real("learning_rate");
-        self.train.weight_decay = point.real("weight_decay");
-        self.scaling = if point.whole("quantile_scaling") == 1 { Scaling::Quantile } else { Scaling::Standard };
-        self
-    }
-
     /// The defaults with that reader.
     pub fn new(reader: Reader, task: Task) -> SequenceParams {
-        SequenceParams {
-            task,
-            shape: Shape { reader, units: 64, hidden: 64, dropout: 0.2 },
-            scaling: Scaling::Standard,
-            loss: None,
-            train: super::MlpParams::default().train,
-        }
-    }
-
-    /// The same with a smaller network and few epochs: fits in a moment, to try things out.
-    #[must_use]
-    pub fn quick(mut self) -> SequenceParams {
-        (self.shape.units, self.shape.hidden) = (16, 16);
-        (self.train.batch_rows, self.train.learning_rate, self.train.epochs) = (64, 5e-3, 8);
-        self
-    }
-}
-
-impl NetworkParams for SequenceParams {
-    fn learn(&self, train: &Frame, valid: &Frame, run: &Run) -> Result<Box<dyn Model>> {
-        self.shape.check()?;
-        if train.spec.sequences.iter().all(|s| s.fans.is_some()) {
-            return Err(without_sequence(self.shape.reader.name()));
-        }
-        let most_epochs = (MOST_ROWS_SEEN / train.n_rows.max(1)).max(LEAST_EPOCHS);
-        let epochs = self.train.epochs.min(most_epochs);
-        let recipe = Recipe {
-            task: self.task,
-            architecture: Architecture::Sequence(self.shape.clone()),
-            scaling: self.scaling,
-            embed_above: usize::MAX,
-            loss: self.loss.clone(),
-            train: TrainParams { epochs, ..self.train.clone() },
-        };
-        fit(&recipe, train, valid, run)
-    }
-
-    fn training(&mut self) -> &mut TrainParams {
-        &mut self.train
+        let Sizes { units, hidden, dropout } = Sizes::default();
+        ReaderParams::of(Shape { reader, units, hidden, dropout }, task)
     }
 }
 
