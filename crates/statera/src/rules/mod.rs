@@ -246,6 +246,23 @@ impl RuleSet {
         }
     }
 
+    /// Refuses rules that read what is known of a row later only, as its outcome: on known outcomes they would find every event, and
+    /// none when it happens.
+    ///
+    /// # Errors
+    /// The rule and the column.
+    pub(crate) fn refuse_late(&self, compiled: &Compiled, late: &[&str]) -> Result<()> {
+        let read = |name: &&&str| compiled.inputs.iter().any(|input| input.name == **name);
+        let Some(name) = late.iter().find(read) else { return Ok(()) };
+        let by = self.rules.iter().zip(&self.conditions);
+        let by =
+            by.filter(|(_, condition)| condition.tests().iter().any(|test| test.reads(name))).map(|(rule, _)| rule);
+        let place = by.map(|rule| format!("rule «{}»: ", rule.code)).next().unwrap_or_default();
+        Err(Error::request(format!(
+            "{place}«{name}» is known later than the row; allowed are columns that are known when it is decided"
+        )))
+    }
+
     /// The rules that act.
     pub fn active(&self) -> Fired {
         let mut active = Fired::default();

@@ -476,7 +476,7 @@ fn what_toml_does_not_allow_is_told_by_the_name_of_the_file() {
     let path = folder.path().join("fraud.toml");
     let told = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        RuleSet::read(&path).err().expect("refused").to_string().replace(&path.display().to_string(), "fraud.toml")
+        RuleSet::read(&path).expect_err("refused").to_string().replace(&path.display().to_string(), "fraud.toml")
     };
     let text = file(&[("R", "hold", 1, "amount > 1")]);
     assert_eq!(
