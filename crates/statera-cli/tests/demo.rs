@@ -61,7 +61,9 @@ fn the_story_of_fraud_holds_and_can_be_repeated_by_hand() {
     // What it says to type makes the same bundle.
     let command = told["network"]["commands"][0].as_str().unwrap().replace("--out demo/", "--out by-hand-");
     let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-    done(dir.path(), &words);
+    let said = done(dir.path(), &words);
+    let next = "by-hand-transfers.statera NEW.csv --history BEFORE.csv --edges EDGES.csv --out scores.csv";
+    assert!(said.contains(next), "{said}");
     let manifest = |path: &str| fs::read_to_string(dir.path().join(path).join("manifest.json")).unwrap();
     assert_eq!(manifest("by-hand-transfers.statera"), manifest("demo/transfers.statera"), "{command}");
 
@@ -132,7 +134,10 @@ fn by_hand(folder: &Path) {
         std::thread::sleep(Duration::from_millis(5));
         answer = client.call("POST", "/api/v1/transactions", &body);
     }
-    assert_eq!((answer.0, &answer.1["decisions"][0]["action"]), (200, &json!("block")), "{}", answer.1);
+    let decided = &answer.1["decisions"][0];
+    assert_eq!((answer.0, &decided["action"]), (200, &json!("block")), "{}", answer.1);
+    // Larger than any payment before, and not scored as if that were safe.
+    assert!(number(&decided["probability"]) > 0.5, "{}", answer.1);
     let place = format!("--server=http://{}", server.place);
     let list = ["fraud", "alerts", "--person=ben", "--password-file=ben.txt", &place, "list", "--limit=50"];
     let text = done(folder, &list);
@@ -189,4 +194,13 @@ fn a_folder_of_somebody_in_the_place_of_the_server_stays() {
     check(dir.path(), &["demo", "--use-case=fraud", "--rows=400", "--out=demo"], 2, &told);
     assert_eq!(fs::read_to_string(dir.path().join("demo/server/letters.txt")).unwrap(), "mine");
     assert_eq!(names_in(&dir.path().join("demo")), ["server"], "nothing was written");
+}
+
+#[test]
+fn a_bank_that_is_too_small_for_the_story_is_told_how_large_it_should_be() {
+    let dir = tempfile::tempdir().unwrap();
+    for rows in ["--rows=10", "--rows=400"] {
+        let told = [&rows.replace('=', " ")[..], "too little fraud to tell of (", "); ask for 8000 or more"];
+        check(dir.path(), &["demo", "--use-case=fraud", rows, "--out=demo"], 2, &told);
+    }
 }

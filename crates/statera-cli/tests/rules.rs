@@ -175,6 +175,14 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
     );
     with("kind.toml", "terminal = \"identifier\"", "amount = \"category\"\nterminal = \"identifier\"");
     check(dir, &["rules", "check", "kind.toml"], 2, &["column «amount» is of kind category"]);
+    // The outcome itself: it would find every event, and none when it happens.
+    with("later.toml", "amount > 300", "fraud = 1");
+    let later =
+        ["rule «LARGE»: «fraud» is known later than the row; allowed are columns that are known when it is decided"];
+    check(dir, &["rules", "backtest", "later.toml", "payments.csv", "--bundle=m.statera"], 2, &later);
+    let rules_later = fs::read_to_string(dir.join("later.toml")).unwrap();
+    fs::write(dir.join("later.toml"), rules_later.replace("[columns]", "[columns]\nfraud = \"number\"")).unwrap();
+    check(dir, &["rules", "put", "later.toml", "m.statera", "--out=x.statera"], 2, &later);
     with("never.toml", "amount > 300", "amount > 300 and amount < 200");
     check(dir, &["rules", "check", "never.toml"], 2, &["rule «LARGE»: its condition can never hold"]);
     with("behind.toml", "terminal in list watched and score >= 0.2", "terminal in list watched and amount > 300");

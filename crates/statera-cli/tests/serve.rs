@@ -100,9 +100,14 @@ fn what_keeps_it_from_starting_is_told() {
     assert!(!dir.join("statera-store").exists(), "nothing is made by a server that does not start");
     check(dir, &["serve", "--listen", "here"], 2, &["listen: ", "here"]);
     fs::write(dir.join("a-file"), "no folder").expect("a file");
-    check(dir, &["serve", "--listen", "127.0.0.1:0", "--store", "a-file"], 1, &["a-file"]);
+    check(
+        dir,
+        &["serve", "--listen", "127.0.0.1:0", "--store", "a-file"],
+        2,
+        &["the store «a-file» is a file; allowed is a folder"],
+    );
     fs::write(dir.join("server.toml"), "[flow]\nrate_per_second = 10\nburst = 3\n").expect("a file");
-    check(dir, &["serve", "--settings", "server.toml"], 2, &["server.toml: ", "line 3", "burst", "`burst_ms`"]);
+    check(dir, &["serve", "--settings", "server.toml"], 2, &["server.toml, line 3", "burst", "`burst_ms`"]);
     fs::write(dir.join("server.toml"), "[flow]\nurgent_percent = 101\n").expect("a file");
     check(
         dir,

@@ -87,7 +87,8 @@ fn a_store_is_backed_up_checked_erased_and_restored() {
     check(run(&["audit", "verify", "bank", "--json"]), 0, &["\"is_intact\": true", "\"records\": 3"], &[]);
 
     let restored = run(&["restore", "copy", "--keys", "safe", "--store", "new"]);
-    check(restored, 0, &["3 records and 3 rows of the ledger are restored."], &["erase it again"]);
+    let told = ["3 records and 3 rows of the ledger are restored.", "`statera audit verify new` checks them."];
+    check(restored, 0, &told, &["erase it again"]);
     check(run(&["audit", "verify", "new"]), 0, &["Intact"], &[]);
     // A slip of the pen makes no store, and says nothing of one that exists.
     let none = "bnak/store.sqlite is not there; name the folder of a store that `statera serve` made";

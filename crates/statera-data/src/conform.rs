@@ -132,6 +132,14 @@ fn find_columns(schema: &arrow_schema::Schema, inputs: &[InputColumn]) -> Result
 }
 
 impl InputColumn {
+    /// What its cells are, as an error tells it.
+    pub fn told(&self) -> String {
+        if self.data_type == instant_type() {
+            return "times, such as 2026-05-03T14:02:11Z".into();
+        }
+        format!("{} ({})", self.data_type, self.kind.name())
+    }
+
     /// Brings a physical array to the type of this column.
     fn retype(&self, array: ArrayRef, origin: RowOrigin) -> Result<ArrayRef> {
         let (from, to) = (array.data_type().clone(), &self.data_type);
@@ -177,12 +185,8 @@ struct Cells<'a> {
 
 impl Cells<'_> {
     fn place(&self, row: usize, what: impl Display) -> Error {
-        let InputColumn { name, data_type, kind, .. } = self.column;
-        let row = self.first_row + row + 1;
-        Error::data(format!(
-            "column «{name}», row {row}: {what}; the model was trained on {data_type} ({})",
-            kind.name()
-        ))
+        let (name, row) = (&self.column.name, self.first_row + row + 1);
+        Error::data(format!("column «{name}», row {row}: {what}; the model was trained on {}", self.column.told()))
     }
 
     /// Doubles without infinity; nothing is copied.

@@ -4,7 +4,7 @@
 //! before anything is used.
 
 use statera_core::{Error, Result};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 /// Bytes of a digest in hexadecimal, and in bytes.
 const HEX: usize = 64;
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
     pub fn take(&mut self, n: usize) -> Result<&[u8]> {
         self.left = self.left.checked_sub(n as u64).ok_or_else(|| damaged("is cut off"))?;
         self.bytes.resize(n, 0);
-        self.from.read_exact(&mut self.bytes).map_err(|_| damaged("is cut off"))?;
+        self.from.read_exact(&mut self.bytes).map_err(|e| unread(&e))?;
         self.hasher.update(&self.bytes);
         Ok(&self.bytes)
     }
@@ -133,10 +133,41 @@ impl<'a> Reader<'a> {
     pub fn end(self) -> Result<()> {
         let own = self.hasher.finalize();
         let mut digest = [0; DIGEST as usize];
-        self.from.read_exact(&mut digest).map_err(|_| damaged("is cut off"))?;
+        self.from.read_exact(&mut digest).map_err(|e| unread(&e))?;
         if self.left > 0 || digest != *own.as_bytes() {
             return Err(damaged("was altered: its digest does not match"));
         }
         Ok(())
+    }
+}
+
+/// Why bytes do not come: what decrypts them tells by its kind of error that they are not those that were written.
+fn unread(error: &io::Error) -> Error {
+    let is_altered = error.kind() == io::ErrorKind::InvalidData;
+    damaged(if is_altered { "was altered or cut off" } else { "is cut off" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails as a file does that ends, or as what was encrypted and altered.
+    struct Failing(io::ErrorKind);
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn what_was_altered_is_not_told_to_be_short() {
+        let kind = Kind { magic: b"STATETST", of: "windows", format: 1 };
+        let check = |why: io::ErrorKind, message: &str| {
+            let told = Reader::begin(&mut Failing(why), 1_000, &kind, "").err().expect("refused");
+            assert_eq!(told.to_string(), format!("state: it {message}; use another copy"));
+        };
+        check(io::ErrorKind::InvalidData, "was altered or cut off");
+        check(io::ErrorKind::UnexpectedEof, "is cut off");
     }
 }

@@ -9,6 +9,9 @@ use arrow_schema::{DataType, Field, Schema};
 use statera_core::{Error, Kind, Result};
 use std::sync::Arc;
 
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
 /// Name and kind of a column.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ColumnInfo {
@@ -82,8 +85,50 @@ pub fn with_columns<'a>(
 /// A time, in microseconds since 1970 UTC, in ISO 8601; a day alone at midnight.
 pub fn iso(micros: i64) -> String {
     match jiff::Timestamp::from_microsecond(micros) {
-        Ok(instant) if micros % 86_400_000_000 == 0 => instant.strftime("%Y-%m-%d").to_string(),
+        Ok(instant) if micros % DAY == 0 => instant.strftime("%Y-%m-%d").to_string(),
         Ok(instant) => instant.to_string(),
-        Err(_) => micros.to_string(),
+        Err(_) => calendar(micros).unwrap_or_else(|| micros.to_string()),
+    }
+}
+
+/// A time of the last hours of the year 9999, which are before the end of a calendar that leaves room for zones.
+fn calendar(micros: i64) -> Option<String> {
+    let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
+    let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
+    let time = jiff::Span::new().try_microseconds(rest).ok()?;
+    (rest == 0).then(|| date.to_string()).or_else(|| Some(format!("{}Z", date.at(0, 0, 0, 0).checked_add(time).ok()?)))
+}
+
+/// A number as an error tells it: in full as far as its digits say something.
+pub(crate) fn told(number: f64) -> String {
+    if number.abs() < 1e15 { number.to_string() } else { format!("{number:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_of_four_digits_is_told_as_a_time() {
+        let check = |micros: i64, text: &str| assert_eq!(iso(micros), text, "{micros}");
+        check(0, "1970-01-01");
+        check(1_000_000, "1970-01-01T00:00:01Z");
+        check(253_402_214_400_000_000, "9999-12-31");
+        check(253_402_300_799_000_000, "9999-12-31T23:59:59Z");
+        check(253_402_300_799_999_999, "9999-12-31T23:59:59.999999Z");
+        check(-62_135_596_800_000_000, "0001-01-01");
+        // What no calendar has.
+        check(253_402_300_800_000_000, "253402300800000000");
+        check(i64::MIN, "-9223372036854775808");
+    }
+
+    #[test]
+    fn long_numbers_are_told_in_short() {
+        let check = |number: f64, text: &str| assert_eq!(told(number), text, "{number}");
+        check(-0.01, "-0.01");
+        check(1e13, "10000000000000");
+        check(1e300, "1e300");
+        check(-2.5e15, "-2.5e15");
+        check(f64::INFINITY, "inf");
     }
 }

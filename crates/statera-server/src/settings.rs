@@ -13,6 +13,7 @@ use crate::serve::ServeSettings;
 use crate::who::WhoSettings;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
+use statera_data::toml_text;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -79,7 +80,9 @@ impl Settings {
     /// A file that cannot be read; a key that does not exist (with those that do); a value that cannot be meant.
     pub fn read(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::request(format!("{}: {e}", path.display())))?;
-        Settings::parse(&text).map_err(|e| e.at(path.display()))
+        let settings: Settings = toml_text::read(&text, &path.display().to_string())?;
+        settings.check().map_err(|e| e.at(path.display()))?;
+        Ok(settings)
     }
 
     /// Reads the text of a file.
@@ -87,8 +90,7 @@ impl Settings {
     /// # Errors
     /// As [`Settings::read`].
     pub fn parse(text: &str) -> Result<Settings> {
-        let settings: Settings =
-            toml::from_str(text).map_err(|e| Error::request(e.to_string().trim_end().to_string()))?;
+        let settings: Settings = toml_text::read(text, "settings")?;
         settings.check()?;
         Ok(settings)
     }
@@ -107,8 +109,27 @@ impl Settings {
         self.compute.check()?;
         self.decisions.check()?;
         self.transactions.check()?;
+        self.check_labels()?;
         self.monitoring.check()?;
         self.alerts.check()
+    }
+
+    /// Refuses lists of outcomes of which none may be reported, as misspelt ones: nothing would ever say fraud, or genuine. Lists that
+    /// were not touched are no mistake of a bank that has other outcomes and no transactions.
+    fn check_labels(&self) -> Result<()> {
+        let (transactions, default) = (&self.transactions, TransactionsSettings::default());
+        let lists =
+            [("fraud", &transactions.fraud, &default.fraud), ("genuine", &transactions.genuine, &default.genuine)];
+        let known = &self.decisions.outcomes;
+        for (name, list, default) in lists {
+            if let (Some(first), true) = (list.first(), list != default && list.is_disjoint(known)) {
+                let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                return Err(Error::request(format!(
+                    "transactions.{name}: «{first}» is none of decisions.outcomes; allowed is one of them at least: {known}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The whole file with these values and a remark on each; [`Settings::parse`] gives the same settings again.
@@ -164,6 +185,39 @@ mod tests {
         }
         let told = Settings::parse("[flow]\nin_flight = 0\n").expect_err("refused").to_string();
         assert_eq!(told, "flow.in_flight is 0; allowed is 3 to 100000");
+    }
+
+    #[test]
+    fn what_a_file_has_is_told_by_its_name_and_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("server.toml");
+        let told = |text: &str| {
+            std::fs::write(&file, text).expect("written");
+            let told = Settings::read(&file).expect_err("refused").to_string();
+            told.replace(&file.display().to_string(), "server.toml")
+        };
+        assert_eq!(
+            told("[alerts]\ncapacity = -1\n"),
+            "server.toml, line 2 («capacity = -1»): invalid value: integer `-1`, expected a whole number of 0 to 4294967295"
+        );
+        assert_eq!(told("[flow]\nin_flight = 0\n"), "server.toml: flow.in_flight is 0; allowed is 3 to 100000");
+    }
+
+    #[test]
+    fn labels_are_outcomes_that_may_be_reported() {
+        let told = Settings::parse("[transactions]\nfraud = [\"frod\"]\n").expect_err("refused").to_string();
+        assert_eq!(
+            told,
+            "transactions.fraud: «frod» is none of decisions.outcomes; allowed is one of them at least: cancelled, defaulted, \
+             fraud, genuine, late, paid"
+        );
+        for allowed in [
+            "[decisions]\noutcomes = [\"paid\", \"defaulted\"]\n",
+            "[transactions]\nfraud = [\"fraud\", \"stolen\"]\ngenuine = []\n",
+            "[decisions]\noutcomes = [\"paid\", \"stolen\", \"fine\"]\n[transactions]\nfraud = [\"stolen\"]\ngenuine = [\"fine\"]\n",
+        ] {
+            assert_eq!(Settings::parse(allowed).map(drop), Ok(()), "{allowed}");
+        }
     }
 
     #[test]

@@ -246,6 +246,7 @@ pub fn restore(from: &Path, keys: &Path, options: &StoreOptions) -> Result<Resto
     refuse_newer(&mut source)?;
     refuse_other_keys(&mut source, keys, from)?;
     refuse_used(&options.folder)?;
+    refuse_damaged(&mut source, &file)?;
     let partial = Partial::beside(&options.folder)?;
     copy_files(from, &partial.0)?;
     let bundles = Bundles::of(from, None);
@@ -300,6 +301,18 @@ fn refuse_other_keys(source: &mut Connection, folder: &Path, backup: &Path) -> R
         return Err(Error::request(format!("{path} is not the master key of {backup}")));
     }
     Ok(())
+}
+
+/// Refuses a file whose pages do not hang together, as where a disk or a copy lost some: who restores it has lost the other store.
+/// What was altered in a row is found by [`crate::ledger::verify`] alone.
+fn refuse_damaged(source: &mut Connection, file: &Path) -> Result<()> {
+    let found = source.first("PRAGMA quick_check(1)", Vec::new())?;
+    let found = found.map(|row| row.text(0)).transpose()?.unwrap_or_default();
+    if found == "ok" {
+        return Ok(());
+    }
+    let found = found.replace('\n', "; ");
+    Err(Error::damaged(format!("{}: the database file is damaged: {found}; restore another backup", file.display())))
 }
 
 /// Refuses a place where something is.

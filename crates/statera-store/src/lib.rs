@@ -66,12 +66,29 @@ pub struct StoreOptions {
     pub objects: Option<Arc<dyn ObjectStore>>,
 }
 
+/// Refuses what was meant as something else than the folder of that name.
+fn check_address(address: &str) -> Result<()> {
+    let told = |what: &str| {
+        let allowed = "a folder, or postgres://USER@HOST/DATABASE";
+        Err(Error::request(format!("the store «{address}» {what}; allowed is {allowed}")))
+    };
+    let (path, is_postgres) = (Path::new(address), sql::is_postgres(address));
+    let is_like = ["postgres:", "postgresql:"].iter().any(|scheme| address.starts_with(scheme));
+    match address {
+        _ if address.trim().is_empty() => told("has no name"),
+        _ if !is_postgres && (is_like || address.contains("://")) => told("is no address of PostgreSQL"),
+        _ if !is_postgres && path.is_file() => told("is a file"),
+        _ => Ok(()),
+    }
+}
+
 impl StoreOptions {
     /// The usual options for an address. `folder` is needed for PostgreSQL only.
     ///
     /// # Errors
-    /// A folder beside a folder; PostgreSQL without one.
+    /// An address that is neither a folder's nor PostgreSQL's; a folder beside a folder; PostgreSQL without one.
     pub fn at(address: &str, folder: Option<&Path>) -> Result<StoreOptions> {
+        check_address(address)?;
         let folder = match (sql::is_postgres(address), folder) {
             (true, Some(folder)) => folder.into(),
             (false, None) => PathBuf::from(address),
@@ -402,4 +419,33 @@ pub trait Store: Send + Sync {
     /// be written is `Busy`. The same happens when the last owner goes: this is for the end of a process in which a thread that
     /// waits for something else may still be one.
     fn close(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_place_of_a_store_is_refused() {
+        let allowed = "allowed is a folder, or postgres://USER@HOST/DATABASE";
+        let check = |address: &str, what: &str| {
+            let told = StoreOptions::at(address, None).err().expect("refused");
+            assert!(told.is_request());
+            assert_eq!(told.to_string(), format!("the store «{address}» {what}; {allowed}"));
+        };
+        check("", "has no name");
+        check(" ", "has no name");
+        check("postgres:/bank", "is no address of PostgreSQL");
+        check("postgresql:bank", "is no address of PostgreSQL");
+        check("sqlite://store", "is no address of PostgreSQL");
+        check("http://db/bank", "is no address of PostgreSQL");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("store.sqlite");
+        std::fs::write(&file, "").expect("written");
+        check(&file.display().to_string(), "is a file");
+        for place in [folder.path(), &folder.path().join("new")] {
+            assert!(StoreOptions::at(&place.display().to_string(), None).is_ok(), "{}", place.display());
+        }
+        assert!(StoreOptions::at("postgres://bank@127.0.0.1/bank", Some(folder.path())).is_ok());
+    }
 }

@@ -266,7 +266,10 @@ impl Bundle {
                 read.version
             )));
         }
-        Ruling::new(&read, &self.scorer, self.windows.as_ref()).map_err(|e| e.at(DECISION_RULES_FILE))?;
+        let ruling = Ruling::new(&read, &self.scorer, self.windows.as_ref());
+        ruling
+            .and_then(|ruling| read.refuse_late(&ruling.compiled, &self.known_late()))
+            .map_err(|e| e.at(DECISION_RULES_FILE))?;
         let mut deciding = self.deciding.clone();
         deciding.decision_rules = Some(Own { text: text.into(), read });
         let mut parents = self.manifest.parents.clone();
@@ -274,6 +277,13 @@ impl Bundle {
         let software = SOFTWARE.into();
         let manifest = Manifest { format_version: FORMAT_VERSION, software, parents, ..self.manifest.clone() };
         Ok(Bundle { manifest, deciding, ..self })
+    }
+
+    /// Columns that are known later than their row: the outcome, and when it became known.
+    pub(crate) fn known_late(&self) -> Vec<&str> {
+        let windows = self.windows.as_ref().map(|own| own.definition.windows());
+        let of_windows = windows.iter().flat_map(|own| [&own.label, &own.label_time]).flatten();
+        of_windows.map(String::as_str).chain([self.scorer.schema().target.as_str()]).collect()
     }
 
     /// The rules beside the model, ready for rows; `None` where the bundle has none. To be made once, not for each row.

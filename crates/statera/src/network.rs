@@ -31,6 +31,9 @@ use std::sync::Arc;
 /// Name in a bundle of the declaration and of the columns of rows that it reads.
 pub const NETWORK_FILE: &str = "network.toml";
 
+/// The address of standard input.
+const STANDARD_INPUT: &str = "-";
+
 /// The figures of a network of a bundle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnNetwork {
@@ -202,6 +205,18 @@ fn edges_of(table: &Table, definition: &Definition) -> Result<Edges> {
 /// The edges at an address.
 fn read_edges(address: &str, definition: &Definition, tz: Option<&str>, run: &Run) -> Result<Edges> {
     let types = edge_types(&definition.network().edges);
+    // Standard input is read once.
+    if address != STANDARD_INPUT {
+        let there = columns_at(address, tz)?;
+        if let Some(name) = types.keys().find(|name| !there.contains(name)) {
+            return Err(Error::request(format!(
+                "{}: no column «{name}»; edges are read from the columns {}; there are {}",
+                source::label(address),
+                types.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+                there.join(", ")
+            )));
+        }
+    }
     edges_of(&read_table(address, &ReadOptions { types, tz: tz.map(String::from) }, run)?, definition)
 }
 
@@ -229,7 +244,14 @@ pub(crate) fn add(
     run: &Run,
 ) -> Result<(Table, Option<EdgeCounts>)> {
     if let (None, Source::Address(address)) = (&settings.network, edges) {
-        settings.network = Some(use_case::network(settings, &columns_at(address, settings)?)?);
+        if address == STANDARD_INPUT {
+            return Err(Error::request(
+                "edges: standard input is read once, and its columns are looked at before; give a file, or say what is told of the \
+                 edges by [network] in a project file (docs/network.md)",
+            ));
+        }
+        let there = columns_at(address, settings.tz.as_deref())?;
+        settings.network = Some(use_case::network(settings, &there)?);
     }
     let Some(network) = settings.network.clone() else { return Ok((table, None)) };
     declare_neighbourhoods(&network, settings)?;
@@ -315,8 +337,8 @@ pub(crate) fn note(counts: &EdgeCounts) -> Option<Note> {
 }
 
 /// Names of the columns of a table of edges.
-fn columns_at(address: &str, settings: &Settings) -> Result<Vec<String>> {
-    let options = ReadOptions { tz: settings.tz.clone(), ..ReadOptions::default() };
+fn columns_at(address: &str, tz: Option<&str>) -> Result<Vec<String>> {
+    let options = ReadOptions { tz: tz.map(String::from), ..ReadOptions::default() };
     let first = source::open(address, &options)?.next_batch()?;
     let names = |batch: RecordBatch| batch.schema().fields().iter().map(|f| f.name().clone()).collect();
     Ok(first.map(names).unwrap_or_default())
@@ -327,6 +349,7 @@ fn with_figures(table: Table, definition: &Definition, edges: &Edges, run: &Run)
     let batch = concat_batches(&batches[0].schema(), &batches).map_err(arrow)?;
     drop(batches);
     let rows = Rows::of(&batch, definition).map_err(|e| e.at(&origin))?;
+    edges.check_nodes(&rows, definition)?;
     let made = statera_data::network::columns(definition, edges, &rows, 0, run)?;
     columns.extend(column_infos(definition));
     let batch = with_columns(&batch, definition.column_names(), made)?;

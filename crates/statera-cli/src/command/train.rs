@@ -59,8 +59,17 @@ pub fn run(args: &Train, console: &Console, run: &Run) -> anyhow::Result<()> {
     print(&trained, console);
     judgement::print(&trained.bundle.deciding, console);
     console.line(format!("\nThe bundle is {}; next:", args.out.display()));
-    console.line(format!("  statera score {} NEW.csv --out scores.csv", args.out.display()));
+    console.line(format!("  statera score {} NEW.csv{} --out scores.csv", args.out.display(), beside(&trained)));
     Ok(())
+}
+
+/// What is given beside rows to be scored: windows count what came before them, networks are made of edges.
+fn beside(trained: &Trained) -> &'static str {
+    match (trained.bundle.windows.is_some(), trained.bundle.network.is_some()) {
+        (_, true) => " --history BEFORE.csv --edges EDGES.csv",
+        (true, false) => " --history BEFORE.csv",
+        (false, false) => "",
+    }
 }
 
 fn read_text(path: &Path) -> Result<String> {

@@ -4,12 +4,13 @@ use super::declaration::{EdgeColumns, SelfEdges};
 use super::definition::Definition;
 use super::graph::Link;
 use super::nodes::{NO_NODE, Nodes};
+use super::rows::Rows;
 use crate::preparer::number_cells;
-use crate::table::texts_of;
+use crate::table::{texts_of, told};
 use crate::window::{NO_KEY, codes, complete_times};
 use arrow_array::{ArrayRef, RecordBatch};
 use statera_core::{Error, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Most edges.
 const MAX_EDGES: usize = 1 << 30;
@@ -110,6 +111,23 @@ impl Edges {
         Err(Error::request(format!("network: no edge is of kind «{kind}»; there are {there}")))
     }
 
+    /// Refuses edges of which none has an end that a row of a training names, as those of another bank or with names written another
+    /// way; a single node without an edge is no mistake.
+    ///
+    /// # Errors
+    /// The columns of nodes.
+    pub fn check_nodes(&self, rows: &Rows, definition: &Definition) -> Result<()> {
+        let named: HashSet<u128> = rows.nodes.iter().flatten().copied().filter(|node| *node != NO_KEY).collect();
+        if self.from.is_empty() || self.from.iter().chain(&self.to).any(|node| named.contains(node)) {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "network: no end of the {} edges is in {} of the rows; nodes are called in the edges as rows call them",
+            self.from.len(),
+            definition.network.nodes.join(" or ")
+        )))
+    }
+
     /// The edges of a layer between numbered nodes.
     pub(super) fn links(&self, layer: usize, nodes: &Nodes) -> Vec<Link> {
         let (from, to) = (nodes.numbers(&self.from), nodes.numbers(&self.to));
@@ -150,9 +168,10 @@ fn amounts(name: &str, column: &ArrayRef) -> Result<Vec<i64>> {
         amount if amount.is_nan() => Ok(0),
         amount if (0.0..=MAX_AMOUNT).contains(&amount) => Ok((amount * UNITS).round() as i64),
         amount => Err(Error::data(format!(
-            "column «{name}», row {}: {amount} is not allowed; allowed is from 0 to {MAX_AMOUNT:e}, and the direction of \
-             the money is that of the edge",
-            row + 1
+            "column «{name}», row {}: {} is not allowed; allowed is from 0 to {MAX_AMOUNT:e}, and the direction of the money \
+             is that of the edge",
+            row + 1,
+            told(amount)
         ))),
     };
     number_cells(name, column)?.into_iter().enumerate().map(cell).collect()

@@ -7,7 +7,7 @@ use super::plan::GroupPlan;
 use super::refusal::Refusal;
 use crate::conform::shown;
 use crate::preparer::{number_cells, time_cells};
-use crate::table::texts_of;
+use crate::table::{texts_of, told};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -315,7 +315,7 @@ fn fixed_point(column: &ArrayRef, plan: &NumberPlan) -> Result<(Vec<i64>, Refuse
                 Some(v) if !v.is_nan() => {
                     // A cast of a double beyond the range gives its end, which is no allowed number.
                     let units = (v * plan.scale).round() as i64;
-                    if allowed.contains(&units) { units } else { take(row, None, &|| v.to_string()) }
+                    if allowed.contains(&units) { units } else { take(row, None, &|| told(v)) }
                 }
                 _ => MISSING,
             };

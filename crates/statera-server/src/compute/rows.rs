@@ -43,6 +43,8 @@ pub struct Columns {
     zone: Zone,
     /// The row's name: the model does not read it, and it is no mistake to send it.
     id: Option<String>,
+    /// What rows are told that lack columns.
+    advice: &'static str,
 }
 
 impl Columns {
@@ -89,7 +91,16 @@ impl Columns {
             schema: Arc::new(ArrowSchema::new(fields)),
             zone: Zone::new(Some(tz))?,
             id,
+            advice: "give null for a value that is not known",
         })
+    }
+
+    /// The same of a model with windows, whose raw rows belong elsewhere.
+    #[must_use]
+    pub fn with_windows(self) -> Columns {
+        let advice = "give null for a value that is not known, or send the raw row to /api/v1/transactions, which counts the columns \
+                      of windows";
+        Columns { advice, ..self }
     }
 
     /// The columns in the order of training.
@@ -174,7 +185,7 @@ impl<'a> RowsBuilder<'a> {
             (!absent.is_empty()).then(|| format!("{are} missing {whose}: {}", absent.join(", ")))
         });
         let told = told.collect::<Vec<_>>().join("; ");
-        Error::data(format!("row {number}: {told}; give null for a value that is not known"))
+        Error::data(format!("row {number}: {told}; {}", self.columns.advice))
     }
 
     /// Takes back all rows but the first `n_rows`.
@@ -234,10 +245,9 @@ impl<'a> RowsBuilder<'a> {
 
     /// The error of a cell.
     fn misplaced(&self, at: usize, number: usize, what: impl fmt::Display) -> Error {
-        let InputColumn { name, data_type, kind, .. } = &self.columns.inputs[at];
-        let (kind, is_trained) = (kind.name(), at < self.columns.n_trained);
+        let (input, is_trained) = (&self.columns.inputs[at], at < self.columns.n_trained);
         let reads = if is_trained { "the model was trained on" } else { "the rules beside the model read" };
-        Error::data(format!("column «{name}», row {number}: {what}; {reads} {data_type} ({kind})"))
+        Error::data(format!("column «{}», row {number}: {what}; {reads} {}", input.name, input.told()))
     }
 }
 

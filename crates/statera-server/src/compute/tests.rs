@@ -78,6 +78,27 @@ fn cells_that_cannot_be_are_named() {
 }
 
 #[test]
+fn a_raw_row_of_a_model_with_windows_is_told_where_it_belongs() {
+    let columns = columns(&[("f", "float64"), ("card_count_1d", "int64")]).with_windows();
+    let told = read(&columns, &[r#"{"f":1}"#]).expect_err("refused").to_string();
+    assert_eq!(
+        told,
+        "row 1: a column is missing that the model was trained on: «card_count_1d» (number); give null for a value that is not \
+         known, or send the raw row to /api/v1/transactions, which counts the columns of windows"
+    );
+}
+
+#[test]
+fn what_is_no_time_is_told_what_one_looks_like() {
+    let columns = columns(&[("at", "time")]);
+    let told = read(&columns, &[r#"{"at":"yesterday"}"#]).expect_err("refused").to_string();
+    assert_eq!(
+        told,
+        "column «at», row 1: «yesterday» is not a date or time; the model was trained on times, such as 2026-05-03T14:02:11Z"
+    );
+}
+
+#[test]
 fn a_row_that_is_taken_back_leaves_nothing() {
     let columns = columns(&[("f", "float64"), ("t", "text"), ("i", "int64")]);
     let mut builder = RowsBuilder::new(&columns, 4).expect("columns");

@@ -162,19 +162,28 @@ pub async fn in_one_form(response: Response) -> Response {
 }
 
 /// How the framework begins what it says of a request, and how everything else here does.
-const BEGINNINGS: [(&str, &str); 4] = [
+const BEGINNINGS: [(&str, &str); 5] = [
     ("Failed to deserialize the JSON body into the target type: ", "the body: "),
     ("Failed to parse the request body as JSON: ", "the body: "),
     (
         "Expected request with `Content-Type: application/json`",
         "the body needs the header content-type: application/json",
     ),
+    ("Failed to deserialize query string: ", "the query: "),
     ("Invalid URL: ", "the path: "),
+];
+
+/// What is said of a number in a query, without what is allowed, and with it.
+const NUMBERS: [(&str, &str); 3] = [
+    ("invalid digit found in string", "expected a whole number of 0 or more"),
+    ("cannot parse integer from empty string", "expected a whole number of 0 or more"),
+    ("number too large to fit in target type", "the number is larger than any that is allowed"),
 ];
 
 fn in_own_words(text: &str) -> String {
     let begun = BEGINNINGS.iter().find_map(|(theirs, ours)| Some((ours, text.strip_prefix(theirs)?)));
-    in_words(&begun.map_or_else(|| text.to_string(), |(ours, rest)| format!("{ours}{rest}")))
+    let told = in_words(&begun.map_or_else(|| text.to_string(), |(ours, rest)| format!("{ours}{rest}")));
+    NUMBERS.iter().fold(told, |told, (theirs, ours)| told.replace(theirs, ours))
 }
 
 #[cfg(test)]
@@ -207,6 +216,9 @@ mod tests {
         let shape = "Failed to deserialize the JSON body into the target type: invalid type: map, expected struct New at line 1";
         let body = r#"{"error":"bad_request","message":"the body: invalid type: map, expected an object at line 1"}"#;
         check((StatusCode::UNPROCESSABLE_ENTITY, shape).into_response(), 400, body);
+        let query = "Failed to deserialize query string: limit: invalid digit found in string";
+        let body = r#"{"error":"bad_request","message":"the query: limit: expected a whole number of 0 or more"}"#;
+        check((StatusCode::BAD_REQUEST, query).into_response(), 400, body);
         let empty = StatusCode::METHOD_NOT_ALLOWED.into_response();
         check(empty, 405, r#"{"error":"method_not_allowed","message":"method not allowed"}"#);
         check((StatusCode::FORBIDDEN, Html("<p>no</p>")).into_response(), 403, "<p>no</p>");

@@ -193,6 +193,7 @@ impl Inner {
             )));
         }
         let columns = Columns::new(bundle.scorer.schema())?;
+        let columns = if bundle.windows.is_some() { columns.with_windows() } else { columns };
         let rules = Rules::of(&bundle)?;
         let live = LiveColumns::of(&bundle, rules.as_ref().map(|rules| &rules.ruling))?;
         let loaded = Loaded {

@@ -24,6 +24,7 @@ impl Rules {
         let schema = bundle.scorer.schema();
         let columns =
             Columns::with_rules(schema.inputs.clone(), &ruling.compiled.inputs, &schema.tz, schema.id.clone())?;
+        let columns = if bundle.windows.is_some() { columns.with_windows() } else { columns };
         Ok(Some(Rules { ruling, columns }))
     }
 }

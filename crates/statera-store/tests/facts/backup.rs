@@ -42,6 +42,16 @@ fn backup(place: &Place) {
     check_failure(restore(&to, &keys, &new.options()), ErrorKind::Request, "exists and is not empty");
     check_restored(&new, &first, &digest);
     check_failure(copy_keys(&place.folder, &keys), ErrorKind::Request, "exists and is not empty");
+
+    // A page of the file is lost.
+    let (file, third) = (to.join("store.sqlite"), folder.path().join("third"));
+    let mut bytes = std::fs::read(&file).expect("reads");
+    let page = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    bytes[3 * page..4 * page].fill(0xff);
+    std::fs::write(&file, bytes).expect("is written");
+    let into_third = StoreOptions { address: third.display().to_string(), folder: third.clone(), ..new.options() };
+    check_failure(restore(&to, &keys, &into_third), ErrorKind::Damaged, "the database file is damaged");
+    assert!(!third.exists(), "nothing half-made stays");
 }
 
 /// A restored store has what the other had, and goes on.

@@ -291,6 +291,54 @@ fn edges_alone_give_the_figures_of_the_use_case() {
 }
 
 #[test]
+fn edges_that_are_not_those_of_the_rows_are_told() {
+    let dir = folder();
+    let run = Run::new(1, 2);
+    let table = read_table(&dir.path().join("loans.csv").to_string_lossy(), &ReadOptions::default(), &run).unwrap();
+    let settings = Settings {
+        use_case: UseCase::Credit,
+        target: "bad".into(),
+        time: Some("at".into()),
+        group: Some("customer".into()),
+        models: vec!["logistic".into()],
+        quick: true,
+        ..Settings::default()
+    };
+    let said = |address: String| {
+        let given = Given { edges: Some(address), ..Given::default() };
+        let told = pipeline::train(table.clone(), &settings, &BTreeMap::new(), &given, &run).err().expect("refused");
+        told.to_string().replace(&format!("{}/", dir.path().display()), "")
+    };
+    let of = |text: String| {
+        let edges = dir.path().join("edges.csv");
+        fs::write(&edges, text).unwrap();
+        said(edges.to_string_lossy().into_owned())
+    };
+    assert_eq!(
+        of(friends().replacen("who,whom,since", "who,to,time", 1)),
+        "edges.csv: no column «from»; edges are read from the columns from, time, to; there are who, to, time, how, agreed"
+    );
+    let others = of(friends().replacen("who,whom,since", "from,to,time", 1).replace('C', "X"));
+    assert!(others.starts_with("network: no end of the "), "{others}");
+    assert!(
+        others.ends_with(" edges is in customer of the rows; nodes are called in the edges as rows call them"),
+        "{others}"
+    );
+    let twice = said("-".into());
+    assert!(twice.starts_with("edges: standard input is read once, and its columns are looked at before"), "{twice}");
+    let trained = trained(PROJECT);
+    fs::write(trained.dir.path().join("other.csv"), friends().replacen("who,whom,since", "from,to,time", 1)).unwrap();
+    let told = trained.score("loans.csv", None, Some("other.csv")).expect_err("refused").to_string();
+    assert!(
+        told.ends_with(
+            "other.csv: no column «since»; edges are read from the columns agreed, how, since, who, whom; there are from, \
+             to, time, how, agreed"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
 fn rows_are_taken_one_by_one_only_where_they_are_edges() {
     let live = |nodes: &str, edges: &str| {
         let text = format!(

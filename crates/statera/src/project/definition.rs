@@ -156,7 +156,7 @@ fn window(tokens: &mut Tokens) -> Result<Window> {
         Some(Token::Word(word)) => word.parse::<u32>().ok().filter(|n| (1..=36_500).contains(n)),
         _ => None,
     };
-    let Some(length) = length else { return Err(tokens.error("a whole number from 1 to 36500")) };
+    let Some(length) = length else { return Err(tokens.error("a whole number from 1 to 36500, then days or months")) };
     match tokens.next() {
         Some(Token::Word(unit)) if matches!(unit.as_str(), "month" | "months") && length <= 1200 => {
             Ok(Window::Months(length))
@@ -167,11 +167,15 @@ fn window(tokens: &mut Tokens) -> Result<Window> {
 }
 
 impl Window {
-    /// Reads `12 months` or `7 days`.
+    /// Reads `12 months` or `7 days`, and `7d`, as the lengths of windows are written.
     ///
     /// # Errors
     /// Anything else, by its position and what is allowed there.
     pub fn parse(text: &str) -> Result<Window> {
+        let days = text.trim().strip_suffix('d').and_then(|days| days.parse().ok());
+        if let Some(days) = days.filter(|days| (1..=36_500).contains(days)) {
+            return Ok(Window::Days(days));
+        }
         let mut tokens = Tokens::new(text)?;
         let window = window(&mut tokens)?;
         if tokens.peek().is_some() {
@@ -244,6 +248,21 @@ mod tests {
         refused("max(d) >= 90 12", "position 14: «12» is not allowed; allowed is within, and, or, or the end");
         refused("any(s) = 'x", "position 10: the quote ' is not closed");
         refused("max(d) ≥ 90", "position 8: «≥» is not allowed");
+    }
+
+    #[test]
+    fn a_length_of_time_is_read_as_windows_have_it_too() {
+        for (text, window) in [
+            ("7 days", Window::Days(7)),
+            ("7d", Window::Days(7)),
+            (" 1d ", Window::Days(1)),
+            ("12 months", Window::Months(12)),
+        ] {
+            assert_eq!(Window::parse(text), Ok(window), "{text}");
+        }
+        for text in ["0d", "36501d", "d", "7h", "soon", "7"] {
+            assert!(Window::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

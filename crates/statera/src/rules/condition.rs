@@ -105,6 +105,23 @@ impl Condition {
     }
 }
 
+impl CellTest {
+    /// True if the test names a column, or what is one where there is one of that name.
+    pub fn reads(&self, name: &str) -> bool {
+        let is = |subject: &Subject| matches!(subject, Subject::Column(own) if own == name);
+        match self {
+            CellTest::Compare(subject, _, Operand::Word(other) | Operand::Column(other)) => {
+                is(subject) || other == name
+            }
+            CellTest::Compare(subject, ..)
+            | CellTest::OneOf(subject, ..)
+            | CellTest::Missing(subject)
+            | CellTest::Present(subject) => is(subject),
+            CellTest::InList(own, ..) | CellTest::TimeOfDay(own, _) | CellTest::Weekday(own, _) => own == name,
+        }
+    }
+}
+
 /// Parts joined by `and`, or by `or`.
 fn chain(tokens: &mut Tokens, depth: usize) -> Result<Condition> {
     if depth > MAX_DEPTH {

@@ -180,7 +180,8 @@ impl RuleSet {
     pub fn read(path: &Path) -> Result<(String, RuleSet)> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(format!("{}: {e}", path.display())))?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        let set = RuleSet::parse(&text, |name| list::read_beside(dir, name)).map_err(|e| e.at(path.display()))?;
+        let read = toml_text::read(&text, &path.display().to_string())?;
+        let set = RuleSet::of(read, |name| list::read_beside(dir, name)).map_err(|e| e.at(path.display()))?;
         Ok((text, set))
     }
 
@@ -191,7 +192,11 @@ impl RuleSet {
     /// none or end before they begin, lists that are unknown, altered or never used; the message names the rule, the value and what
     /// is allowed. What depends on columns is checked by [`RuleSet::compile`].
     pub fn parse(text: &str, file: impl Fn(&str) -> Result<Vec<u8>>) -> Result<RuleSet> {
-        let read: RulesFile = toml_text::read(text, DECISION_RULES_FILE)?;
+        RuleSet::of(toml_text::read(text, DECISION_RULES_FILE)?, file)
+    }
+
+    /// Checks what was read.
+    fn of(read: RulesFile, file: impl Fn(&str) -> Result<Vec<u8>>) -> Result<RuleSet> {
         if read.version.trim().is_empty() {
             return Err(Error::request("version is empty; it names the rules beside every action"));
         }
@@ -239,6 +244,23 @@ impl RuleSet {
             }
             None => Ok(()),
         }
+    }
+
+    /// Refuses rules that read what is known of a row later only, as its outcome: on known outcomes they would find every event, and
+    /// none when it happens.
+    ///
+    /// # Errors
+    /// The rule and the column.
+    pub(crate) fn refuse_late(&self, compiled: &Compiled, late: &[&str]) -> Result<()> {
+        let read = |name: &&&str| compiled.inputs.iter().any(|input| input.name == **name);
+        let Some(name) = late.iter().find(read) else { return Ok(()) };
+        let by = self.rules.iter().zip(&self.conditions);
+        let by =
+            by.filter(|(_, condition)| condition.tests().iter().any(|test| test.reads(name))).map(|(rule, _)| rule);
+        let place = by.map(|rule| format!("rule «{}»: ", rule.code)).next().unwrap_or_default();
+        Err(Error::request(format!(
+            "{place}«{name}» is known later than the row; allowed are columns that are known when it is decided"
+        )))
     }
 
     /// The rules that act.

@@ -63,6 +63,9 @@ fn on_table(set: &RuleSet, table: &Table, bundle: Option<&Bundle>, how: Labelled
     let all = arrow_select::concat::concat_batches(&table.batches[0].schema(), &table.batches)
         .map_err(|e| Error::data(e.to_string()))?;
     let (batch, is_event) = with_outcome(&all, bundle, how)?;
+    let mut late = bundle.map_or_else(Vec::new, Bundle::known_late);
+    late.extend(how.target);
+    set.refuse_late(&compiled, &late)?;
     let model = scores(&batch, bundle, how)?;
     let amounts = how.amount.map(|name| complete_numbers(&batch, name, "an amount")).transpose()?;
     let times = how.time.or(set.time.as_deref()).map(|name| complete_times(&batch, name)).transpose()?;

@@ -469,3 +469,22 @@ fn intervals_widen_where_events_come_in_runs() {
     let bunched: Vec<bool> = (0..1_000).map(|row| row < 100).collect();
     assert!(width(&bunched) > 3.0 * width(&spread), "{} {}", width(&bunched), width(&spread));
 }
+
+#[test]
+fn what_toml_does_not_allow_is_told_by_the_name_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fraud.toml");
+    let told = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        RuleSet::read(&path).expect_err("refused").to_string().replace(&path.display().to_string(), "fraud.toml")
+    };
+    let text = file(&[("R", "hold", 1, "amount > 1")]);
+    assert_eq!(
+        told(&text.replace("precedence = 1", "precedence = -1")),
+        "fraud.toml, line 8 («precedence = -1»): invalid value: integer `-1`, expected a whole number of 0 to 65535"
+    );
+    assert_eq!(
+        told(&text.replace("version = \"1\"", "version = \" \"")),
+        "fraud.toml: version is empty; it names the rules beside every action"
+    );
+}

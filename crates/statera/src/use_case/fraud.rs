@@ -7,7 +7,7 @@
 
 use super::Declaration;
 use crate::note::Note;
-use crate::project::{Settings, UseCase};
+use crate::project::{Settings, UseCase, Window};
 use crate::report::ALERTS;
 use statera_core::{Error, Result};
 use statera_data::window::{Feature, Shift, Span, What, Windows};
@@ -131,12 +131,22 @@ pub fn windows(columns: &Columns<'_>) -> Result<Windows> {
         id: columns.id.into(),
         label: Some(columns.label.0.into()),
         positive: columns.label.1.map(String::from),
-        label_delay: Some(Span::parse(columns.label_delay).map_err(|e| e.at("label_delay"))?),
+        label_delay: Some(label_delay(columns.label_delay)?),
         label_time: None,
         number: BTreeMap::new(),
         features,
         sequences: Vec::new(),
     })
+}
+
+/// The delay that windows of labels are moved back by, which is the one of the split.
+fn label_delay(text: &str) -> Result<Span> {
+    let days = match Window::parse(text) {
+        Ok(Window::Days(days)) => Span::parse(&format!("{days}d")).ok(),
+        _ => None,
+    };
+    let refused = || Error::request(format!("label_delay: «{text}» is not allowed; allowed are 1 days to 1000 days"));
+    days.ok_or_else(refused)
 }
 
 #[cfg(test)]
@@ -167,8 +177,12 @@ mod tests {
         Definition::new(own).unwrap();
         let few = windows(&Columns { terminal: None, amount: None, ..COLUMNS }).unwrap();
         assert_eq!(few.column_names(), ["card_count_1d_before", "card_count_7d_before", "card_count_30d_before"]);
-        let message = windows(&Columns { label_delay: "12 months", ..COLUMNS }).unwrap_err().to_string();
-        assert!(message.starts_with("label_delay: «12 months» is no length of time"), "{message}");
+        for wrong in ["12 months", "soon", "90s", "0 days", "1001 days"] {
+            let message = windows(&Columns { label_delay: wrong, ..COLUMNS }).unwrap_err().to_string();
+            assert_eq!(message, format!("label_delay: «{wrong}» is not allowed; allowed are 1 days to 1000 days"));
+        }
+        let short = windows(&Columns { label_delay: "7d", ..COLUMNS }).unwrap();
+        assert_eq!(short.label_delay, Some(Span::parse("7d").unwrap()));
     }
 
     #[test]

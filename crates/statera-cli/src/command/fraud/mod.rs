@@ -44,12 +44,12 @@ async fn act(door: &Door, args: &Alerts, console: &Console) -> anyhow::Result<()
         Some(Verb::Confirm { id, transactions, note }) => {
             let body = json!({ "transactions": transactions, "note": note });
             let answer = door.post(&format!("{}/confirm", of(id)), body).await?;
-            told(console, &answer, &format!("{id} is confirmed; its transactions are labelled as frauds"))
+            told(console, &answer, &show::labelled(&answer, "confirmed", "frauds"))
         }
         Some(Verb::Dismiss { id, reason, note }) => {
             let body = json!({ "reason": reason, "note": note });
             let answer = door.post(&format!("{}/dismiss", of(id)), body).await?;
-            told(console, &answer, &format!("{id} is dismissed; its transactions are labelled as genuine"))
+            told(console, &answer, &show::labelled(&answer, "dismissed", "genuine"))
         }
     }
 }

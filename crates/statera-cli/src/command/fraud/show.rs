@@ -57,6 +57,15 @@ fn standing(case: &Value) -> String {
     format!("{waiting}, {times}; {who}")
 }
 
+/// What became of a case of which transactions were labelled: of some only it stays with who works on it.
+pub fn labelled(case: &Value, verdict: &str, labels: &str) -> String {
+    let id = cell(&case["id"]);
+    match case["verdict"].as_str() {
+        Some(_) => format!("{id} is {verdict}; what waited of it is labelled as {labels}"),
+        None => format!("what was named of {id} is labelled as {labels}; it stays open: {}", standing(case)),
+    }
+}
+
 /// A case.
 pub fn case(answer: &Value, console: &Console) -> anyhow::Result<()> {
     if console.json {
@@ -125,4 +134,27 @@ fn sent(item: &Value) -> String {
     let Some(cells) = item["sent"].as_object() else { return "–".into() };
     let others = cells.iter().filter(|(_, value)| !known.contains(&cell(value)));
     others.map(|(name, value)| format!("{name}={}", cell(value))).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_case_of_which_something_waits_is_not_told_to_be_closed() {
+        let mut case = json!({
+            "id": "019a", "waiting": 1, "opened": "2026-05-03T14:02:11Z", "last": "2026-05-03T15:00:00Z", "assigned": "ben"
+        });
+        assert_eq!(
+            labelled(&case, "confirmed", "frauds"),
+            "what was named of 019a is labelled as frauds; it stays open: 1 transaction waits, from 2026-05-03 14:02 to \
+             2026-05-03 15:00; ben works on it"
+        );
+        case["verdict"] = json!("confirmed");
+        assert_eq!(
+            labelled(&case, "confirmed", "frauds"),
+            "019a is confirmed; what waited of it is labelled as frauds"
+        );
+    }
 }

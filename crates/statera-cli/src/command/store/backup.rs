@@ -49,6 +49,9 @@ pub fn restore(args: &Restore, console: &Console) -> anyhow::Result<()> {
         counted(restored.n_records as usize, "record", "records"),
         counted(restored.n_rows as usize, "row", "rows")
     ));
+    // An address may hold a password.
+    let of = if options.address.contains("://") { "postgres://…" } else { &options.address };
+    console.line(format!("`statera audit verify {of}` checks them."));
     console.note("what was erased after the backup was taken is there again; erase it again");
     refuse_missing(&options.folder, &restored.missing, console)
 }

@@ -346,9 +346,13 @@ fn outcome_of(app: &Shared, is_fraud: bool) -> Result<String> {
         true => ("fraud", &app.settings.transactions.fraud),
         false => ("genuine", &app.settings.transactions.genuine),
     };
-    let none =
-        || Error::request(format!("the server's settings name no outcome in transactions.{name}; one is needed"));
-    outcomes.first().cloned().ok_or_else(none)
+    let none = || {
+        Error::request(format!(
+            "the server's settings name no outcome of decisions.outcomes in transactions.{name}; one is needed"
+        ))
+    };
+    // One that may be reported no more still says what earlier records mean.
+    outcomes.iter().find(|outcome| app.settings.decisions.outcomes.contains(*outcome)).cloned().ok_or_else(none)
 }
 
 /// Refuses to give a case to somebody who cannot work on it.
@@ -451,7 +455,7 @@ async fn answer(app: &Shared, id: Id) -> std::result::Result<Response, Failure> 
 /// A case that somebody has.
 fn taken(case: &Case) -> Failure {
     let told = match &case.assigned {
-        Some(name) => format!("«{name}» works on the case; who takes it over names them in from"),
+        Some(name) => format!("«{name}» works on the case; who takes it over (assign) names them in from"),
         None => "nobody works on the case; leave from out".into(),
     };
     Failure { code: Some("taken"), ..Failure::from(Error::conflict(told)) }

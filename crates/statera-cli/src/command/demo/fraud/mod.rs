@@ -17,7 +17,7 @@ use crate::console::{Console, count};
 use serde_json::{Value, json};
 use statera::project::Settings;
 use statera::sample::SampleFiles;
-use statera_core::{Error, Result, Run};
+use statera_core::{Error, ErrorKind, Result, Run};
 use statera_data::source::ReadOptions;
 use statera_data::texts_of;
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ use std::path::PathBuf;
 
 /// Cards for each one that the desk can look at on a day; the handbook's 5,000 for 100.
 const CARDS_A_REVIEW: usize = 50;
+/// Rows of a bank of 200 cards, whose mules, rings and victims are enough for every chapter.
+const ENOUGH_ROWS: usize = 8_000;
 
 /// What all chapters need.
 struct Scene<'a> {
@@ -88,11 +90,12 @@ pub fn check_place(args: &Demo) -> Result<()> {
 /// # Errors
 /// What training, serving and writing refuse; an interruption. What has its name in the folder is whole.
 pub fn run(args: &Demo, files: &SampleFiles, console: &Console, run: &Run) -> Result<Value> {
-    let scene = Scene { args, files, console, run, answers: answers(files, run)? };
-    let cards = cards::tell(&scene)?;
-    let network = network::tell(&scene)?;
-    let (cards, rules) = rules::tell(&scene, cards)?;
-    let (live, alerts, ledger) = live::tell(&scene, &cards)?;
+    let few = |e: Error| too_few(e, args.rows);
+    let scene = Scene { args, files, console, run, answers: answers(files, run).map_err(few)? };
+    let cards = cards::tell(&scene).map_err(few)?;
+    let network = network::tell(&scene).map_err(few)?;
+    let (cards, rules) = rules::tell(&scene, cards).map_err(few)?;
+    let (live, alerts, ledger) = live::tell(&scene, &cards).map_err(few)?;
     end(&scene);
     Ok(json!({
         "bundle": scene.at(cards::BUNDLE), "facts": cards.facts, "patterns": cards.patterns,
@@ -111,6 +114,14 @@ fn answers(files: &SampleFiles, run: &Run) -> Result<HashMap<String, String>> {
         answers.extend(pairs.filter_map(|(id, scenario)| Some((id?, scenario?))));
     }
     Ok(answers)
+}
+
+/// What is said of tables that hold too little: of a small bank there is hardly any fraud to tell of.
+fn too_few(error: Error, rows: usize) -> Error {
+    if error.kind() != ErrorKind::Data || rows >= ENOUGH_ROWS {
+        return error;
+    }
+    Error::request(format!("--rows {rows}: too little fraud to tell of ({error}); ask for {ENOUGH_ROWS} or more"))
 }
 
 /// What is said where there are too few rows for a test.
