@@ -429,7 +429,7 @@ mod tests {
     fn what_is_no_place_of_a_store_is_refused() {
         let allowed = "allowed is a folder, or postgres://USER@HOST/DATABASE";
         let check = |address: &str, what: &str| {
-            let told = StoreOptions::at(address, None).err().expect("refused");
+            let told = StoreOptions::at(address, None).expect_err("refused");
             assert!(told.is_request());
             assert_eq!(told.to_string(), format!("the store «{address}» {what}; {allowed}"));
         };
