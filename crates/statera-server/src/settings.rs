@@ -9,6 +9,7 @@ use crate::live::TransactionsSettings;
 use crate::log::LogSettings;
 use crate::models::ModelsSettings;
 use crate::objects::BundlesSettings;
+use crate::retention::RetentionSettings;
 use crate::serve::ServeSettings;
 use crate::who::WhoSettings;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub monitoring: MonitoringSettings,
     /// Transactions that people look at.
     pub alerts: AlertsSettings,
+    /// How long decisions can be read.
+    pub retention: RetentionSettings,
 }
 
 /// An area of the file: its table, what it is about, and what each of its fields is for, in the order in which they are shown.
@@ -67,6 +70,7 @@ const AREAS: &[Area] = &[
     ),
     ("monitoring", "What becomes of decisions, and when it is flagged", MonitoringSettings::ABOUT),
     ("alerts", "Which transactions people look at, and how many they can", AlertsSettings::ABOUT),
+    ("retention", "How long what is personal in decisions can be read", RetentionSettings::ABOUT),
 ];
 
 const HEAD: &str =
@@ -108,7 +112,8 @@ impl Settings {
         self.decisions.check()?;
         self.transactions.check()?;
         self.monitoring.check()?;
-        self.alerts.check()
+        self.alerts.check()?;
+        self.retention.check()
     }
 
     /// The whole file with these values and a remark on each; [`Settings::parse`] gives the same settings again.
