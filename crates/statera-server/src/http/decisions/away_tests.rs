@@ -52,7 +52,9 @@ async fn until_ready(app: &Shared, client: &Client) {
 
 /// Decisions that are in the store.
 fn n_decisions(store: &dyn Store) -> usize {
-    let heads = store.record_heads(Id::first_at(0), Id::first_at(i64::MAX / 2), 10_000).expect("reads");
+    // Until 2096.
+    let until = Id::first_at(4_000_000_000_000_000);
+    let heads = store.record_heads(Id::first_at(0), until, 10_000).expect("reads");
     heads.iter().filter(|head| head.kind == RecordKind::Decision).count()
 }
 
@@ -142,8 +144,12 @@ fn a_database_that_goes_away_and_comes_back_loses_and_doubles_nothing() {
         until("decisions are made", || n_acknowledged.load(Ordering::Relaxed) > 50).await;
         // In the middle of what is under way.
         block_in_place(|| server.crash());
-        for _ in 0..5 {
-            let told = client.decide("while it is away", "kim", APPROVED).await.unavailable();
+        let mut answers = Answers::new();
+        for i in 0..5 {
+            let name = format!("away-{i}");
+            let answer = client.decide(&name, &name, APPROVED).await;
+            let told = answer.unavailable();
+            answers.insert(name, answer);
             let known = ["the database does not answer", "the request could not be worked on; nothing was recorded"];
             assert!(known.iter().any(|words| told.starts_with(words)), "{told}");
             assert!(!told.contains("127.0.0.1") && !told.contains("postgres"), "where it is, is not told: {told}");
@@ -158,7 +164,6 @@ fn a_database_that_goes_away_and_comes_back_loses_and_doubles_nothing() {
         let so_far = n_acknowledged.load(Ordering::Relaxed);
         until("decisions are made again", || n_acknowledged.load(Ordering::Relaxed) > so_far + 50).await;
         stop.store(true, Ordering::Relaxed);
-        let mut answers = Answers::new();
         for task in asking {
             answers.extend(task.await.expect("it ends"));
         }
