@@ -413,16 +413,13 @@ impl Store for OpenStore {
         if self.signals.is_full() {
             return Some("the disk of the store is full");
         }
-        if self.queue.is_away() {
-            return Some(AWAY);
-        }
         if self.signals.trouble().is_some() {
             return Some("a checkpoint of the ledger cannot be written");
         }
         let answers = self.readers.within(READY_LIMIT, |c| {
             c.limited(Some(READY_LIMIT), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
         });
-        if matches!(answers, Ok(Some(_))) { None } else { Some(AWAY) }
+        if matches!(answers, Ok(Some(_))) && !self.queue.is_away() { None } else { Some(AWAY) }
     }
 
     fn close(&self) {

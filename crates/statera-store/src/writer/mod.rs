@@ -143,7 +143,8 @@ impl Writer {
     fn run(&mut self) {
         loop {
             let is_broken = self.connection.as_ref().is_none_or(Connection::is_broken);
-            let is_in_trouble = is_broken || self.queue.is_away() || self.signals.is_full();
+            let is_lost = is_broken && !self.database.is_in_place();
+            let is_in_trouble = is_lost || self.queue.is_away() || self.signals.is_full();
             let taken = self.queue.take(is_in_trouble.then_some(RECONNECT));
             let is_last = taken.is_last;
             if self.connect().is_ok() {
