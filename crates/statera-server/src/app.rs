@@ -136,7 +136,9 @@ impl App {
     pub fn look(&self) {
         let unready = self.store.unready();
         self.health.note(unready, self.models.status().is_ready());
-        if unready.is_none() && let Err(e) = self.alerts.look(&*self.store, &self.settings.alerts) {
+        if unready.is_none()
+            && let Err(e) = self.alerts.look(&*self.store, &self.settings.alerts)
+        {
             tracing::debug!(error = %e, "the queue of alerts was not counted");
         }
     }

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn ready_is_store_and_models_and_not_stopping() {
         let health = Health::default();
-        let check = |store, models, expected| {
+        let check = |store: bool, models, expected| {
             let why = (!store).then_some("the disk is full");
             health.note(why, models);
             assert_eq!((health.is_ready(), health.ready().why), (expected, why));

@@ -36,7 +36,10 @@ impl Default for RetentionSettings {
 impl RetentionSettings {
     /// What each field is for, as `server.toml` says it.
     pub const ABOUT: &[(&str, &str)] = &[
-        ("older_than", "What is older can never be read again, as 5y, 18m (months) or 400d; empty: nothing is erased by age"),
+        (
+            "older_than",
+            "What is older can never be read again, as 5y, 18m (months) or 400d; empty: nothing is erased by age",
+        ),
         ("at", "It is done once a day at this time, and at the start"),
         ("tz", "The zone of this time"),
     ];

@@ -246,7 +246,8 @@ mod tests {
         let id = |i: u8| [&[0; 15][..], &[i]].concat();
         for i in 1..=40 {
             let wrapped: Option<Vec<u8>> = (i % 3 > 0).then(|| vec![7]);
-            let sql = "INSERT INTO subject_key (id, subject, period, wrapped, erased_us) VALUES ($1, NULL, $2, $3, NULL)";
+            let sql =
+                "INSERT INTO subject_key (id, subject, period, wrapped, erased_us) VALUES ($1, NULL, $2, $3, NULL)";
             let period: i64 = if i % 2 > 0 { 1 } else { 9 };
             c.execute(sql, vec![id(i).into(), period.into(), wrapped.into()]).expect("is inserted");
         }
