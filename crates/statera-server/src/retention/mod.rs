@@ -17,14 +17,16 @@ use statera_core::{ErrorKind, Result};
 use statera_store::act::Actor;
 use statera_store::retention::before_us;
 use statera_store::{AWAY, Store};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two looks at the clock.
 const LOOK: Duration = Duration::from_secs(60);
+/// How long the end waits for the thread.
+const END: Duration = Duration::from_secs(1);
 /// Microseconds after which what failed, or what another server did, is tried again.
 const AGAIN_US: i64 = 600 * SECOND_US;
 const DAY_US: i64 = 86_400 * SECOND_US;
@@ -70,7 +72,6 @@ struct Inner {
     clock: Clock,
     /// Held while it is done.
     state: Mutex<State>,
-    is_at_it: AtomicBool,
     tally: Tally,
 }
 
@@ -97,8 +98,8 @@ impl Retention {
     /// Settings that cannot be meant; a thread that cannot be started.
     pub fn open(settings: &RetentionSettings, store: Arc<dyn Store>, clock: Clock) -> Result<Retention> {
         let age_us = settings.age_us()?;
-        let (state, is_at_it, tally) = (Mutex::default(), AtomicBool::new(false), Tally::default());
-        let inner = Arc::new(Inner { settings: settings.clone(), age_us, store, clock, state, is_at_it, tally });
+        let (settings, state, tally) = (settings.clone(), Mutex::default(), Tally::default());
+        let inner = Arc::new(Inner { settings, age_us, store, clock, state, tally });
         if age_us.is_none() {
             return Ok(Retention { inner, stop: None, thread: None });
         }
@@ -123,14 +124,13 @@ impl Retention {
 }
 
 impl Drop for Retention {
-    /// What is being erased is left: it ends when the store is closed.
+    /// What is being erased is left after a moment: it ends when the store is closed.
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && !self.inner.is_at_it.load(Ordering::Acquire)
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        let end = Instant::now() + END;
+        while !thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -143,10 +143,7 @@ impl Inner {
         if !state.is_due(now_us, self.settings.due_us(now_us)) {
             return;
         }
-        self.is_at_it.store(true, Ordering::Release);
-        let done = self.erase(age_us, now_us);
-        self.is_at_it.store(false, Ordering::Release);
-        let outcome = match done {
+        let outcome = match self.erase(age_us, now_us) {
             Ok(Some((keys, before_us))) => {
                 self.tally.keys.fetch_add(keys, Ordering::Relaxed);
                 self.tally.done_us.store(now_us, Ordering::Relaxed);

@@ -94,7 +94,9 @@ fn what_is_older_than_the_policy_is_erased_once_a_day() {
     assert_eq!(erased.len(), 3);
     assert!(said(&erased[0].body, 0) && said(&erased[1].body, 0) && said(&erased[2].body, 1), "{erased:?}");
     assert!(erased.iter().all(|row| row.actor == "\"system\""), "{erased:?}");
+    let store = app.store.clone();
     drop((app, client));
+    store.close();
     let store = folder.path().join("store").display().to_string();
     assert_eq!(verify(&store, None, None).expect("is checked").findings, []);
 }

@@ -97,7 +97,8 @@ fn a_full_disk_is_told_and_nothing_is_lost_or_half_written() {
         }
     });
     assert_eq!(n_decisions(&*store), 2);
-    drop((app, client, store));
+    drop((app, client));
+    store.close();
     assert_eq!(verify(&place, None, None).expect("is checked").findings, []);
 }
 
@@ -184,7 +185,8 @@ fn a_database_that_goes_away_and_comes_back_loses_and_doubles_nothing() {
     eprintln!("{} decisions, {n_refused} of them refused at first", answers.len());
     assert!(n_refused > 0, "nobody asked while it was away");
     assert_eq!(n_decisions(&*store), answers.len(), "one for each name");
-    drop((app, client, store));
+    drop((app, client));
+    store.close();
     let (lines, key) = (files.join("checkpoints.jsonl"), files.join("checkpoint.pub"));
     assert_eq!(verify(&server.base(), Some(&lines), Some(&key)).expect("is checked").findings, []);
 }
