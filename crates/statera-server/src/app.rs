@@ -11,9 +11,10 @@ use crate::http::monitoring::Monitoring;
 use crate::live::Lives;
 use crate::models::Models;
 use crate::objects;
+use crate::retention::Retention;
 use crate::serve::Guests;
 use crate::settings::Settings;
-use crate::who::Doorkeeper;
+use crate::who::{Clock, Doorkeeper};
 use statera_core::Result;
 use statera_store::{Store, StoreOptions};
 use std::path::Path;
@@ -55,6 +56,8 @@ pub struct App {
     pub monitoring: Monitoring,
     /// Brings answers from the writer's thread.
     pub courier: Arc<Courier>,
+    /// Erases what is older than the bank keeps it.
+    pub retention: Retention,
 }
 
 /// As handlers have it.
@@ -87,10 +90,19 @@ impl App {
     /// # Errors
     /// Secrets that cannot be read; settings of an area that are out of their range.
     pub fn over(settings: Settings, folder: &Path, store: Arc<dyn Store>) -> Result<Shared> {
+        App::by_clock(settings, folder, store, Arc::new(statera_store::now_us))
+    }
+
+    /// The same by another clock.
+    ///
+    /// # Errors
+    /// As [`App::over`].
+    pub fn by_clock(settings: Settings, folder: &Path, store: Arc<dyn Store>, clock: Clock) -> Result<Shared> {
         let models = Arc::new(Models::open(settings.models.clone(), store.clone())?);
         let lives = Lives::open(settings.transactions.clone(), store.clone(), models.clone(), folder.into())?;
         let app = Arc::new(App {
-            doorkeeper: Doorkeeper::open(&settings.who, folder, store.clone(), Arc::new(statera_store::now_us))?,
+            doorkeeper: Doorkeeper::open(&settings.who, folder, store.clone(), clock.clone())?,
+            retention: Retention::open(&settings.retention, store.clone(), clock)?,
             models,
             lives,
             compute: Compute::start(&settings.compute)?,
@@ -122,9 +134,11 @@ impl App {
     /// Looks whether requests should come, and how the queue of alerts stands. Waits for the database for up to a second to
     /// learn the first; the second is left out where it does not answer.
     pub fn look(&self) {
-        let is_ready = self.store.is_ready();
-        self.health.note(is_ready, self.models.status().is_ready());
-        if is_ready && let Err(e) = self.alerts.look(&*self.store, &self.settings.alerts) {
+        let unready = self.store.unready();
+        self.health.note(unready, self.models.status().is_ready());
+        if unready.is_none()
+            && let Err(e) = self.alerts.look(&*self.store, &self.settings.alerts)
+        {
             tracing::debug!(error = %e, "the queue of alerts was not counted");
         }
     }

@@ -16,6 +16,7 @@ pub mod live;
 pub mod log;
 pub mod models;
 pub mod objects;
+pub mod retention;
 pub mod serve;
 pub mod settings;
 #[cfg(test)]

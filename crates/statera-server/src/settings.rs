@@ -9,6 +9,7 @@ use crate::live::TransactionsSettings;
 use crate::log::LogSettings;
 use crate::models::ModelsSettings;
 use crate::objects::BundlesSettings;
+use crate::retention::RetentionSettings;
 use crate::serve::ServeSettings;
 use crate::who::WhoSettings;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub monitoring: MonitoringSettings,
     /// Transactions that people look at.
     pub alerts: AlertsSettings,
+    /// How long decisions can be read.
+    pub retention: RetentionSettings,
 }
 
 /// An area of the file: its table, what it is about, and what each of its fields is for, in the order in which they are shown.
@@ -68,6 +71,7 @@ const AREAS: &[Area] = &[
     ),
     ("monitoring", "What becomes of decisions, and when it is flagged", MonitoringSettings::ABOUT),
     ("alerts", "Which transactions people look at, and how many they can", AlertsSettings::ABOUT),
+    ("retention", "How long what is personal in decisions can be read", RetentionSettings::ABOUT),
 ];
 
 const HEAD: &str =
@@ -111,7 +115,8 @@ impl Settings {
         self.transactions.check()?;
         self.check_labels()?;
         self.monitoring.check()?;
-        self.alerts.check()
+        self.alerts.check()?;
+        self.retention.check()
     }
 
     /// Refuses lists of outcomes of which none may be reported, as misspelt ones: nothing would ever say fraud, or genuine. Lists that

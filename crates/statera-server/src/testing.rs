@@ -1,6 +1,10 @@
 //! What tests of this crate share: a store in memory whose writer can be held or fail, kept bundles under a policy, and a
 //! server without sockets.
 
+mod over_store;
+
+pub use over_store::{Asked, Client, furnish};
+
 use crate::app::{App, Shared};
 use crate::settings::Settings;
 use crate::who::Who;
@@ -350,8 +354,8 @@ impl Store for MemoryStore {
     fn backup(&self, _: &Path) -> Result<BackedUp> {
         Ok(BackedUp::default())
     }
-    fn is_ready(&self) -> bool {
-        !self.is_down.load(Ordering::SeqCst)
+    fn unready(&self) -> Option<&'static str> {
+        self.is_down.load(Ordering::SeqCst).then_some("the database does not answer")
     }
 }
 

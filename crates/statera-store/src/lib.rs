@@ -22,6 +22,7 @@ pub mod people;
 mod read;
 pub mod record;
 pub mod registry;
+pub mod retention;
 mod rules;
 mod sql;
 mod state;
@@ -45,6 +46,7 @@ use statera_core::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
@@ -64,6 +66,8 @@ pub struct StoreOptions {
     pub clock: fn() -> i64,
     /// Where bundles lie if not in the folder alone, which is then their cache.
     pub objects: Option<Arc<dyn ObjectStore>>,
+    /// For tests, and reached by no setting: while true, SQLite refuses room to what is written, as on a full disk.
+    pub full: Arc<AtomicBool>,
 }
 
 /// Refuses what was meant as something else than the folder of that name.
@@ -108,6 +112,7 @@ impl StoreOptions {
             checkpoint_every: (100_000, 60),
             clock: now_us,
             objects: None,
+            full: Arc::default(),
         })
     }
 }
@@ -385,10 +390,11 @@ pub trait Store: Send + Sync {
     fn erase(&self, actor: &Actor, subject: &str, why: &str) -> Result<u64>;
 
     /// Destroys every key whose 30 days had ended at a time, so that what was recorded before can never be read again: at
-    /// the latest 30 days after it could have been. Gives how many keys there were.
+    /// the latest 30 days after it could have been. Gives how many keys there were. A batch is a transaction with its row of the
+    /// ledger, and decisions are written between batches; several processes may do it at once, and each key is destroyed by one.
     ///
     /// # Errors
-    /// As the trait says.
+    /// `Request` for a time that has not passed; as the trait says, after batches that are done.
     fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64>;
 
     /// A copy of everything but the secret keys (database as an SQLite file, bundles, checkpoints) in a new folder, taken
@@ -412,8 +418,14 @@ pub trait Store: Send + Sync {
         drop(listener);
     }
 
-    /// True if the database answers within a second: for readiness.
-    fn is_ready(&self) -> bool;
+    /// Why nothing that is written is taken now, in words that name no place; none where it is, and the database answers within a
+    /// second: for readiness.
+    fn unready(&self) -> Option<&'static str>;
+
+    /// True where nothing keeps the store from taking what is written.
+    fn is_ready(&self) -> bool {
+        self.unready().is_none()
+    }
 
     /// Lets nothing more in, writes what waits, and signs the last checkpoint; returns when that is done. From then on what is to
     /// be written is `Busy`. The same happens when the last owner goes: this is for the end of a process in which a thread that

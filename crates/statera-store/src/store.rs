@@ -15,7 +15,7 @@ use crate::sql::{self, Attempt, Connection, Database, Use, Value};
 use crate::tender::{self, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
-use crate::writer::erase::Old;
+use crate::writer::erase::{self, Search};
 use crate::writer::queue::{Queue, Room};
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
@@ -34,6 +34,8 @@ use zeroize::Zeroizing;
 
 /// How long another process may take to make or change the tables.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(30);
+/// Between two batches of what is erased by age, at most.
+const RETAIN_PAUSE: Duration = Duration::from_millis(100);
 /// How long the database may take to answer for readiness.
 const READY_LIMIT: Duration = Duration::from_secs(1);
 
@@ -55,7 +57,7 @@ pub(crate) struct OpenStore {
 pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
     let folder = &options.folder;
     keys::make_folder(folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
-    let database = Arc::new(Database::at(&options.address)?);
+    let database = Arc::new(Database::at(&options.address)?.filled_by(options.full.clone()));
     let label = database.label();
     refuse_lost(&database, folder)?;
     let mut connection = database.connect(Use::Create)?;
@@ -186,6 +188,15 @@ impl OpenStore {
             request.body_digest = self.vault.request(&request.body_digest);
         }
         Ok(record)
+    }
+
+    /// Has what was destroyed leave the files, too, as far as that is possible now; the keys are gone whether or not it is.
+    fn forget_old_pages(&self) {
+        let _ = erase::forget_old_pages(&self.database);
+        let _ = self.on_writer(|writer| {
+            writer.empty_log();
+            Ok(())
+        });
     }
 
     fn read<T>(&self, read: impl FnMut(&mut Connection) -> Attempt<T>) -> Result<T> {
@@ -343,7 +354,9 @@ impl Store for OpenStore {
 
     fn erase(&self, actor: &Actor, subject: &str, why: &str) -> Result<u64> {
         let (actor, subject, why) = (actor.clone(), subject.to_string(), why.to_string());
-        self.on_writer(move |writer| writer.erase(&actor, &subject, &why))
+        let n_parts = self.on_writer(move |writer| writer.erase(&actor, &subject, &why))?;
+        self.forget_old_pages();
+        Ok(n_parts)
     }
 
     fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64> {
@@ -352,26 +365,27 @@ impl Store for OpenStore {
                 "what is to be recorded yet cannot be too old; allowed is a time that has passed",
             ));
         }
-        let (mut n_keys, mut after) = (0, Vec::new());
-        // A batch at a time, so that decisions are written in between.
+        let (mut n_keys, mut search) = (0, Search::new(before_us));
         loop {
-            let old = self.read(|c| Old::find(c, before_us, after.clone()))?;
-            let next = old.last.clone();
-            if next.is_none() && n_keys > 0 {
-                break;
+            let started = Instant::now();
+            self.read(|c| search.look(c))?;
+            if let Some(old) = search.take() {
+                let (actor, why, is_last) = (actor.clone(), why.to_string(), old.is_last());
+                n_keys += self.on_writer(move |writer| writer.retain(&actor, &old, &why))?;
+                if is_last {
+                    break;
+                }
             }
-            let (actor, why) = (actor.clone(), why.to_string());
-            n_keys += self.on_writer(move |writer| writer.retain(&actor, &old, &why))?;
-            match next {
-                Some(last) => after = last,
-                None => break,
-            }
+            // As long again belongs to decisions.
+            thread::sleep(started.elapsed().min(RETAIN_PAUSE));
         }
-        while self.on_writer(move |writer| writer.forget_old_cases(before_us))? {}
-        self.on_writer(|writer| {
-            writer.forget_old_pages();
-            Ok(())
-        })?;
+        let mut has_forgotten = n_keys > 0;
+        while self.on_writer(move |writer| writer.forget_old_cases(before_us))? {
+            has_forgotten = true;
+        }
+        if has_forgotten {
+            self.forget_old_pages();
+        }
         Ok(n_keys)
     }
 
@@ -387,16 +401,25 @@ impl Store for OpenStore {
         self.signals.announce_groups(listener);
     }
 
-    fn is_ready(&self) -> bool {
+    fn unready(&self) -> Option<&'static str> {
+        if self.queue.is_closed() {
+            return Some("the store is being closed");
+        }
+        if !self.database.is_in_place() {
+            // The writer finds it when it writes; nobody may ask a server that is not ready.
+            let _ = self.queue.push_deed(Box::new(Writer::try_writing));
+            return Some("a file of the database was moved, removed or replaced");
+        }
+        if self.signals.is_full() {
+            return Some("the disk of the store is full");
+        }
+        if self.signals.trouble().is_some() {
+            return Some("a checkpoint of the ledger cannot be written");
+        }
         let answers = self.readers.within(READY_LIMIT, |c| {
             c.limited(Some(READY_LIMIT), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
         });
-        !self.queue.is_away()
-            && !self.queue.is_closed()
-            && !self.signals.is_full()
-            && self.database.is_in_place()
-            && self.signals.trouble().is_none()
-            && matches!(answers, Ok(Some(_)))
+        if matches!(answers, Ok(Some(_))) && !self.queue.is_away() { None } else { Some(AWAY) }
     }
 
     fn close(&self) {

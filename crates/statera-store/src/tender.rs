@@ -166,7 +166,11 @@ impl Tender {
                 || last.elapsed() >= self.every
                 || self.signals.trouble().is_some();
             if n_rows > 0 && (is_due || is_over) {
-                let done = self.checkpoint(&mut connection);
+                let mut done = self.checkpoint(&mut connection);
+                if done.is_err() && connection.take().is_some() {
+                    // Its session may have ended long ago, and at the end there is no other time.
+                    done = self.checkpoint(&mut connection);
+                }
                 let is_done = done.is_ok();
                 *self.signals.trouble.lock().unwrap_or_else(PoisonError::into_inner) = done.err();
                 if is_done {

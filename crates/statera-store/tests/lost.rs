@@ -1,5 +1,5 @@
-//! A database file that was moved, removed or replaced under the store, or that is missing when it starts: nothing is acknowledged
-//! that a later process would not find, and nothing is made anew over what is left.
+//! A database file or its log that was moved, removed or replaced under the store, or that is missing when it starts: nothing is
+//! acknowledged that a later process would not find, and nothing is made anew over what is left.
 
 mod facts;
 
@@ -75,6 +75,107 @@ fn a_file_that_was_moved_takes_nothing_until_it_is_back() {
     }
     drop(store);
     assert!(place.open().record(after.id).is_ok());
+    assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
+}
+
+/// What a process finds that starts after this one was killed now.
+fn killed(place: &Place, to: &Path) -> Place {
+    let copy = Place { address: to.display().to_string(), folder: to.into() };
+    fs::create_dir_all(to.join("keys")).expect("a folder");
+    let names = ["store.sqlite", "store.sqlite-wal", "checkpoints.jsonl", "checkpoint.pub", "keys/master.key"];
+    for name in names.into_iter().chain(["keys/checkpoint.key"]) {
+        if place.folder.join(name).exists() {
+            fs::copy(place.folder.join(name), to.join(name)).expect("is copied");
+        }
+    }
+    copy
+}
+
+#[test]
+fn a_log_that_was_removed_or_moved_is_saved_and_begun_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = place(folder.path(), "bank");
+    let (log, aside) = (place.folder.join("store.sqlite-wal"), place.folder.join("aside"));
+    let store = place.open();
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    for round in 0..6 {
+        let before = decision("kim", "1");
+        submit(&*store, before.clone());
+        kept.push(before.id);
+        assert!(store.is_ready() && log.exists(), "round {round}");
+        if round % 2 == 0 {
+            fs::remove_file(&log).expect("is removed");
+        } else {
+            fs::rename(&log, &aside).expect("is moved");
+        }
+        if round < 4 {
+            // Who writes finds it, whether or not somebody looks first.
+            if round < 2 {
+                assert!(!store.is_ready(), "a log that no start reads is not written to");
+            }
+            let (tell, told) = mpsc::channel();
+            let record = decision("kim", "2");
+            let id = record.id;
+            let done = move |done: statera_core::Result<Recorded>| drop(tell.send(done.map(drop)));
+            match store.submit(record, Box::new(done)).and_then(|()| told.recv().expect("an answer")) {
+                // The writer had found it already, and begun a new log.
+                Ok(()) => kept.push(id),
+                Err(e) => {
+                    assert_eq!(e.kind(), ErrorKind::Busy, "{e}");
+                    assert!(e.to_string().contains("the database does not answer"), "{e}");
+                    refused.push(id);
+                }
+            }
+        }
+        // With and without somebody who writes.
+        wait_until_ready(&*store);
+        let found = killed(&place, &folder.path().join(format!("killed-{round}")));
+        let later = found.open();
+        assert!(kept.iter().all(|id| later.record(*id).is_ok()), "round {round}: an acknowledged one is lost");
+        assert!(refused.iter().all(|id| later.record(*id).is_err()), "round {round}: a refused one is there");
+    }
+    assert!(refused.len() >= 2, "who writes into a log that is gone is refused");
+    // What was moved away is put back: it is empty, so that nothing of it is read twice.
+    fs::rename(&aside, &log).expect("is back");
+    wait_until_ready(&*store);
+    submit(&*store, decision("lee", "3"));
+    drop(store);
+    let store = place.open();
+    assert!(kept.iter().all(|id| store.record(*id).is_ok()) && refused.iter().all(|id| store.record(*id).is_err()));
+    drop(store);
+    assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
+}
+
+#[test]
+fn a_log_in_whose_place_another_lies_is_not_written_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = place(folder.path(), "bank");
+    let (log, aside) = (place.folder.join("store.sqlite-wal"), place.folder.join("aside"));
+    let store = place.open();
+    let before = decision("kim", "1");
+    submit(&*store, before.clone());
+    fs::rename(&log, &aside).expect("is moved");
+    fs::write(&log, b"another").expect("is written");
+    assert_eq!(store.unready(), Some("a file of the database was moved, removed or replaced"));
+    let refused = decision("kim", "2");
+    if let Err(e) = store.submit(refused.clone(), Box::new(drop)) {
+        assert_eq!(e.kind(), ErrorKind::Busy, "{e}");
+    }
+    // It stays so for longer than the writer takes to look.
+    let end = Instant::now() + Duration::from_millis(700);
+    while Instant::now() < end {
+        assert!(!store.is_ready());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(fs::read(&log).expect("is there"), b"another");
+    fs::remove_file(&log).expect("is removed");
+    wait_until_ready(&*store);
+    let after = decision("kim", "3");
+    submit(&*store, after.clone());
+    let later = killed(&place, &folder.path().join("killed")).open();
+    assert!([before.id, after.id].iter().all(|id| later.record(*id).is_ok()));
+    check_failure(later.record(refused.id), ErrorKind::NotFound, "there is no record");
+    drop((store, later));
     assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
 }
 

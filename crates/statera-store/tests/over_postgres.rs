@@ -12,7 +12,7 @@ use statera_store::act::Act;
 use statera_store::alert::{AlertChange, Step, Suspicion};
 use statera_store::ledger::verify;
 use statera_store::record::{NewRecord, RecordKind, Recorded};
-use statera_store::{StoreOptions, copy_keys, restore};
+use statera_store::{StoreOptions, copy_keys, open, restore};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -88,6 +88,32 @@ fn broken_connections_lose_and_double_nothing() {
         Some(&place.folder.join("checkpoint.pub")),
     );
     assert_eq!(verified.expect("is checked").findings, []);
+}
+
+#[test]
+fn the_last_checkpoint_is_signed_although_its_session_has_ended() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = Place { address: server.base(), folder: folder.path().into() };
+    let store = open(&StoreOptions { checkpoint_every: (2, 3600), ..place.options() }).expect("opens");
+    submit(&*store, decision("kim", "1"));
+    submit(&*store, decision("kim", "2"));
+    let file = folder.path().join("checkpoints.jsonl");
+    let end = Instant::now() + Duration::from_secs(30);
+    while !std::fs::read_to_string(&file).is_ok_and(|text| text.contains("\"seq\":2")) {
+        assert!(Instant::now() < end, "nothing is signed");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'statera'");
+    // The writer finds that its session is over, too.
+    let mut taken = facts::submit_all(&*store, vec![decision("kim", "3")]).remove(0);
+    if taken.is_err() {
+        taken = facts::submit_all(&*store, vec![decision("kim", "3")]).remove(0);
+    }
+    assert!(taken.is_ok(), "{taken:?}");
+    store.close();
+    let text = std::fs::read_to_string(&file).expect("reads");
+    assert!(text.lines().count() == 2 && text.contains("\"seq\":3"), "{text}");
 }
 
 #[test]

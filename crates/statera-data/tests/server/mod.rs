@@ -60,18 +60,36 @@ impl Server {
                 "--no-sync",
             ],
         )?;
-        let (data, log, sockets) = (path("data"), path("log"), server.folder.path().display().to_string());
         let mut why = String::new();
         for _ in 0..TRIES {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?;
             server.port = free.port();
-            let settings = format!("-p {} -h 127.0.0.1 -k {sockets} -c fsync=off", server.port);
-            match server.run("pg_ctl", &["-D", &data, "-w", "-t", "300", "-l", &log, "-o", &settings, "start"]) {
-                Ok(_) => return Ok(server),
-                Err(told) => why = told + &std::fs::read_to_string(&log).unwrap_or_default(),
+            match server.start_on_port() {
+                Ok(()) => return Ok(server),
+                Err(told) => why = told,
             }
         }
         Err(why)
+    }
+
+    /// Starts the server on its port.
+    fn start_on_port(&self) -> Result<(), String> {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let (data, log, sockets) = (path("data"), path("log"), self.folder.path().display().to_string());
+        let settings = format!("-p {} -h 127.0.0.1 -k {sockets} -c fsync=off", self.port);
+        let started = self.run("pg_ctl", &["-D", &data, "-w", "-t", "300", "-l", &log, "-o", &settings, "start"]);
+        started.map(drop).map_err(|told| told + &std::fs::read_to_string(&log).unwrap_or_default())
+    }
+
+    /// Stops the server in the middle of its work, as when its machine fails.
+    pub fn crash(&self) {
+        let data = self.folder.path().join("data").display().to_string();
+        self.run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"]).expect("stops");
+    }
+
+    /// Starts it again after [`Server::crash`], where it was.
+    pub fn start_again(&self) {
+        self.start_on_port().expect("starts again");
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
@@ -98,7 +116,12 @@ impl Server {
 
     /// An address of its database.
     pub fn base(&self) -> String {
-        format!("postgres://bank:se%25cret@127.0.0.1:{}/postgres?sslmode=disable", self.port)
+        self.base_of("postgres")
+    }
+
+    /// An address of another database.
+    pub fn base_of(&self, database: &str) -> String {
+        format!("postgres://bank:se%25cret@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
     /// The address of a query's rows.
@@ -113,7 +136,12 @@ impl Server {
 
     /// Runs statements with the server's own client; what they print, without titles.
     pub fn sql(&self, sql: &str) -> String {
-        let address = format!("postgres://bank:se%25cret@127.0.0.1:{}/postgres", self.port);
+        self.sql_in("postgres", sql)
+    }
+
+    /// The same in another database.
+    pub fn sql_in(&self, database: &str, sql: &str) -> String {
+        let address = format!("postgres://bank:se%25cret@127.0.0.1:{}/{database}", self.port);
         self.run("psql", &["-v", "ON_ERROR_STOP=1", "-X", "-A", "-t", "-d", &address, "-c", sql]).expect("psql")
     }
 }

@@ -7,12 +7,15 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What was found at the last look. Looking waits for the database, so that it is done beside the requests, once a second,
 /// however often somebody asks.
 #[derive(Debug, Default)]
 pub struct Health {
     store: AtomicBool,
+    /// Why the store takes nothing; none while it does.
+    why: Mutex<Option<&'static str>>,
     models: AtomicBool,
     stopping: AtomicBool,
 }
@@ -28,18 +31,22 @@ pub struct Ready {
     pub models: bool,
     /// The server finishes what it has and takes nothing new.
     pub stopping: bool,
+    /// Why the store takes nothing: a disk that is full, a database that does not answer. Names no place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
 }
 
 impl Health {
-    /// Notes what was found.
-    pub fn note(&self, store: bool, models: bool) {
-        let was = self.is_ready();
+    /// Notes what was found: why the store takes nothing, if it does not, and whether the models answer.
+    pub fn note(&self, unready: Option<&'static str>, models: bool) {
+        let (was, store) = (self.is_ready(), unready.is_none());
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = unready;
         self.store.store(store, Ordering::Relaxed);
         self.models.store(models, Ordering::Relaxed);
         if was != self.is_ready() {
             // Whoever watches warnings alone must see that requests stay away.
             match was {
-                true => tracing::warn!(ready = false, store, models, "readiness changed"),
+                true => tracing::warn!(ready = false, store, models, why = unready, "readiness changed"),
                 false => tracing::info!(ready = true, store, models, "readiness changed"),
             }
         }
@@ -55,7 +62,8 @@ impl Health {
         let store = self.store.load(Ordering::Relaxed);
         let models = self.models.load(Ordering::Relaxed);
         let stopping = self.stopping.load(Ordering::Relaxed);
-        Ready { ready: store && models && !stopping, store, models, stopping }
+        let why = *self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        Ready { ready: store && models && !stopping, store, models, stopping, why: why.filter(|_| !store) }
     }
 
     /// True if requests should come.
@@ -89,15 +97,16 @@ mod tests {
     #[test]
     fn ready_is_store_and_models_and_not_stopping() {
         let health = Health::default();
-        let check = |store, models, expected| {
-            health.note(store, models);
-            assert_eq!(health.is_ready(), expected);
+        let check = |store: bool, models, expected| {
+            let why = (!store).then_some("the disk is full");
+            health.note(why, models);
+            assert_eq!((health.is_ready(), health.ready().why), (expected, why));
         };
         check(true, false, false);
         check(false, true, false);
         check(true, true, true);
         health.stop();
         assert!(!health.is_ready());
-        assert_eq!(health.ready(), Ready { ready: false, store: true, models: true, stopping: true });
+        assert_eq!(health.ready(), Ready { ready: false, store: true, models: true, stopping: true, why: None });
     }
 }

@@ -9,6 +9,7 @@ use super::timings::{Stage, Timings};
 use crate::app::Shared;
 use crate::flow::Reason;
 use crate::flow::gate::Class;
+use crate::retention;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -70,6 +71,7 @@ struct Pulled {
     override_flags: IntGauge,
     override_window: Gauge,
     alerts: Gauges,
+    retention: retention::Gauges,
 }
 
 impl Metrics {
@@ -154,6 +156,7 @@ impl Pulled {
             override_flags: gauge("statera_override_flags", OVERRIDE_FLAGS)?,
             override_window: rate("statera_override_window_seconds", OVERRIDE_WINDOW)?,
             alerts: Gauges::new(registry).map_err(wrong)?,
+            retention: retention::Gauges::new(registry).map_err(wrong)?,
         })
     }
 
@@ -173,6 +176,7 @@ impl Pulled {
         self.ready.set(i64::from(app.health.is_ready()));
         self.pull_models(app);
         self.alerts.pull(&app.alerts);
+        self.retention.pull(&app.retention);
         self.resident_bytes.set(resident_bytes().unwrap_or(0.0));
         self.pull_overrides(app);
     }

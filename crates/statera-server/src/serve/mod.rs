@@ -23,6 +23,7 @@ use crate::{http, tls};
 use axum::Router;
 use connection::Manners;
 use statera_core::{Error, Result};
+use statera_store::retention::latest_us;
 use statera_store::{Store, now_us};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -113,12 +114,7 @@ fn warn_of_clock(store: &dyn Store) {
 
 /// Seconds by which the last row of the ledger is ahead of a time; less than 0: behind it.
 fn ahead_s(store: &dyn Store, now_us: i64) -> Result<i64> {
-    let mut last_us = 0;
-    for (chain, end) in store.ledger_ends()? {
-        let rows = store.audit_rows(&chain, end.saturating_sub(1), 1)?;
-        last_us = rows.iter().map(|row| row.at_us).fold(last_us, i64::max);
-    }
-    Ok(last_us.saturating_sub(now_us) / 1_000_000)
+    Ok(latest_us(store)?.saturating_sub(now_us) / 1_000_000)
 }
 
 fn listen(address: &str) -> Result<TcpListener> {

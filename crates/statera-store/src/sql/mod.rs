@@ -3,6 +3,7 @@
 //! Synchronous: SQLite is called on the caller's thread, PostgreSQL's driver is driven by a runtime of the store's own. A
 //! connection that broke, or whose server did not answer in time, says [`Failure::Away`] from then on and is replaced.
 
+mod anchor;
 pub(crate) mod failure;
 pub(crate) mod migrate;
 pub(crate) mod readers;
@@ -14,12 +15,14 @@ pub(crate) mod wait;
 pub(crate) use failure::{Attempt, Failure};
 pub(crate) use value::{Row, Value};
 
-use sqlite::Sqlite;
+use anchor::Anchor;
+use sqlite::{PAGE_BYTES, Sqlite};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection as _, Executor};
 use statera_core::{Error, Result};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use table::Table;
 use tokio::runtime::{Handle, Runtime};
@@ -43,41 +46,10 @@ pub(crate) struct Database {
     runtime: Option<Runtime>,
     /// SQLite's file as it was when it was first opened for writing.
     anchor: OnceLock<Anchor>,
-}
-
-/// A file that must stay where it was opened: what is written into one that was moved, removed or replaced since is there for
-/// no later process.
-#[derive(Debug, Clone)]
-struct Anchor {
-    path: PathBuf,
-    identity: Option<(u64, u64)>,
-}
-
-impl Anchor {
-    fn of(path: &Path) -> Anchor {
-        Anchor { path: path.into(), identity: identity(path) }
-    }
-
-    fn check(&self) -> Attempt<()> {
-        if identity(&self.path) == self.identity {
-            return Ok(());
-        }
-        let path = self.path.display();
-        Err(Failure::Away(format!("{path} is no longer the file that was opened; put that back, or stop the server")))
-    }
-}
-
-/// Which file a path leads to: its disk and its number there.
-#[cfg(unix)]
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
-}
-
-/// Which file a path leads to; elsewhere only whether there is one.
-#[cfg(not(unix))]
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|_| (0, 0))
+    /// SQLite's log as the store's writer has it open.
+    log: Mutex<Option<Anchor>>,
+    /// For tests: while true, SQLite refuses room.
+    full: Arc<AtomicBool>,
 }
 
 enum Place {
@@ -115,12 +87,22 @@ impl Database {
             .enable_all()
             .build()
             .map_err(|e| Error::io(format!("the store's threads: {e}")))?;
-        Ok(Database { place: Place::Postgres(Box::new(options)), runtime: Some(runtime), anchor: OnceLock::new() })
+        Ok(Database::new(Place::Postgres(Box::new(options)), Some(runtime)))
     }
 
     /// The SQLite file at a path.
     pub(crate) fn file(path: &Path) -> Database {
-        Database { place: Place::Sqlite(path.into()), runtime: None, anchor: OnceLock::new() }
+        Database::new(Place::Sqlite(path.into()), None)
+    }
+
+    fn new(place: Place, runtime: Option<Runtime>) -> Database {
+        Database { place, runtime, anchor: OnceLock::new(), log: Mutex::default(), full: Arc::default() }
+    }
+
+    /// The same, whose disk passes for full while `full` says so.
+    pub(crate) fn filled_by(mut self, full: Arc<AtomicBool>) -> Database {
+        self.full = full;
+        self
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
@@ -135,9 +117,15 @@ impl Database {
         }
     }
 
-    /// False where SQLite's file is no longer the one that was opened.
+    /// From now on the log of this connection is watched: the writer's.
+    pub(crate) fn watch_log(&self, connection: &Connection) {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = connection.log.clone();
+    }
+
+    /// False where SQLite's file, or its log, is no longer the one that was opened.
     pub(crate) fn is_in_place(&self) -> bool {
-        self.anchor.get().is_none_or(|anchor| anchor.check().is_ok())
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        self.anchor.get().is_none_or(Anchor::is_in_place) && log.as_ref().is_none_or(Anchor::is_in_place)
     }
 
     /// The database in messages; never with a password.
@@ -162,8 +150,9 @@ impl Database {
                 let connection = Sqlite::open(path, purpose).map_err(|e| e.at(&self.label()))?;
                 let is_writer = matches!(purpose, Use::Write | Use::Create);
                 let anchor = is_writer.then(|| self.anchor.get_or_init(|| Anchor::of(path)).clone());
-                let driver = Driver::Sqlite(connection);
-                Ok(Connection { driver, anchor, runtime: None, limit: None, is_broken: false })
+                let log = is_writer.then(|| Anchor::of(&log_of(path))).filter(Anchor::exists);
+                let (driver, full) = (Driver::Sqlite(connection), self.full.clone());
+                Ok(Connection { driver, anchor, log, full, runtime: None, limit: None, is_broken: false })
             }
             Place::Postgres(options) => {
                 let options = options.as_ref().clone().disable_statement_logging();
@@ -172,8 +161,9 @@ impl Database {
                 let connection = connection.ok_or_else(|| Failure::Away(format!("{}: no answer", self.label())))?;
                 let connection = connection.map_err(|e| failure::postgres(&e).at(&self.label()))?;
                 let driver = Driver::Postgres(connection);
-                let limit = Some(ANSWER_LIMIT);
-                let mut connection = Connection { driver, anchor: None, runtime: handle, limit, is_broken: false };
+                let (limit, full) = (Some(ANSWER_LIMIT), Arc::default());
+                let (anchor, log) = (None, None);
+                let mut connection = Connection { driver, anchor, log, full, runtime: handle, limit, is_broken: false };
                 if matches!(purpose, Use::Write | Use::Create) {
                     connection.refuse_lazy_commits()?;
                 }
@@ -207,8 +197,10 @@ pub(crate) fn log_of(path: &Path) -> PathBuf {
 /// A connection to either database.
 pub(crate) struct Connection {
     driver: Driver,
-    /// Of one that writes to SQLite.
+    /// Of one that writes to SQLite: its file and its log.
     anchor: Option<Anchor>,
+    log: Option<Anchor>,
+    full: Arc<AtomicBool>,
     runtime: Option<Handle>,
     /// For a statement.
     limit: Option<Duration>,
@@ -310,11 +302,56 @@ impl Connection {
         let in_place = self.anchor.as_ref().map_or(Ok(()), Anchor::check);
         self.noticed(Some(in_place))?;
         let sql = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        self.execute(sql, Vec::new()).map(drop)
+        self.execute(sql, Vec::new())?;
+        // Only now, when no other process writes: one that found it first may have begun a new log.
+        match self.log.as_ref().filter(|log| !log.is_in_place()).map(Anchor::lost) {
+            None => Ok(()),
+            Some(lost) => {
+                self.rollback();
+                self.noticed(Some(Err(lost)))
+            }
+        }
     }
 
     pub(crate) fn commit(&mut self) -> Attempt<()> {
+        if self.full.load(Ordering::Relaxed) {
+            self.overfill()?;
+        }
         self.execute("COMMIT", Vec::new()).map(drop)
+    }
+
+    /// Has SQLite refuse room, as it does on a full disk: more is written than its file may have. For tests.
+    fn overfill(&mut self) -> Attempt<()> {
+        let Driver::Sqlite(c) = &self.driver else { return Ok(()) };
+        let n_free = c.fetch("PRAGMA freelist_count", &[])?.first().map(|r| r.int(0)).transpose()?.unwrap_or(0);
+        let n_bytes = (n_free + 16) * i64::from(PAGE_BYTES);
+        c.batch("PRAGMA max_page_count = 1")?;
+        let done = c.execute("INSERT INTO meta (name, value) VALUES ('full', zeroblob($1))", &[n_bytes.into()]);
+        c.batch("PRAGMA max_page_count = 4294967294")?;
+        self.noticed(Some(done.map(drop)))
+    }
+
+    /// Copies what a log holds that was moved or removed since this connection opened it into the database, where the next
+    /// process finds it; nothing to do while the log is in its place. The connection may be broken, and is to be replaced.
+    ///
+    /// The copied log is empty for every process: what is written next begins at the first byte of whichever log lies there, and a
+    /// connection that has the old one still open reads nothing out of it, fails, and is replaced.
+    pub(crate) fn save_log(&mut self) -> Attempt<()> {
+        let (Driver::Sqlite(c), Some(log)) = (&self.driver, &self.log) else { return Ok(()) };
+        if log.is_in_place() {
+            return Ok(());
+        }
+        self.anchor.as_ref().map_or(Ok(()), Anchor::check)?;
+        if log.has_another() {
+            return Err(Failure::Away(format!("{}; another log lies in its place; remove that", log.label())));
+        }
+        // There may be none.
+        let _ = c.batch("ROLLBACK");
+        let done = c.fetch("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
+        match done.first().map(|row| row.int(0)).transpose()? {
+            Some(0) => Ok(()),
+            _ => Err(Failure::Away(format!("{}; somebody reads in it, so that it cannot be saved yet", log.label()))),
+        }
     }
 
     /// Undoes a transaction; a connection that cannot even do that is broken.

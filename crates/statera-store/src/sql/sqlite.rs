@@ -16,7 +16,7 @@ const BUSY_LIMIT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Bytes of a page of a new file. Pages of 8,192 take a twentieth less processor time where many commit together, and write
 /// nearly twice as much to the disk where few do, which then lets commits wait.
-const PAGE_BYTES: u32 = 4096;
+pub(super) const PAGE_BYTES: u32 = 4096;
 /// Migrations that were applied, in the form that sqlx gives them: programs of earlier versions look there.
 const APPLIED: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
                        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
@@ -53,6 +53,8 @@ impl Sqlite {
                     "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                      PRAGMA secure_delete = ON; PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA wal_autocheckpoint = 0"
                 ))?;
+                // The log is opened with the first look at the database: from here on it is known which one that is.
+                connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
             }
             Use::Read => connection.execute_batch("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0")?,
             Use::Inspect => {}

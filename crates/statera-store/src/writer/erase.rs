@@ -1,4 +1,7 @@
 //! Erasure: wrapped keys are destroyed, with a row of the ledger that says which.
+//!
+//! What is old is looked for beside the writer, a window of keys at a time, and destroyed a batch at a time: decisions are written
+//! in between.
 
 use super::acts::actor_json;
 use super::{Tx, Writer};
@@ -7,45 +10,101 @@ use crate::keys::hex;
 use crate::ledger::body::{self, Erased, Retained};
 use crate::rules::check_note;
 use crate::sql::migrate::{meta_int, set_meta};
-use crate::sql::{Attempt, Connection, Value};
+use crate::sql::{Attempt, Connection, Database, Use, Value};
 use crate::vault::{PERIOD_US, period};
 use statera_core::{Error, Result};
 use std::str::FromStr;
+use std::time::Duration;
 
-/// Keys that one transaction destroys at most: decisions wait for it.
-const BATCH: i64 = 1000;
+/// Keys that one transaction destroys at most: decisions wait for it. Of an erasure by age, the row with fewer is the last.
+pub(crate) const BATCH: usize = 1000;
+/// Keys that are looked at with one statement, so that none of them takes long however many there are.
+const WINDOW: usize = 10_000;
+/// Keys that one statement destroys at most.
+const STATEMENT: usize = 100;
+/// How long PostgreSQL may take to vacuum; beyond it, its own vacuum does it later.
+const VACUUM_LIMIT: Duration = Duration::from_secs(600);
 
-/// Keys that are old enough: those of earlier periods than one, with ids in a range.
-#[derive(Debug, Clone)]
+/// Keys that are old enough: of earlier periods than one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Old {
-    pub(crate) before_period: i64,
-    /// The id before the first.
-    pub(crate) after: Vec<u8>,
-    /// The last id; none where no key is old enough.
-    pub(crate) last: Option<Vec<u8>>,
+    before_period: i64,
+    ids: Vec<Vec<u8>>,
 }
 
 impl Old {
-    /// The next range after an id, found on a connection that reads, since the search may be long.
-    pub(crate) fn find(connection: &mut Connection, before_us: i64, after: Vec<u8>) -> Attempt<Old> {
+    /// True where no more are looked for.
+    pub(crate) fn is_last(&self) -> bool {
+        self.ids.len() < BATCH
+    }
+}
+
+/// The search for keys that are old enough, in the order of their ids.
+#[derive(Debug)]
+pub(crate) struct Search {
+    before_period: i64,
+    /// The id after which it goes on.
+    after: Vec<u8>,
+    found: Vec<Vec<u8>>,
+    is_over: bool,
+    window: usize,
+    batch: usize,
+}
+
+impl Search {
+    pub(crate) fn new(before_us: i64) -> Search {
         let before_period = period(before_us);
-        let sql =
-            "SELECT id FROM subject_key WHERE id > $1 AND wrapped IS NOT NULL AND period < $2 ORDER BY id LIMIT $3";
-        let found = connection.fetch(sql, vec![after.clone().into(), before_period.into(), BATCH.into()])?;
-        let last = found.last().map(|r| r.blob(0)).transpose()?;
-        Ok(Old { before_period, after, last })
+        Search { before_period, after: Vec::new(), found: Vec::new(), is_over: false, window: WINDOW, batch: BATCH }
+    }
+
+    /// Looks at the next window, on a connection that reads. What failed may be done again.
+    pub(crate) fn look(&mut self, connection: &mut Connection) -> Attempt<()> {
+        let n_wanted = self.batch - self.found.len();
+        let Some(end) = self.window_end(connection)? else {
+            self.is_over = true;
+            return Ok(());
+        };
+        let sql = "SELECT id FROM subject_key WHERE id > $1 AND id <= $2 AND wrapped IS NOT NULL AND period < $3 \
+                   ORDER BY id LIMIT $4";
+        let limit = n_wanted as i64;
+        let values = vec![self.after.clone().into(), end.clone().into(), self.before_period.into(), limit.into()];
+        let found = connection.fetch(sql, values)?.iter().map(|r| r.blob(0)).collect::<Attempt<Vec<_>>>()?;
+        // There may be more in the window than were wanted.
+        self.after = found.last().filter(|_| found.len() == n_wanted).cloned().unwrap_or(end);
+        self.found.extend(found);
+        Ok(())
+    }
+
+    /// The last id of the next window; none where there is no key any more.
+    fn window_end(&self, connection: &mut Connection) -> Attempt<Option<Vec<u8>>> {
+        let after = || self.after.clone().into();
+        let sql = "SELECT id FROM subject_key WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
+        let row = match connection.first(sql, vec![after(), (self.window as i64 - 1).into()])? {
+            Some(row) => Some(row),
+            None => {
+                let sql = "SELECT id FROM subject_key WHERE id > $1 ORDER BY id DESC LIMIT 1";
+                connection.first(sql, vec![after()])?
+            }
+        };
+        row.map(|r| r.blob(0)).transpose()
+    }
+
+    /// What was found, once it is a batch or the last one, which may be empty: that the policy was carried out is worth a row.
+    pub(crate) fn take(&mut self) -> Option<Old> {
+        if self.found.len() < self.batch && !self.is_over {
+            return None;
+        }
+        Some(Old { before_period: self.before_period, ids: std::mem::take(&mut self.found) })
     }
 }
 
 impl Writer {
     /// Destroys the keys of a subject; parts that it had.
     pub(crate) fn erase(&mut self, actor: &Actor, subject: &str, why: &str) -> Result<u64> {
-        let n_parts = self.transact(|tx| tx.erase(actor, subject, why))?;
-        self.forget_old_pages();
-        Ok(n_parts)
+        self.transact(|tx| tx.erase(actor, subject, why)).map_err(Error::from)
     }
 
-    /// Destroys the keys of a range of ids whose periods ended before a time; keys that it destroyed.
+    /// Destroys a batch of old keys; keys that it destroyed.
     pub(crate) fn retain(&mut self, actor: &Actor, old: &Old, why: &str) -> Result<u64> {
         self.transact(|tx| tx.retain(actor, old, why)).map_err(Error::from)
     }
@@ -56,18 +115,28 @@ impl Writer {
         Ok(n > 0)
     }
 
-    /// Takes what was destroyed out of the log, or out of the pages of rows that are no more. A reader that is still in
-    /// there, as of a backup, delays it to when the log begins anew, or to the next vacuum.
-    pub(crate) fn forget_old_pages(&mut self) {
+    /// Takes what was destroyed out of SQLite's log. A reader that is still in there, as of a backup, delays it to when the log
+    /// begins anew.
+    pub(crate) fn empty_log(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if connection.is_sqlite() {
             // Decisions must not wait for that reader.
             let _ = connection
                 .batch("PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000");
-        } else {
-            let _ = connection.batch("VACUUM subject_key, alert, suspect, alert_key");
         }
     }
+}
+
+/// Does beside the writer what it need not wait for: what was destroyed is taken out of the pages of PostgreSQL's tables, of which
+/// versions of rows stay until then, and the log of SQLite is copied, so that the writer finds little left in it.
+pub(crate) fn forget_old_pages(database: &Database) -> Attempt<()> {
+    let mut connection = database.connect(Use::Write)?;
+    let sql = if connection.is_sqlite() {
+        "PRAGMA wal_checkpoint(PASSIVE)"
+    } else {
+        "VACUUM subject_key, alert, suspect, alert_key"
+    };
+    connection.limited(Some(VACUUM_LIMIT), |c| c.batch(sql))
 }
 
 impl Tx<'_> {
@@ -134,18 +203,21 @@ impl Tx<'_> {
         check_note("the reason", why)?;
         let turn = self.take_turn()?;
         let mut n = 0;
-        if let Some(last) = &old.last {
-            let sql = "UPDATE subject_key SET wrapped = NULL, subject = NULL, erased_us = $1 \
-                       WHERE id > $2 AND id <= $3 AND wrapped IS NOT NULL AND period < $4";
-            let (after, last) = (old.after.clone(), last.clone());
-            n = self
-                .connection
-                .execute(sql, vec![self.at_us.into(), after.into(), last.into(), old.before_period.into()])?;
+        for ids in old.ids.chunks(STATEMENT) {
+            let list: Vec<String> = (3..ids.len() + 3).map(|i| format!("${i}")).collect();
+            let sql = format!(
+                "UPDATE subject_key SET wrapped = NULL, subject = NULL, erased_us = $1 WHERE wrapped IS NOT NULL AND \
+                 period < $2 AND id IN ({})",
+                list.join(", ")
+            );
+            let values = [self.at_us.into(), old.before_period.into()];
+            let ids = ids.iter().map(|id| Value::from(id.clone()));
+            n += self.connection.execute(&sql, values.into_iter().chain(ids).collect())?;
         }
         if n > 0 {
             self.count_erasure()?;
         }
-        // That nothing was old enough is worth a row too: the policy was carried out.
+        // Also where nothing was old enough: the policy was carried out.
         let retained = Retained { before_period: old.before_period, keys: n, why: why.into() };
         self.append(actor_json(actor)?, body::of_retain(turn, &retained)?);
         Ok(n)
@@ -155,5 +227,49 @@ impl Tx<'_> {
     fn count_erasure(&mut self) -> Attempt<()> {
         let n = meta_int(self.connection, "erasures")? + 1;
         set_meta(self.connection, "erasures", &n.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::migrate::{MIGRATIONS, migrate};
+
+    /// Every second key is of period 1 and the others of period 9; every third was destroyed before. Whatever the sizes, each old
+    /// one is found once and no other, in batches of which only the last is not full.
+    #[test]
+    fn old_keys_are_found_once_whatever_the_sizes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::file(&folder.path().join("store.sqlite"));
+        let mut c = database.connect(Use::Create).expect("opens");
+        migrate(&mut c, MIGRATIONS.len()).expect("is made");
+        let id = |i: u8| [&[0; 15][..], &[i]].concat();
+        for i in 1..=40 {
+            let wrapped: Option<Vec<u8>> = (i % 3 > 0).then(|| vec![7]);
+            let sql =
+                "INSERT INTO subject_key (id, subject, period, wrapped, erased_us) VALUES ($1, NULL, $2, $3, NULL)";
+            let period: i64 = if i % 2 > 0 { 1 } else { 9 };
+            c.execute(sql, vec![id(i).into(), period.into(), wrapped.into()]).expect("is inserted");
+        }
+        // Of 1, 3, 5, …, 39 those that three does not divide.
+        let expected: Vec<Vec<u8>> = (1..=40).filter(|i| i % 2 > 0 && i % 3 > 0).map(id).collect();
+        assert_eq!(expected.len(), 13);
+        for (window, batch) in [(1, 1), (1, 5), (3, 2), (7, 7), (10, 13), (39, 100), (40, 1), (1000, 1000)] {
+            let mut search = Search { window, batch, ..Search::new(5 * PERIOD_US) };
+            let mut batches = Vec::new();
+            loop {
+                search.look(&mut c).expect("reads");
+                let Some(old) = search.take() else { continue };
+                assert_eq!(old.before_period, 5);
+                let is_last = old.ids.len() < batch;
+                batches.push(old.ids);
+                if is_last {
+                    break;
+                }
+            }
+            assert_eq!(batches.len(), 13 / batch + 1, "{window}, {batch}");
+            assert!(batches[..13 / batch].iter().all(|ids| ids.len() == batch), "{window}, {batch}");
+            assert_eq!(batches.concat(), expected, "{window}, {batch}");
+        }
     }
 }

@@ -136,17 +136,20 @@ impl Writer {
         signals: Arc<Signals>,
     ) -> Writer {
         let seals = Seals::new(vault);
+        database.watch_log(&connection);
         Writer { database, connection: Some(connection), lock, chain, seals, clock, queue, signals, n_looking: 0 }
     }
 
     fn run(&mut self) {
         loop {
-            let is_in_trouble = self.queue.is_away() || self.signals.is_full();
+            let is_broken = self.connection.as_ref().is_none_or(Connection::is_broken);
+            let is_lost = is_broken && !self.database.is_in_place();
+            let is_in_trouble = is_lost || self.queue.is_away() || self.signals.is_full();
             let taken = self.queue.take(is_in_trouble.then_some(RECONNECT));
             let is_last = taken.is_last;
             if self.connect().is_ok() {
                 if self.signals.is_full() {
-                    self.look_for_room();
+                    self.try_writing();
                 }
                 self.work(taken);
             } else {
@@ -169,8 +172,8 @@ impl Writer {
     }
 
     /// Writes something that changes nothing: nobody may ask a server that is not ready, and so find that the disk has room
-    /// again.
-    fn look_for_room(&mut self) {
+    /// again, or that the log is gone.
+    pub(crate) fn try_writing(&mut self) {
         let sql = "UPDATE meta SET value = value WHERE name = 'turn'";
         let _ = self.attempt(|tx| tx.connection.execute(sql, Vec::new()));
     }
@@ -280,9 +283,13 @@ impl Writer {
 
     fn reconnect(&mut self, same_chain: bool) -> Attempt<()> {
         self.queue.set_away(true);
+        if let Some(broken) = &mut self.connection {
+            broken.save_log()?;
+        }
         self.connection = None;
         self.seals.cache.clear();
         let mut connection = self.database.connect(Use::Write)?;
+        self.database.watch_log(&connection);
         let is_taken = self.lock.take_again(&mut connection, self.chain.id)?;
         if is_taken {
             self.chain = Chain::load(&mut connection, self.chain.id)?;

@@ -2,11 +2,14 @@
 
 use super::*;
 use statera_store::record::StoredPart;
+use statera_store::retention::{before_us, latest_us};
 
 pub const FACTS: &[Fact] = &[
     ("rows_are_chained_and_time_never_falls", chained),
     ("an_erased_subject_cannot_be_read", erased),
     ("what_is_old_is_erased", retained),
+    ("what_is_old_is_erased_in_batches", retained_in_batches),
+    ("a_clock_that_is_wrong_ages_nothing", ages_by_the_ledger),
     ("a_store_of_another_key_is_refused", other_key),
 ];
 
@@ -87,6 +90,48 @@ fn retained(place: &Place) {
     assert!(matches!(part(old_nobody.id), StoredPart::Erased { .. }));
     assert_eq!(part(new.id), StoredPart::Plain(b"3".to_vec()));
     turn_clock(-40 * DAY_US);
+}
+
+fn retained_in_batches(place: &Place) {
+    let store = place.open();
+    // A key for each that names nobody, and more than a transaction destroys.
+    let records = |n: usize| (0..n).map(|_| decision("", "1")).collect::<Vec<_>>();
+    for _ in 0..4 {
+        assert!(submit_all(&*store, records(300)).iter().all(|done| done.is_ok()));
+    }
+    let at_us = submit(&*store, decision("kim", "1"));
+    turn_clock(40 * DAY_US);
+    let young = records(300);
+    assert!(submit_all(&*store, young.clone()).iter().all(|done| done.is_ok()));
+    assert_eq!(store.retain(&Actor::System, at_us + 30 * DAY_US, "five years").expect("is done"), 1201);
+    let rows = store.audit_rows("writer-1", 1501, 100).expect("reads");
+    assert_eq!(rows.len(), 2, "a batch is a row");
+    for (row, n) in rows.iter().zip([1000, 201]) {
+        assert!(row.body.contains(&format!("\"keys\":{n},")) && row.actor == "\"system\"", "{row:?}");
+    }
+    for record in young {
+        assert_eq!(store.record(record.id).expect("is there").parts, [StoredPart::Plain(b"1".to_vec())]);
+    }
+    drop(store);
+    let (lines, key) = (place.folder.join("checkpoints.jsonl"), place.folder.join("checkpoint.pub"));
+    let verified = statera_store::ledger::verify(&place.address, Some(&lines), Some(&key)).expect("is checked");
+    assert_eq!(verified.findings, []);
+    turn_clock(-40 * DAY_US);
+}
+
+fn ages_by_the_ledger(place: &Place) {
+    let store = place.open();
+    assert_eq!(before_us(&*store, 5 * DAY_US, i64::MAX).expect("reads"), -5 * DAY_US, "nothing is recorded");
+    let at_us = submit(&*store, decision("kim", "1"));
+    for (now_us, expected) in [
+        (at_us, at_us),
+        (at_us - DAY_US, at_us - DAY_US),
+        // Ahead of all that was recorded.
+        (at_us + 400 * DAY_US, at_us),
+    ] {
+        assert_eq!(before_us(&*store, 5 * DAY_US, now_us).expect("reads"), expected - 5 * DAY_US, "{now_us}");
+    }
+    assert_eq!(latest_us(&*store).expect("reads"), at_us);
 }
 
 fn other_key(place: &Place) {

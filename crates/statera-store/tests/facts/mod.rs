@@ -52,6 +52,7 @@ impl Place {
             checkpoint_every: (1000, 60),
             clock,
             objects: None,
+            full: Arc::default(),
         }
     }
 

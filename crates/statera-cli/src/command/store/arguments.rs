@@ -82,7 +82,8 @@ pub enum LedgerCommand {
     /// Destroy the key of a subject: what was recorded of it can never be read again, and the ledger still verifies
     #[command(after_help = LEDGER_EXAMPLES)]
     Erase(Erase),
-    /// Destroy the keys of everything that was recorded before a time, as a policy of retention asks
+    /// Destroy the keys of everything that was recorded before a time, as a policy of retention asks; a server does it by itself
+    /// where [retention] of its settings names an age
     #[command(after_help = LEDGER_EXAMPLES)]
     Retain(Retain),
 }

@@ -6,13 +6,8 @@ use crate::console::{Console, counted};
 use serde_json::json;
 use statera_core::{Error, ErrorKind};
 use statera_store::act::Actor;
-use statera_store::{Store, now_us, open_existing};
+use statera_store::{Store, now_us, open_existing, retention};
 use std::io::BufRead;
-
-/// Microseconds of a day.
-const DAY_US: i64 = 24 * 3600 * 1_000_000;
-/// Years that an age can have.
-const YEARS_MAX: i64 = 1000;
 
 pub fn run(args: &Ledger, console: &Console) -> anyhow::Result<()> {
     match &args.command {
@@ -59,8 +54,9 @@ fn erase(args: &Erase, console: &Console) -> anyhow::Result<()> {
 }
 
 fn retain(args: &Retain, console: &Console) -> anyhow::Result<()> {
-    let before_us = now_us() - age_us(&args.older_than)?;
+    let age_us = retention::age_us(&args.older_than).map_err(|e| e.at(format!("--older-than {}", args.older_than)))?;
     let store = open_existing(&options(&args.place)?)?;
+    let before_us = retention::before_us(&*store, age_us, now_us())?;
     let n = store.retain(&actor(&*store, args.by.as_deref())?, before_us, &args.why)?;
     if console.json {
         return console.print_json(&json!({ "before": time(before_us), "keys": n }));
@@ -77,39 +73,4 @@ fn actor(store: &dyn Store, by: Option<&str>) -> anyhow::Result<Actor> {
         return Err(Error::denied(format!("--by {name}: the account is disabled")).into());
     }
     Ok(Actor::Person(person.name))
-}
-
-/// An age in microseconds. Years have 366 days and months 31, so that nothing is destroyed too early.
-fn age_us(text: &str) -> anyhow::Result<i64> {
-    let wrong = || {
-        Error::request(format!("--older-than {text}: allowed are a number and y, m (months) or d, up to {YEARS_MAX}y"))
-    };
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let number = text[..text.len() - unit.len_utf8()].parse::<i64>().map_err(|_| wrong())?;
-    let days = match unit {
-        'y' => 366,
-        'm' => 31,
-        'd' => 1,
-        _ => return Err(wrong().into()),
-    };
-    match number.checked_mul(days) {
-        Some(days) if number > 0 && days <= YEARS_MAX * 366 => Ok(days * DAY_US),
-        _ => Err(wrong().into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_read() {
-        for (text, days) in [("5y", 5 * 366), ("18m", 18 * 31), ("400d", 400)] {
-            assert_eq!(age_us(text).expect("is an age"), days * DAY_US, "{text}");
-        }
-        for text in ["", "5", "y", "-1y", "0d", "5w", "1.5y", "99999999999999y", "5년"] {
-            let e = age_us(text).expect_err("must fail").to_string();
-            assert!(e.contains("allowed are a number and y, m (months) or d"), "{text}: {e}");
-        }
-    }
 }

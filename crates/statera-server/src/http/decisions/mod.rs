@@ -6,6 +6,8 @@
 
 mod answer;
 mod ask;
+#[cfg(test)]
+mod away_tests;
 mod courier;
 mod explanation;
 mod meters;

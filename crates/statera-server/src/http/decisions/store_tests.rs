@@ -2,11 +2,10 @@
 
 use crate::app::{App, Shared};
 use crate::settings::Settings;
-use crate::testing::{APPROVED, DECLINED, answer_of, bundle, program, viewer};
+use crate::testing::{APPROVED, DECLINED, answer_of, furnish, program, viewer};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use statera_store::act::{Act, Actor};
-use statera_store::registry::Change;
+use statera_store::act::Actor;
 use statera_store::{Store, StoreOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,25 +16,6 @@ fn open(folder: &Path) -> (Shared, Arc<dyn Store>) {
     let options = StoreOptions::at(&folder.join("store").display().to_string(), None).expect("options");
     let store = statera_store::open(&options).expect("a store");
     (App::over(Settings::default(), folder, store.clone()).expect("an app"), store)
-}
-
-/// A model whose first version is proposed by one person and approved by another.
-fn furnish(folder: &Path, app: &Shared, store: &dyn Store) {
-    let (digest, path) = bundle(folder, "boosting");
-    let person = |name: &str| Actor::Person(name.into());
-    store.put_bundle(&digest, &path).expect("stored");
-    let act = |who: &str, act| store.act(&person(who), act).expect("done");
-    act("ada", Act::SetTier { tier: 1, approvals: 1 });
-    act("max", Act::AddModel { name: "credit".into(), tier: 1 });
-    act("max", Act::AddVersion { model: "credit".into(), digest, note: "first".into() });
-    let change = Change::Champion { version: 1 };
-    let proposed = act("max", Act::Propose { model: "credit".into(), change, note: "go".into() });
-    let proposal = proposed.proposal.expect("a proposal");
-    app.models.refresh().expect("read");
-    let told = app.models.route("credit", "k").err().expect("nothing is approved").to_string();
-    assert_eq!(told, "«credit» has no approved version yet");
-    act("carol", Act::Approve { proposal, note: "seen".into() });
-    app.models.refresh().expect("read");
 }
 
 fn json_of((status, body): (StatusCode, Vec<u8>)) -> (StatusCode, Value) {

@@ -18,6 +18,7 @@ use crate::ledger::derived::{self, Deed};
 use crate::sql::migrate::{has_tables, meta_int, refuse_newer};
 use crate::sql::{self, Attempt, Connection, Database, Use};
 use crate::state;
+use crate::writer::erase::BATCH;
 use crate::{keys, ledger};
 use statera_core::{Error, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -182,6 +183,8 @@ struct Check {
     erased: HashMap<[u8; 16], (i64, String, u64)>,
     /// Erasures by age: keys of earlier periods were erased, at that time.
     retained: Vec<(i64, i64)>,
+    /// Of earlier periods than this no key is left.
+    all_gone: Option<i64>,
     n_erasures: i64,
     /// The last step of each case that was worked on.
     steps: HashMap<[u8; 16], Step>,
@@ -234,7 +237,7 @@ impl Check {
                 self.verified.find(Some((&chain, seq)), what);
             }
         }
-        if let Some(period) = self.retained.iter().map(|(p, _)| *p).max() {
+        if let Some(period) = self.all_gone {
             let sql = "SELECT id FROM subject_key WHERE wrapped IS NOT NULL AND period < $1 ORDER BY id LIMIT 100";
             for row in connection.fetch(sql, vec![period.into()])? {
                 let id = keys::hex(&row.blob(0)?);
@@ -303,6 +306,10 @@ impl Check {
         self.n_erasures += i64::from(retained.keys > 0);
         if retained.keys > 0 {
             self.retained.push((retained.before_period, at_us));
+        }
+        // After a full batch there may be more: the program was stopped there, or is still at it.
+        if retained.keys < BATCH as u64 {
+            self.all_gone = self.all_gone.max(Some(retained.before_period));
         }
     }
 }

@@ -52,7 +52,7 @@ fn watching() -> Value {
             "store": flag("The database answers and takes what is written"),
             "models": flag("Every model that has an approved version is answered"),
             "stopping": flag("What was begun is finished, nothing new is taken"),
-        }), json!({})),
+        }), json!({ "why": text("Why the store does not take what is written, where it does not") })),
     })
 }
 
