@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conform;
+mod declared;
 mod database;
 pub mod infer;
 pub mod mask;

@@ -1,6 +1,7 @@
 //! The declaration of figures of a network, as the `[network]` table of a project file and the bundle's `network.toml` write it.
 
-use crate::window::{Span, step_name};
+use crate::declared::{each_once, is_default, step_columns};
+use crate::window::Span;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ pub struct Network {
     /// Columns of a row that name nodes, one or two. Of two, as those of a transfer, the row goes from the first to the second.
     pub nodes: Vec<String>,
     /// Whether edges of the very time of a row are seen by it.
-    #[serde(default, skip_serializing_if = "Until::is_before")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub until: Until,
     /// The column that tells a fraud, 1 or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +76,7 @@ pub struct EdgeColumns {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
     /// What becomes of edges from a node to itself.
-    #[serde(default, skip_serializing_if = "SelfEdges::is_refuse")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub self_edges: SelfEdges,
 }
 
@@ -309,13 +310,7 @@ impl Network {
         let own = [Some(&self.time), self.label.as_ref(), self.label_time.as_ref()];
         let of = self.features.iter().filter_map(|f| f.of.as_ref());
         let of = of.chain(self.neighbourhoods.iter().flat_map(|n| &n.of));
-        let mut names: Vec<&str> = Vec::new();
-        for name in own.into_iter().flatten().chain(&self.nodes).chain(of) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
+        each_once(own.into_iter().flatten().chain(&self.nodes).chain(of).map(String::as_str))
     }
 
     /// Refuses edges whose columns may not be used for what a model is for.
@@ -361,9 +356,8 @@ impl Neighbourhood {
 
     /// The columns of each node, in their order.
     pub fn columns(&self) -> Vec<Vec<String>> {
-        let told = || std::iter::once(EDGES).chain(self.of.iter().map(String::as_str));
-        let node = |place| told().map(|column| step_name(&self.name, column, place)).collect();
-        (1..=self.n_nodes()).map(node).collect()
+        let told: Vec<&str> = std::iter::once(EDGES).chain(self.of.iter().map(String::as_str)).collect();
+        step_columns(&self.name, &told, self.n_nodes())
     }
 }
 
@@ -372,20 +366,6 @@ impl EdgeColumns {
     pub fn names(&self) -> Vec<&str> {
         let optional = [&self.amount, &self.kind].into_iter().flatten();
         [&self.from, &self.to, &self.time].into_iter().chain(optional).map(String::as_str).collect()
-    }
-}
-
-impl Until {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-    fn is_before(&self) -> bool {
-        *self == Until::Before
-    }
-}
-
-impl SelfEdges {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-    fn is_refuse(&self) -> bool {
-        *self == SelfEdges::Refuse
     }
 }
 
