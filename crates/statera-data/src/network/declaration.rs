@@ -35,6 +35,10 @@ pub struct Network {
     /// Of a node with more neighbours in a window, cycles and neighbours are of that many of the latest, 1 to 1000.
     #[serde(default = "neighbours", skip_serializing_if = "is_neighbours")]
     pub max_neighbours: usize,
+    /// How far back the last row of a node is looked for whose cells are told; without it without end, and where
+    /// figures are made as rows come by the longest window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells_within: Option<Span>,
     /// Where edges are and what their columns are.
     pub edges: EdgeColumns,
     /// The figures.

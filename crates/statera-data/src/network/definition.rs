@@ -101,6 +101,9 @@ impl Definition {
             let place = |e: Error| e.at(format!("neighbourhood {} («{}»)", i + 1, neighbourhood.name));
             definition.add_neighbourhood(neighbourhood).map_err(place)?;
         }
+        if network.cells_within.is_some() && definition.numbers.is_empty() {
+            return Err(Error::request("cells_within: has no meaning where no figure is of a number column"));
+        }
         let mut seen = BTreeSet::new();
         if let Some(name) = definition.column_names().find(|name| !seen.insert(*name)) {
             return Err(Error::request(format!("column «{name}» would be made twice")));
@@ -139,6 +142,11 @@ impl Definition {
     /// Where the edges of a row at `t` end, exclusive.
     pub(super) fn end(&self, t: i64) -> i64 {
         if self.network.until == Until::At { t.saturating_add(1) } else { t }
+    }
+
+    /// Cells of rows after this are told to a row at `t`.
+    pub(super) fn cells_after(&self, t: i64) -> i64 {
+        self.network.cells_within.map_or(i64::MIN, |within| t.saturating_sub(within.micros()))
     }
 
     /// Node columns whose nodes a fraud makes cases, by place.

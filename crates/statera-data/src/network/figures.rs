@@ -110,7 +110,10 @@ impl View for Seen<'_> {
 
     fn value(&self, of: Of, node: u32) -> Option<f64> {
         match of {
-            Of::Number(place) => self.whole.known.number(place, node, self.time),
+            Of::Number(place) => {
+                let after = self.whole.definition.cells_after(self.time);
+                self.whole.known.number(place, node, [after, self.time])
+            }
             _ => Some(self.whole.known.n_cases(node, self.time) as f64),
         }
     }

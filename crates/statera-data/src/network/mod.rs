@@ -38,7 +38,7 @@ pub use edges::{EdgeCounts, Edges};
 pub use figures::{arrays, column_infos, columns};
 pub use page_rank::{MAX_DAMPING, TOLERANCE};
 pub use rows::Rows;
-pub use state::{NetworkLimits, NetworkState};
+pub use state::{EdgesTaken, NetworkLimits, NetworkState};
 
 #[cfg(test)]
 mod tests;
