@@ -174,6 +174,8 @@ fn the_program_before_may_come_back_until_somebody_takes_a_case() {
     assert_eq!(min_program(folder.path()), "1", "nothing is there that the program before could not read");
     submit(&*store, taken(suspect.id));
     assert_eq!(min_program(folder.path()), "2");
+    submit(&*store, NewRecord { kind: RecordKind::Edges, ..decision("kim", "3") });
+    assert_eq!(min_program(folder.path()), "3", "nor could it read edges");
     drop(store);
     assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
 }
@@ -195,8 +197,8 @@ fn an_older_program_works_on_what_a_newer_one_added() {
     drop(store);
     assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
     // What it must not work on any more.
-    run(folder.path(), "UPDATE meta SET value = '3' WHERE name = 'min_program'");
-    let why = "needs at least generation 3, this one is 2";
+    run(folder.path(), "UPDATE meta SET value = '4' WHERE name = 'min_program'");
+    let why = "needs at least generation 4, this one is 3";
     facts::check_failure(open(&place.options()).map(drop), ErrorKind::Newer, why);
     facts::check_failure(verify(&place.address, None, None), ErrorKind::Newer, why);
 }

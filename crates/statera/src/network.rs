@@ -103,42 +103,46 @@ impl OwnNetwork {
         columns(&self.definition, edges, &Rows::of(&batch, &self.definition)?, n_history, run)
     }
 
-    /// How rows with the columns `seen` are taken that are edges themselves, one after the other.
+    /// How rows with the columns `seen` are taken one after the other, and edges that come of themselves where rows are none.
     ///
     /// # Errors
-    /// Rows that are no edges, or that see edges of their own time, and neighbourhoods: the figures cannot be told as rows come.
+    /// Edges that do not come; what would not be told as a table tells it: rows that are edges and see edges of their own time, cells that
+    /// are looked for without end.
     pub fn live(&self, seen: &[InputColumn]) -> Result<LiveNetwork> {
         let network = self.definition.network();
         let edges = &network.edges;
         let refused =
-            |why: String| Err(Error::request(format!("the network's figures cannot be made as rows come: {why}")));
-        for (what, name) in [("from", &edges.from), ("to", &edges.to)] {
-            if !network.nodes.contains(name) {
-                let nodes = network.nodes.join(", ");
-                return refused(format!(
-                    "rows are no edges, whose «{what}» is «{name}»; needed is one of nodes ({nodes})"
-                ));
-            }
+            |why: &str| Err(Error::request(format!("the network's figures cannot be made as rows come: {why}")));
+        let are_edges = network.are_rows_edges();
+        if !are_edges && !edges.live {
+            return refused("rows are no edges, and edges.live does not say that the server is sent any");
         }
-        if edges.time != network.time {
-            return refused(format!("rows are no edges, whose time is «{}»; needed is «{}»", edges.time, network.time));
+        if are_edges && network.until == Until::At {
+            return refused("rows see edges of their own time, of which some come later; needed is until = \"before\"");
         }
-        if network.until == Until::At {
-            return refused(
-                "rows see edges of their own time, of which some come later; needed is until = \"before\"".into(),
-            );
-        }
-        if !network.neighbourhoods.is_empty() {
-            return refused("neighbourhoods are sampled from tables of edges only; score with --edges".into());
+        // A neighbour by an edge that is a row has a row as late as that; others may have none since long.
+        let is_number = |of: &String| network.label.as_ref() != Some(of);
+        let of_nodes = network.neighbourhoods.iter().flat_map(|near| &near.of);
+        let of_figures = network.features.iter().filter_map(|feature| feature.of.as_ref()).filter(|_| !are_edges);
+        if let Some(of) = of_nodes.chain(of_figures).find(|of| is_number(of) && network.cells_within.is_none()) {
+            return refused(&format!(
+                "the cell of «{of}» of a node's last row is looked for without end; needed is cells_within, such as \"90d\""
+            ));
         }
         let mut inputs = self.inputs.clone();
-        for (name, kind) in edge_types(edges) {
-            if !inputs.iter().any(|input| input.name == name) {
-                let known = seen.iter().find(|column| column.name == name).cloned();
-                inputs.push(known.unwrap_or_else(|| declared(&name, kind)));
+        let declared = edge_types(edges).into_iter().map(|(name, kind)| declared(&name, kind));
+        let edge_inputs = if are_edges {
+            for column in declared {
+                if !inputs.iter().any(|input| input.name == column.name) {
+                    let known = seen.iter().find(|known| known.name == column.name).cloned();
+                    inputs.push(known.unwrap_or(column));
+                }
             }
-        }
-        Ok(LiveNetwork { definition: self.definition.clone(), inputs })
+            None
+        } else {
+            Some(declared.collect())
+        };
+        Ok(LiveNetwork { definition: self.definition.clone(), inputs, edge_inputs })
     }
 
     /// What is said where edges are needed and none are given.
@@ -151,13 +155,15 @@ impl OwnNetwork {
     }
 }
 
-/// The figures of a network whose edges are the rows, as these come.
+/// The figures of a network as rows come, which are its edges, or beside which edges come.
 #[derive(Debug, Clone)]
 pub struct LiveNetwork {
     /// What is told.
     pub definition: Arc<Definition>,
-    /// The raw columns of rows that are read, those of edges too.
+    /// The raw columns of rows that are read; where rows are edges, those of edges too.
     pub inputs: Vec<InputColumn>,
+    /// The columns of edges that come of themselves; none where rows are the edges.
+    pub edge_inputs: Option<Vec<InputColumn>>,
 }
 
 impl LiveNetwork {
@@ -168,7 +174,22 @@ impl LiveNetwork {
     pub fn taken(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<(Rows, Edges)> {
         let network = self.definition.network();
         let batch = made::typed(&self.inputs, [&network.label, &network.label_time], batch, origin)?;
-        Ok((Rows::of(&batch, &self.definition)?, Edges::of(&batch, &self.definition)?))
+        let edges = match self.edge_inputs {
+            None => Edges::of(&batch, &self.definition)?,
+            Some(_) => Edges::default(),
+        };
+        Ok((Rows::of(&batch, &self.definition)?, edges))
+    }
+
+    /// Edges that come of themselves.
+    ///
+    /// # Errors
+    /// As [`Edges::of`]; where rows are the edges.
+    pub fn edges(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<Edges> {
+        let Some(inputs) = &self.edge_inputs else {
+            return Err(Error::request("the network's edges are the rows themselves; allowed are no others"));
+        };
+        Edges::of(&made::typed(inputs, [&None, &None], batch, origin)?, &self.definition)
     }
 }
 

@@ -82,6 +82,10 @@ pub struct EdgeColumns {
     /// What becomes of edges from a node to itself.
     #[serde(default, skip_serializing_if = "is_default")]
     pub self_edges: SelfEdges,
+    /// True if a server that counts transactions is sent the edges as they come; without it, where rows are no edges themselves, rows
+    /// bring the figures.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub live: bool,
 }
 
 /// Figures over some windows.
@@ -292,6 +296,12 @@ impl Network {
         }
         let named = if feature.nodes.is_empty() { &self.nodes } else { &feature.nodes };
         named.iter().map(|node| vec![node.clone()]).collect()
+    }
+
+    /// True if rows are the edges: both ends are among their nodes, and the times of both are one.
+    pub fn are_rows_edges(&self) -> bool {
+        let edges = &self.edges;
+        self.nodes.contains(&edges.from) && self.nodes.contains(&edges.to) && edges.time == self.time
     }
 
     /// Names of all columns that it makes, in their order: feature by feature, figure by figure, node by node; then neighbourhood by

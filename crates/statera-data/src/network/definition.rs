@@ -130,7 +130,7 @@ impl Definition {
 
     /// Columns that it makes.
     pub fn n_columns(&self) -> usize {
-        self.columns.len()
+        self.columns.len() + self.neighbourhoods.iter().map(|n| n.names.len()).sum::<usize>()
     }
 
     /// Names of the columns that it makes, in their order.
@@ -254,6 +254,9 @@ fn check(network: &Network) -> Result<()> {
     ];
     if let Some((key, _)) = late.into_iter().find(|(_, given)| *given && network.label.is_none()) {
         return Err(Error::request(format!("{key}: has no meaning without label")));
+    }
+    if network.edges.live && network.are_rows_edges() {
+        return Err(Error::request("edges: live: has no meaning where rows are the edges; leave it out"));
     }
     check_edges(&network.edges).map_err(|e| e.at("edges"))
 }

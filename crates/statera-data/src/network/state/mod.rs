@@ -110,7 +110,8 @@ impl NetworkState {
         let counts: BTreeSet<(usize, bool, i64)> =
             definition.columns.iter().filter_map(|c| Some((c.layer, counted(c.what)?, c.span))).collect();
         let reach = |c: &Column| c.span.saturating_add(if c.what == What::Pagerank { c.every } else { 0 });
-        let reach = definition.columns.iter().map(reach).max().unwrap_or(0);
+        let of_nodes = definition.neighbourhoods.iter().map(|around| around.span);
+        let reach = definition.columns.iter().map(reach).chain(of_nodes).max().unwrap_or(0);
         NetworkState {
             cells_reach: definition.network.cells_within.map_or(reach, crate::window::Span::micros),
             reach,

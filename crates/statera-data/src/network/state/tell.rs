@@ -3,11 +3,14 @@
 use super::count::{BUSY, Slider, counted_anew};
 use super::node::{End, Ends};
 use super::{Named, NetworkState};
+use crate::network::declaration::{Direction, What};
 use crate::network::definition::{Column, Of};
 use crate::network::figures::counted;
 use crate::network::near::{View, around};
+use crate::network::nodes::salt;
 use crate::network::page_rank::Plan;
 use crate::network::rows::Rows;
+use crate::network::sample;
 use crate::network::slide::Counts;
 use crate::window::NO_KEY;
 
@@ -23,7 +26,8 @@ impl NetworkState {
         let end = self.definition.end(time);
         self.rank(time);
         let definition = self.definition.clone();
-        for (column, out) in definition.columns.iter().zip(out) {
+        let (of_columns, mut of_nodes) = out.split_at_mut(definition.columns.len());
+        for (column, out) in definition.columns.iter().zip(of_columns) {
             let code = rows.nodes[column.node][row];
             *out = f64::NAN;
             if code == NO_KEY {
@@ -40,6 +44,15 @@ impl NetworkState {
                 let seen = Seen { state: self, layer: column.layer, time, after, end };
                 around(&seen, column, node, second.map(|code| self.named(code)))
             };
+        }
+        for around in &definition.neighbourhoods {
+            let node = Some(rows.nodes[around.node][row]).filter(|code| *code != NO_KEY);
+            let after = time.saturating_sub(around.span);
+            let seen = Seen { state: self, layer: around.layer, time, after, end };
+            let cells = sample::cells(around, &seen, node.map(|code| self.named(code)), time);
+            let (own, rest) = of_nodes.split_at_mut(cells.len());
+            own.copy_from_slice(&cells);
+            of_nodes = rest;
         }
     }
 
@@ -129,11 +142,28 @@ impl View for Seen<'_> {
     }
 
     fn value(&self, of: Of, node: Named) -> Option<f64> {
-        let node = self.state.nodes.get(node.slot as usize)?;
+        let node = self.state.nodes.get(node.slot as usize);
         match of {
-            Of::Number(place) => node.number(place, self.time.saturating_sub(self.state.cells_reach), self.time),
-            _ => Some(node.n_cases(self.time) as f64),
+            Of::Number(place) => {
+                node?.number(place, self.time.saturating_sub(self.state.cells_reach), self.time)
+            }
+            // A node that nothing was told of has none.
+            _ => Some(node.map_or(0, |node| node.n_cases(self.time)) as f64),
         }
+    }
+
+    fn n_edges(&self, node: Named, direction: Direction) -> usize {
+        let Some(node) = self.state.nodes.get(node.slot as usize) else { return 0 };
+        let n = |is_in: bool| {
+            let [first, last] = node.ends(self.layer, is_in).between(self.after, self.end);
+            last - first
+        };
+        let into = if direction == Direction::Out { 0 } else { n(true) };
+        into + if direction == Direction::In { 0 } else { n(false) }
+    }
+
+    fn salt(&self, node: Named) -> u64 {
+        salt(node.code)
     }
 
     fn k(&self) -> usize {
