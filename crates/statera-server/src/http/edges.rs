@@ -79,9 +79,6 @@ struct Facts {
     unseen: usize,
     /// those to whose use the ends did not consent, and those from a node to itself.
     left_out: usize,
-    /// Columns that nobody reads.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    ignored: BTreeSet<String>,
 }
 
 #[derive(Serialize)]
@@ -89,12 +86,16 @@ struct Answer {
     id: Id,
     #[serde(flatten)]
     facts: Facts,
+    /// Names of columns that nobody reads.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    ignored_columns: BTreeSet<String>,
 }
 
 /// Edges that the store was given.
 struct Handed {
     id: Id,
     facts: String,
+    ignored: BTreeSet<String>,
     told: oneshot::Receiver<Result<Recorded>>,
 }
 
@@ -107,13 +108,13 @@ async fn take(
     let body = whole(body)?;
     let shared = app.clone();
     // At one go on one thread: whoever goes away meanwhile leaves no state that has what is not recorded.
-    let Handed { id, facts, told } = blocking(move || Ok(hand(&shared, &who, &body))).await??;
+    let Handed { id, facts, ignored, told } = blocking(move || Ok(hand(&shared, &who, &body))).await??;
     let (id, facts) = match told.await.map_err(|_| lost())?? {
         Recorded::New { .. } => (id, facts),
         Recorded::Before(before) => (before.id, before.facts),
     };
     let facts = serde_json::from_str(&facts).map_err(|e| Error::damaged(format!("record {id}: facts: {e}")))?;
-    json_of(&Answer { id, facts })
+    json_of(&Answer { id, facts, ignored_columns: ignored })
 }
 
 /// Checks edges, has the state take them, and hands the record to the store.
@@ -151,13 +152,12 @@ fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Fa
         known: n_known,
         unseen: n_unseen,
         left_out: n_without_consent + n_to_itself,
-        ignored,
     };
     let facts = serde_json::to_string(&facts).map_err(|e| Error::damaged(e.to_string()))?;
     let (id, kind, actor) = (Id::new(now_us()), RecordKind::Edges, who.actor.clone());
     let parts = vec![Part { subject, plain }];
     let record = NewRecord { id, kind, of: None, request, actor, facts: facts.clone(), parts, alert: None };
-    Ok(Handed { id, facts, told: submit_taken(app, record, Some(ticket))? })
+    Ok(Handed { id, facts, ignored, told: submit_taken(app, record, Some(ticket))? })
 }
 
 /// The columns of a model with a state that takes edges.

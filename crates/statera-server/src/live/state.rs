@@ -132,7 +132,7 @@ impl Live {
             }
         }
         Err(Error::busy(format!(
-            "a snapshot of the state of «{}» is being written, or its network ranked; nothing was taken",
+            "a snapshot of the state of «{}» is being written, its network ranked, or many edges taken; nothing was taken",
             self.name
         )))
     }

@@ -141,7 +141,7 @@ pub fn schemas() -> Value {
             "known": integer(0, "Those that came before"),
             "unseen": integer(0, "Those that no transaction to come sees: older than every window, or of a kind that no figure reads"),
             "left_out": integer(0, "Those without consent, and from a node to itself"),
-        }), json!({ "ignored": list(text("A column that nobody reads")) })),
+        }), json!({ "ignored_columns": list(text("A column that nobody reads")) })),
         "OutcomeAnswer": object(json!({
             "id": { "type": "string", "format": "uuid" },
             "of": { "type": "string", "format": "uuid" },
