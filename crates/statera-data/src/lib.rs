@@ -7,8 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod conform;
-mod declared;
 mod database;
+mod declared;
 pub mod infer;
 pub mod mask;
 pub mod network;

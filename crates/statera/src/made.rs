@@ -123,8 +123,12 @@ impl WholeRows {
         run: &Run,
     ) -> Result<WholeRows> {
         let zone = Zone::new(Some(tz))?;
-        let mut whole =
-            WholeRows { batches: first.into_iter().collect(), typed: Vec::new(), n_history: 0, is_text: rest.is_text() };
+        let mut whole = WholeRows {
+            batches: first.into_iter().collect(),
+            typed: Vec::new(),
+            n_history: 0,
+            is_text: rest.is_text(),
+        };
         if let Some(history) = history {
             let mut reader = source::open(history, options)?;
             while let Some(batch) = reader.next_batch()? {

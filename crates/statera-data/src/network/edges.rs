@@ -74,8 +74,7 @@ impl Edges {
         let kinds = declared.kind.as_ref().map(|name| column(name).map(texts_of)).transpose()?;
         let kind_codes = declared.kind.as_ref().map(|name| column(name).map(codes)).transpose()?;
         let layer_bits = |row: usize| layer_bits(definition, kinds.as_ref().and_then(|kinds| kinds[row].as_deref()));
-        let mut edges =
-            Edges { kinds: kinds.iter().flatten().flatten().cloned().collect(), ..Edges::default() };
+        let mut edges = Edges { kinds: kinds.iter().flatten().flatten().cloned().collect(), ..Edges::default() };
         for row in 0..n_rows {
             if consented.as_ref().is_some_and(|consented| !consented[row]) {
                 edges.counts.n_without_consent += 1;

@@ -6,9 +6,7 @@
 //! transaction is to see are to be there before it, in whatever order they come.
 
 use crate::app::Shared;
-use crate::http::decisions::{
-    blocking, disk_has_room, json_of, lost, now_us, request_name, submit_taken, whole,
-};
+use crate::http::decisions::{blocking, disk_has_room, json_of, lost, now_us, request_name, submit_taken, whole};
 use crate::http::failure::Failure;
 use crate::http::json;
 use crate::live::LiveColumns;

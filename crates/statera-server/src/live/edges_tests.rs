@@ -56,13 +56,18 @@ fn figures_and_neighbourhoods_are_those_of_the_tables_whatever_happens_in_betwee
     let (rows, links): (Vec<String>, _) = ((0..n).map(nth).collect(), edges());
     let whole = columns.edges(links.iter().map(|(_, edge)| edge.as_str())).expect("edges").0;
     let all = expected_of(columns, &rows, Some(&whole));
-    assert_eq!(all.len(), 2 * (8 + 1 + 2 + 1 + 1) + 2 + 3 * (1 + 3 + 6), "of both nodes, of both together, and around a card");
+    assert_eq!(
+        all.len(),
+        2 * (8 + 1 + 2 + 1 + 1) + 2 + 3 * (1 + 3 + 6),
+        "of both nodes, of both together, and around a card"
+    );
     let (mut n_come, mut n_new, mut n_left_out) = (0, 0, 0);
     for (i, row) in rows.iter().enumerate() {
         // What the transaction is to see comes before it, the latest first, and some of it for the second time.
         let n_due = links.partition_point(|(minute, _)| *minute < i * 37);
         if n_due > n_come {
-            let lot: Vec<String> = links[n_come.saturating_sub(i % 4)..n_due].iter().rev().map(|(_, e)| e.clone()).collect();
+            let lot: Vec<String> =
+                links[n_come.saturating_sub(i % 4)..n_due].iter().rev().map(|(_, e)| e.clone()).collect();
             let (status, told) = scene.edges(&body(&lot));
             assert_eq!(status, StatusCode::OK, "{told}");
             n_new += told["new"].as_u64().expect("a number");
@@ -108,7 +113,11 @@ fn figures_and_neighbourhoods_are_those_of_the_tables_whatever_happens_in_betwee
 #[test]
 fn what_is_sent_again_counts_once() {
     let scene = scene();
-    let lot = [edge(10, "C1", "C2", "device", "yes"), edge(11, "C1", "C3", "address", "yes"), edge(12, "C1", "C4", "device", "no")];
+    let lot = [
+        edge(10, "C1", "C2", "device", "yes"),
+        edge(11, "C1", "C3", "address", "yes"),
+        edge(12, "C1", "C4", "device", "no"),
+    ];
     let named = body(&lot).replace("{\"model\"", "{\"request_id\":\"r1\",\"table\":\"links\",\"model\"");
     let (status, first) = scene.edges(&named);
     assert_eq!(status, StatusCode::OK, "{first}");
@@ -131,7 +140,10 @@ fn what_is_wrong_with_an_edge_is_told_and_nothing_is_taken() {
     let scene = scene();
     let good = edge(10, "C1", "C2", "device", "yes");
     for (bad, message) in [
-        (good.replace("\"whom\":\"C2\",", ""), "row 2: a column is missing that the model was trained on: «whom» (identifier)"),
+        (
+            good.replace("\"whom\":\"C2\",", ""),
+            "row 2: a column is missing that the model was trained on: «whom» (identifier)",
+        ),
         (good.replace("\"C2\"", "null"), "column «whom», row 2: missing; every edge needs two nodes and a time"),
         (good.replace("\"C2\"", "\"C1\""), "row 2: an edge from «C1» to itself; allowed are two different nodes"),
         (good.replace("\"yes\"", "\"maybe\""), "column «agreed», row 2: «maybe» is no consent; allowed are yes and no"),
@@ -166,10 +178,9 @@ fn what_is_wrong_with_an_edge_is_told_and_nothing_is_taken() {
 fn a_model_that_counts_no_edges_says_so() {
     let scene = Scene::new();
     let body = body(&[edge(10, "C1", "C2", "device", "yes")]);
-    for (which, why) in [
-        (0, "it has no network"),
-        (2, "its edges are its transactions; allowed: POST /api/v1/transactions"),
-    ] {
+    for (which, why) in
+        [(0, "it has no network"), (2, "its edges are its transactions; allowed: POST /api/v1/transactions")]
+    {
         scene.serve(which);
         let (status, told) = scene.edges(&body);
         let message = format!("the model counts no edges: {why}");

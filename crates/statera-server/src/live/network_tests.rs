@@ -60,8 +60,7 @@ pub(super) fn expected_of(columns: &LiveColumns, rows: &[String], others: Option
 pub(super) fn check_same(told: &Value, all: &[(String, Vec<f64>)], i: usize) {
     for (name, cells) in all {
         let cell = told.get(name).unwrap_or_else(|| panic!("{name} is not in {told}"));
-        let is_same =
-            cell.as_f64().map_or(cell.is_null() && cells[i].is_nan(), |v| v.to_bits() == cells[i].to_bits());
+        let is_same = cell.as_f64().map_or(cell.is_null() && cells[i].is_nan(), |v| v.to_bits() == cells[i].to_bits());
         assert!(is_same, "{name} of transaction {i}: {cell}, expected {}", cells[i]);
     }
 }

@@ -181,8 +181,8 @@ impl Rebuilt {
                 self.n_erased += 1;
                 continue;
             };
-            let part: EdgesPart<'_> = serde_json::from_slice(plain)
-                .map_err(|e| Error::damaged(format!("record {}: {e}", record.id)))?;
+            let part: EdgesPart<'_> =
+                serde_json::from_slice(plain).map_err(|e| Error::damaged(format!("record {}: {e}", record.id)))?;
             let rows: Vec<&str> = part.edges.iter().map(|row| row.get()).collect();
             let taken = columns.recorded_edges(&rows).and_then(|edges| Ok(self.state.take_edges(&edges, None)?));
             if let Err(e) = taken {

@@ -189,8 +189,7 @@ impl Live {
         }
         let mut counted = vec![f64::NAN; columns.n_made()];
         let is_long = state.is_long(taking.event);
-        let (taken, mut desk) =
-            self.advance(desk, is_long, || state.advance(taking.event, Some(now), &mut counted))?;
+        let (taken, mut desk) = self.advance(desk, is_long, || state.advance(taking.event, Some(now), &mut counted))?;
         if taken.n_evicted > 0 {
             tracing::warn!(model = self.name, keys = taken.n_evicted, "keys with events in windows are forgotten");
         }

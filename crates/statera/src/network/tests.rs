@@ -322,7 +322,8 @@ fn rows_are_taken_one_by_one_where_they_are_edges_or_edges_come() {
     assert_eq!((come.inputs.len(), names), (0, vec!["agreed", "how", "since", "who", "whom"]));
     let near = |of: &str| format!("[[neighbourhood]]\nname = \"near\"\nof = [{of}]\nover = \"7d\"\n");
     live(both, payments, &near("\"bad\"")).unwrap();
-    let without_end = "the cell of «x» of a node's last row is looked for without end; needed is cells_within, such as \"90d\"";
+    let without_end =
+        "the cell of «x» of a node's last row is looked for without end; needed is cells_within, such as \"90d\"";
     let no_edges = "rows are no edges, and edges.live does not say that the server is sent any";
     let mean = "[[feature]]\nwhat = [\"neighbour_mean\"]\nof = \"x\"\nover = [\"7d\"]\n";
     live(both, payments, mean).unwrap();
@@ -347,7 +348,8 @@ fn rows_are_taken_one_by_one_where_they_are_edges_or_edges_come() {
     live(bounded, &sent, &(near("\"x\"") + mean)).unwrap();
     let text = format!("time = \"at\"\nnodes = [{both}]\nedges = {{ purpose = [], {payments}, live = true }}\n");
     let network: Network =
-        statera_data::toml_text::read(&format!("{text}[[feature]]\nwhat = [\"fan_in\"]\nover = [\"7d\"]\n"), "test").unwrap();
+        statera_data::toml_text::read(&format!("{text}[[feature]]\nwhat = [\"fan_in\"]\nover = [\"7d\"]\n"), "test")
+            .unwrap();
     let told = Definition::new(network).unwrap_err().to_string();
     assert_eq!(told, "network: edges: live: has no meaning where rows are the edges; leave it out");
 }

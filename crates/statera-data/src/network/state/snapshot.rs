@@ -153,8 +153,9 @@ impl NetworkState {
         }
         // Slots are in the order of codes here.
         let of_all = self.nodes.iter_mut().flat_map(|node| &mut node.into);
-        of_all
-            .for_each(|ends| ends.ends.make_contiguous().sort_unstable_by_key(|end| (end.time, end.other, end.units, end.kind)));
+        of_all.for_each(|ends| {
+            ends.ends.make_contiguous().sort_unstable_by_key(|end| (end.time, end.other, end.units, end.kind))
+        });
     }
 }
 

@@ -144,9 +144,7 @@ impl View for Seen<'_> {
     fn value(&self, of: Of, node: Named) -> Option<f64> {
         let node = self.state.nodes.get(node.slot as usize);
         match of {
-            Of::Number(place) => {
-                node?.number(place, self.time.saturating_sub(self.state.cells_reach), self.time)
-            }
+            Of::Number(place) => node?.number(place, self.time.saturating_sub(self.state.cells_reach), self.time),
             // A node that nothing was told of has none.
             _ => Some(node.map_or(0, |node| node.n_cases(self.time)) as f64),
         }

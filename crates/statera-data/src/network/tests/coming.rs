@@ -148,7 +148,9 @@ fn cells_are_looked_for_as_far_back_as_is_declared() {
     let feature = "[[feature]]\nwhat = [\"neighbour_max\"]\nof = \"x\"\nover = [\"3d\"]\n";
     let edges = [("u", "v", 9 * DAY, 1.0, "pay")];
     let rows = [RowLine { x: Some(7.0), ..row("v", 5 * DAY) }, row("u", 10 * DAY)];
-    let cell = |within: &str| made(&definition(&network("\"a\"", feature).replace("nodes", within)).unwrap(), &edges, &rows, 1)[0][0];
+    let cell = |within: &str| {
+        made(&definition(&network("\"a\"", feature).replace("nodes", within)).unwrap(), &edges, &rows, 1)[0][0]
+    };
     assert_eq!(cell("nodes"), 7.0, "without end");
     assert_eq!(cell("cells_within = \"6d\"\nnodes"), 7.0);
     assert!(cell("cells_within = \"5d\"\nnodes").is_nan(), "it is as old as that");
@@ -173,9 +175,12 @@ fn a_state_of_the_format_before_is_read() {
     let digest = blake3::hash(&bytes[..end]);
     bytes[end..].copy_from_slice(digest.as_bytes());
     let own = Arc::new(definition.clone());
-    let mut old = NetworkState::restore(&mut bytes.as_slice(), bytes.len() as u64, own.clone(), NetworkLimits::default()).unwrap();
+    let mut old =
+        NetworkState::restore(&mut bytes.as_slice(), bytes.len() as u64, own.clone(), NetworkLimits::default())
+            .unwrap();
     assert_eq!(seen(&mut old, 11 * DAY), [1.0]);
     bytes[8] = 2;
-    let damaged = NetworkState::restore(&mut bytes.as_slice(), bytes.len() as u64, own, NetworkLimits::default()).unwrap_err();
+    let damaged =
+        NetworkState::restore(&mut bytes.as_slice(), bytes.len() as u64, own, NetworkLimits::default()).unwrap_err();
     assert_eq!(damaged.kind(), ErrorKind::Damaged);
 }
