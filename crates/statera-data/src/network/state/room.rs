@@ -36,7 +36,8 @@ impl NetworkState {
         if self.clock > i64::MIN && time < earliest {
             return Err(Refusal::FarPast { id: id.into(), time, earliest });
         }
-        let own = rows.nodes.iter().map(|codes| codes[row]).filter(|_| !self.definition.numbers.is_empty());
+        let keeps_cells = !self.definition.numbers.is_empty();
+        let own = rows.nodes.iter().map(|codes| codes[row]).filter(|_| keeps_cells);
         let all = own.chain(edges.from.iter().chain(&edges.to).copied());
         let n_links = edges.layers.iter().map(|bits| bits.count_ones() as usize).sum();
         self.check_room(time, all, n_links)

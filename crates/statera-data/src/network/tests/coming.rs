@@ -4,7 +4,6 @@
 use super::random::{bounded, draw};
 use super::state::{all_edges, bytes_of, check_same, restored, state};
 use super::*;
-use crate::window::Refusal;
 use statera_core::{ErrorKind, Rng};
 
 /// The columns of rows in the order of their times, of edges that come in lots that overlap, each lot in any order, before the first
