@@ -3,7 +3,6 @@
 
 use super::network_tests::{check_same, expected_of, is_fraud};
 use super::testing::{Scene, json_of, row};
-use super::*;
 use crate::testing::{answer_of, viewer};
 use axum::http::StatusCode;
 use serde_json::{Value, json};

@@ -20,7 +20,7 @@ pub async fn send(door: &Door, args: &Edges, console: &Console) -> anyhow::Resul
     rows.sort_unstable();
     let mut total = json!({ "model": args.model, "edges": 0, "new": 0, "known": 0, "unseen": 0, "left_out": 0 });
     for lot in lots(&rows, args.batch as usize) {
-        let sent = count(total["edges"].as_u64().unwrap_or(0));
+        let sent = count(total["edges"].as_f64().unwrap_or(0.0));
         let edges = lot.iter().map(|row| serde_json::from_str(row)).collect::<serde_json::Result<Vec<Value>>>()?;
         let answer = door.post(EDGES, json!({ "model": args.model, "edges": edges })).await.with_context(|| {
             format!("{sent} edges of {} were sent; send them all again once it is mended: each counts once", args.data)
@@ -30,7 +30,7 @@ pub async fn send(door: &Door, args: &Edges, console: &Console) -> anyhow::Resul
             total[name] = sum.into();
         }
     }
-    let [n, new, known, unseen, left_out] = COUNTS.map(|name| count(total[name].as_u64().unwrap_or(0)));
+    let [n, new, known, unseen, left_out] = COUNTS.map(|name| count(total[name].as_f64().unwrap_or(0.0)));
     let text = format!(
         "{n} edges were sent: {new} are new, {known} were there; {unseen} are seen by no transaction to come, {left_out} are left out"
     );
