@@ -89,12 +89,12 @@ struct Answer {
     ignored_columns: BTreeSet<String>,
 }
 
-/// Edges that the store was given.
+/// Edges that the store was given, or was given before: then nobody is waited for.
 struct Handed {
     id: Id,
     facts: String,
     ignored: BTreeSet<String>,
-    told: oneshot::Receiver<Result<Recorded>>,
+    told: Option<oneshot::Receiver<Result<Recorded>>>,
 }
 
 async fn take(
@@ -107,9 +107,12 @@ async fn take(
     let shared = app.clone();
     // At one go on one thread: whoever goes away meanwhile leaves no state that has what is not recorded.
     let Handed { id, facts, ignored, told } = blocking(move || Ok(hand(&shared, &who, &body))).await??;
-    let (id, facts) = match told.await.map_err(|_| lost())?? {
-        Recorded::New { .. } => (id, facts),
-        Recorded::Before(before) => (before.id, before.facts),
+    let (id, facts) = match told {
+        None => (id, facts),
+        Some(told) => match told.await.map_err(|_| lost())?? {
+            Recorded::New { .. } => (id, facts),
+            Recorded::Before(before) => (before.id, before.facts),
+        },
     };
     let facts = serde_json::from_str(&facts).map_err(|e| Error::damaged(format!("record {id}: facts: {e}")))?;
     json_of(&Answer { id, facts, ignored_columns: ignored })
@@ -134,6 +137,10 @@ fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Fa
     let columns = of_network(&champion)?;
     check_table(columns, &champion.name, asked.table.as_deref())?;
     let (edges, ignored) = columns.edges(asked.edges.iter().map(|row| row.get()))?;
+    // A name that was given to another body would be refused when the state has the edges already, and be built again without them.
+    if let Some(before) = request.as_ref().map(|request| app.store.request(request)).transpose()?.flatten() {
+        return Ok(Handed { id: before.id, facts: before.facts, ignored, told: None });
+    }
     let live = app.lives.of(&champion.name);
     let live = live.ok_or_else(|| Error::busy(format!("the state of «{}» is being built", champion.name)))?;
     disk_has_room(app, &live)?;
@@ -155,7 +162,7 @@ fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Fa
     let (id, kind, actor) = (Id::new(now_us()), RecordKind::Edges, who.actor.clone());
     let parts = vec![Part { subject, plain }];
     let record = NewRecord { id, kind, of: None, request, actor, facts: facts.clone(), parts, alert: None };
-    Ok(Handed { id, facts, ignored, told: submit_taken(app, record, Some(ticket))? })
+    Ok(Handed { id, facts, ignored, told: Some(submit_taken(app, record, Some(ticket))?) })
 }
 
 /// The columns of a model with a state that takes edges.

@@ -197,7 +197,9 @@ fn links(n: usize) -> String {
         let (card, other) = (rng.below(25), rng.below(24));
         let other = if other < card { other } else { other + 1 };
         let (day, how) = (1 + i * 20 / n, ["device", "address"][rng.below(2)]);
-        let _ = writeln!(text, "C{card},C{other},2024-03-{day:02}T{:02}:30:00Z,{how},yes", rng.below(24));
+        // Every third is of a card and a shop, which both have.
+        let whom = if i.is_multiple_of(3) { format!("S{}", other % 20) } else { format!("C{other}") };
+        let _ = writeln!(text, "C{card},{whom},2024-03-{day:02}T{:02}:30:00Z,{how},yes", rng.below(24));
     }
     text
 }
