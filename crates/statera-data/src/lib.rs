@@ -8,6 +8,7 @@
 
 pub mod conform;
 mod database;
+mod declared;
 pub mod infer;
 pub mod mask;
 pub mod network;

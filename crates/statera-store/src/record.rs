@@ -64,6 +64,8 @@ pub enum RecordKind {
     Outcome,
     /// A step of work on the alert that it opened.
     Alert,
+    /// Edges of a network that a state of transactions has taken.
+    Edges,
 }
 
 impl RecordKind {
@@ -75,13 +77,14 @@ impl RecordKind {
             RecordKind::Objection => "objection",
             RecordKind::Outcome => "outcome",
             RecordKind::Alert => "alert",
+            RecordKind::Edges => "edges",
         }
     }
 
     /// The kind that the ledger writes so; none for a name of no kind.
     pub(crate) fn of_name(name: &str) -> Option<RecordKind> {
-        use RecordKind::{Alert, Decision, Objection, Outcome, Override};
-        [Decision, Override, Objection, Outcome, Alert].into_iter().find(|kind| kind.name() == name)
+        use RecordKind::{Alert, Decision, Edges, Objection, Outcome, Override};
+        [Decision, Override, Objection, Outcome, Alert, Edges].into_iter().find(|kind| kind.name() == name)
     }
 }
 

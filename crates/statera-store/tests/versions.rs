@@ -322,6 +322,8 @@ fn the_program_before_may_come_back_until_somebody_takes_a_case() {
         assert_eq!(kept.min_program(), "1", "nothing is there that the program before could not read");
         submit(&*store, taken(suspect.id));
         assert_eq!(kept.min_program(), "2");
+        submit(&*store, NewRecord { kind: RecordKind::Edges, ..decision("kim", "3") });
+        assert_eq!(kept.min_program(), "3", "nor could it read edges");
         drop(store);
         assert_eq!(kept.verify().expect("is checked"), <Vec<String>>::new());
     });
@@ -367,8 +369,8 @@ fn an_older_program_works_on_what_a_newer_one_added() {
         drop(store);
         assert_eq!(kept.verify().expect("is checked"), <Vec<String>>::new());
         // What it must not work on any more.
-        kept.run("UPDATE meta SET value = '3' WHERE name = 'min_program'");
-        let why = "needs at least generation 3, this one is 2";
+        kept.run("UPDATE meta SET value = '4' WHERE name = 'min_program'");
+        let why = "needs at least generation 4, this one is 3";
         facts::check_failure(open(&kept.place.options()).map(drop), ErrorKind::Newer, why);
         facts::check_failure(kept.verify(), ErrorKind::Newer, why);
     });

@@ -28,6 +28,7 @@ pub mod given;
 pub mod groups;
 pub mod judge;
 pub mod leaderboard;
+mod made;
 pub mod mask;
 pub mod models;
 pub mod network;

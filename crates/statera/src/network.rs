@@ -8,12 +8,13 @@
 mod tests;
 
 use crate::bundle::Bundle;
+use crate::made::{self, ReadAhead, WholeRows, arrow, damaged};
 use crate::note::Note;
 use crate::project::Settings;
 use crate::rules::declared;
 use crate::training_set::TrainingSet;
 use crate::use_case;
-use crate::windows::{self, ReadAhead, inputs_of, typed};
+use crate::windows;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::Schema;
 use arrow_select::concat::concat_batches;
@@ -25,7 +26,7 @@ use statera_data::network::{Definition, EdgeColumns, EdgeCounts, Edges, Network,
 use statera_data::source::{self, BatchReader, ReadOptions, read_table};
 use statera_data::time::Zone;
 use statera_data::{Table, with_columns};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Name in a bundle of the declaration and of the columns of rows that it reads.
@@ -63,7 +64,7 @@ impl OwnNetwork {
         formats: &BTreeMap<String, TextFormat>,
     ) -> Result<Option<OwnNetwork>> {
         let Some(network) = &settings.network else { return Ok(None) };
-        let inputs = inputs_of(set, formats, &network.inputs()).map_err(|e| e.at("network"))?;
+        let inputs = made::inputs_of(set, formats, &network.inputs()).map_err(|e| e.at("network"))?;
         Ok(Some(OwnNetwork { definition: Arc::new(Definition::new(network.clone())?), inputs }))
     }
 
@@ -73,7 +74,7 @@ impl OwnNetwork {
     /// None of a declaration that was checked.
     pub(crate) fn to_toml(&self) -> Result<String> {
         let file = File { network: self.definition.network().clone(), inputs: self.inputs.clone() };
-        toml::to_string(&file).map_err(|e| Error::io(format!("{NETWORK_FILE}: {e}")))
+        made::to_part(&file, NETWORK_FILE)
     }
 
     /// Reads what [`OwnNetwork::to_toml`] has written.
@@ -81,26 +82,21 @@ impl OwnNetwork {
     /// # Errors
     /// What is no declaration; columns that are read and not described.
     pub(crate) fn parse(bytes: &[u8]) -> Result<OwnNetwork> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Error::damaged(format!("{NETWORK_FILE} is not UTF-8")))?;
-        let damaged = |e: Error| Error::damaged(e.to_string());
-        let File { network, inputs } = statera_data::toml_text::read(text, NETWORK_FILE).map_err(damaged)?;
+        let File { network, inputs } = made::of_part(bytes, NETWORK_FILE)?;
         let definition = Definition::new(network).map_err(|e| damaged(e.at(NETWORK_FILE)))?;
-        let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
-        if definition.network().inputs() != names {
-            return Err(Error::damaged(format!("{NETWORK_FILE}: its inputs are not those that the network reads")));
-        }
+        made::check_inputs(&inputs, &definition.network().inputs(), (NETWORK_FILE, "the network reads"))?;
         Ok(OwnNetwork { definition: Arc::new(definition), inputs })
     }
 
     /// True if rows with these columns carry the figures already.
     fn are_in(&self, schema: &Schema) -> bool {
-        self.definition.column_names().all(|name| schema.field_with_name(name).is_ok())
+        made::are_in(self.definition.column_names(), schema)
     }
 
     /// The columns of rows that are read, typed as in training. The label, which rows to be scored do not have yet, may be absent.
     fn typed(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<RecordBatch> {
         let network = self.definition.network();
-        typed(&self.inputs, [&network.label, &network.label_time], batch, origin)
+        made::typed(&self.inputs, [&network.label, &network.label_time], batch, origin)
     }
 
     /// The figures of the last rows of typed batches, of which the first `n_history` rows are what came before.
@@ -110,42 +106,46 @@ impl OwnNetwork {
         columns(&self.definition, edges, &Rows::of(&batch, &self.definition)?, n_history, run)
     }
 
-    /// How rows with the columns `seen` are taken that are edges themselves, one after the other.
+    /// How rows with the columns `seen` are taken one after the other, and edges that come of themselves where rows are none.
     ///
     /// # Errors
-    /// Rows that are no edges, or that see edges of their own time, and neighbourhoods: the figures cannot be told as rows come.
+    /// Edges that do not come; what would not be told as a table tells it: rows that are edges and see edges of their own time, cells that
+    /// are looked for without end.
     pub fn live(&self, seen: &[InputColumn]) -> Result<LiveNetwork> {
         let network = self.definition.network();
         let edges = &network.edges;
         let refused =
-            |why: String| Err(Error::request(format!("the network's figures cannot be made as rows come: {why}")));
-        for (what, name) in [("from", &edges.from), ("to", &edges.to)] {
-            if !network.nodes.contains(name) {
-                let nodes = network.nodes.join(", ");
-                return refused(format!(
-                    "rows are no edges, whose «{what}» is «{name}»; needed is one of nodes ({nodes})"
-                ));
-            }
+            |why: &str| Err(Error::request(format!("the network's figures cannot be made as rows come: {why}")));
+        let are_edges = network.are_rows_edges();
+        if !are_edges && !edges.live {
+            return refused("rows are no edges, and edges.live does not say that the server is sent any");
         }
-        if edges.time != network.time {
-            return refused(format!("rows are no edges, whose time is «{}»; needed is «{}»", edges.time, network.time));
+        if are_edges && network.until == Until::At {
+            return refused("rows see edges of their own time, of which some come later; needed is until = \"before\"");
         }
-        if network.until == Until::At {
-            return refused(
-                "rows see edges of their own time, of which some come later; needed is until = \"before\"".into(),
-            );
-        }
-        if !network.neighbourhoods.is_empty() {
-            return refused("neighbourhoods are sampled from tables of edges only; score with --edges".into());
+        // A neighbour by an edge that is a row has a row as late as that; others may have none since long.
+        let is_number = |of: &String| network.label.as_ref() != Some(of);
+        let of_nodes = network.neighbourhoods.iter().flat_map(|near| &near.of);
+        let of_figures = network.features.iter().filter_map(|feature| feature.of.as_ref()).filter(|_| !are_edges);
+        if let Some(of) = of_nodes.chain(of_figures).find(|of| is_number(of) && network.cells_within.is_none()) {
+            return refused(&format!(
+                "the cell of «{of}» of a node's last row is looked for without end; needed is cells_within, such as \"90d\""
+            ));
         }
         let mut inputs = self.inputs.clone();
-        for (name, kind) in edge_types(edges) {
-            if !inputs.iter().any(|input| input.name == name) {
-                let known = seen.iter().find(|column| column.name == name).cloned();
-                inputs.push(known.unwrap_or_else(|| declared(&name, kind)));
+        let declared = edge_types(edges).into_iter().map(|(name, kind)| declared(&name, kind));
+        let edge_inputs = if are_edges {
+            for column in declared {
+                if !inputs.iter().any(|input| input.name == column.name) {
+                    let known = seen.iter().find(|known| known.name == column.name).cloned();
+                    inputs.push(known.unwrap_or(column));
+                }
             }
-        }
-        Ok(LiveNetwork { definition: self.definition.clone(), inputs })
+            None
+        } else {
+            Some(declared.collect())
+        };
+        Ok(LiveNetwork { definition: self.definition.clone(), inputs, edge_inputs })
     }
 
     /// What is said where edges are needed and none are given.
@@ -158,13 +158,15 @@ impl OwnNetwork {
     }
 }
 
-/// The figures of a network whose edges are the rows, as these come.
+/// The figures of a network as rows come, which are its edges, or beside which edges come.
 #[derive(Debug, Clone)]
 pub struct LiveNetwork {
     /// What is told.
     pub definition: Arc<Definition>,
-    /// The raw columns of rows that are read, those of edges too.
+    /// The raw columns of rows that are read; where rows are edges, those of edges too.
     pub inputs: Vec<InputColumn>,
+    /// The columns of edges that come of themselves; none where rows are the edges.
+    pub edge_inputs: Option<Vec<InputColumn>>,
 }
 
 impl LiveNetwork {
@@ -174,13 +176,24 @@ impl LiveNetwork {
     /// As [`Rows::of`] and [`Edges::of`].
     pub fn taken(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<(Rows, Edges)> {
         let network = self.definition.network();
-        let batch = typed(&self.inputs, [&network.label, &network.label_time], batch, origin)?;
-        Ok((Rows::of(&batch, &self.definition)?, Edges::of(&batch, &self.definition)?))
+        let batch = made::typed(&self.inputs, [&network.label, &network.label_time], batch, origin)?;
+        let edges = match self.edge_inputs {
+            None => Edges::of(&batch, &self.definition)?,
+            Some(_) => Edges::default(),
+        };
+        Ok((Rows::of(&batch, &self.definition)?, edges))
     }
-}
 
-fn arrow(e: arrow_schema::ArrowError) -> Error {
-    Error::data(e.to_string())
+    /// Edges that come of themselves.
+    ///
+    /// # Errors
+    /// As [`Edges::of`]; where rows are the edges.
+    pub fn edges(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<Edges> {
+        let Some(inputs) = &self.edge_inputs else {
+            return Err(Error::request("the network's edges are the rows themselves; allowed are no others"));
+        };
+        Edges::of(&made::typed(inputs, [&None, &None], batch, origin)?, &self.definition)
+    }
 }
 
 /// How the columns of a table of edges are read.
@@ -418,49 +431,21 @@ pub(crate) fn open(
     };
     let for_windows = beside.history.filter(|_| bundle.windows.is_some());
     let mut reader = windows::open(bundle, address, for_windows, read, run)?;
-    let is_text = reader.is_text();
     let first = reader.next_batch()?;
-    let is_complete = first.as_ref().is_none_or(|batch| own.are_in(&batch.schema()));
-    let mut batches: VecDeque<RecordBatch> = first.into_iter().collect();
-    if is_complete {
+    if first.as_ref().is_none_or(|batch| own.are_in(&batch.schema())) {
         let unused = beside.history.filter(|_| for_windows.is_none()).map(|history| ("history", history));
         return match beside.edges.map(|edges| ("edges", edges)).or(unused) {
             Some((flag, address)) => Err(of_no_use(true, flag, address)),
-            None => Ok(Box::new(ReadAhead { batches, rest: Some(reader), is_text })),
+            None => Ok(ReadAhead::of(first, reader)),
         };
     }
     let tz = bundle.scorer.schema().tz.as_str();
     let edges = read_edges(beside.edges.ok_or_else(|| own.no_edges())?, &own.definition, Some(tz), run)?;
     run.progress.start("Network", 0);
-    let zone = Zone::new(Some(tz))?;
-    let (mut typed, mut n_history) = (Vec::new(), 0);
-    if let Some(history) = beside.history {
-        let mut reader = source::open(history, read)?;
-        while let Some(batch) = reader.next_batch()? {
-            run.check()?;
-            let origin = RowOrigin { zone: &zone, is_text: reader.is_text(), first_row: n_history };
-            typed.push(own.typed(&batch, origin).map_err(|e| e.at(source::label(history)))?);
-            n_history += batch.num_rows();
-        }
-    }
-    while let Some(batch) = reader.next_batch()? {
-        run.check()?;
-        batches.push_back(batch);
-    }
-    let (place, mut first_row) = (source::label(address), 0);
-    for batch in &batches {
-        let origin = RowOrigin { zone: &zone, is_text, first_row };
-        typed.push(own.typed(batch, origin).map_err(|e| e.at(&place))?);
-        first_row += batch.num_rows();
-    }
-    let columns = own.columns(&typed, n_history, &edges, run).map_err(|e| e.at(&place))?;
-    drop(typed);
-    let mut first = 0;
-    for batch in &mut batches {
-        let made = columns.iter().map(|column| column.slice(first, batch.num_rows())).collect();
-        first += batch.num_rows();
-        *batch = with_columns(batch, own.definition.column_names(), made)?;
-    }
+    let typed = |batch: &RecordBatch, origin: RowOrigin| own.typed(batch, origin);
+    let whole = WholeRows::read((first, reader), (address, beside.history, tz), typed, read, run)?;
+    let made = own.columns(&whole.typed, whole.n_history, &edges, run).map_err(|e| e.at(source::label(address)))?;
+    let rows = whole.complete(|| own.definition.column_names(), &made)?;
     run.progress.finish();
-    Ok(Box::new(ReadAhead { batches, rest: None, is_text }))
+    Ok(rows)
 }

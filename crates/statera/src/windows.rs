@@ -9,20 +9,21 @@
 mod tests;
 
 use crate::bundle::Bundle;
+use crate::made::{self, ReadAhead, WholeRows, arrow, damaged};
 use crate::project::Settings;
 use crate::training_set::TrainingSet;
-use arrow_array::{ArrayRef, RecordBatch, new_null_array};
-use arrow_schema::{Field, Schema};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::Schema;
 use arrow_select::concat::concat_batches;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result, Role, Run};
 use statera_data::Table;
-use statera_data::conform::{self, InputColumn, RowOrigin};
+use statera_data::conform::{InputColumn, RowOrigin};
 use statera_data::infer::TextFormat;
 use statera_data::source::{self, BatchReader, ReadOptions};
 use statera_data::time::Zone;
 use statera_data::window::{Definition, Events, Windows, column_infos, sweep_rows, with_columns};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Name in a bundle of the declaration and of the columns that it reads.
@@ -57,7 +58,7 @@ impl OwnWindows {
         formats: &BTreeMap<String, TextFormat>,
     ) -> Result<Option<OwnWindows>> {
         let Some(windows) = &settings.windows else { return Ok(None) };
-        let inputs = inputs_of(set, formats, &windows.inputs()).map_err(|e| e.at("windows"))?;
+        let inputs = made::inputs_of(set, formats, &windows.inputs()).map_err(|e| e.at("windows"))?;
         Ok(Some(OwnWindows { definition: Arc::new(Definition::new(windows.clone())?), inputs }))
     }
 
@@ -67,7 +68,7 @@ impl OwnWindows {
     /// None of windows that were checked.
     pub(crate) fn to_toml(&self) -> Result<String> {
         let file = File { windows: self.definition.windows().clone(), inputs: self.inputs.clone() };
-        toml::to_string(&file).map_err(|e| Error::io(format!("{WINDOWS_FILE}: {e}")))
+        made::to_part(&file, WINDOWS_FILE)
     }
 
     /// Reads what [`OwnWindows::to_toml`] has written.
@@ -75,26 +76,21 @@ impl OwnWindows {
     /// # Errors
     /// What is no declaration; columns that are read and not described.
     pub(crate) fn parse(bytes: &[u8]) -> Result<OwnWindows> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Error::damaged(format!("{WINDOWS_FILE} is not UTF-8")))?;
-        let damaged = |e: Error| Error::damaged(e.to_string());
-        let File { windows, inputs } = statera_data::toml_text::read(text, WINDOWS_FILE).map_err(damaged)?;
+        let File { windows, inputs } = made::of_part(bytes, WINDOWS_FILE)?;
         let definition = Definition::new(windows).map_err(|e| damaged(e.at(WINDOWS_FILE)))?;
-        let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
-        if definition.windows().inputs() != names {
-            return Err(Error::damaged(format!("{WINDOWS_FILE}: its inputs are not those that the windows read")));
-        }
+        made::check_inputs(&inputs, &definition.windows().inputs(), (WINDOWS_FILE, "the windows read"))?;
         Ok(OwnWindows { definition: Arc::new(definition), inputs })
     }
 
     /// True if rows with these columns carry the windows' already.
     fn are_in(&self, schema: &Schema) -> bool {
-        self.definition.column_names().all(|name| schema.field_with_name(name).is_ok())
+        made::are_in(self.definition.column_names(), schema)
     }
 
     /// The columns that windows read, typed as in training. The label, which rows to be scored do not have yet, may be absent.
     fn typed(&self, batch: &RecordBatch, origin: RowOrigin) -> Result<RecordBatch> {
         let windows = self.definition.windows();
-        typed(&self.inputs, [&windows.label, &windows.label_time], batch, origin)
+        made::typed(&self.inputs, [&windows.label, &windows.label_time], batch, origin)
     }
 
     /// Raw rows as events: for who keeps a [`State`](statera_data::window::State) and asks it for the columns of rows as they come,
@@ -118,55 +114,6 @@ impl OwnWindows {
         let n_rows = batch.num_rows() - n_history;
         Ok(columns.into_iter().map(|column| column.slice(n_history, n_rows)).collect())
     }
-}
-
-fn arrow(e: arrow_schema::ArrowError) -> Error {
-    Error::data(e.to_string())
-}
-
-/// Columns of a training table as rows that are scored must bring them.
-///
-/// # Errors
-/// A column that is not there.
-pub(crate) fn inputs_of(
-    set: &TrainingSet,
-    formats: &BTreeMap<String, TextFormat>,
-    names: &[&str],
-) -> Result<Vec<InputColumn>> {
-    let schema = set.batch.schema();
-    let input = |name: &&str| -> Result<InputColumn> {
-        let kind = set.columns.iter().find(|c| c.name == *name).map(|c| c.kind);
-        let field = schema.field_with_name(name).map_err(|e| Error::request(e.to_string()))?;
-        let kind = kind.ok_or_else(|| Error::request(format!("no column «{name}»")))?;
-        let text = formats.get(*name).cloned();
-        Ok(InputColumn { name: (*name).into(), kind, data_type: field.data_type().clone(), text })
-    };
-    names.iter().map(input).collect()
-}
-
-/// Columns of rows typed as in training; of those that are known later only, `late`, each may be absent.
-///
-/// # Errors
-/// As [`conform::conform`].
-pub(crate) fn typed(
-    inputs: &[InputColumn],
-    late: [&Option<String>; 2],
-    batch: &RecordBatch,
-    origin: RowOrigin,
-) -> Result<RecordBatch> {
-    let schema = batch.schema();
-    let is_absent = |input: &&InputColumn| {
-        late.iter().any(|name| name.as_ref() == Some(&input.name)) && schema.field_with_name(&input.name).is_err()
-    };
-    let absent: Vec<&InputColumn> = inputs.iter().filter(is_absent).collect();
-    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
-    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    for input in absent {
-        fields.push(Arc::new(Field::new(&input.name, input.data_type.clone(), true)));
-        columns.push(new_null_array(&input.data_type, batch.num_rows()));
-    }
-    let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)?;
-    Ok(conform::conform(&whole, inputs, origin)?.batch)
 }
 
 /// Adds the columns of the settings' windows to a table that does not have them, declares their sequences, leaves what is known
@@ -256,64 +203,16 @@ pub(crate) fn open(
     if is_complete && history.is_some() {
         return of_no_use("the rows have the windows' columns already");
     }
-    let is_text = reader.is_text();
-    let mut batches: VecDeque<RecordBatch> = first.into_iter().collect();
     if is_complete {
-        return Ok(Box::new(ReadAhead { batches, rest: Some(reader), is_text }));
+        return Ok(ReadAhead::of(first, reader));
     }
-    let zone = Zone::new(Some(&bundle.scorer.schema().tz))?;
-    let (place, before) = (source::label(address), history.map(source::label).unwrap_or_default());
     run.progress.start("Windows", 0);
-    let mut typed = Vec::new();
-    let mut n_history = 0;
-    if let Some(history) = history {
-        let mut reader = source::open(history, read)?;
-        while let Some(batch) = reader.next_batch()? {
-            run.check()?;
-            let origin = RowOrigin { zone: &zone, is_text: reader.is_text(), first_row: n_history };
-            typed.push(own.typed(&batch, origin).map_err(|e| e.at(&before))?);
-            n_history += batch.num_rows();
-        }
-    }
-    let mut n_rows = 0;
-    while let Some(batch) = reader.next_batch()? {
-        run.check()?;
-        batches.push_back(batch);
-    }
-    for batch in &batches {
-        let origin = RowOrigin { zone: &zone, is_text, first_row: n_rows };
-        typed.push(own.typed(batch, origin).map_err(|e| e.at(&place))?);
-        n_rows += batch.num_rows();
-    }
-    let columns = own.columns(&typed, n_history, [&before, &place])?;
-    drop(typed);
-    let mut first = 0;
-    for batch in &mut batches {
-        let made = columns.iter().map(|column| column.slice(first, batch.num_rows())).collect();
-        first += batch.num_rows();
-        *batch = with_columns(batch, &own.definition, made)?;
-    }
+    let (place, before) = (source::label(address), history.map(source::label).unwrap_or_default());
+    let tz = bundle.scorer.schema().tz.as_str();
+    let typed = |batch: &RecordBatch, origin: RowOrigin| own.typed(batch, origin);
+    let whole = WholeRows::read((first, reader), (address, history, tz), typed, read, run)?;
+    let made = own.columns(&whole.typed, whole.n_history, [&before, &place])?;
+    let rows = whole.complete(|| own.definition.column_names(), &made)?;
     run.progress.finish();
-    Ok(Box::new(ReadAhead { batches, rest: None, is_text }))
-}
-
-/// Rows that were read ahead, and then those that were not.
-pub(crate) struct ReadAhead {
-    pub batches: VecDeque<RecordBatch>,
-    pub rest: Option<Box<dyn BatchReader>>,
-    pub is_text: bool,
-}
-
-impl BatchReader for ReadAhead {
-    fn is_text(&self) -> bool {
-        self.is_text
-    }
-
-    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        match (self.batches.pop_front(), &mut self.rest) {
-            (Some(batch), _) => Ok(Some(batch)),
-            (None, Some(rest)) => rest.next_batch(),
-            (None, None) => Ok(None),
-        }
-    }
+    Ok(rows)
 }

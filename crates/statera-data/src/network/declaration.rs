@@ -1,6 +1,7 @@
 //! The declaration of figures of a network, as the `[network]` table of a project file and the bundle's `network.toml` write it.
 
-use crate::window::{Span, step_name};
+use crate::declared::{each_once, is_default, step_columns};
+use crate::window::Span;
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ pub struct Network {
     /// Columns of a row that name nodes, one or two. Of two, as those of a transfer, the row goes from the first to the second.
     pub nodes: Vec<String>,
     /// Whether edges of the very time of a row are seen by it.
-    #[serde(default, skip_serializing_if = "Until::is_before")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub until: Until,
     /// The column that tells a fraud, 1 or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +35,10 @@ pub struct Network {
     /// Of a node with more neighbours in a window, cycles and neighbours are of that many of the latest, 1 to 1000.
     #[serde(default = "neighbours", skip_serializing_if = "is_neighbours")]
     pub max_neighbours: usize,
+    /// How far back the last row of a node is looked for whose cells are told; without it without end, and where
+    /// figures are made as rows come by the longest window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells_within: Option<Span>,
     /// Where edges are and what their columns are.
     pub edges: EdgeColumns,
     /// The figures.
@@ -75,8 +80,12 @@ pub struct EdgeColumns {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
     /// What becomes of edges from a node to itself.
-    #[serde(default, skip_serializing_if = "SelfEdges::is_refuse")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub self_edges: SelfEdges,
+    /// True if a server that counts transactions is sent the edges as they come; without it, where rows are no edges themselves, rows
+    /// bring the figures.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub live: bool,
 }
 
 /// Figures over some windows.
@@ -289,6 +298,12 @@ impl Network {
         named.iter().map(|node| vec![node.clone()]).collect()
     }
 
+    /// True if rows are the edges: both ends are among their nodes, and the times of both are one.
+    pub fn are_rows_edges(&self) -> bool {
+        let edges = &self.edges;
+        self.nodes.contains(&edges.from) && self.nodes.contains(&edges.to) && edges.time == self.time
+    }
+
     /// Names of all columns that it makes, in their order: feature by feature, figure by figure, node by node; then neighbourhood by
     /// neighbourhood.
     pub fn column_names(&self) -> Vec<String> {
@@ -309,13 +324,7 @@ impl Network {
         let own = [Some(&self.time), self.label.as_ref(), self.label_time.as_ref()];
         let of = self.features.iter().filter_map(|f| f.of.as_ref());
         let of = of.chain(self.neighbourhoods.iter().flat_map(|n| &n.of));
-        let mut names: Vec<&str> = Vec::new();
-        for name in own.into_iter().flatten().chain(&self.nodes).chain(of) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
+        each_once(own.into_iter().flatten().chain(&self.nodes).chain(of).map(String::as_str))
     }
 
     /// Refuses edges whose columns may not be used for what a model is for.
@@ -361,9 +370,8 @@ impl Neighbourhood {
 
     /// The columns of each node, in their order.
     pub fn columns(&self) -> Vec<Vec<String>> {
-        let told = || std::iter::once(EDGES).chain(self.of.iter().map(String::as_str));
-        let node = |place| told().map(|column| step_name(&self.name, column, place)).collect();
-        (1..=self.n_nodes()).map(node).collect()
+        let told: Vec<&str> = std::iter::once(EDGES).chain(self.of.iter().map(String::as_str)).collect();
+        step_columns(&self.name, &told, self.n_nodes())
     }
 }
 
@@ -372,20 +380,6 @@ impl EdgeColumns {
     pub fn names(&self) -> Vec<&str> {
         let optional = [&self.amount, &self.kind].into_iter().flatten();
         [&self.from, &self.to, &self.time].into_iter().chain(optional).map(String::as_str).collect()
-    }
-}
-
-impl Until {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-    fn is_before(&self) -> bool {
-        *self == Until::Before
-    }
-}
-
-impl SelfEdges {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-    fn is_refuse(&self) -> bool {
-        *self == SelfEdges::Refuse
     }
 }
 

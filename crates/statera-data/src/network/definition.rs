@@ -101,6 +101,9 @@ impl Definition {
             let place = |e: Error| e.at(format!("neighbourhood {} («{}»)", i + 1, neighbourhood.name));
             definition.add_neighbourhood(neighbourhood).map_err(place)?;
         }
+        if network.cells_within.is_some() && definition.numbers.is_empty() {
+            return Err(Error::request("cells_within: has no meaning where no figure is of a number column"));
+        }
         let mut seen = BTreeSet::new();
         if let Some(name) = definition.column_names().find(|name| !seen.insert(*name)) {
             return Err(Error::request(format!("column «{name}» would be made twice")));
@@ -127,7 +130,7 @@ impl Definition {
 
     /// Columns that it makes.
     pub fn n_columns(&self) -> usize {
-        self.columns.len()
+        self.columns.len() + self.neighbourhoods.iter().map(|n| n.names.len()).sum::<usize>()
     }
 
     /// Names of the columns that it makes, in their order.
@@ -139,6 +142,11 @@ impl Definition {
     /// Where the edges of a row at `t` end, exclusive.
     pub(super) fn end(&self, t: i64) -> i64 {
         if self.network.until == Until::At { t.saturating_add(1) } else { t }
+    }
+
+    /// Cells of rows after this are told to a row at `t`.
+    pub(super) fn cells_after(&self, t: i64) -> i64 {
+        self.network.cells_within.map_or(i64::MIN, |within| t.saturating_sub(within.micros()))
     }
 
     /// Node columns whose nodes a fraud makes cases, by place.
@@ -246,6 +254,9 @@ fn check(network: &Network) -> Result<()> {
     ];
     if let Some((key, _)) = late.into_iter().find(|(_, given)| *given && network.label.is_none()) {
         return Err(Error::request(format!("{key}: has no meaning without label")));
+    }
+    if network.edges.live && network.are_rows_edges() {
+        return Err(Error::request("edges: live: has no meaning where rows are the edges; leave it out"));
     }
     check_edges(&network.edges).map_err(|e| e.at("edges"))
 }

@@ -3,7 +3,7 @@
 use super::declaration::{EdgeColumns, SelfEdges};
 use super::definition::Definition;
 use super::graph::Link;
-use super::nodes::{NO_NODE, Nodes};
+use super::nodes::{NO_NODE, Nodes, salt};
 use super::rows::Rows;
 use crate::preparer::number_cells;
 use crate::table::{texts_of, told};
@@ -21,8 +21,8 @@ const MAX_AMOUNT: f64 = 1e12;
 /// Kinds that an error tells.
 const KINDS_TOLD: usize = 20;
 
-/// Edges between nodes that cells name.
-#[derive(Debug, Clone)]
+/// Edges between nodes that cells name; by default none.
+#[derive(Debug, Clone, Default)]
 pub struct Edges {
     pub(super) from: Vec<u128>,
     pub(super) to: Vec<u128>,
@@ -30,6 +30,10 @@ pub struct Edges {
     pub(super) units: Vec<i64>,
     /// A bit per layer of the definition.
     pub(super) layers: Vec<u16>,
+    /// What tells kinds apart; 0 where edges have none.
+    pub(super) kind_codes: Vec<u32>,
+    /// Rows of the table, from 0.
+    pub(super) rows: Vec<u32>,
     /// The kinds that there are, where the edges have kinds.
     kinds: BTreeSet<String>,
     /// How many there are, and how many were passed over.
@@ -69,16 +73,9 @@ impl Edges {
             None => vec![0; n_rows],
         };
         let kinds = declared.kind.as_ref().map(|name| column(name).map(texts_of)).transpose()?;
+        let kind_codes = declared.kind.as_ref().map(|name| column(name).map(codes)).transpose()?;
         let layer_bits = |row: usize| layer_bits(definition, kinds.as_ref().and_then(|kinds| kinds[row].as_deref()));
-        let mut edges = Edges {
-            from: Vec::new(),
-            to: Vec::new(),
-            times: Vec::new(),
-            units: Vec::new(),
-            layers: Vec::new(),
-            kinds: kinds.iter().flatten().flatten().cloned().collect(),
-            counts: EdgeCounts::default(),
-        };
+        let mut edges = Edges { kinds: kinds.iter().flatten().flatten().cloned().collect(), ..Edges::default() };
         for row in 0..n_rows {
             if consented.as_ref().is_some_and(|consented| !consented[row]) {
                 edges.counts.n_without_consent += 1;
@@ -94,6 +91,8 @@ impl Edges {
             edges.times.push(times[row]);
             edges.units.push(units[row]);
             edges.layers.push(layer_bits(row));
+            edges.kind_codes.push(kind_codes.as_ref().map_or(0, |codes| short(codes[row])));
+            edges.rows.push(row as u32);
         }
         edges.counts.n_used = edges.from.len();
         Ok(edges)
@@ -150,6 +149,11 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 fn layer_bits(definition: &Definition, kind: Option<&str>) -> u16 {
     let is_in = |kinds: &Vec<String>| kinds.is_empty() || kinds.iter().any(|k| kind == Some(k));
     definition.layers.iter().enumerate().fold(0, |bits, (layer, kinds)| bits | u16::from(is_in(kinds)) << layer)
+}
+
+/// The code of a kind in a few bytes: it only tells edges apart that are alike else.
+fn short(code: u128) -> u32 {
+    (salt(code) >> 32) as u32
 }
 
 fn complete_nodes(name: &str, column: &ArrayRef) -> Result<Vec<u128>> {

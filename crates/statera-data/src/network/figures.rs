@@ -50,17 +50,18 @@ pub fn columns(definition: &Definition, edges: &Edges, rows: &Rows, first: usize
     whole.counts(&mut made, run)?;
     whole.surroundings(&mut made, run)?;
     whole.ranks(&mut made, run)?;
-    let mut arrays = arrays(definition, &made);
     for around in &definition.neighbourhoods {
-        arrays.extend(whole.neighbourhood(around, run)?);
+        made.extend(whole.neighbourhood(around, run)?);
     }
-    Ok(arrays)
+    Ok(arrays(definition, &made))
 }
 
-/// Cells by figure as columns of their types, in the definition's order, without those of neighbourhoods; NaN is missing.
+/// Cells by column as columns of their types, in the definition's order; NaN is missing.
 pub fn arrays(definition: &Definition, cells: &[Vec<f64>]) -> Vec<ArrayRef> {
-    let figures = definition.columns.iter().zip(cells);
-    figures.map(|(column, cells)| array(column.what.is_whole(), cells)).collect()
+    let of_figures = definition.columns.iter().map(|column| column.what.is_whole());
+    let of_nodes = definition.neighbourhoods.iter().flat_map(sample::are_whole);
+    let are_whole: Vec<bool> = of_figures.chain(of_nodes).collect();
+    are_whole.par_iter().zip(cells).map(|(is_whole, cells)| array(*is_whole, cells)).collect()
 }
 
 fn array(is_whole: bool, cells: &[f64]) -> ArrayRef {
@@ -81,7 +82,7 @@ pub(super) fn counted(what: What) -> Option<bool> {
 }
 
 /// What a row sees of a whole table.
-pub(super) struct Seen<'a> {
+struct Seen<'a> {
     whole: &'a Whole<'a>,
     graph: &'a Graph,
     time: i64,
@@ -89,15 +90,6 @@ pub(super) struct Seen<'a> {
     after: i64,
     /// and earlier than this.
     end: i64,
-}
-
-impl Seen<'_> {
-    /// Edges of a node in a direction.
-    pub(super) fn n_edges(&self, node: u32, direction: Direction) -> usize {
-        let n =
-            |at: &Adjacency, is_asked: bool| if is_asked { at.between(node, self.after, self.end).len() } else { 0 };
-        n(&self.graph.into, direction != Direction::Out) + n(&self.graph.out, direction != Direction::In)
-    }
 }
 
 impl View for Seen<'_> {
@@ -110,9 +102,22 @@ impl View for Seen<'_> {
 
     fn value(&self, of: Of, node: u32) -> Option<f64> {
         match of {
-            Of::Number(place) => self.whole.known.number(place, node, self.time),
+            Of::Number(place) => {
+                let after = self.whole.definition.cells_after(self.time);
+                self.whole.known.number(place, node, [after, self.time])
+            }
             _ => Some(self.whole.known.n_cases(node, self.time) as f64),
         }
+    }
+
+    fn n_edges(&self, node: u32, direction: Direction) -> usize {
+        let n =
+            |at: &Adjacency, is_asked: bool| if is_asked { at.between(node, self.after, self.end).len() } else { 0 };
+        n(&self.graph.into, direction != Direction::Out) + n(&self.graph.out, direction != Direction::In)
+    }
+
+    fn salt(&self, node: u32) -> u64 {
+        self.whole.salts[node as usize]
     }
 
     fn k(&self) -> usize {
@@ -198,8 +203,7 @@ impl Whole<'_> {
     }
 
     /// The columns of a neighbourhood, node by node.
-    fn neighbourhood(&self, around: &Around, run: &Run) -> Result<Vec<ArrayRef>> {
-        let width = 1 + around.of.len();
+    fn neighbourhood(&self, around: &Around, run: &Run) -> Result<Vec<Vec<f64>>> {
         let rows: Vec<Vec<f64>> = (self.first..self.rows.n_rows())
             .into_par_iter()
             .map(|row| {
@@ -207,15 +211,10 @@ impl Whole<'_> {
                 let (node, time) = (self.nodes[around.node][row], self.rows.times[row]);
                 let (after, end) = (time.saturating_sub(around.span), self.definition.end(time));
                 let seen = Seen { whole: self, graph: &self.graphs[around.layer], time, after, end };
-                let nodes = sample::around(around, &seen, &self.salts, node, time);
-                Ok(nodes.iter().flat_map(|node| sample::told(around, &seen, *node)).collect())
+                Ok(sample::cells(around, &seen, (node != NO_NODE).then_some(node), time))
             })
             .collect::<Result<_>>()?;
-        let are_whole = sample::are_whole(around);
-        let column = |place: usize| {
-            let cells: Vec<f64> = rows.iter().map(|cells| cells[place]).collect();
-            array(are_whole[place % width], &cells)
-        };
+        let column = |place: usize| rows.iter().map(|cells| cells[place]).collect();
         Ok((0..around.names.len()).into_par_iter().map(column).collect())
     }
 

@@ -51,9 +51,9 @@ impl Known {
         self.cases.before(node, before).len()
     }
 
-    /// The cell of a node's last row with one before a time; of rows of one time the largest.
-    pub fn number(&self, column: usize, node: u32, before: i64) -> Option<f64> {
-        self.numbers[column].before(node, before).last().map(|(_, cell)| *cell)
+    /// The cell of a node's last row with one after a time and before another; of rows of one time the largest.
+    pub fn number(&self, column: usize, node: u32, [after, before]: [i64; 2]) -> Option<f64> {
+        self.numbers[column].before(node, before).last().filter(|(time, _)| *time > after).map(|(_, cell)| *cell)
     }
 }
 

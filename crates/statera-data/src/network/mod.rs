@@ -12,7 +12,8 @@
 //! Work is bounded: fan-in, fan-out and their sums slide over the edges of a node, each entering and leaving once; of a busy node
 //! cycles and neighbours look at the last [`Network::max_neighbours`] neighbours; PageRank is computed once a snapshot.
 //!
-//! A [`NetworkState`] makes the columns of a row when it happens, of the edges that have come, to the same bits.
+//! A [`NetworkState`] makes the columns of a row when it happens, of the edges that are rows or have come of themselves, to the same
+//! bits.
 //!
 //! Deliberately absent: features of edges other than a sum of amounts, communities.
 
@@ -38,7 +39,7 @@ pub use edges::{EdgeCounts, Edges};
 pub use figures::{arrays, column_infos, columns};
 pub use page_rank::{MAX_DAMPING, TOLERANCE};
 pub use rows::Rows;
-pub use state::{NetworkLimits, NetworkState};
+pub use state::{EdgesTaken, NetworkLimits, NetworkState};
 
 #[cfg(test)]
 mod tests;

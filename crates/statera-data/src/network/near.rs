@@ -22,6 +22,12 @@ pub(super) trait View {
     /// What is known of a node.
     fn value(&self, of: Of, node: Self::Node) -> Option<f64>;
 
+    /// Edges of a node in a direction.
+    fn n_edges(&self, node: Self::Node, direction: Direction) -> usize;
+
+    /// A number of a node's own, whatever else is in the tables, for draws.
+    fn salt(&self, node: Self::Node) -> u64;
+
     /// Neighbours that are looked at, at most.
     fn k(&self) -> usize;
 }

@@ -27,7 +27,7 @@ impl Nodes {
 
     /// A number of each node that is its own whatever other nodes there are, for draws.
     pub fn salts(&self) -> Vec<u64> {
-        self.0.iter().map(|code| mix(mix(*code as u64) ^ (*code >> 64) as u64)).collect()
+        self.0.iter().map(|code| salt(*code)).collect()
     }
 
     /// The numbers of codes.
@@ -35,6 +35,11 @@ impl Nodes {
         let number = |code: &u128| self.0.binary_search(code).map_or(NO_NODE, |at| at as u32);
         codes.iter().map(number).collect()
     }
+}
+
+/// A number of a code's own, for draws.
+pub(super) fn salt(code: u128) -> u64 {
+    mix(mix(code as u64) ^ (code >> 64) as u64)
 }
 
 /// One of 2⁶⁴ numbers for another, as if drawn (the last step of SplitMix64; Steele, Lea and Flood 2014).

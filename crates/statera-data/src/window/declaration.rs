@@ -1,6 +1,7 @@
 //! The declaration of windowed features, as the `[windows]` table of a project file and the bundle's `windows.toml` write it.
 
 use super::span::Span;
+use crate::declared::{each_once, step_columns};
 use serde::{Deserialize, Serialize};
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -235,21 +236,15 @@ impl Windows {
         let own = [Some(&self.time), Some(&self.id), self.label.as_ref(), self.label_time.as_ref()];
         let features = self.features.iter().flat_map(|f| f.key.iter().chain(&f.of));
         let steps = self.sequences.iter().flat_map(|s| s.key.iter().chain(s.of.iter().filter(|c| *c != SINCE_LAST)));
-        let mut names: Vec<&str> = Vec::new();
-        for name in own.into_iter().flatten().chain(features).chain(steps) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
+        each_once(own.into_iter().flatten().chain(features).chain(steps).map(String::as_str))
     }
 }
 
 impl Steps {
     /// The columns of each step, the earliest first.
     pub fn columns(&self) -> Vec<Vec<String>> {
-        let step = |step| self.of.iter().map(|column| step_name(&self.name, column, step)).collect();
-        (1..=self.steps).map(step).collect()
+        let of: Vec<&str> = self.of.iter().map(String::as_str).collect();
+        step_columns(&self.name, &of, self.steps)
     }
 }
 

@@ -32,6 +32,15 @@ pub enum Refusal {
         /// The latest time that is taken.
         latest: i64,
     },
+    /// An edge of a network has a time that has not come.
+    FutureEdge {
+        /// Its row, from 1.
+        row: usize,
+        /// Its time.
+        time: i64,
+        /// The latest time that is taken.
+        latest: i64,
+    },
     /// The event is older than what windows still know of.
     FarPast {
         /// The event.
@@ -100,7 +109,7 @@ impl Refusal {
         match self {
             Refusal::OutOfOrder { .. } => "out_of_order",
             Refusal::Duplicate { .. } => "duplicate",
-            Refusal::Future { .. } => "future",
+            Refusal::Future { .. } | Refusal::FutureEdge { .. } => "future",
             Refusal::FarPast { .. } => "far_past",
             Refusal::Number { .. } => "number",
             Refusal::TooManyEvents { .. } => "too_many_events",
@@ -126,6 +135,9 @@ impl fmt::Display for Refusal {
             Refusal::Duplicate { id } => write!(f, "event «{id}» was taken before; allowed is each id once"),
             Refusal::Future { id, time, latest } => {
                 write!(f, "event «{id}» has the time {}; allowed is until {}", iso(*time), iso(*latest))
+            }
+            Refusal::FutureEdge { row, time, latest } => {
+                write!(f, "row {row}: the edge has the time {}; allowed is until {}", iso(*time), iso(*latest))
             }
             Refusal::FarPast { id, time, earliest } => {
                 write!(f, "event «{id}» has the time {}; allowed is from {}", iso(*time), iso(*earliest))

@@ -5,14 +5,17 @@
 //! come), and copies for shadow challengers when nothing else waits. A request whose rows cannot be scored does not
 //! touch those it was put together with. A request whose deadline passed while it waited is not scored.
 
+mod answers;
+mod cells;
 mod lanes;
 mod rows;
 mod score;
 #[cfg(test)]
 mod tests;
 
+pub use answers::Answers;
 pub use rows::{Columns, RowsBuilder};
-pub use score::{Answers, score_alone, warm};
+pub use score::{score_alone, warm};
 
 use crate::models::Loaded;
 use arrow_array::RecordBatch;

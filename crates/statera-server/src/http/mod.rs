@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod body;
 pub mod bundle_upload;
 pub mod decisions;
+pub mod edges;
 pub mod entry;
 pub mod failure;
 #[cfg(test)]
@@ -52,6 +53,7 @@ fn routes() -> Router<Shared> {
     Router::new()
         .merge(decisions::routes())
         .merge(outcomes::routes())
+        .merge(edges::routes())
         .merge(monitoring::routes())
         .merge(alerts::routes())
         .merge(inference::routes())

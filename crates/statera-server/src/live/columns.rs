@@ -13,9 +13,10 @@ use statera::rules::{Ruling, seen_columns};
 use statera::windows::OwnWindows;
 use statera_core::{Error, Result};
 use statera_data::conform::{InputColumn, RowOrigin};
+use statera_data::network::{self, Edges};
 use statera_data::time::Zone;
 use statera_data::window::{arrays, with_columns};
-use statera_data::{network, with_columns as with_named};
+use statera_data::with_columns as with_named;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
@@ -27,9 +28,11 @@ pub struct LiveColumns {
     whole: Columns,
     /// What windows and network count of it, whatever model and rules read besides.
     counted: Columns,
+    /// What an edge brings, where edges come of themselves.
+    edges: Option<Columns>,
     /// The windows.
     pub windows: OwnWindows,
-    /// The network, where transactions are its edges.
+    /// The network, where transactions are its edges, or edges come of themselves.
     pub network: Option<LiveNetwork>,
     /// Why transactions bring the figures of a network themselves, where they do.
     pub why_brought: Option<String>,
@@ -79,7 +82,9 @@ impl LiveColumns {
         counted.retain(|column| of_state.contains(column.name.as_str()));
         let schema = bundle.scorer.schema();
         let (tz, id) = (schema.tz.as_str(), schema.id.clone());
+        let edges = network.as_ref().and_then(|own| own.edge_inputs.clone());
         Ok(Some(LiveColumns {
+            edges: edges.map(|inputs| Columns::of(inputs, tz, None)).transpose()?,
             counted: Columns::of(counted, tz, id.clone())?,
             raw: Columns::with_rules(raw(&whole), &raw(&of_rules), tz, id.clone())?,
             whole: Columns::with_rules(whole, &of_rules, tz, id)?,
@@ -121,6 +126,49 @@ impl LiveColumns {
     pub fn event(&self, raw: &RecordBatch) -> Result<Event> {
         let edges = self.network.as_ref().map(|own| own.taken(raw, self.origin())).transpose()?;
         Ok(Event { windows: self.windows.events(raw, self.origin())?, edges })
+    }
+
+    /// Edges as the state takes them, and what they have that nobody reads.
+    ///
+    /// # Errors
+    /// A network whose edges do not come of themselves; as [`RowsBuilder::push`]; what is no edge.
+    pub fn edges<'r>(&self, rows: impl Iterator<Item = &'r str>) -> Result<(Edges, BTreeSet<String>)> {
+        let (own, columns) = self.of_edges()?;
+        let mut builder = RowsBuilder::new(columns, rows.size_hint().0)?;
+        for (i, row) in rows.enumerate() {
+            builder.push(row, i + 1)?;
+        }
+        let ignored = builder.take_ignored();
+        Ok((own.edges(&builder.finish()?, self.origin())?, ignored))
+    }
+
+    /// Recorded edges as the state takes them. They may be of a time when the network asked for fewer columns: one that is absent is
+    /// missing.
+    ///
+    /// # Errors
+    /// As [`LiveColumns::edges`], but for absent columns.
+    pub fn recorded_edges(&self, rows: &[&str]) -> Result<Edges> {
+        let (_, columns) = self.of_edges()?;
+        let complete = |row: &&str| completed(columns, row).unwrap_or_else(|| (*row).into());
+        let rows: Vec<String> = rows.iter().map(complete).collect();
+        Ok(self.edges(rows.iter().map(String::as_str))?.0)
+    }
+
+    /// True if edges come of themselves.
+    pub fn takes_edges(&self) -> bool {
+        self.edges.is_some()
+    }
+
+    fn of_edges(&self) -> Result<(&LiveNetwork, &Columns)> {
+        let both = self.network.as_ref().zip(self.edges.as_ref());
+        both.ok_or_else(|| {
+            let why = match (&self.network, &self.why_brought) {
+                (Some(_), _) => "its edges are its transactions; allowed: POST /api/v1/transactions",
+                (None, Some(why)) => why,
+                (None, None) => "it has no network",
+            };
+            Error::request(format!("the model counts no edges: {why}"))
+        })
     }
 
     fn origin(&self) -> RowOrigin<'_> {

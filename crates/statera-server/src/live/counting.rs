@@ -1,9 +1,10 @@
-//! What a state counts of transactions: their windows, and the figures of the network whose edges they are.
+//! What a state counts of transactions: their windows, and the figures of the network whose edges they are, or beside which its edges
+//! come.
 
 use super::columns::LiveColumns;
 use super::settings::TransactionsSettings;
 use statera_core::Result;
-use statera_data::network::{Edges, NetworkLimits, NetworkState, Rows};
+use statera_data::network::{Edges, EdgesTaken, NetworkLimits, NetworkState, Rows};
 use statera_data::window::{Events, Limits, Refusal, State, Taken};
 use std::io::{Read, Write};
 
@@ -11,7 +12,7 @@ use std::io::{Read, Write};
 pub struct Event {
     /// For the windows.
     pub windows: Events,
-    /// For the network, where transactions are its edges.
+    /// For the network: who it is about, and the edge that it is, where transactions are edges.
     pub edges: Option<(Rows, Edges)>,
 }
 
@@ -91,6 +92,14 @@ impl Counting {
             None => of_network.fill(f64::NAN),
         }
         Ok(taken)
+    }
+
+    /// Takes edges that come of themselves, all or none.
+    ///
+    /// # Errors
+    /// What the network has against them.
+    pub fn take_edges(&mut self, edges: &Edges, now: Option<i64>) -> std::result::Result<EdgesTaken, Refusal> {
+        self.network.as_mut().map_or(Ok(EdgesTaken::default()), |network| network.take_edges(edges, now))
     }
 
     /// Takes a label of a transaction; `event` is the transaction, where it is at hand. True if something was learnt by it.

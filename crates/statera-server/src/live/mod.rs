@@ -1,7 +1,7 @@
 //! Transactions as they happen: the state of each model's windows, which counts every transaction that is taken, gives its
-//! columns, and comes back after a stop.
+//! columns, and comes back after a stop; and edges of the network that come beside them.
 //!
-//! What is recorded is the truth: the state is what the recorded transactions and labels make, in the order of the numbers that
+//! What is recorded is the truth: the state is what the recorded transactions, labels and edges make, in the order of the numbers that
 //! they were given when they were taken. A transaction is taken (its state advances), scored, recorded, and only then answered.
 //! If it could not be recorded, the state is rebuilt before anything else is taken. A snapshot bounds how much is replayed;
 //! one of other windows, or one that was altered, is refused, and all is replayed. A state belongs to one process of a
@@ -9,6 +9,8 @@
 
 mod columns;
 mod counting;
+#[cfg(test)]
+mod edges_tests;
 #[cfg(test)]
 mod network_tests;
 mod rebuild;

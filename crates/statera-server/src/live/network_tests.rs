@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use statera_core::Run;
 use statera_data::conform::RowOrigin;
-use statera_data::network;
+use statera_data::network::{self, Edges};
 use statera_data::time::Zone;
 
 /// The `i`-th of many transactions: cards pay shops, and each other.
@@ -23,14 +23,20 @@ fn nth(i: usize) -> String {
 }
 
 /// True if the `i`-th is a fraud, which is told on its day.
-fn is_fraud(i: usize) -> bool {
+pub(super) fn is_fraud(i: usize) -> bool {
     i % 9 == 2
 }
 
 /// What a table tells of the first transactions, by column.
 fn expected(columns: &LiveColumns, n: usize) -> Vec<(String, Vec<f64>)> {
-    let own = columns.network.as_ref().expect("a network");
-    let batches: Vec<RecordBatch> = (0..n).map(|i| columns.raw(&nth(i), 1).expect("a row").0).collect();
+    let rows: Vec<String> = (0..n).map(nth).collect();
+    expected_of(columns, &rows, None)
+}
+
+/// What a table tells of transactions, by column; their edges are they themselves, if there are no others.
+pub(super) fn expected_of(columns: &LiveColumns, rows: &[String], others: Option<&Edges>) -> Vec<(String, Vec<f64>)> {
+    let (own, n) = (columns.network.as_ref().expect("a network"), rows.len());
+    let batches: Vec<RecordBatch> = rows.iter().map(|row| columns.raw(row, 1).expect("a row").0).collect();
     let batch = concat_batches(&batches[0].schema(), &batches).expect("one table");
     let frauds: ArrayRef = Arc::new(Int64Array::from_iter_values((0..n).map(|i| i64::from(is_fraud(i)))));
     let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
@@ -39,7 +45,8 @@ fn expected(columns: &LiveColumns, n: usize) -> Vec<(String, Vec<f64>)> {
     let batch = RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), all).expect("a table");
     let zone = Zone::new(None).expect("UTC");
     let (rows, edges) = own.taken(&batch, RowOrigin { zone: &zone, is_text: true, first_row: 0 }).expect("edges");
-    let made = network::columns(&own.definition, &edges, &rows, 0, &Run::new(1, 1)).expect("figures");
+    let edges = others.unwrap_or(&edges);
+    let made = network::columns(&own.definition, edges, &rows, 0, &Run::new(1, 1)).expect("figures");
     let cells = |column: &ArrayRef| -> Vec<f64> {
         if *column.data_type() == DataType::Int64 {
             return column.as_primitive::<Int64Type>().iter().map(|v| v.map_or(f64::NAN, |v| v as f64)).collect();
@@ -47,6 +54,15 @@ fn expected(columns: &LiveColumns, n: usize) -> Vec<(String, Vec<f64>)> {
         column.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NAN)).collect()
     };
     own.definition.column_names().map(String::from).zip(made.iter().map(cells)).collect()
+}
+
+/// Compares what a record has of a transaction with what a table tells of it, to the bit.
+pub(super) fn check_same(told: &Value, all: &[(String, Vec<f64>)], i: usize) {
+    for (name, cells) in all {
+        let cell = told.get(name).unwrap_or_else(|| panic!("{name} is not in {told}"));
+        let is_same = cell.as_f64().map_or(cell.is_null() && cells[i].is_nan(), |v| v.to_bits() == cells[i].to_bits());
+        assert!(is_same, "{name} of transaction {i}: {cell}, expected {}", cells[i]);
+    }
 }
 
 fn scene() -> Scene {
@@ -65,12 +81,7 @@ fn figures_are_those_of_a_table_whatever_happens_in_between() {
     for i in 0..n {
         let answer = scene.taken(&nth(i));
         let told = scene.windows(&answer);
-        for (name, cells) in &all {
-            let cell = told.get(name).unwrap_or_else(|| panic!("{name} is not in {told}"));
-            let is_same =
-                cell.as_f64().map_or(cell.is_null() && cells[i].is_nan(), |v| v.to_bits() == cells[i].to_bits());
-            assert!(is_same, "{name} of transaction {i}: {cell}, expected {}", cells[i]);
-        }
+        check_same(&told, &all, i);
         assert!(told["card_count_1d"].as_u64().is_some_and(|n| n > 0), "{told}");
         if i % 30 == 7 {
             let path = format!("/api/v1/decisions/{}/replay", answer["id"].as_str().expect("an id"));

@@ -5,6 +5,7 @@ use super::counting::{Counting, Event};
 use super::settings::TransactionsSettings;
 use super::snapshot;
 use crate::http::decisions::{self, Document};
+use crate::http::edges::EdgesPart;
 use crate::http::outcomes::{Label, LabelPart};
 use serde::Deserialize;
 use statera_core::{Error, ErrorKind, Result};
@@ -144,6 +145,7 @@ impl Rebuilt {
     ) -> Result<()> {
         match record.kind {
             RecordKind::Outcome => self.label(store, record, columns),
+            RecordKind::Edges => self.edges(record, columns),
             _ => self.transaction(record, columns, counted),
         }
     }
@@ -167,6 +169,25 @@ impl Rebuilt {
                         self.n_different += usize::from(recorded != columns.text(counted));
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Edges; a network that is of no others has no use for them.
+    fn edges(&mut self, record: &StoredRecord, columns: &LiveColumns) -> Result<()> {
+        for part in record.parts.iter().filter(|_| columns.takes_edges()) {
+            let StoredPart::Plain(plain) = part else {
+                self.n_erased += 1;
+                continue;
+            };
+            let part: EdgesPart<'_> =
+                serde_json::from_slice(plain).map_err(|e| Error::damaged(format!("record {}: {e}", record.id)))?;
+            let rows: Vec<&str> = part.edges.iter().map(|row| row.get()).collect();
+            let taken = columns.recorded_edges(&rows).and_then(|edges| Ok(self.state.take_edges(&edges, None)?));
+            if let Err(e) = taken {
+                self.n_refused += 1;
+                tracing::warn!(record = %record.id, error = %e, "recorded edges are not taken again");
             }
         }
         Ok(())

@@ -9,6 +9,8 @@ use super::rebuild::Rebuilt;
 use super::settings::TransactionsSettings;
 use crate::http::failure::Failure;
 use statera_core::{Error, Result};
+use statera_data::network::{Edges, EdgesTaken};
+use statera_data::window::Refusal;
 use statera_store::Claim;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +23,8 @@ const RECENT: usize = 1 << 16;
 const MAX_LOOKS: usize = 400;
 const MAX_YIELDS: usize = 200;
 const LOOK: Duration = Duration::from_micros(50);
+/// Edges from which on it takes milliseconds to take them.
+const MANY_EDGES: usize = 256;
 
 /// The state as a thread that failed has left it.
 type Poisoned<'s> = PoisonError<MutexGuard<'s, Option<Counting>>>;
@@ -33,7 +37,7 @@ pub struct Live {
     /// Held for the time of an advance; for as long as a snapshot is written.
     pub(super) state: Mutex<Option<Counting>>,
     desk: Mutex<Desk>,
-    /// True while a snapshot is written, or the network ranked.
+    /// True while a snapshot is written, the network ranked, or many edges taken.
     is_busy: AtomicBool,
     /// The right to count; none before the state is there.
     pub(super) claim: Mutex<Option<Claim>>,
@@ -128,7 +132,7 @@ impl Live {
             }
         }
         Err(Error::busy(format!(
-            "a snapshot of the state of «{}» is being written, or its network ranked; nothing was taken",
+            "a snapshot of the state of «{}» is being written, its network ranked, or many edges taken; nothing was taken",
             self.name
         )))
     }
@@ -147,7 +151,7 @@ impl Live {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True while a snapshot is written, or the network ranked: taking would wait.
+    /// True while a snapshot is written, the network ranked, or many edges taken: taking would wait.
     pub fn is_busy(&self) -> bool {
         self.is_busy.load(Ordering::Acquire)
     }
@@ -177,33 +181,70 @@ impl Live {
         let mut state = self.state_at_once()?;
         let desk = self.desk();
         let state = self.ready(&mut state, &desk)?;
-        if !state.is_of(columns) {
-            return Err(Failure::from(self.away("is being built for another version of its windows or its network")));
-        }
+        self.is_counted_by(state, columns)?;
         self.has_room(&desk)?;
         if desk.recent.contains_key(taking.id) || desk.n_recent.saturating_sub(taking.mark) >= RECENT as u64 {
             let told = format!("transaction «{}» is being taken; ask again for its answer", taking.id);
             return Err(Failure::from(Error::busy(told)));
         }
         let mut counted = vec![f64::NAN; columns.n_made()];
-        // The others wait for a long one as for a snapshot; what is on its way to the disk does not.
         let is_long = state.is_long(taking.event);
+        let (taken, mut desk) = self.advance(desk, is_long, || state.advance(taking.event, Some(now), &mut counted))?;
+        if taken.n_evicted > 0 {
+            tracing::warn!(model = self.name, keys = taken.n_evicted, "keys with events in windows are forgotten");
+        }
+        desk.remember(taking.id, Recent { is_recorded: false });
+        Ok((self.ticket(&mut desk, Some(taking.id.into()), true), counted))
+    }
+
+    /// Takes edges of the network that come of themselves, all or none: the ticket of their record, and what became of them. What the
+    /// state knows already is recorded all the same: who said it first may not be on disk yet.
+    ///
+    /// # Errors
+    /// What the state refuses; 503 where the state is being rebuilt, or where too many are on their way.
+    pub fn edges(
+        self: &Arc<Live>,
+        columns: &LiveColumns,
+        edges: &Edges,
+        now: i64,
+    ) -> std::result::Result<(Ticket, EdgesTaken), Failure> {
+        // As a label they may wait for a snapshot.
+        let mut state = self.state();
+        let desk = self.desk();
+        let state = self.ready(&mut state, &desk)?;
+        self.is_counted_by(state, columns)?;
+        self.has_room(&desk)?;
+        let is_long = edges.counts.n_used > MANY_EDGES;
+        let (taken, mut desk) = self.advance(desk, is_long, || state.take_edges(edges, Some(now)))?;
+        Ok((self.ticket(&mut desk, None, taken.n_new > 0), taken))
+    }
+
+    /// Does something with the state. The others wait for a long one as for a snapshot; what is on its way to the disk does not.
+    fn advance<'d, T>(
+        &'d self,
+        desk: MutexGuard<'d, Desk>,
+        is_long: bool,
+        work: impl FnOnce() -> std::result::Result<T, Refusal>,
+    ) -> std::result::Result<(T, MutexGuard<'d, Desk>), Failure> {
         self.is_busy.fetch_or(is_long, Ordering::AcqRel);
         let desk = (!is_long).then_some(desk);
-        let taken = state.advance(taking.event, Some(now), &mut counted);
+        let done = work();
         self.is_busy.fetch_and(!is_long, Ordering::AcqRel);
-        let taken = taken.map_err(Failure::refused)?;
+        let done = done.map_err(Failure::refused)?;
         let mut desk = desk.unwrap_or_else(|| self.desk());
         if let Some(why) = desk.stale.clone() {
             // It was marked meanwhile: what is being rebuilt may lack nothing that is recorded later.
             desk.n_marked += 1;
             return Err(Failure::from(self.away(&why)));
         }
-        if taken.n_evicted > 0 {
-            tracing::warn!(model = self.name, keys = taken.n_evicted, "keys with events in windows are forgotten");
+        Ok((done, desk))
+    }
+
+    fn is_counted_by(&self, state: &Counting, columns: &LiveColumns) -> Result<()> {
+        if state.is_of(columns) {
+            return Ok(());
         }
-        desk.remember(taking.id, Recent { is_recorded: false });
-        Ok((self.ticket(&mut desk, Some(taking.id.into()), true), counted))
+        Err(self.away("is being built for another version of its windows or its network"))
     }
 
     /// Takes a label (whether it was a fraud, and when that became known): the ticket of its record, and whether the state has learnt something by it. What it knows already, or has no

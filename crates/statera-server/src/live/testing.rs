@@ -84,6 +84,40 @@ what = ["pagerank"]
 over = ["7d"]
 "#;
 
+/// Edges of another table, which come of themselves, and what is around a card.
+const LINKS: &str = r#"
+[network]
+time = "at"
+nodes = ["card", "shop"]
+label = "fraud"
+label_delay = "1d"
+cells_within = "10d"
+edges = { source = "links", from = "who", to = "whom", time = "since", kind = "how", consent = "agreed", purpose = ["fraud"], live = true }
+[[network.feature]]
+what = ["fan_in", "fan_out", "edges_out", "cycles_2", "closes_2"]
+over = ["2d", "7d"]
+[[network.feature]]
+what = ["fan_out"]
+kinds = ["device"]
+over = ["7d"]
+[[network.feature]]
+what = ["neighbour_max", "neighbour_mean"]
+of = "fraud"
+over = ["7d"]
+[[network.feature]]
+what = ["neighbour_mean"]
+of = "amount"
+over = ["7d"]
+[[network.feature]]
+what = ["pagerank"]
+over = ["7d"]
+[[network.neighbourhood]]
+name = "near"
+of = ["amount", "fraud"]
+over = "7d"
+fans = [3, 2]
+"#;
+
 const RULES: &str = r#"
 version = "rules-1"
 [[rule]]
@@ -155,14 +189,30 @@ fn payments(n: usize) -> String {
     text
 }
 
+/// Who shares a device or an address with whom, in those days.
+fn links(n: usize) -> String {
+    let mut rng = Rng::new(2);
+    let mut text = String::from("who,whom,since,how,agreed\n");
+    for i in 0..n {
+        let (card, other) = (rng.below(25), rng.below(24));
+        let other = if other < card { other } else { other + 1 };
+        let (day, how) = (1 + i * 20 / n, ["device", "address"][rng.below(2)]);
+        // Every third is of a card and a shop, which both have.
+        let whom = if i.is_multiple_of(3) { format!("S{}", other % 20) } else { format!("C{other}") };
+        let _ = writeln!(text, "C{card},{whom},2024-03-{day:02}T{:02}:30:00Z,{how},yes", rng.below(24));
+    }
+    text
+}
+
 /// A bundle with windows and rules, one with other windows, one with a network too, one with the windows of the first and rules that
-/// read one more column, and two without windows, whose rules read the columns of the model, and one more; each with its digest; made
-/// once.
-pub(crate) fn bundles() -> &'static (TempDir, [String; 6]) {
-    static BUNDLES: OnceLock<(TempDir, [String; 6])> = OnceLock::new();
+/// read one more column, two without windows, whose rules read the columns of the model, and one more, and one with the windows of the first, whose
+/// network has edges of another table; each with its digest; made once.
+pub(crate) fn bundles() -> &'static (TempDir, [String; 7]) {
+    static BUNDLES: OnceLock<(TempDir, [String; 7])> = OnceLock::new();
     BUNDLES.get_or_init(|| {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join("payments.csv"), payments(2_000)).expect("written");
+        fs::write(dir.path().join("links.csv"), links(300)).expect("written");
         let run = Run::new(1, 1);
         let ruled = |bundle: Bundle, rules: &str, name: &str| {
             let none = |name: &str| Err(Error::io(name.to_string()));
@@ -186,6 +236,10 @@ pub(crate) fn bundles() -> &'static (TempDir, [String; 6]) {
         let more_windows = PROJECT
             .replace(r#"over = ["1d", "7d"]"#, r#"over = ["1d", "2d", "7d"]"#)
             .replace(r#"over = ["7d"]"#, r#"over = ["7d", "20d"]"#);
+        let linked = PROJECT
+            .replace("\n[sources]", "\npurpose = \"fraud\"\n[sources]\nlinks = \"links.csv\"")
+            .replace("[\"logistic\"]", "[\"graphsage\"]")
+            + LINKS;
         let plain = PROJECT.split("[windows]").next().unwrap_or_default();
         let digests = [
             train(PROJECT, RULES, "a.statera"),
@@ -194,13 +248,14 @@ pub(crate) fn bundles() -> &'static (TempDir, [String; 6]) {
             other("a.statera", RULES, "d.statera"),
             train(plain, PLAIN, "e.statera"),
             other("e.statera", PLAIN, "f.statera"),
+            train(&linked, RULES, "g.statera"),
         ];
         (dir, digests)
     })
 }
 
 pub(crate) fn path_of(which: usize) -> PathBuf {
-    let names = ["a.statera", "b.statera", "c.statera", "d.statera", "e.statera", "f.statera"];
+    let names = ["a.statera", "b.statera", "c.statera", "d.statera", "e.statera", "f.statera", "g.statera"];
     bundles().0.path().join(names[which])
 }
 
@@ -294,6 +349,10 @@ impl Scene {
         let (status, answer) = self.send(row);
         assert_eq!(status, StatusCode::OK, "{row}: {answer}");
         answer
+    }
+
+    pub(crate) fn edges(&self, body: &str) -> (StatusCode, Value) {
+        json_of(answer_of(self.app(), &program(), "POST", "/api/v1/edges", body))
     }
 
     pub(crate) fn outcome(&self, body: &str) -> (StatusCode, Value) {

@@ -59,6 +59,7 @@ pub const ACCESS: &[Rule] = &[
     rule("POST", "/api/v1/decisions/{id}/objection", Need::One(&[Scorer, Checker])),
     rule("POST", "/api/v1/transactions", SCORES),
     rule("POST", "/api/v1/outcomes", SCORES),
+    rule("POST", "/api/v1/edges", SCORES),
     rule("GET", "/api/v1/monitoring/overrides", SEES),
     // Alerts.
     rule("GET", "/api/v1/alerts", LOOKS),

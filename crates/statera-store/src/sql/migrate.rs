@@ -8,9 +8,11 @@ use statera_core::Error;
 use std::borrow::Cow;
 
 /// What this program can work with: the value of `min_program` in the table `meta` is this or less.
-pub(crate) const PROGRAM: i64 = 2;
+pub(crate) const PROGRAM: i64 = 3;
 /// The first that reads steps of work on cases.
 pub(crate) const READS_STEPS: i64 = 2;
+/// The first that reads records of edges.
+pub(crate) const READS_EDGES: i64 = 3;
 
 /// Name, SQLite's text and PostgreSQL's text of every migration, in their order.
 pub(crate) const MIGRATIONS: &[(&str, &str, &str)] = &[

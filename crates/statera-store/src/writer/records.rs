@@ -7,8 +7,8 @@ use crate::Group;
 use crate::alert::AlertChange;
 use crate::ledger::body::{self, PartLine};
 use crate::read;
-use crate::record::{Id, NewRecord, Recorded};
-use crate::sql::migrate::meta_int;
+use crate::record::{Id, NewRecord, RecordKind, Recorded};
+use crate::sql::migrate::{READS_EDGES, meta_int, need_program};
 use crate::sql::table::{PART, RECORD, REQUEST, SUBJECT_KEY};
 use crate::sql::{Attempt, Failure, Value};
 use crate::vault::{LiveKey, Sealer, key_digest, part_digest, period};
@@ -190,6 +190,9 @@ impl Tx<'_> {
     }
 
     fn write_record(&mut self, record: &NewRecord, rows: &mut Rows) -> Attempt<()> {
+        if record.kind == RecordKind::Edges {
+            need_program(self.connection, READS_EDGES)?;
+        }
         let id = record.id.0.as_bytes();
         let place = self.place();
         let first_part = self.take_parts(record.parts.len());

@@ -338,50 +338,66 @@ fn edges_that_are_not_those_of_the_rows_are_told() {
     );
 }
 
-#[test]
-fn rows_are_taken_one_by_one_only_where_they_are_edges() {
-    let live = |nodes: &str, edges: &str| {
-        let text = format!(
-            "time = \"at\"\nnodes = [{nodes}]\nedges = {{ purpose = [\"fraud\"], {edges} }}\n[[feature]]\nwhat = [\"fan_in\"]\n\
-             over = [\"7d\"]\n"
-        );
-        let network: Network = statera_data::toml_text::read(&text, "test").unwrap();
-        let own = OwnNetwork { definition: Arc::new(Definition::new(network).unwrap()), inputs: Vec::new() };
-        let seen = declared("money", Kind::Number);
-        own.live(&[InputColumn { data_type: arrow_schema::DataType::Int64, ..seen }])
-    };
-    let payments = "from = \"a\", to = \"b\", time = \"at\", amount = \"money\", kind = \"how\"";
-    let taken = live("\"a\", \"b\"", payments).unwrap();
-    let types: Vec<(&str, String)> = taken.inputs.iter().map(|i| (i.name.as_str(), i.data_type.to_string())).collect();
-    assert!(types.contains(&("money", "Int64".into())), "as the model reads it: {types:?}");
-    assert!(types.contains(&("how", "Utf8".into())), "as it is declared: {types:?}");
-    for (nodes, edges, why) in [
-        ("\"a\"", payments, "rows are no edges, whose «to» is «b»; needed is one of nodes (a)"),
-        (
-            "\"a\", \"b\"",
-            "from = \"who\", to = \"b\", time = \"at\"",
-            "rows are no edges, whose «from» is «who»; needed is one of nodes (a, b)",
-        ),
-        (
-            "\"a\", \"b\"",
-            "from = \"a\", to = \"b\", time = \"since\"",
-            "rows are no edges, whose time is «since»; needed is «at»",
-        ),
-    ] {
-        let told = live(nodes, edges).unwrap_err().to_string();
-        assert_eq!(told, format!("the network's figures cannot be made as rows come: {why}"));
-    }
-    let around = "from = \"a\", to = \"b\", time = \"at\" }\n[[neighbourhood]]\nname = \"near\"\nof = []\nover = \"7d\"\nseed = 1\n\
-                  [[feature]]\nwhat = [\"fan_in\"]\nover = [\"1d\"]\n";
-    let text = format!("time = \"at\"\nnodes = [\"a\", \"b\"]\nedges = {{ purpose = [\"fraud\"], {around}");
+/// How rows of nodes and edges like these are taken, with more of a declaration.
+fn live(nodes: &str, edges: &str, more: &str) -> Result<LiveNetwork> {
+    let text = format!(
+        "time = \"at\"\nnodes = [{nodes}]\nlabel = \"bad\"\nlabel_delay = \"1d\"\nedges = {{ purpose = [\"fraud\"], {edges} }}\n\
+         [[feature]]\nwhat = [\"fan_in\"]\nover = [\"7d\"]\n{more}"
+    );
     let network: Network = statera_data::toml_text::read(&text, "test").unwrap();
     let own = OwnNetwork { definition: Arc::new(Definition::new(network).unwrap()), inputs: Vec::new() };
-    let told = own.live(&[]).map(drop).unwrap_err().to_string();
-    assert!(told.ends_with("neighbourhoods are sampled from tables of edges only; score with --edges"), "{told}");
-    let text = "\"a\", \"b\"]\nuntil = \"at\"\ncases = [";
-    let told = live(text, payments).map(drop).unwrap_err().to_string();
-    assert!(
-        told.ends_with("rows see edges of their own time, of which some come later; needed is until = \"before\""),
-        "{told}"
-    );
+    let seen = declared("money", Kind::Number);
+    own.live(&[InputColumn { data_type: arrow_schema::DataType::Int64, ..seen }])
+}
+
+fn types(inputs: &[InputColumn]) -> Vec<(&str, String)> {
+    inputs.iter().map(|input| (input.name.as_str(), input.data_type.to_string())).collect()
+}
+
+#[test]
+fn rows_are_taken_one_by_one_where_they_are_edges_or_edges_come() {
+    let both = "\"a\", \"b\"";
+    let payments = "from = \"a\", to = \"b\", time = \"at\", amount = \"money\", kind = \"how\"";
+    let taken = live(both, payments, "").unwrap();
+    assert!(taken.edge_inputs.is_none());
+    let own = types(&taken.inputs);
+    assert!(own.contains(&("money", "Int64".into())), "as the model reads it: {own:?}");
+    assert!(own.contains(&("how", "Utf8".into())), "as it is declared: {own:?}");
+    let shared = "from = \"who\", to = \"whom\", time = \"since\", kind = \"how\", consent = \"agreed\"";
+    let come = live(both, &format!("{shared}, live = true"), "").unwrap();
+    let of_edges = come.edge_inputs.expect("edges come");
+    let names: Vec<&str> = of_edges.iter().map(|input| input.name.as_str()).collect();
+    assert_eq!((come.inputs.len(), names), (0, vec!["agreed", "how", "since", "who", "whom"]));
+    let near = |of: &str| format!("[[neighbourhood]]\nname = \"near\"\nof = [{of}]\nover = \"7d\"\n");
+    live(both, payments, &near("\"bad\"")).unwrap();
+    let without_end =
+        "the cell of «x» of a node's last row is looked for without end; needed is cells_within, such as \"90d\"";
+    let no_edges = "rows are no edges, and edges.live does not say that the server is sent any";
+    let mean = "[[feature]]\nwhat = [\"neighbour_mean\"]\nof = \"x\"\nover = [\"7d\"]\n";
+    live(both, payments, mean).unwrap();
+    let sent = format!("{shared}, live = true");
+    for (nodes, edges, more, why) in [
+        ("\"a\"", payments, String::new(), no_edges),
+        (both, "from = \"who\", to = \"b\", time = \"at\"", String::new(), no_edges),
+        (both, "from = \"a\", to = \"b\", time = \"since\"", String::new(), no_edges),
+        (both, payments, near("\"x\""), without_end),
+        (both, sent.as_str(), mean.into(), without_end),
+        (
+            "\"a\", \"b\"]\nuntil = \"at\"\ncases = [",
+            payments,
+            String::new(),
+            "rows see edges of their own time, of which some come later; needed is until = \"before\"",
+        ),
+    ] {
+        let told = live(nodes, edges, &more).unwrap_err().to_string();
+        assert_eq!(told, format!("the network's figures cannot be made as rows come: {why}"));
+    }
+    let bounded = "\"a\", \"b\"]\nuntil = \"at\"\ncells_within = \"30d\"\ncases = [";
+    live(bounded, &sent, &(near("\"x\"") + mean)).unwrap();
+    let text = format!("time = \"at\"\nnodes = [{both}]\nedges = {{ purpose = [], {payments}, live = true }}\n");
+    let network: Network =
+        statera_data::toml_text::read(&format!("{text}[[feature]]\nwhat = [\"fan_in\"]\nover = [\"7d\"]\n"), "test")
+            .unwrap();
+    let told = Definition::new(network).unwrap_err().to_string();
+    assert_eq!(told, "network: edges: live: has no meaning where rows are the edges; leave it out");
 }

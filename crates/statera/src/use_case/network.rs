@@ -9,6 +9,8 @@ use statera_nn::model::graphsage;
 
 /// Name of the neighbourhood where none is declared.
 const NEIGHBOURHOOD: &str = "near";
+/// How far back the amount of a node's last row is looked for: as far as the longest window.
+const CELLS_WITHIN: &str = "90d";
 /// Neighbours that are looked at.
 const MAX_NEIGHBOURS: usize = 64;
 
@@ -52,6 +54,8 @@ pub fn network(settings: &Settings, edge_columns: &[String]) -> Result<Network> 
     let features = features(nodes.len() == 2, amount.is_some(), label.as_ref())?;
     let wants_nodes = settings.models.iter().any(|name| name == graphsage::NAME);
     let neighbourhoods = if wants_nodes { vec![neighbourhood(settings, label.as_ref())?] } else { Vec::new() };
+    let has_cells = wants_nodes && settings.amount.is_some();
+    let cells_within = has_cells.then(|| Span::parse(CELLS_WITHIN)).transpose()?;
     Ok(Network {
         time,
         nodes,
@@ -62,6 +66,7 @@ pub fn network(settings: &Settings, edge_columns: &[String]) -> Result<Network> 
         label_time: None,
         cases: Vec::new(),
         max_neighbours: MAX_NEIGHBOURS,
+        cells_within,
         edges: EdgeColumns {
             source: None,
             from,
@@ -73,6 +78,7 @@ pub fn network(settings: &Settings, edge_columns: &[String]) -> Result<Network> 
             purposes: std::collections::BTreeMap::new(),
             consent: None,
             self_edges: SelfEdges::Refuse,
+            live: false,
         },
         features,
         neighbourhoods,

@@ -1,6 +1,6 @@
 //! What can be typed after `statera fraud`.
 
-use crate::args::Entrance;
+use crate::args::{DATA_HELP, Entrance};
 use clap::{Args, Subcommand, ValueEnum};
 
 /// Examples of the command.
@@ -13,8 +13,9 @@ pub const EXAMPLES: &str = "Examples:
   statera fraud alerts --person ben --password-file ben.txt confirm 019a… --note 'the customer knows nothing of it'
   statera fraud alerts --person ben --password-file ben.txt dismiss 019a… --reason customer_confirmed
   statera fraud alerts --key-file look.key --json
+  statera fraud edges devices.csv --model cards --key-file payments.key
 
-Makers and checkers work on alerts; a key can look. docs/fraud.md has what a case is.";
+Makers and checkers work on alerts; a key can look. docs/fraud.md has what a case is, docs/network.md what edges are.";
 
 #[derive(Args)]
 pub struct Fraud {
@@ -26,6 +27,22 @@ pub struct Fraud {
 pub enum FraudVerb {
     /// Cases of suspicious transactions, those with the most at stake first
     Alerts(Alerts),
+    /// Send the edges of a table to a model whose network counts them as they come; what was sent before counts once
+    Edges(Edges),
+}
+
+#[derive(Args)]
+pub struct Edges {
+    #[command(flatten)]
+    pub entrance: Entrance,
+    #[arg(help = DATA_HELP)]
+    pub data: String,
+    /// The model
+    #[arg(long)]
+    pub model: String,
+    /// Edges of one request, more only where they are alike; not above the server's compute.max_rows
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch: u32,
 }
 
 #[derive(Args)]

@@ -1,6 +1,7 @@
 //! `statera fraud`: through a server's interface, as `statera registry`.
 
 pub mod arguments;
+mod edges;
 mod show;
 
 use super::door::{Door, cell, part, told};
@@ -16,11 +17,17 @@ const ALERTS: &str = "/api/v1/alerts";
 const PAGE: u32 = 1_000;
 
 pub fn run(args: &Fraud, console: &Console) -> anyhow::Result<()> {
-    let FraudVerb::Alerts(args) = &args.verb;
+    let entrance = match &args.verb {
+        FraudVerb::Alerts(args) => &args.entrance,
+        FraudVerb::Edges(args) => &args.entrance,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let door = Door::open(&args.entrance).await?;
-        let done = act(&door, args, console).await;
+        let door = Door::open(entrance).await?;
+        let done = match &args.verb {
+            FraudVerb::Alerts(args) => act(&door, args, console).await,
+            FraudVerb::Edges(args) => edges::send(&door, args, console).await,
+        };
         // A session that stays open would be one more to be stolen.
         door.close().await;
         done

@@ -2,6 +2,14 @@
 
 use std::collections::VecDeque;
 
+/// What is seen by no row that may come: edges until a time, and cells until another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Past {
+    /// Microseconds UTC.
+    pub edges: i64,
+    pub cells: i64,
+}
+
 /// An end of an edge as its other end keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
@@ -11,6 +19,8 @@ pub(super) struct End {
     pub units: i64,
     /// The slot of the other end.
     pub other: u32,
+    /// What tells its kind from others.
+    pub kind: u32,
 }
 
 /// The edges of a node, of a layer, in one direction, in the order of their times.
@@ -110,11 +120,11 @@ impl Node {
         }
     }
 
-    /// True if nothing is known of it that a row to come may see: no fraud, and neither an edge nor a cell after a time.
-    pub fn is_idle(&self, until: i64) -> bool {
-        let is_past = |ends: &Ends| ends.ends.back().is_none_or(|end| end.time <= until);
+    /// True if nothing is known of it that a row to come may see: no fraud, and neither an edge nor a cell that is not past.
+    pub fn is_idle(&self, past: Past) -> bool {
+        let is_past = |ends: &Ends| ends.ends.back().is_none_or(|end| end.time <= past.edges);
         self.into.iter().chain(&self.out).all(is_past)
             && self.cases.is_empty()
-            && self.cells.iter().all(|cells| cells.back().is_none_or(|(time, _)| *time <= until))
+            && self.cells.iter().all(|cells| cells.back().is_none_or(|(time, _)| *time <= past.cells))
     }
 }

@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-const KIND: Kind = Kind { magic: b"STNETWRK", format: 1, of: "network" };
-/// Bytes of a code, of an edge, of a time, of a cell and of a rank.
+/// Format 2 tells the kind of an edge; of one that format 1 has it is 0.
+const KIND: Kind = Kind { magic: b"STNETWRK", format: 2, of: "network" };
+/// Bytes of a code, of an edge at least, of a time, of a cell and of a rank.
 const CODE: u64 = 16;
 const EDGE: u64 = 20;
 const TIME: u64 = 8;
@@ -55,8 +56,8 @@ impl NetworkState {
         to.put(&self.floor.to_le_bytes())?;
         to.words(&[self.told.len() as u32])?;
         self.told.iter().try_for_each(|code| to.put(&code.to_le_bytes()))?;
-        let until = self.until();
-        let kept = |node: &Node| !node.is_idle(until);
+        let past = self.past();
+        let kept = |node: &Node| !node.is_idle(past);
         let mut order: Vec<u32> = self.places.values().copied().filter(|s| kept(&self.nodes[*s as usize])).collect();
         order.sort_unstable_by_key(|slot| self.nodes[*slot as usize].code);
         let mut numbers = vec![super::NONE; self.nodes.len()];
@@ -75,12 +76,12 @@ impl NetworkState {
                 }
             }
             for ends in &node.out {
-                let first = ends.ends.partition_point(|end| end.time <= until);
+                let first = ends.ends.partition_point(|end| end.time <= past.edges);
                 to.words(&[(ends.ends.len() - first) as u32])?;
                 for end in ends.ends.range(first..) {
                     to.put(&end.time.to_le_bytes())?;
                     to.put(&end.units.to_le_bytes())?;
-                    to.words(&[numbers[end.other as usize]])?;
+                    to.words(&[numbers[end.other as usize], end.kind])?;
                 }
             }
         }
@@ -144,16 +145,17 @@ impl NetworkState {
             for layer in 0..self.definition.layers.len() {
                 let out = self.nodes[slot].out[layer].ends.clone();
                 self.n_edges += out.len();
-                for End { time, units, other } in out {
+                for End { time, units, other, kind } in out {
                     let into = &mut self.nodes[other as usize].into[layer].ends;
-                    into.push_back(End { time, units, other: slot as u32 });
+                    into.push_back(End { time, units, other: slot as u32, kind });
                 }
             }
         }
         // Slots are in the order of codes here.
         let of_all = self.nodes.iter_mut().flat_map(|node| &mut node.into);
-        of_all
-            .for_each(|ends| ends.ends.make_contiguous().sort_unstable_by_key(|end| (end.time, end.other, end.units)));
+        of_all.for_each(|ends| {
+            ends.ends.make_contiguous().sort_unstable_by_key(|end| (end.time, end.other, end.units, end.kind))
+        });
     }
 }
 
@@ -175,7 +177,8 @@ impl Reader<'_> {
             ends.ends = VecDeque::with_capacity(n);
             for _ in 0..n {
                 let (time, units) = (i64::from_le_bytes(self.array()?), i64::from_le_bytes(self.array()?));
-                ends.ends.push_back(End { time, units, other: self.word()? });
+                let (other, kind) = (self.word()?, if self.format < 2 { 0 } else { self.word()? });
+                ends.ends.push_back(End { time, units, other, kind });
             }
         }
         Ok(node)

@@ -1,6 +1,7 @@
 //! What a state forgets, and when.
 
 use super::*;
+use crate::window::Refusal;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 
 const SECOND: i64 = 1_000_000;

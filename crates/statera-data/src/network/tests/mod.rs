@@ -1,6 +1,7 @@
 //! Figures of networks are facts of small graphs, of brute force over random ones, and of networkx.
 
 mod answers;
+mod coming;
 mod page_rank;
 mod random;
 mod small;

@@ -51,6 +51,12 @@ pub(super) fn everything(until: &str) -> Definition {
     definition(&text.replace("nodes =", &format!("until = \"{until}\"\nmax_neighbours = 1000\nnodes ="))).unwrap()
 }
 
+/// The same, of cells that are looked for four days back.
+pub(super) fn bounded(until: &str) -> Definition {
+    let declared = everything(until).network().clone();
+    Definition::new(Network { cells_within: Some(crate::window::Span::parse("4d").unwrap()), ..declared }).unwrap()
+}
+
 /// What a row sees, one figure after the other.
 struct Brute<'a> {
     edges: &'a [EdgeLine],

@@ -156,7 +156,7 @@ pub(crate) fn decision_record(store: &dyn Store, id: Id) -> Result<StoredRecord>
 fn holding_decisions(record: StoredRecord) -> Result<StoredRecord> {
     match record.kind {
         RecordKind::Decision | RecordKind::Objection => Ok(record),
-        RecordKind::Override | RecordKind::Outcome | RecordKind::Alert => {
+        RecordKind::Override | RecordKind::Outcome | RecordKind::Alert | RecordKind::Edges => {
             Err(Error::not_found(format!("record {} is no decision", record.id)))
         }
     }

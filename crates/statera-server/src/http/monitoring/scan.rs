@@ -144,8 +144,8 @@ impl Scan<'_> {
                 RecordKind::Override => self.overridden(&head),
                 RecordKind::Outcome => self.became(&head),
                 // An objection holds a decision of its own. What people do about a case is told of each of its transactions
-                // as an outcome.
-                RecordKind::Decision | RecordKind::Objection | RecordKind::Alert => Some(()),
+                // as an outcome. Edges follow nothing.
+                RecordKind::Decision | RecordKind::Objection | RecordKind::Alert | RecordKind::Edges => Some(()),
             };
             self.counted.n_unreadable += u64::from(is_read.is_none());
         }
@@ -172,7 +172,7 @@ impl Scan<'_> {
                 let is_read = match head.kind {
                     RecordKind::Decision | RecordKind::Objection => self.decided(head),
                     RecordKind::Override | RecordKind::Outcome => self.is_earlier(head),
-                    RecordKind::Alert => Some(()),
+                    RecordKind::Alert | RecordKind::Edges => Some(()),
                 };
                 self.counted.n_unreadable += u64::from(is_read.is_none());
             }

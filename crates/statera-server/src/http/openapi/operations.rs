@@ -90,6 +90,13 @@ pub const OPERATIONS: &[Operation] = &[
         "What became of a decision",
         (Json("OutcomeRequest"), 200, Json("OutcomeAnswer")),
     ),
+    does(
+        "POST",
+        "/api/v1/edges",
+        "decisions",
+        "Edges of the network that a model's transactions are counted in: who shares or pays what with whom, since when",
+        (Json("EdgesRequest"), 200, Json("EdgesAnswer")),
+    ),
     Operation {
         query: &[("days", "Decisions of the last so many days, 1 to 366; 30 if not given"), ("model", "Of one model")],
         ..get(

@@ -72,7 +72,7 @@ pub fn schemas() -> Value {
         })),
         "Decision": object(json!({
             "id": { "type": "string", "format": "uuid" },
-            "kind": one_of(&["decision", "override", "objection", "outcome", "alert"]),
+            "kind": one_of(&["decision", "override", "objection", "outcome", "alert", "edges"]),
             "at": { "type": "string", "format": "date-time" },
             "actor": { "description": "Who asked" },
             "facts": { "type": "object", "description": "Without personal data, as the ledger has them" },
@@ -123,6 +123,25 @@ pub fn schemas() -> Value {
             "transaction": text("The transaction's own id"),
             "model": text("Its model"),
             "request_id": request_id(), "row": row_number(), "on": { "type": "string", "format": "date" } })),
+        "EdgesRequest": request(json!({
+            "model": text("Its name"),
+            "edges": list(reference("Row")),
+        }), json!({
+            "request_id": request_id(),
+            "subject": text("Whom they are about, if it is one; they can be erased by it"),
+            "table": text("The name of their table, as the model was trained: another is refused"),
+        })),
+        "EdgesAnswer": object(json!({
+            "id": { "type": "string", "format": "uuid" },
+            "model": text("Its name"),
+            "version": integer(1, "Of the model, when they came"),
+            "state": integer(1, "The place in the order in which the state took what it has"),
+            "edges": integer(1, "Edges that the request had"),
+            "new": integer(0, "Of them those that are counted from now on"),
+            "known": integer(0, "Those that came before"),
+            "unseen": integer(0, "Those that no transaction to come sees: older than every window, or of a kind that no figure reads"),
+            "left_out": integer(0, "Those without consent, and from a node to itself"),
+        }), json!({ "ignored_columns": list(text("A column that nobody reads")) })),
         "OutcomeAnswer": object(json!({
             "id": { "type": "string", "format": "uuid" },
             "of": { "type": "string", "format": "uuid" },
