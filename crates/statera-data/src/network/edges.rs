@@ -98,6 +98,11 @@ impl Edges {
         Ok(edges)
     }
 
+    /// The rows of the table that are used, from 0, ascending.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
     /// Refuses a kind that a feature names and no edge has; what is scored later may lack one.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::app::Shared;
 use crate::http::decisions::{blocking, disk_has_room, json_of, lost, now_us, request_name, submit_taken, whole};
 use crate::http::failure::Failure;
 use crate::http::json;
-use crate::live::LiveColumns;
+use crate::live::{EdgeTable, LiveColumns};
 use crate::models::Loaded;
 use crate::who::Who;
 use axum::Router;
@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use statera_core::{Error, Result};
 use statera_data::network::{EdgeCounts, EdgesTaken};
 use statera_store::people::Role;
-use statera_store::record::{Id, NewRecord, Part, RecordKind, Recorded};
+use statera_store::record::{Id, NewRecord, Part, RecordKind, Recorded, StoredPart, StoredRecord};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
@@ -53,11 +53,15 @@ struct Body<'a> {
     edges: Vec<&'a RawValue>,
 }
 
-/// What lies in the part: the rows, as they were sent.
+/// What lies in the part: the rows that are used, as they were sent. Those to whose use somebody did not consent are not kept: another
+/// declaration might count them, and nobody has agreed to that.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct EdgesPart<'a> {
     #[serde(borrow)]
     pub edges: Vec<&'a RawValue>,
+    /// Names of columns that nobody read.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored_columns: BTreeSet<String>,
 }
 
 /// What the ledger holds of edges, and what is answered.
@@ -77,6 +81,9 @@ struct Facts {
     unseen: usize,
     /// those to whose use the ends did not consent, and those from a node to itself.
     left_out: usize,
+    /// The table that they are of, which is not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<EdgeTable>,
 }
 
 #[derive(Serialize)]
@@ -90,11 +97,9 @@ struct Answer {
 }
 
 /// Edges that the store was given, or was given before: then nobody is waited for.
-struct Handed {
-    id: Id,
-    facts: String,
-    ignored: BTreeSet<String>,
-    told: Option<oneshot::Receiver<Result<Recorded>>>,
+enum Handed {
+    New { answer: Box<Answer>, told: oneshot::Receiver<Result<Recorded>> },
+    Before(Box<StoredRecord>),
 }
 
 async fn take(
@@ -106,22 +111,55 @@ async fn take(
     let body = whole(body)?;
     let shared = app.clone();
     // At one go on one thread: whoever goes away meanwhile leaves no state that has what is not recorded.
-    let Handed { id, facts, ignored, told } = blocking(move || Ok(hand(&shared, &who, &body))).await??;
-    let (id, facts) = match told {
-        None => (id, facts),
-        Some(told) => match told.await.map_err(|_| lost())?? {
-            Recorded::New { .. } => (id, facts),
-            Recorded::Before(before) => (before.id, before.facts),
+    match blocking(move || Ok(hand(&shared, &who, &body))).await?? {
+        Handed::Before(before) => json_of(&again(&before)?),
+        Handed::New { answer, told } => match told.await.map_err(|_| lost())?? {
+            Recorded::New { .. } => json_of(&answer),
+            Recorded::Before(before) => json_of(&again(&before)?),
         },
-    };
-    let facts = serde_json::from_str(&facts).map_err(|e| Error::damaged(format!("record {id}: facts: {e}")))?;
-    json_of(&Answer { id, facts, ignored_columns: ignored })
+    }
+}
+
+/// The answer to edges that were recorded before, whatever the model has become since.
+fn again(before: &StoredRecord) -> Result<Answer> {
+    let id = before.id;
+    let damaged = |e: serde_json::Error| Error::damaged(format!("record {id}: {}", unread(&e)));
+    let facts: Facts = serde_json::from_str(&before.facts).map_err(damaged)?;
+    let mut ignored_columns = BTreeSet::new();
+    for part in &before.parts {
+        // Of who was erased, names of columns are not known any more either.
+        if let StoredPart::Plain(plain) = part {
+            let part: EdgesPart<'_> = serde_json::from_slice(plain).map_err(damaged)?;
+            ignored_columns.extend(part.ignored_columns);
+        }
+    }
+    Ok(Answer { id, facts: Facts { table: None, ..facts }, ignored_columns })
+}
+
+/// What is wrong with a part, without what it says of people.
+pub(crate) fn unread(e: &serde_json::Error) -> String {
+    format!("what it holds cannot be read ({:?} error at byte {} of line {})", e.classify(), e.column(), e.line())
+}
+
+/// The table that recorded edges are of, where that was recorded.
+///
+/// # Errors
+/// Facts of something else.
+pub(crate) fn table_of(record: &StoredRecord) -> Result<Option<EdgeTable>> {
+    let facts: Facts = serde_json::from_str(&record.facts)
+        .map_err(|e| Error::damaged(format!("record {}: facts: {}", record.id, unread(&e))))?;
+    Ok(facts.table)
 }
 
 /// Checks edges, has the state take them, and hands the record to the store.
 fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Failure> {
     let asked: Body<'_> = json::read(body)?;
     let request = request_name(who, asked.request_id.as_deref(), "edges", body)?;
+    // Before all else: what was acknowledged stays so, also where another champion would refuse it by now. And a name that was given to
+    // another body would be refused when the state has the edges already, and be built again without them.
+    if let Some(before) = request.as_ref().map(|request| app.store.request(request)).transpose()?.flatten() {
+        return Ok(Handed::Before(Box::new(before)));
+    }
     let max = app.settings.compute.max_rows;
     let n = asked.edges.len();
     if !(1..=max).contains(&n) {
@@ -137,14 +175,12 @@ fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Fa
     let columns = of_network(&champion)?;
     check_table(columns, &champion.name, asked.table.as_deref())?;
     let (edges, ignored) = columns.edges(asked.edges.iter().map(|row| row.get()))?;
-    // A name that was given to another body would be refused when the state has the edges already, and be built again without them.
-    if let Some(before) = request.as_ref().map(|request| app.store.request(request)).transpose()?.flatten() {
-        return Ok(Handed { id: before.id, facts: before.facts, ignored, told: None });
-    }
     let live = app.lives.of(&champion.name);
     let live = live.ok_or_else(|| Error::busy(format!("the state of «{}» is being built", champion.name)))?;
     disk_has_room(app, &live)?;
-    let plain = serde_json::to_vec(&EdgesPart { edges: asked.edges }).map_err(|e| Error::damaged(e.to_string()))?;
+    let used = edges.rows().iter().map(|row| asked.edges[*row as usize]).collect();
+    let part = EdgesPart { edges: used, ignored_columns: ignored };
+    let plain = serde_json::to_vec(&part).map_err(|e| Error::damaged(e.to_string()))?;
     let (ticket, taken) = live.edges(columns, &edges, now_us())?;
     let EdgesTaken { n_new, n_known, n_unseen } = taken;
     let EdgeCounts { n_without_consent, n_to_itself, .. } = edges.counts;
@@ -157,12 +193,14 @@ fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Fa
         known: n_known,
         unseen: n_unseen,
         left_out: n_without_consent + n_to_itself,
+        table: columns.edge_table(),
     };
-    let facts = serde_json::to_string(&facts).map_err(|e| Error::damaged(e.to_string()))?;
+    let recorded = serde_json::to_string(&facts).map_err(|e| Error::damaged(e.to_string()))?;
     let (id, kind, actor) = (Id::new(now_us()), RecordKind::Edges, who.actor.clone());
+    let answer = Box::new(Answer { id, facts: Facts { table: None, ..facts }, ignored_columns: part.ignored_columns });
     let parts = vec![Part { subject, plain }];
-    let record = NewRecord { id, kind, of: None, request, actor, facts: facts.clone(), parts, alert: None };
-    Ok(Handed { id, facts, ignored, told: Some(submit_taken(app, record, Some(ticket))?) })
+    let record = NewRecord { id, kind, of: None, request, actor, facts: recorded, parts, alert: None };
+    Ok(Handed::New { answer, told: submit_taken(app, record, Some(ticket))? })
 }
 
 /// The columns of a model with a state that takes edges.

@@ -3,6 +3,7 @@
 //! again what windows and network alone ask for.
 
 use super::counting::Event;
+use super::edge_table::EdgeTable;
 use crate::compute::{Columns, RowsBuilder};
 use crate::models::Loaded;
 use arrow_array::RecordBatch;
@@ -154,9 +155,10 @@ impl LiveColumns {
         Ok(self.edges(rows.iter().map(String::as_str))?.0)
     }
 
-    /// True if edges come of themselves.
-    pub fn takes_edges(&self) -> bool {
-        self.edges.is_some()
+    /// The table that edges are of which come of themselves; `None` where none do.
+    pub fn edge_table(&self) -> Option<EdgeTable> {
+        let own = self.network.as_ref().filter(|_| self.edges.is_some())?;
+        Some(EdgeTable::of(&own.definition.network().edges))
     }
 
     fn of_edges(&self) -> Result<(&LiveNetwork, &Columns)> {

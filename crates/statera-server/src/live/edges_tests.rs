@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 /// The bundle whose network has edges of another table.
-const LINKED: usize = 6;
+pub(super) const LINKED: usize = 6;
 
 fn scene() -> Scene {
     let scene = Scene::new();
@@ -17,7 +17,7 @@ fn scene() -> Scene {
 }
 
 /// An edge of a minute.
-fn edge(minute: usize, who: &str, whom: &str, how: &str, agreed: &str) -> String {
+pub(super) fn edge(minute: usize, who: &str, whom: &str, how: &str, agreed: &str) -> String {
     let (day, hour, minute) = (1 + minute / 1440, minute % 1440 / 60, minute % 60);
     format!(
         r#"{{"who":"{who}","whom":"{whom}","since":"2024-05-{day:02}T{hour:02}:{minute:02}:00Z","how":"{how}","agreed":"{agreed}"}}"#
@@ -42,7 +42,7 @@ fn nth(i: usize) -> String {
     row(i, i * 37, &format!("C{}", i * 7 % 11), &shop, &format!("{}.25", 5 + i * 13 % 90))
 }
 
-fn body(edges: &[String]) -> String {
+pub(super) fn body(edges: &[String]) -> String {
     format!(r#"{{"model":"cards","edges":[{}]}}"#, edges.join(","))
 }
 

@@ -9,8 +9,11 @@
 
 mod columns;
 mod counting;
+mod edge_table;
 #[cfg(test)]
 mod edges_tests;
+#[cfg(test)]
+mod edges_upgrade_tests;
 #[cfg(test)]
 mod network_tests;
 mod rebuild;
@@ -25,6 +28,7 @@ mod tests;
 
 pub use columns::{LiveColumns, joined};
 pub use counting::Event;
+pub use edge_table::EdgeTable;
 pub use settings::TransactionsSettings;
 pub use state::{Known, Live, Taking, Ticket};
 
@@ -182,6 +186,7 @@ impl Inner {
             refused = rebuilt.n_refused,
             different = rebuilt.n_different,
             erased = rebuilt.n_erased,
+            of_another_table = rebuilt.n_of_another,
             ms = started.elapsed().as_millis() as u64,
             "the state is built"
         );

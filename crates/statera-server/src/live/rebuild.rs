@@ -5,7 +5,7 @@ use super::counting::{Counting, Event};
 use super::settings::TransactionsSettings;
 use super::snapshot;
 use crate::http::decisions::{self, Document};
-use crate::http::edges::EdgesPart;
+use crate::http::edges::{EdgesPart, table_of, unread};
 use crate::http::outcomes::{Label, LabelPart};
 use serde::Deserialize;
 use statera_core::{Error, ErrorKind, Result};
@@ -27,12 +27,14 @@ pub(super) struct Rebuilt {
     pub kept: u64,
     /// Transactions and labels that came after the snapshot.
     pub n_replayed: usize,
-    /// Of them those that the state refused.
+    /// Of them those that the state refused; of edges each one.
     pub n_refused: usize,
     /// Of them those whose columns are not the recorded ones.
     pub n_different: usize,
     /// Of them those whose subject was erased.
     pub n_erased: usize,
+    /// Records of edges of a table, or of columns, that the network does not declare.
+    pub n_of_another: usize,
 }
 
 /// What the facts of a record say of a state.
@@ -85,7 +87,8 @@ pub(super) fn rebuild(
         };
     let deeds = deeds(store, model, (&places, number), is_stopping)?;
     let (kept, n_replayed) = (number, deeds.len());
-    let mut rebuilt = Rebuilt { state, number, kept, n_replayed, n_refused: 0, n_different: 0, n_erased: 0 };
+    let (n_refused, n_different, n_erased, n_of_another) = (0, 0, 0, 0);
+    let mut rebuilt = Rebuilt { state, number, kept, n_replayed, n_refused, n_different, n_erased, n_of_another };
     let mut counted = vec![f64::NAN; columns.n_made()];
     for Deed { number, id } in deeds {
         go_on(is_stopping)?;
@@ -135,6 +138,11 @@ fn deeds(
     Ok(deeds)
 }
 
+/// What kind of error it is, for a log, which must not have what its message names.
+fn kind_of(e: &Error) -> String {
+    format!("{:?}", e.kind()).to_lowercase()
+}
+
 impl Rebuilt {
     fn replay(
         &mut self,
@@ -157,12 +165,15 @@ impl Rebuilt {
                 continue;
             };
             for row in part.rows {
-                let taken = columns.recorded_event(row.input.get(), row.row + 1);
-                let taken = taken.and_then(|event| Ok(self.state.advance(&event, None, counted)?));
+                let event = columns.recorded_event(row.input.get(), row.row + 1).map_err(|e| kind_of(&e));
+                let taken = event.and_then(|event| {
+                    self.state.advance(&event, None, counted).map_err(|refusal| refusal.code().to_string())
+                });
                 match taken {
-                    Err(e) => {
+                    // What it was refused for names cards, ids and cells, which no log may have.
+                    Err(why) => {
                         self.n_refused += 1;
-                        tracing::warn!(record = %record.id, error = %e, "a recorded transaction is not counted again");
+                        tracing::warn!(record = %record.id, why, "a recorded transaction is not counted again");
                     }
                     Ok(_) => {
                         let recorded = row.windows.map_or("{}", serde_json::value::RawValue::get);
@@ -174,27 +185,70 @@ impl Rebuilt {
         Ok(())
     }
 
-    /// Edges; a network that is of no others has no use for them.
+    /// Edges; a network that is of no others has no use for them, nor has one of another table. A record that does not say which it is
+    /// of is read as of the one declared.
     fn edges(&mut self, record: &StoredRecord, columns: &LiveColumns) -> Result<()> {
-        for part in record.parts.iter().filter(|_| columns.takes_edges()) {
+        let Some(table) = columns.edge_table() else { return Ok(()) };
+        if table_of(record)?.is_some_and(|recorded| !table.reads(&recorded)) {
+            self.n_of_another += 1;
+            return Ok(());
+        }
+        for part in &record.parts {
             let StoredPart::Plain(plain) = part else {
                 self.n_erased += 1;
                 continue;
             };
-            let part: EdgesPart<'_> =
-                serde_json::from_slice(plain).map_err(|e| Error::damaged(format!("record {}: {e}", record.id)))?;
+            let part: EdgesPart<'_> = serde_json::from_slice(plain)
+                .map_err(|e| Error::damaged(format!("record {}: {}", record.id, unread(&e))))?;
             let rows: Vec<&str> = part.edges.iter().map(|row| row.get()).collect();
-            let taken = columns.recorded_edges(&rows).and_then(|edges| Ok(self.state.take_edges(&edges, None)?));
-            if let Err(e) = taken {
-                self.n_refused += 1;
-                tracing::warn!(record = %record.id, error = %e, "recorded edges are not taken again");
+            if rows.is_empty() {
+                continue;
+            }
+            let (n_refused, why) = self.take_edges(&rows, columns);
+            if n_refused > 0 {
+                self.n_refused += n_refused;
+                let why = why.unwrap_or_default();
+                tracing::warn!(record = %record.id, edges = n_refused, why, "recorded edges are not taken again");
             }
         }
         Ok(())
     }
 
+    /// Takes recorded edges, but for those that the network as it is declared now refuses: how many these are, and what the last was
+    /// refused for.
+    fn take_edges(&mut self, rows: &[&str], columns: &LiveColumns) -> (usize, Option<String>) {
+        let mut why = None;
+        let taken = match columns.recorded_edges(rows) {
+            Ok(edges) => Ok((rows.len(), edges)),
+            // One must not take the others with it, which were acknowledged. The rest is taken at one go: those that are alike count
+            // as often as they are there.
+            Err(_) => {
+                let is_taken = |row: &&str| match columns.recorded_edges(&[*row]) {
+                    Ok(_) => true,
+                    Err(e) => {
+                        why = Some(kind_of(&e));
+                        false
+                    }
+                };
+                let rest: Vec<&str> = rows.iter().copied().filter(is_taken).collect();
+                if rest.is_empty() {
+                    return (rows.len(), why);
+                }
+                columns.recorded_edges(&rest).map(|edges| (rest.len(), edges))
+            }
+        };
+        let taken = taken.map_err(|e| kind_of(&e)).and_then(|(n, edges)| {
+            let taken = self.state.take_edges(&edges, None).map_err(|refusal| refusal.code().to_string());
+            taken.map(|_| n)
+        });
+        match taken {
+            Ok(n) => (rows.len() - n, why),
+            Err(e) => (rows.len(), Some(e)),
+        }
+    }
+
     fn label(&mut self, store: &dyn Store, record: &StoredRecord, columns: &LiveColumns) -> Result<()> {
-        let damaged = |e: serde_json::Error| Error::damaged(format!("record {}: {e}", record.id));
+        let damaged = |e: serde_json::Error| Error::damaged(format!("record {}: {}", record.id, unread(&e)));
         let marks: Marks = serde_json::from_str(&record.facts).map_err(damaged)?;
         let Some(label) = marks.label.or(marks.kept_label) else { return Ok(()) };
         for part in &record.parts {
@@ -209,9 +263,9 @@ impl Rebuilt {
                 Ok(_) => {}
                 // Those that the windows of its day had no use for were not compared with anything.
                 Err(_) if marks.kept_label.is_some() => {}
-                Err(e) => {
+                Err(refusal) => {
                     self.n_refused += 1;
-                    tracing::warn!(record = %record.id, error = %e, "a recorded label is not taken again");
+                    tracing::warn!(record = %record.id, why = refusal.code(), "a recorded label is not taken again");
                 }
             }
         }

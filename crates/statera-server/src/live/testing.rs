@@ -15,13 +15,14 @@ use statera::pipeline;
 use statera::project::{Project, Settings as Training};
 use statera::rules::RuleSet;
 use statera_core::{Error, Rng, Run};
+use statera_data::network::{Definition, EdgeColumns};
 use statera_store::StoreOptions;
 use statera_store::act::{Act, Actor};
 use statera_store::registry::Change;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
 /// Where transactions are sent.
@@ -206,9 +207,10 @@ fn links(n: usize) -> String {
 
 /// A bundle with windows and rules, one with other windows, one with a network too, one with the windows of the first and rules that
 /// read one more column, two without windows, whose rules read the columns of the model, and one more, and one with the windows of the first, whose
-/// network has edges of another table; each with its digest; made once.
-pub(crate) fn bundles() -> &'static (TempDir, [String; 7]) {
-    static BUNDLES: OnceLock<(TempDir, [String; 7])> = OnceLock::new();
+/// network has edges of another table, and that network where nobody is asked for consent, and where the edges are of a third table; each with
+/// its digest; made once.
+pub(crate) fn bundles() -> &'static (TempDir, [String; 9]) {
+    static BUNDLES: OnceLock<(TempDir, [String; 9])> = OnceLock::new();
     BUNDLES.get_or_init(|| {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join("payments.csv"), payments(2_000)).expect("written");
@@ -233,6 +235,16 @@ pub(crate) fn bundles() -> &'static (TempDir, [String; 7]) {
         let other = |of: &str, rules: &str, name: &str| {
             ruled(Bundle::read(&dir.path().join(of)).expect("read"), &format!("{rules}{CHANNEL}"), name)
         };
+        // Figures are called the same whatever table their edges are of.
+        let declared = |of: &str, name: &str, change: fn(&mut EdgeColumns)| {
+            let mut bundle = Bundle::read(&dir.path().join(of)).expect("read");
+            let own = bundle.network.as_mut().expect("a network");
+            let mut network = own.definition.network().clone();
+            change(&mut network.edges);
+            own.definition = Arc::new(Definition::new(network).expect("a declaration"));
+            bundle.write(&dir.path().join(name), false, &run).expect("written");
+            bundle.digest().expect("a digest")
+        };
         let more_windows = PROJECT
             .replace(r#"over = ["1d", "7d"]"#, r#"over = ["1d", "2d", "7d"]"#)
             .replace(r#"over = ["7d"]"#, r#"over = ["7d", "20d"]"#);
@@ -249,14 +261,15 @@ pub(crate) fn bundles() -> &'static (TempDir, [String; 7]) {
             train(plain, PLAIN, "e.statera"),
             other("e.statera", PLAIN, "f.statera"),
             train(&linked, RULES, "g.statera"),
+            declared("g.statera", "h.statera", |edges| edges.consent = None),
+            declared("g.statera", "i.statera", |edges| edges.source = Some("devices".into())),
         ];
         (dir, digests)
     })
 }
 
 pub(crate) fn path_of(which: usize) -> PathBuf {
-    let names = ["a.statera", "b.statera", "c.statera", "d.statera", "e.statera", "f.statera", "g.statera"];
-    bundles().0.path().join(names[which])
+    bundles().0.path().join(format!("{}.statera", ["a", "b", "c", "d", "e", "f", "g", "h", "i"][which]))
 }
 
 /// A server over a real store in a folder.
