@@ -160,6 +160,13 @@ pub fn parse_cell(cell: &str, format: TimeFormat, zone: &Zone) -> Option<i64> {
     }
 }
 
+/// True if a cell begins with a day in ISO 8601 (`2026-05-03`) and ends with it or goes on with a time of day: then it reads the same
+/// however the cells around it are written.
+pub fn is_iso(cell: &str) -> bool {
+    let bytes = cell.as_bytes();
+    iso_date(bytes).is_some() && matches!(bytes.get(10), None | Some(b'T' | b't' | b' '))
+}
+
 /// True if a cell is a time under some format.
 pub(crate) fn is_time(cell: &str) -> bool {
     let either = |w: Written| w.date(true).or(w.date(false)).is_some();

@@ -13,9 +13,10 @@ use arrow_schema::{Field, Schema as ArrowSchema, SchemaRef};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use statera::scorer::Schema;
-use statera_core::{Error, Result};
+use statera_core::{Error, Kind, Result};
 use statera_data::conform::InputColumn;
-use statera_data::time::Zone;
+use statera_data::infer::MISSING_TOKENS;
+use statera_data::time::{Zone, is_iso};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -37,6 +38,8 @@ pub struct Columns {
     id: Option<String>,
     /// What rows are told that lack columns.
     advice: &'static str,
+    /// True where it is not known how their table was written, so that cells must read the same whatever it was.
+    is_plain: bool,
 }
 
 impl Columns {
@@ -84,7 +87,15 @@ impl Columns {
             zone: Zone::new(Some(tz))?,
             id,
             advice: "give null for a value that is not known",
+            is_plain: false,
         })
+    }
+
+    /// The same where it is not known how the table of the rows was written: times must be ISO 8601, and numbers written as JSON has
+    /// them; `03/05/2026` and `1,5` may be either of two.
+    #[must_use]
+    pub fn plain(self) -> Columns {
+        Columns { is_plain: true, ..self }
     }
 
     /// The same of a model with windows, whose raw rows belong elsewhere.
@@ -93,6 +104,24 @@ impl Columns {
         let advice = "give null for a value that is not known, or send the raw row to /api/v1/transactions, which counts the columns \
                       of windows";
         Columns { advice, ..self }
+    }
+
+    /// Refuses text that could be read in more than one way, where that is not decided by how a table was written.
+    fn check_plain(&self, input: &InputColumn, text: &str) -> std::result::Result<(), String> {
+        let cell = text.trim();
+        if !self.is_plain || MISSING_TOKENS.contains(&cell) {
+            return Ok(());
+        }
+        match input.kind {
+            Kind::Time if !is_iso(cell) => Err(format!(
+                "«{text}» is not a time in ISO 8601; allowed are such as 2026-05-03, 2026-05-03T14:02:11Z and \
+                 2026-05-03T14:02:11+09:00"
+            )),
+            Kind::Number if serde_json::from_str::<serde_json::Number>(cell).is_err() => {
+                Err(format!("«{text}» is not a plain number; allowed are such as 1250, 1250.5 and -3"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The columns in the order of training.
@@ -226,10 +255,16 @@ impl<'a> RowsBuilder<'a> {
                 } else {
                     Cow::Borrowed(inner)
                 };
-                self.cells[at].push_text(&text, input, &self.columns.zone)
+                self.columns
+                    .check_plain(input, &text)
+                    .and_then(|()| self.cells[at].push_text(&text, input, &self.columns.zone))
             }
             Some(b't' | b'f') => self.cells[at].push_text(raw, input, &self.columns.zone),
             Some(b'{' | b'[') => Err("the value is nested; expected text, a number, true, false or null".to_string()),
+            _ if input.kind == Kind::Time => self
+                .columns
+                .check_plain(input, raw)
+                .and_then(|()| self.cells[at].push_number(raw, input, &self.columns.zone)),
             _ => self.cells[at].push_number(raw, input, &self.columns.zone),
         };
         what.map_err(|what| self.misplaced(at, number, what))

@@ -6,7 +6,7 @@ fn columns(inputs: &[(&str, &str)]) -> Columns {
     let input = |(name, data_type): &(&str, &str)| {
         let kind = if *data_type == "text" {
             "category"
-        } else if data_type.starts_with("timestamp") {
+        } else if *data_type == "time" {
             "time"
         } else {
             "number"
@@ -34,6 +34,35 @@ fn read(columns: &Columns, rows: &[&str]) -> Result<Vec<String>> {
         cells.collect::<Vec<_>>().join(" ")
     };
     Ok((0..rows.len()).map(line).collect())
+}
+
+#[test]
+fn where_no_table_says_how_it_was_written_cells_read_in_one_way_alone() {
+    let inputs = [("at", "time"), ("sum", "float64")];
+    let (lax, plain) = (columns(&inputs), columns(&inputs).plain());
+    for cells in
+        [r#""at":"2026-05-03T14:02:11Z","sum":1.5"#, r#""at":"2026-05-03","sum":"-2.50""#, r#""at":null,"sum":"NA""#]
+    {
+        let row = format!("{{{cells}}}");
+        assert_eq!(read(&plain, &[&row]).expect(&row), read(&lax, &[&row]).expect(&row), "{row}");
+    }
+    let day = r#""at":"2026-05-03""#;
+    for (cells, told) in [
+        (
+            r#""at":"03/05/2026","sum":1"#.to_string(),
+            "column «at», row 1: «03/05/2026» is not a time in ISO 8601; allowed are such as 2026-05-03, ",
+        ),
+        (r#""at":"2026/05/03","sum":1"#.to_string(), "column «at», row 1: «2026/05/03» is not a time in ISO 8601; "),
+        (r#""at":20260503,"sum":1"#.to_string(), "column «at», row 1: «20260503» is not a time in ISO 8601; "),
+        (
+            format!("{day},\"sum\":\"1,5\""),
+            "column «sum», row 1: «1,5» is not a plain number; allowed are such as 1250, 1250.5 and -3",
+        ),
+        (format!("{day},\"sum\":\"5 %\""), "column «sum», row 1: «5 %» is not a plain number; "),
+    ] {
+        let error = read(&plain, &[&format!("{{{cells}}}")]).expect_err(&cells).to_string();
+        assert!(error.starts_with(told), "{error}\nwanted {told}");
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl LiveColumns {
         let (tz, id) = (schema.tz.as_str(), schema.id.clone());
         let edges = network.as_ref().and_then(|own| own.edge_inputs.clone());
         Ok(Some(LiveColumns {
-            edges: edges.map(|inputs| Columns::of(inputs, tz, None)).transpose()?,
+            edges: edges.map(|inputs| Columns::of(inputs, tz, None).map(Columns::plain)).transpose()?,
             counted: Columns::of(counted, tz, id.clone())?,
             raw: Columns::with_rules(raw(&whole), &raw(&of_rules), tz, id.clone())?,
             whole: Columns::with_rules(whole, &of_rules, tz, id)?,

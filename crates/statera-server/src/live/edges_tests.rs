@@ -142,6 +142,15 @@ fn what_is_wrong_with_an_edge_is_told_and_nothing_is_taken() {
         (good.replace("\"C2\"", "\"C1\""), "row 2: an edge from «C1» to itself; allowed are two different nodes"),
         (good.replace("\"yes\"", "\"maybe\""), "column «agreed», row 2: «maybe» is no consent; allowed are yes and no"),
         (good.replace("2024-05-01", "soon"), "column «since», row 2: "),
+        // The third of April or the fourth of March: their table said, and is not here.
+        (
+            good.replace("2024-05-01T00:10:00Z", "03/04/2024"),
+            "column «since», row 2: «03/04/2024» is not a time in ISO 8601; allowed are such as 2026-05-03, ",
+        ),
+        (
+            good.replace("\"2024-05-01T00:10:00Z\"", "20240501"),
+            "column «since», row 2: «20240501» is not a time in ISO 8601; allowed are such as 2026-05-03, ",
+        ),
         (good.replace("2024", "2924"), "row 2: the edge has the time 2924-05-01T00:10:00Z; allowed is until "),
         ("7".into(), "row 2: "),
     ] {
