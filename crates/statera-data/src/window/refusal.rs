@@ -73,7 +73,12 @@ pub enum Refusal {
         /// The limit.
         limit: u32,
     },
-    /// There are too many edges of a network, all in its windows.
+    /// There are too many nodes of a network, and none was found that may be forgotten.
+    TooManyNodes {
+        /// The limit.
+        limit: u32,
+    },
+    /// There are too many edges of a network, and none was found that its windows have left.
     TooManyEdges {
         /// The limit.
         limit: u32,
@@ -113,7 +118,7 @@ impl Refusal {
             Refusal::FarPast { .. } => "far_past",
             Refusal::Number { .. } => "number",
             Refusal::TooManyEvents { .. } => "too_many_events",
-            Refusal::TooManyKeys { .. } => "too_many_keys",
+            Refusal::TooManyKeys { .. } | Refusal::TooManyNodes { .. } => "too_many_keys",
             Refusal::TooManyEdges { .. } => "too_many_edges",
             Refusal::Unknown { .. } => "unknown",
             Refusal::Disagreement { .. } => "disagreement",
@@ -151,8 +156,17 @@ impl fmt::Display for Refusal {
             Refusal::TooManyKeys { key, limit } => {
                 write!(f, "{limit} different {key} are kept and none is idle; allowed are no more")
             }
+            Refusal::TooManyNodes { limit } => {
+                write!(
+                    f,
+                    "{limit} different nodes of the network are kept and none was found idle; allowed are no more, ask again"
+                )
+            }
             Refusal::TooManyEdges { limit } => {
-                write!(f, "{limit} edges of the network are kept and all are in its windows; allowed are no more")
+                write!(
+                    f,
+                    "{limit} edges of the network are kept and none was found that its windows have left; allowed are no more, ask again"
+                )
             }
             Refusal::Unknown { id } => {
                 write!(f, "no event «{id}» is known, or none that a label could still matter for")
@@ -174,7 +188,9 @@ impl std::error::Error for Refusal {}
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         match refusal {
-            Refusal::TooManyKeys { .. } | Refusal::TooManyEdges { .. } => Error::busy(refusal.to_string()),
+            Refusal::TooManyKeys { .. } | Refusal::TooManyNodes { .. } | Refusal::TooManyEdges { .. } => {
+                Error::busy(refusal.to_string())
+            }
             Refusal::Duplicate { .. } | Refusal::Disagreement { .. } => Error::conflict(refusal.to_string()),
             Refusal::Unknown { .. } => Error::not_found(refusal.to_string()),
             Refusal::NoLabel => Error::request(refusal.to_string()),

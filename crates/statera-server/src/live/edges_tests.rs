@@ -203,7 +203,7 @@ fn edges_that_come_are_bounded() {
     };
     assert_eq!(scene.edges(&body(&lot(0, 400))).1["new"], json!(400));
     let (status, told) = scene.edges(&body(&lot(400, 101)));
-    let message = "500 edges of the network are kept and all are in its windows; allowed are no more";
+    let message = "500 edges of the network are kept and none was found that its windows have left; allowed are no more, ask again";
     assert_eq!((status, &told["message"]), (StatusCode::SERVICE_UNAVAILABLE, &json!(message)), "{told}");
     assert_eq!(scene.edges(&body(&lot(400, 100))).1["new"], json!(100), "all of them or none");
     // A transaction brings no edge, and is taken; when the windows have left those behind, there is room.

@@ -149,7 +149,8 @@ fn edges_are_bounded() {
     scene.taken(&row(1, 60, "C1", "S1", "10"));
     scene.taken(&row(2, 61, "C2", "S1", "10"));
     let (status, told) = scene.send(&row(3, 62, "C3", "S1", "10"));
-    let message = "2 edges of the network are kept and all are in its windows; allowed are no more";
+    let message =
+        "2 edges of the network are kept and none was found that its windows have left; allowed are no more, ask again";
     assert_eq!((status, &told["error"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("too_many_edges")), "{told}");
     assert_eq!(told["message"], json!(message));
     // Once they have left the windows, and no row may be so late, there is room.

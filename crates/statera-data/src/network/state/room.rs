@@ -85,11 +85,10 @@ impl NetworkState {
             self.n_looks = n_looks;
             return Ok(());
         }
-        // With the next row others are looked at.
+        // With the next row others are looked at: a full look is not taken each time, and what is left behind may be found then.
         self.hand = (self.hand + n_few) % self.nodes.len().max(1);
         if leaving[0] < needed[0] {
-            let key = self.definition.network.nodes.join(", ");
-            return Err(Refusal::TooManyKeys { key, limit: self.limits.max_nodes });
+            return Err(Refusal::TooManyNodes { limit: self.limits.max_nodes });
         }
         Err(Refusal::TooManyEdges { limit: self.limits.max_edges })
     }

@@ -72,9 +72,8 @@ fn a_row_that_is_refused_or_not_taken_leaves_time_and_edges_as_they_were() {
 fn nodes_that_a_row_wants_are_no_room_for_it() {
     let mut state = NetworkState::new(definition(), limits(3, 9, DAY));
     assert_eq!(take(&mut state, "u", "v", 20_000 * DAY), Ok([2, 1]));
-    let key = "a, b".to_string();
     state.set_limits(limits(2, 9, DAY));
-    assert_eq!(check(&mut state, "u", "x", 20_001 * DAY), Err(Refusal::TooManyKeys { key, limit: 2 }));
+    assert_eq!(check(&mut state, "u", "x", 20_001 * DAY), Err(Refusal::TooManyNodes { limit: 2 }));
     // Of the two one may go, and the other comes again.
     assert_eq!(take(&mut state, "u", "x", 20_030 * DAY), Ok([2, 1]));
 }

@@ -129,12 +129,15 @@ fn edges_that_are_refused_change_nothing() {
     let later = ("u", "w", now + 2 * SECOND, 1.0, "pay");
     let told = "row 2: the edge has the time 2024-10-04T00:00:02Z; allowed is until 2024-10-04T00:00:01Z".to_string();
     assert_eq!(refused(&[("u", "x", now, 1.0, "pay"), later]), ("future", told));
-    let told = "4 different a are kept and none is idle; allowed are no more".to_string();
+    let told =
+        "4 different nodes of the network are kept and none was found idle; allowed are no more, ask again".to_string();
     let lot = [("u", "x", now, 1.0, "pay"), ("u", "y", now, 1.0, "pay"), ("u", "z", now, 1.0, "pay")];
     assert_eq!(refused(&lot), ("too_many_keys", told));
     // Of kind device an edge is in both choices of kinds.
     let lot = [("u", "x", now, 1.0, "device"), ("x", "u", now, 1.0, "device")];
-    let told = "4 edges of the network are kept and all are in its windows; allowed are no more".to_string();
+    let told =
+        "4 edges of the network are kept and none was found that its windows have left; allowed are no more, ask again"
+            .to_string();
     assert_eq!(refused(&lot), ("too_many_edges", told));
     // Days later there is room.
     assert_eq!(seen(&mut live, now + 9 * DAY)[0], 0.0);

@@ -255,10 +255,16 @@ fn what_is_beyond_the_limits_is_told_and_changes_nothing() {
         take("u", "v", day(9), day(0)),
         Err(("future", "event «7» has the time 2024-10-13; allowed is until 2024-10-04T00:00:01Z".into()))
     );
-    let too_many = || Err(("too_many_keys", "3 different a, b are kept and none is idle; allowed are no more".into()));
+    let too_many = || {
+        Err((
+            "too_many_keys",
+            "3 different nodes of the network are kept and none was found idle; allowed are no more, ask again".into(),
+        ))
+    };
     assert_eq!(take("x", "y", day(0), day(0)), too_many());
     assert_eq!(take("w", "v", day(0) + 1, day(0)), Ok(([0.0, 1.0], [3, 2])));
-    let told = "2 edges of the network are kept and all are in its windows; allowed are no more";
+    let told =
+        "2 edges of the network are kept and none was found that its windows have left; allowed are no more, ask again";
     assert_eq!(take("w", "u", day(1) - 1, day(1)), Err(("too_many_edges", told.into())));
     // When both are out of the window, and further behind than a row may be, there is room again, for other nodes too.
     assert_eq!(take("x", "y", day(2), day(2)), too_many());
