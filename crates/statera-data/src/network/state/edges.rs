@@ -41,7 +41,7 @@ impl NetworkState {
         self.check_room(self.clock, ends, n_links)?;
         let n_looks = std::mem::take(&mut self.n_looks);
         self.forget(n_looks);
-        fresh.into_iter().for_each(|edge| self.add_edge(edges, edge));
+        self.add_lot(edges, &fresh);
         Ok(taken)
     }
 
@@ -86,6 +86,46 @@ impl NetworkState {
         for edge in (0..edges.from.len()).filter(|edge| edges.times[*edge] > past.edges) {
             self.add_edge(edges, edge);
         }
+    }
+
+    /// Adds edges as [`NetworkState::add_edge`] does one after the other, but goes through the edges of each node once: those that come
+    /// late would have all later ones move for each of them.
+    fn add_lot(&mut self, edges: &Edges, lot: &[usize]) {
+        let mut ends: HashMap<(u32, usize, bool), Vec<End>> = HashMap::new();
+        for &edge in lot {
+            let (time, units, kind) = (edges.times[edge], edges.units[edge], edges.kind_codes[edge]);
+            let [from, to] = [edges.from[edge], edges.to[edge]].map(|code| self.slot(code));
+            for layer in (0..self.definition.layers.len()).filter(|layer| edges.layers[edge] >> layer & 1 == 1) {
+                ends.entry((from, layer, false)).or_default().push(End { time, units, other: to, kind });
+                ends.entry((to, layer, true)).or_default().push(End { time, units, other: from, kind });
+                self.n_edges += 1;
+            }
+        }
+        ends.into_iter().for_each(|(place, ends)| self.put_lot(place, ends));
+    }
+
+    /// Puts ends in their places, to the same order as one after the other.
+    fn put_lot(&mut self, (slot, layer, is_in): (u32, usize, bool), mut ends: Vec<End>) {
+        if let [end] = ends[..] {
+            return self.put((slot, layer, is_in), end);
+        }
+        let mut all = std::mem::take(&mut self.nodes[slot as usize].ends_mut(layer, is_in).ends);
+        let nodes = &self.nodes;
+        let key = |end: &End| (end.time, nodes[end.other as usize].code, end.units);
+        // Of those that are alike in that the first to come goes first: the sort is stable.
+        ends.sort_by_key(key);
+        let n_before = ends.first().map_or(all.len(), |first| all.partition_point(|end| key(end) <= key(first)));
+        let mut later = all.split_off(n_before).into_iter().peekable();
+        for end in &ends {
+            let own = key(end);
+            while let Some(there) = later.next_if(|there| key(there) <= own) {
+                all.push_back(there);
+            }
+            all.push_back(*end);
+        }
+        all.extend(later);
+        self.nodes[slot as usize].ends_mut(layer, is_in).ends = all;
+        ends.iter().for_each(|end| self.slide((slot, layer, is_in), end));
     }
 
     fn add_edge(&mut self, edges: &Edges, edge: usize) {

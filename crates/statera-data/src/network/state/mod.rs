@@ -241,9 +241,14 @@ impl NetworkState {
         let is_last = ends.back().is_none_or(|last| key(&self.nodes, last) <= own);
         let place = if is_last { ends.len() } else { ends.partition_point(|e| key(&self.nodes, e) <= own) };
         self.nodes[slot as usize].ends_mut(layer, is_in).ends.insert(place, end);
+        self.slide((slot, layer, is_in), &end);
+    }
+
+    /// Tells the counts of a node that an end is in its place, where they slide.
+    fn slide(&mut self, (slot, layer, is_in): (u32, usize, bool), end: &End) {
         for (at, _) in self.counts.iter().enumerate().filter(|(_, (l, i, _))| (*l, *i) == (layer, is_in)) {
             if let Some(slider) = self.sliders.get_mut(&(slot, at)) {
-                slider.inserted(&end);
+                slider.inserted(end);
             }
         }
     }

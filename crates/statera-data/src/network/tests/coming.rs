@@ -113,6 +113,32 @@ fn alike_edges_count_as_often_as_one_request_has_them() {
 }
 
 #[test]
+fn a_late_lot_at_a_busy_node_is_what_its_edges_are_one_by_one() {
+    let definition = two_kinds();
+    let edge = |i: i64, kind: &'static str| -> EdgeLine {
+        let other = ["v", "w", "x", "y", "z"][(i * 7 % 5) as usize];
+        ("u", other, 10 * DAY + i * 119 % 600 * (DAY / 100), (i % 3) as f64, kind)
+    };
+    let first: Vec<EdgeLine> = (0..400).map(|i| edge(i, "pay")).collect();
+    // Before, in and behind the window that was looked at; the last hundred are alike to the first, but half of them in their kind.
+    let late: Vec<EdgeLine> = (400..700).map(|i| edge(i, if i % 2 == 0 { "pay" } else { "device" })).collect();
+    let run = |lots: &[&[EdgeLine]]| {
+        let mut live = state(&definition, 10 * DAY);
+        live.take_edges(&all_edges(&definition, &first), None).unwrap();
+        let before = seen(&mut live, 15 * DAY);
+        let mut n_new = 0;
+        for lot in lots {
+            n_new += live.take_edges(&all_edges(&definition, lot), None).unwrap().n_new;
+        }
+        assert_eq!(n_new, 250);
+        let after = [15 * DAY + 1, 15 * DAY + DAY / 2, 17 * DAY].map(|at| seen(&mut live, at));
+        assert!(before[0] > 128.0 && after[0][0] > before[0], "{before:?} {after:?}");
+        (before, after, bytes_of(&live))
+    };
+    assert!(run(&[&late[..]]) == run(&late.chunks(1).collect::<Vec<_>>()), "at one go and one by one");
+}
+
+#[test]
 fn edges_that_are_refused_change_nothing() {
     let definition = two_kinds();
     let limits = NetworkLimits { max_nodes: 4, max_edges: 4, max_ahead: SECOND, max_behind: DAY };
