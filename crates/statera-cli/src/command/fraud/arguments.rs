@@ -27,8 +27,10 @@ pub struct Fraud {
 pub enum FraudVerb {
     /// Cases of suspicious transactions, those with the most at stake first
     Alerts(Alerts),
-    /// Send the edges of a table to a model whose network counts them as they come; what was sent before counts once. Times are to be
-    /// in ISO 8601 and amounts plain numbers: a server that sees a part of a table does not guess how the whole is written
+    /// Send the edges of a table to a model whose network counts them as they come; what was sent before counts once
+    ///
+    /// Times are to be in ISO 8601 and amounts plain numbers: a server that sees a part of a table does not guess how the whole is
+    /// written, and refuses others.
     Edges(Edges),
 }
 
