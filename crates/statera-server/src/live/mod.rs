@@ -12,6 +12,8 @@ mod counting;
 #[cfg(test)]
 mod edges_tests;
 #[cfg(test)]
+mod names_tests;
+#[cfg(test)]
 mod network_tests;
 mod rebuild;
 mod sealed;
