@@ -27,8 +27,7 @@ pub struct Fraud {
 pub enum FraudVerb {
     /// Cases of suspicious transactions, those with the most at stake first
     Alerts(Alerts),
-    /// Send the edges of a table to a model whose network counts them as they come; what was sent before counts once, and columns
-    /// that no edge of the model has are left out
+    /// Send the edges of a table to a model whose network counts them as they come; what was sent before counts once
     Edges(Edges),
 }
 
