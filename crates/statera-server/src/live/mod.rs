@@ -12,10 +12,10 @@ mod counting;
 #[cfg(test)]
 mod edges_tests;
 #[cfg(test)]
-mod names_tests;
-#[cfg(test)]
 mod network_tests;
 mod rebuild;
+#[cfg(test)]
+mod request_tests;
 mod sealed;
 mod settings;
 mod snapshot;
