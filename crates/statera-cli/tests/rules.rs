@@ -203,6 +203,14 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
         &["a rule asks for the score"],
     );
     check(dir, &["rules", "backtest", "rules.toml", "payments.csv", "--target=n"], 1, &["target «n» has 9 values"]);
+    let of_bundle = ["rules", "backtest", "rules.toml", "payments.csv", "--bundle=m.statera"];
+    for (more, told) in [
+        ("--edges=payments.csv", "--edges payments.csv: the bundle has no network; leave it out"),
+        ("--history=payments.csv", "--history payments.csv: the bundle has no windows and no network; leave it out"),
+    ] {
+        check(dir, &[&of_bundle[..], &[more]].concat(), 2, &[told]);
+        check(dir, &["rules", "backtest", "rules.toml", "payments.csv", "--target=fraud", more], 2, &["--bundle"]);
+    }
     check(
         dir,
         &["rules", "show", "m.statera"],

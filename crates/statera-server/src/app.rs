@@ -4,7 +4,7 @@ use crate::compute::Compute;
 use crate::flow::Flow;
 use crate::flow::turns::Turns;
 use crate::http::alerts::Watch;
-use crate::http::decisions::Courier;
+use crate::http::decisions::{Courier, Names};
 use crate::http::health::Health;
 use crate::http::metrics::Metrics;
 use crate::http::monitoring::Monitoring;
@@ -54,6 +54,8 @@ pub struct App {
     pub metrics: Metrics,
     /// What becomes of decisions.
     pub monitoring: Monitoring,
+    /// Names of requests on their way, of which a state learns before the store.
+    pub names: Names,
     /// Brings answers from the writer's thread.
     pub courier: Arc<Courier>,
     /// Erases what is older than the bank keeps it.
@@ -113,6 +115,7 @@ impl App {
             alerts: Watch::default(),
             metrics: Metrics::new()?,
             monitoring: Monitoring::default(),
+            names: Names::default(),
             courier: Arc::default(),
             store,
             settings,

@@ -283,7 +283,10 @@ impl Bundle {
     pub(crate) fn known_late(&self) -> Vec<&str> {
         let windows = self.windows.as_ref().map(|own| own.definition.windows());
         let of_windows = windows.iter().flat_map(|own| [&own.label, &own.label_time]).flatten();
-        of_windows.map(String::as_str).chain([self.scorer.schema().target.as_str()]).collect()
+        let network = self.network.as_ref().map(|own| own.definition.network());
+        let of_network = network.iter().flat_map(|own| [&own.label, &own.label_time]).flatten();
+        let made_of = of_windows.chain(of_network).map(String::as_str);
+        made_of.chain([self.scorer.schema().target.as_str()]).collect()
     }
 
     /// The rules beside the model, ready for rows; `None` where the bundle has none. To be made once, not for each row.

@@ -4,6 +4,7 @@
 use crate::training_set::TrainingSet;
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use arrow_schema::{Field, Schema};
+use arrow_select::concat::concat_batches;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use statera_core::{Error, Result, Run};
@@ -11,7 +12,7 @@ use statera_data::conform::{self, InputColumn, RowOrigin};
 use statera_data::infer::TextFormat;
 use statera_data::source::{self, BatchReader, ReadOptions};
 use statera_data::time::Zone;
-use statera_data::with_columns;
+use statera_data::{Table, with_columns};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -97,6 +98,68 @@ pub(crate) fn typed(
     }
     let whole = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(arrow)?;
     Ok(conform::conform(&whole, inputs, origin)?.batch)
+}
+
+/// Where rows are from, those of a history and those after it; none where the caller names it.
+pub(crate) type Places<'a> = [Option<&'a str>; 2];
+
+fn at(e: Error, place: Option<&str>) -> Error {
+    match place {
+        Some(place) => e.at(place),
+        None => e,
+    }
+}
+
+/// The rows of a table as one batch, typed after those of a table that came before, and how many these are.
+///
+/// # Errors
+/// As `typed`, of the place that the rows are from.
+pub(crate) fn typed_after(
+    history: Option<&Table>,
+    (batch, place): (&RecordBatch, Option<&str>),
+    tz: &str,
+    typed: impl Fn(&RecordBatch, RowOrigin) -> Result<RecordBatch>,
+) -> Result<(Vec<RecordBatch>, usize)> {
+    let zone = Zone::new(Some(tz))?;
+    let (mut all, mut n_history) = (Vec::new(), 0);
+    if let Some(history) = history {
+        for batch in &history.batches {
+            let origin = RowOrigin { zone: &zone, is_text: false, first_row: n_history };
+            all.push(typed(batch, origin).map_err(|e| e.at(&history.origin))?);
+            n_history += batch.num_rows();
+        }
+    }
+    let origin = RowOrigin { zone: &zone, is_text: false, first_row: 0 };
+    all.push(typed(batch, origin).map_err(|e| at(e, place))?);
+    Ok((all, n_history))
+}
+
+/// What `of` makes of typed batches, of which the first `n_history` rows are what came before. An error of a row is of the place that
+/// the row is from, that of the history or that of the rows, and counts its rows.
+///
+/// # Errors
+/// As `of`, which is to refuse a row for what stands in it alone.
+pub(crate) fn of_rows<T>(
+    typed: &[RecordBatch],
+    n_history: usize,
+    places: Places,
+    of: impl Fn(&RecordBatch) -> Result<T>,
+) -> Result<Option<T>> {
+    let Some(first) = typed.first() else { return Ok(None) };
+    let batch = concat_batches(&first.schema(), typed).map_err(arrow)?;
+    let placed = |e: Error| {
+        // The row is refused again among those of its own place.
+        let parts = [(places[0], 0, n_history), (places[1], n_history, batch.num_rows() - n_history)];
+        let again = |(place, first, n)| Some(at(of(&batch.slice(first, n)).err()?, place));
+        parts.into_iter().filter(|(_, _, n)| *n > 0).find_map(again).unwrap_or_else(|| at(e, places[1]))
+    };
+    of(&batch).map(Some).map_err(placed)
+}
+
+/// An error of a row of a whole, whose first rows are those of a history: of its place, and with its number there, counted from 1.
+pub(crate) fn at_row(e: Error, what: &str, row: usize, n_history: usize, places: Places) -> Error {
+    let (place, row) = if row < n_history { (places[0], row) } else { (places[1], row - n_history) };
+    at(e.at(format!("{what}: row {}", row + 1)), place)
 }
 
 /// Rows that are scored, all of them, because what is made of them reaches over them.

@@ -5,10 +5,12 @@
 //! are made and no edge: whoever scores gives the edges, and the rows that came before, or rows that carry the columns already.
 
 #[cfg(test)]
+mod scored_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::bundle::Bundle;
-use crate::made::{self, ReadAhead, WholeRows, arrow, damaged};
+use crate::made::{self, Places, ReadAhead, WholeRows, arrow, damaged};
 use crate::note::Note;
 use crate::project::Settings;
 use crate::rules::declared;
@@ -24,7 +26,6 @@ use statera_data::conform::{InputColumn, RowOrigin};
 use statera_data::infer::TextFormat;
 use statera_data::network::{Definition, EdgeColumns, EdgeCounts, Edges, Network, Rows, Until, column_infos, columns};
 use statera_data::source::{self, BatchReader, ReadOptions, read_table};
-use statera_data::time::Zone;
 use statera_data::{Table, with_columns};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,10 +101,18 @@ impl OwnNetwork {
     }
 
     /// The figures of the last rows of typed batches, of which the first `n_history` rows are what came before.
-    fn columns(&self, typed: &[RecordBatch], n_history: usize, edges: &Edges, run: &Run) -> Result<Vec<ArrayRef>> {
-        let Some(first) = typed.first() else { return Ok(Vec::new()) };
-        let batch = concat_batches(&first.schema(), typed).map_err(arrow)?;
-        columns(&self.definition, edges, &Rows::of(&batch, &self.definition)?, n_history, run)
+    fn columns(
+        &self,
+        typed: &[RecordBatch],
+        (n_history, places): (usize, Places),
+        edges: &Edges,
+        run: &Run,
+    ) -> Result<Vec<ArrayRef>> {
+        let of = |batch: &RecordBatch| Rows::of(batch, &self.definition);
+        match made::of_rows(typed, n_history, places, of)? {
+            Some(rows) => columns(&self.definition, edges, &rows, n_history, run),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// How rows with the columns `seen` are taken one after the other, and edges that come of themselves where rows are none.
@@ -374,6 +383,42 @@ fn with_figures(table: Table, definition: &Definition, edges: &Edges, run: &Run)
 /// # Errors
 /// No edges where they are needed, and edges where they are not; as [`Edges::of`] and [`Rows::of`].
 pub fn complete(bundle: &Bundle, table: &Table, edges: Option<&str>, run: &Run) -> Result<Table> {
+    with_network(bundle, table, None, edges, run)
+}
+
+/// A table with the columns of the bundle's windows and of its network, which are made where it does not have them, after the rows of a
+/// table that came before.
+///
+/// # Errors
+/// As [`windows::complete`] and [`complete`]; a history that is of no use.
+pub fn complete_after(
+    bundle: &Bundle,
+    table: &Table,
+    history: Option<&Table>,
+    edges: Option<&str>,
+    run: &Run,
+) -> Result<Table> {
+    let schema = table.batches[0].schema();
+    let has_windows = bundle.windows.as_ref().is_none_or(|own| own.are_in(&schema));
+    let has_network = bundle.network.as_ref().is_none_or(|own| own.are_in(&schema));
+    if let Some(history) = history.filter(|_| has_windows && has_network) {
+        let why = match (&bundle.windows, &bundle.network) {
+            (None, None) => "the bundle has no windows and no network",
+            _ => "the rows have the columns of the bundle's windows and network already",
+        };
+        return Err(Error::request(format!("--history {}: {why}; leave it out", history.origin)));
+    }
+    let table = windows::complete_after(bundle, table, history)?;
+    with_network(bundle, &table, history, edges, run)
+}
+
+fn with_network(
+    bundle: &Bundle,
+    table: &Table,
+    history: Option<&Table>,
+    edges: Option<&str>,
+    run: &Run,
+) -> Result<Table> {
     let own = bundle.network.as_ref();
     let is_complete = own.is_none_or(|own| own.are_in(&table.batches[0].schema()));
     match (own.filter(|_| !is_complete), edges) {
@@ -383,11 +428,11 @@ pub fn complete(bundle: &Bundle, table: &Table, edges: Option<&str>, run: &Run) 
         (Some(own), Some(edges)) => {
             let tz = bundle.scorer.schema().tz.as_str();
             let batch = concat_batches(&table.batches[0].schema(), &table.batches).map_err(arrow)?;
-            let zone = Zone::new(Some(tz))?;
-            let origin = RowOrigin { zone: &zone, is_text: false, first_row: 0 };
-            let typed = own.typed(&batch, origin).map_err(|e| e.at(&table.origin))?;
+            let typed = |batch: &RecordBatch, origin: RowOrigin| own.typed(batch, origin);
+            let places = [history.map(|history| history.origin.as_str()), Some(table.origin.as_str())];
+            let (typed, n_history) = made::typed_after(history, (&batch, places[1]), tz, typed)?;
             let edges = read_edges(edges, &own.definition, Some(tz), run)?;
-            let made = own.columns(&[typed], 0, &edges, run).map_err(|e| e.at(&table.origin))?;
+            let made = own.columns(&typed, (n_history, places), &edges, run)?;
             let mut columns = table.columns.clone();
             columns.extend(column_infos(&own.definition));
             let batch = with_columns(&batch, own.definition.column_names(), made)?;
@@ -444,7 +489,8 @@ pub(crate) fn open(
     run.progress.start("Network", 0);
     let typed = |batch: &RecordBatch, origin: RowOrigin| own.typed(batch, origin);
     let whole = WholeRows::read((first, reader), (address, beside.history, tz), typed, read, run)?;
-    let made = own.columns(&whole.typed, whole.n_history, &edges, run).map_err(|e| e.at(source::label(address)))?;
+    let (place, before) = (source::label(address), beside.history.map(source::label).unwrap_or_default());
+    let made = own.columns(&whole.typed, (whole.n_history, [Some(&before), Some(&place)]), &edges, run)?;
     let rows = whole.complete(|| own.definition.column_names(), &made)?;
     run.progress.finish();
     Ok(rows)

@@ -9,7 +9,7 @@
 mod tests;
 
 use crate::bundle::Bundle;
-use crate::made::{self, ReadAhead, WholeRows, arrow, damaged};
+use crate::made::{self, Places, ReadAhead, WholeRows, arrow, damaged};
 use crate::project::Settings;
 use crate::training_set::TrainingSet;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -21,7 +21,6 @@ use statera_data::Table;
 use statera_data::conform::{InputColumn, RowOrigin};
 use statera_data::infer::TextFormat;
 use statera_data::source::{self, BatchReader, ReadOptions};
-use statera_data::time::Zone;
 use statera_data::window::{Definition, Events, Windows, column_infos, sweep_rows, with_columns};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +82,7 @@ impl OwnWindows {
     }
 
     /// True if rows with these columns carry the windows' already.
-    fn are_in(&self, schema: &Schema) -> bool {
+    pub(crate) fn are_in(&self, schema: &Schema) -> bool {
         made::are_in(self.definition.column_names(), schema)
     }
 
@@ -103,15 +102,12 @@ impl OwnWindows {
     }
 
     /// The columns of the last rows of typed batches, of which the first `n_history` rows are what came before.
-    fn columns(&self, typed: &[RecordBatch], n_history: usize, places: [&str; 2]) -> Result<Vec<ArrayRef>> {
-        let Some(first) = typed.first() else { return Ok(Vec::new()) };
-        let batch = concat_batches(&first.schema(), typed).map_err(arrow)?;
-        let events = Events::of(&batch, &self.definition)?;
-        let columns = sweep_rows(&self.definition, &events).map_err(|(row, refusal)| {
-            let (place, row) = if row < n_history { (places[0], row) } else { (places[1], row - n_history) };
-            Error::from(refusal).at(format!("{place}: windows: row {}", row + 1))
-        })?;
-        let n_rows = batch.num_rows() - n_history;
+    fn columns(&self, typed: &[RecordBatch], n_history: usize, places: Places) -> Result<Vec<ArrayRef>> {
+        let of = |batch: &RecordBatch| Events::of(batch, &self.definition);
+        let Some(events) = made::of_rows(typed, n_history, places, of)? else { return Ok(Vec::new()) };
+        let columns = sweep_rows(&self.definition, &events)
+            .map_err(|(row, refusal)| made::at_row(Error::from(refusal), "windows", row, n_history, places))?;
+        let n_rows = typed.iter().map(RecordBatch::num_rows).sum::<usize>() - n_history;
         Ok(columns.into_iter().map(|column| column.slice(n_history, n_rows)).collect())
     }
 }
@@ -161,18 +157,30 @@ fn add_columns(table: Table, windows: Windows, settings: &mut Settings) -> Resul
     Ok(Table { columns, batches: vec![batch], origin })
 }
 
-/// A table with the columns of the bundle's windows, which are made where it does not have them.
+/// A table with the columns of the bundle's windows, which are made where it does not have them. Errors do not name the table.
 ///
 /// # Errors
 /// Columns that windows read and the table does not have; events that are refused, with their row.
 pub fn complete(bundle: &Bundle, table: &Table) -> Result<Table> {
+    with_windows(bundle, table, None, [None, None])
+}
+
+/// The same after the rows of a table that came before; errors name their table.
+///
+/// # Errors
+/// As [`complete`].
+pub(crate) fn complete_after(bundle: &Bundle, table: &Table, history: Option<&Table>) -> Result<Table> {
+    with_windows(bundle, table, history, [history.map(|history| history.origin.as_str()), Some(&table.origin)])
+}
+
+fn with_windows(bundle: &Bundle, table: &Table, history: Option<&Table>, places: Places) -> Result<Table> {
     let Some(own) = bundle.windows.as_ref().filter(|own| !own.are_in(&table.batches[0].schema())) else {
         return Ok(table.clone());
     };
     let batch = concat_batches(&table.batches[0].schema(), &table.batches).map_err(arrow)?;
-    let zone = Zone::new(Some(&bundle.scorer.schema().tz))?;
-    let typed = own.typed(&batch, RowOrigin { zone: &zone, is_text: false, first_row: 0 })?;
-    let made = own.columns(&[typed], 0, ["history", table.origin.as_str()])?;
+    let typed = |batch: &RecordBatch, origin: RowOrigin| own.typed(batch, origin);
+    let (typed, n_history) = made::typed_after(history, (&batch, places[1]), &bundle.scorer.schema().tz, typed)?;
+    let made = own.columns(&typed, n_history, places)?;
     let mut columns = table.columns.clone();
     columns.extend(column_infos(&own.definition));
     Ok(Table { columns, batches: vec![with_columns(&batch, &own.definition, made)?], origin: table.origin.clone() })
@@ -211,7 +219,7 @@ pub(crate) fn open(
     let tz = bundle.scorer.schema().tz.as_str();
     let typed = |batch: &RecordBatch, origin: RowOrigin| own.typed(batch, origin);
     let whole = WholeRows::read((first, reader), (address, history, tz), typed, read, run)?;
-    let made = own.columns(&whole.typed, whole.n_history, [&before, &place])?;
+    let made = own.columns(&whole.typed, whole.n_history, [Some(&before), Some(&place)])?;
     let rows = whole.complete(|| own.definition.column_names(), &made)?;
     run.progress.finish();
     Ok(rows)

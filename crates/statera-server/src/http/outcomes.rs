@@ -2,7 +2,7 @@
 
 use crate::app::Shared;
 use crate::http::decisions::{
-    self, blocking, disk_has_room, json_of, lost, now_us, parsed, request_name, submit_taken, transaction_scope, whole,
+    self, blocking, disk_has_room, json_of, lost, now_us, parsed, request_name, submit_named, transaction_scope, whole,
 };
 use crate::http::failure::Failure;
 use crate::live::{Event, Ticket};
@@ -100,7 +100,6 @@ struct Answer<'a> {
 
 /// An outcome on its way.
 struct Known {
-    of: Id,
     facts: OutcomeFacts,
     part: Part,
     ticket: Option<Ticket>,
@@ -108,12 +107,12 @@ struct Known {
     is_label: bool,
 }
 
-/// One that the store was given.
+/// One that the store was given, or was given before: then nobody is waited for.
 struct Handed {
     id: Id,
     of: Id,
     facts: String,
-    told: oneshot::Receiver<Result<Recorded>>,
+    told: Option<oneshot::Receiver<Result<Recorded>>>,
 }
 
 async fn record(
@@ -157,9 +156,12 @@ async fn reported(
     app.settings.decisions.check_outcome(&asked.outcome)?;
     let (shared, reporter) = (app.clone(), who.clone());
     let Handed { id, of, facts, told } = blocking(move || Ok(hand(&shared, &reporter, asked, request))).await??;
-    let (id, facts, is_new) = match told.await.map_err(|_| lost())?? {
-        Recorded::New { .. } => (id, facts, true),
-        Recorded::Before(before) => (before.id, before.facts, false),
+    let (id, facts, is_new) = match told {
+        None => (id, facts, false),
+        Some(told) => match told.await.map_err(|_| lost())?? {
+            Recorded::New { .. } => (id, facts, true),
+            Recorded::Before(before) => (before.id, before.facts, false),
+        },
     };
     let facts: OutcomeFacts =
         serde_json::from_str(&facts).map_err(|e| Failure::from(Error::damaged(format!("record {id}: facts: {e}"))))?;
@@ -172,20 +174,26 @@ async fn reported(
 /// Checks an outcome, tells the state, and hands the record to the store, all at one go on one thread: whoever goes away
 /// meanwhile (a deadline, a client) leaves no state that has learnt what is not recorded.
 fn hand(app: &Shared, who: &Who, asked: Body, request: Option<RequestName>) -> std::result::Result<Handed, Failure> {
-    let Known { of, facts, part, ticket, is_label } = check(app, who, asked)?;
+    let of = decision_of(app, &asked)?;
+    let decision = decisions::readable_decision(&*app.store, who, of)?;
+    // A name that another body had, or has at this moment, would be refused when the state has learnt what is said: it would have to
+    // be rebuilt without it. So the name is held before it is looked up.
+    let name = request.as_ref().map(|request| app.names.hold(request)).transpose()?;
+    if let Some(before) = request.as_ref().map(|request| app.store.request(request)).transpose()?.flatten() {
+        return Ok(Handed { id: before.id, of, facts: before.facts, told: None });
+    }
+    let Known { facts, part, ticket, is_label } = check(app, &decision, asked)?;
     let facts = serde_json::to_string(&facts).map_err(|e| Error::damaged(e.to_string()))?;
     let (id, kind, actor) = (decisions::following_id(of), RecordKind::Outcome, who.actor.clone());
     let (parts, alert) = (vec![part], is_label.then_some(AlertChange::Answer));
     let record = NewRecord { id, kind, of: Some(of), request, actor, facts: facts.clone(), parts, alert };
-    let told = submit_taken(app, record, ticket)?;
+    let told = Some(submit_named(app, record, ticket, name)?);
     Ok(Handed { id, of, facts, told })
 }
 
-/// Checks that who reports may read the decision, and that it has the row; tells the state.
-fn check(app: &Shared, who: &Who, asked: Body) -> std::result::Result<Known, Failure> {
-    let of = decision_of(app, &asked)?;
-    let record = decisions::readable_decision(&*app.store, who, of)?;
-    let of_decision = decisions::Facts::read(&record)?;
+/// Checks that the decision has the row; tells the state.
+fn check(app: &Shared, record: &StoredRecord, asked: Body) -> std::result::Result<Known, Failure> {
+    let of_decision = decisions::Facts::read(record)?;
     let mut facts = OutcomeFacts {
         model: of_decision.model.to_string(),
         version: of_decision.version,
@@ -196,12 +204,12 @@ fn check(app: &Shared, who: &Who, asked: Body) -> std::result::Result<Known, Fai
     };
     let label = app.settings.transactions.label(&facts.outcome).filter(|_| of_decision.state.is_some());
     let mut known = LabelPart { on: asked.on, transaction: None };
-    let (mut ticket, mut subject) = (None, decisions::subject_of(&record, ""));
-    match decisions::row_of(&record, asked.row) {
+    let (mut ticket, mut subject) = (None, decisions::subject_of(record, ""));
+    match decisions::row_of(record, asked.row) {
         Ok(row) => {
             let day = known.on.as_deref().map(day).transpose()?;
             if let Some(is_fraud) = label {
-                agrees(app, &record, is_fraud)?;
+                agrees(app, record, is_fraud)?;
                 let event = transaction(app, &facts.model, row.input.get())?;
                 let id = event.windows.id(0);
                 let when_us = day.map_or(i64::MAX, end_of).min(now_us());
@@ -210,14 +218,14 @@ fn check(app: &Shared, who: &Who, asked: Body) -> std::result::Result<Known, Fai
                 *(if is_new { &mut facts.label } else { &mut facts.kept_label }) = said;
                 (ticket, known.transaction) = (Some(taken), Some(id));
             }
-            subject = decisions::subject_of(&record, &row.subject);
+            subject = decisions::subject_of(record, &row.subject);
         }
         // Its case does not wait for it any more; no state can learn what it was.
         Err(e) if asked.is_of_case && e.kind() == ErrorKind::Conflict => {}
         Err(e) => return Err(Failure::from(e)),
     }
     let plain = serde_json::to_vec(&known).map_err(|e| Error::damaged(e.to_string()))?;
-    Ok(Known { of, facts, part: Part { subject, plain }, ticket, is_label: label.is_some() })
+    Ok(Known { facts, part: Part { subject, plain }, ticket, is_label: label.is_some() })
 }
 
 /// The decision that is meant, by its own name or that of its transaction.

@@ -17,6 +17,8 @@ mod edges_upgrade_tests;
 #[cfg(test)]
 mod network_tests;
 mod rebuild;
+#[cfg(test)]
+mod request_tests;
 mod sealed;
 mod settings;
 mod snapshot;

@@ -10,7 +10,7 @@ use statera_core::Rng;
 use std::fmt::Write;
 use std::fs;
 
-const PROJECT: &str = r#"
+pub(super) const PROJECT: &str = r#"
 purpose = "credit"
 [sources]
 loans = "loans.csv"
@@ -89,9 +89,9 @@ fn friends() -> String {
     text
 }
 
-struct Trained {
+pub(super) struct Trained {
     dir: tempfile::TempDir,
-    bundle: Bundle,
+    pub(super) bundle: Bundle,
 }
 
 fn folder() -> tempfile::TempDir {
@@ -101,7 +101,7 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-fn trained(project: &str) -> Trained {
+pub(super) fn trained(project: &str) -> Trained {
     let dir = folder();
     let run = Run::new(1, 2);
     let assembled = Project::parse(project, "project.toml").unwrap().assemble(dir.path(), &run).unwrap();
@@ -115,11 +115,11 @@ fn trained(project: &str) -> Trained {
 }
 
 impl Trained {
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_string_lossy().into_owned()
     }
 
-    fn score(&self, data: &str, history: Option<&str>, edges: Option<&str>) -> Result<Vec<f64>> {
+    pub(super) fn score(&self, data: &str, history: Option<&str>, edges: Option<&str>) -> Result<Vec<f64>> {
         let out = self.path("scores.csv");
         let [history, edges] = [history, edges].map(|name| name.map(|name| self.path(name)));
         let options = BatchOptions { history, edges, replace: true, start_over: true, ..BatchOptions::default() };

@@ -182,6 +182,8 @@ fn what_cannot_be_scored_is_told_with_its_place() {
     let told = said(&good.replace(",C1,S1", ",C1").replace(",shop", ""), None);
     assert!(told.contains("a column is missing that the model was trained on: «shop»"), "{told}");
     fs::write(trained.path("none.csv"), good.replace("9001", "1")).unwrap();
+    let timeless = said(&good.replace("2026-05-20T00:00:00Z", ""), Some("none.csv"));
+    assert!(timeless.ends_with("bad.csv: column «at», row 1: missing; every event needs a time"), "{timeless}");
     let told = said(good, Some("missing.csv"));
     assert!(told.contains("missing.csv"), "{told}");
     let plain = trained_without();

@@ -10,6 +10,7 @@ pub const EXAMPLES: &str = "Examples:
   statera rules show fraud-rules.toml --lang ko
   statera rules backtest fraud-rules.toml transactions.csv --target tx_fraud --amount tx_amount
   statera rules backtest fraud-rules.toml transactions.csv --bundle fraud.statera --amount tx_amount
+  statera rules backtest fraud-rules.toml may.csv --bundle fraud.statera --edges devices.csv --history april.csv
   statera rules put fraud-rules.toml fraud.statera --out ruled.statera
 
 A bundle with other rules is another bundle: statera registry add-version makes it a version of
@@ -87,6 +88,13 @@ pub struct Backtest {
     /// Column of the row's time, for figures by day; that of the rules if not given
     #[arg(long, value_name = "COL")]
     pub time: Option<String>,
+    /// Rows of the same columns that came before, for windowed features and those of a network to reach back to; rules are not
+    /// tried on them
+    #[arg(long, value_name = "DATA", requires = "bundle")]
+    pub history: Option<String>,
+    /// Edges that figures of a network are made of (docs/network.md)
+    #[arg(long, value_name = "DATA", requires = "bundle")]
+    pub edges: Option<String>,
     #[command(flatten)]
     pub reading: Reading,
 }

@@ -8,6 +8,7 @@ use crate::console::{Console, count};
 use arguments::{Backtest, Rules, Verb};
 use serde_json::json;
 use statera::bundle::Bundle;
+use statera::network;
 use statera::rules::{DECISION_RULES_FILE, Labelled, RuleSet, backtest_table, seen_columns, table_columns};
 use statera_core::{Error, Result, Run};
 use std::path::Path;
@@ -106,7 +107,12 @@ fn backtest(args: &Backtest, console: &Console, run: &Run) -> anyhow::Result<()>
     if options.tz.is_none() {
         options.tz = bundle.as_ref().map(|b| b.scorer.schema().tz.clone());
     }
-    let (table, _) = reading::table(&args.data, &options, run)?;
+    let (mut table, _) = reading::table(&args.data, &options, run)?;
+    if let Some(bundle) = &bundle {
+        let before = args.history.as_ref().map(|history| reading::table(history, &options, run)).transpose()?;
+        let before = before.as_ref().map(|(before, _)| before);
+        table = network::complete_after(bundle, &table, before, args.edges.as_deref(), run)?;
+    }
     let how = Labelled {
         target: args.target.as_deref(),
         positive: args.positive.as_deref(),

@@ -11,6 +11,7 @@ mod away_tests;
 mod courier;
 mod explanation;
 mod meters;
+mod names;
 mod objection;
 mod overriding;
 mod read;
@@ -30,6 +31,8 @@ mod upgrade_tests;
 pub(crate) use answer::{Counts, Document, Facts, RowDoc, documents};
 pub use courier::Courier;
 pub use meters::Meters;
+pub(crate) use names::HeldName;
+pub use names::Names;
 pub(crate) use overriding::{OverrideFacts, check_note, subject_of};
 pub(crate) use read::{decision_record, readable_decision, row_of};
 pub use settings::{Authority, DecisionsSettings, OverrideReason};
@@ -169,12 +172,24 @@ pub(crate) fn submit_taken(
     record: NewRecord,
     ticket: Option<Ticket>,
 ) -> Result<oneshot::Receiver<Result<Recorded>>> {
+    submit_named(app, record, ticket, None)
+}
+
+/// The same of a request whose name is held ([`Names::hold`]) until the store has the record or has refused it.
+pub(crate) fn submit_named(
+    app: &Shared,
+    record: NewRecord,
+    ticket: Option<Ticket>,
+    name: Option<HeldName>,
+) -> Result<oneshot::Receiver<Result<Recorded>>> {
     let (tell, told) = oneshot::channel();
     let is_counted = ticket.is_some();
     let done = Box::new(move |recorded: Result<Recorded>| {
         if let (Some(ticket), Ok(Recorded::New { .. })) = (ticket, &recorded) {
             ticket.recorded();
         }
+        // Who has the answer may use the name at once.
+        drop(name);
         drop(tell.send(recorded));
     });
     match is_counted {
