@@ -9,6 +9,7 @@ use crate::ledger::{AuditRow, LedgerRecord};
 use crate::people::{ApiKey, NewSession, Person, Session, Sessions};
 use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
+use crate::retention::LastRetain;
 use crate::sql::migrate::{MIGRATIONS, has_tables, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
 use crate::sql::{self, Attempt, Connection, Database, Use, Value};
@@ -387,6 +388,10 @@ impl Store for OpenStore {
             self.forget_old_pages();
         }
         Ok(n_keys)
+    }
+
+    fn last_retain(&self) -> Result<Option<LastRetain>> {
+        self.read(erase::last_retain)
     }
 
     fn backup(&self, to: &Path) -> Result<BackedUp> {

@@ -8,8 +8,9 @@ use super::{Tx, Writer};
 use crate::act::Actor;
 use crate::keys::hex;
 use crate::ledger::body::{self, Erased, Retained};
+use crate::retention::LastRetain;
 use crate::rules::check_note;
-use crate::sql::migrate::{meta_int, set_meta};
+use crate::sql::migrate::{meta, meta_int, set_meta};
 use crate::sql::{Attempt, Connection, Database, Use, Value};
 use crate::vault::{PERIOD_US, period};
 use statera_core::{Error, Result};
@@ -22,6 +23,8 @@ pub(crate) const BATCH: usize = 1000;
 const WINDOW: usize = 10_000;
 /// Keys that one statement destroys at most.
 const STATEMENT: usize = 100;
+/// The table `meta` has by this name the last erasure by age: the period before which keys are gone, and the time by the clock.
+const LAST: &str = "retained";
 /// How long PostgreSQL may take to vacuum; beyond it, its own vacuum does it later.
 const VACUUM_LIMIT: Duration = Duration::from_secs(600);
 
@@ -106,7 +109,8 @@ impl Writer {
 
     /// Destroys a batch of old keys; keys that it destroyed.
     pub(crate) fn retain(&mut self, actor: &Actor, old: &Old, why: &str) -> Result<u64> {
-        self.transact(|tx| tx.retain(actor, old, why)).map_err(Error::from)
+        let now_us = (self.clock)();
+        self.transact(|tx| tx.retain(actor, old, why, now_us)).map_err(Error::from)
     }
 
     /// Forgets cases whose last decision is of a period before that of a time; false where none was left.
@@ -137,6 +141,17 @@ pub(crate) fn forget_old_pages(database: &Database) -> Attempt<()> {
         "VACUUM subject_key, alert, suspect, alert_key"
     };
     connection.limited(Some(VACUUM_LIMIT), |c| c.batch(sql))
+}
+
+/// The last erasure by age.
+pub(crate) fn last_retain(connection: &mut Connection) -> Attempt<Option<LastRetain>> {
+    let Some(text) = meta(connection, LAST)? else { return Ok(None) };
+    let read = |(period, at_us): (&str, &str)| {
+        let before_us = period.parse::<i64>().ok()?.checked_mul(PERIOD_US)?;
+        Some(LastRetain { before_us, at_us: at_us.parse().ok()? })
+    };
+    let wrong = || Error::damaged(format!("the store's table meta: {LAST} is {text:?}; allowed are two numbers"));
+    Ok(Some(text.split_once(' ').and_then(read).ok_or_else(wrong)?))
 }
 
 impl Tx<'_> {
@@ -199,7 +214,7 @@ impl Tx<'_> {
     }
 
     /// Destroys a batch of old keys.
-    fn retain(&mut self, actor: &Actor, old: &Old, why: &str) -> Attempt<u64> {
+    fn retain(&mut self, actor: &Actor, old: &Old, why: &str, now_us: i64) -> Attempt<u64> {
         check_note("the reason", why)?;
         let turn = self.take_turn()?;
         let mut n = 0;
@@ -217,6 +232,7 @@ impl Tx<'_> {
         if n > 0 {
             self.count_erasure()?;
         }
+        set_meta(self.connection, LAST, &format!("{} {now_us}", old.before_period))?;
         // Also where nothing was old enough: the policy was carried out.
         let retained = Retained { before_period: old.before_period, keys: n, why: why.into() };
         self.append(actor_json(actor)?, body::of_retain(turn, &retained)?);
