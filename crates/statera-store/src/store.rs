@@ -448,3 +448,6 @@ impl Drop for OpenStore {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;
