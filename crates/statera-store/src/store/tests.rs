@@ -1,6 +1,7 @@
 //! Erasure by age beside others who write, step by step.
 
 use super::*;
+use crate::alert::{AlertChange, Suspicion};
 use crate::ledger::verify;
 use crate::record::{Part, Recorded};
 use crate::vault::PERIOD_US;
@@ -24,6 +25,17 @@ fn store<const N: usize>(folder: &Path) -> OpenStore {
 
 /// Records something about a subject; its name and time.
 fn submit<const N: usize>(store: &OpenStore, subject: &str) -> (Id, i64) {
+    submit_with::<N>(store, subject, None)
+}
+
+/// The same where it is suspicious, about a card of the subject's name.
+fn suspect<const N: usize>(store: &OpenStore, card: &str) -> (Id, i64) {
+    let keys = vec![("shop".to_string(), card.to_string())];
+    let suspicion = Suspicion { model: "cards".into(), card: card.into(), risk: 7, keys };
+    submit_with::<N>(store, card, Some(AlertChange::Suspect(suspicion)))
+}
+
+fn submit_with<const N: usize>(store: &OpenStore, subject: &str, alert: Option<AlertChange>) -> (Id, i64) {
     let id = Id::new(clock::<N>());
     let record = NewRecord {
         id,
@@ -33,7 +45,7 @@ fn submit<const N: usize>(store: &OpenStore, subject: &str) -> (Id, i64) {
         actor: Actor::Key("paymentpath".into()),
         facts: "{}".into(),
         parts: vec![Part { subject: subject.into(), plain: b"1".to_vec() }],
-        alert: None,
+        alert,
     };
     let (answer, answers) = mpsc::channel();
     store.submit(record, Box::new(move |done| answer.send(done).expect("is read"))).expect("is taken");
@@ -80,4 +92,33 @@ fn a_batch_that_another_erasure_made_smaller_is_not_the_last() {
     let verified = verify(&folder.path().display().to_string(), None, None).expect("is checked");
     let told = "is there, although it was old enough to be erased";
     assert!(verified.findings.iter().any(|f| f.what.contains(told)), "{:?}", verified.findings);
+}
+
+/// A batch of old cases is found, and one of them is joined by a new decision before they are forgotten: it stays with all that it
+/// has, and the others go. More than a batch go, too.
+#[test]
+fn a_case_that_is_joined_meanwhile_is_not_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let opened = store::<1>(folder.path());
+    let joined = suspect::<1>(&opened, "kim").0;
+    let others: Vec<Id> = (0..60).map(|i| suspect::<1>(&opened, &format!("card {i}")).0).collect();
+    NOW[1].fetch_add(3 * PERIOD_US, Ordering::SeqCst);
+    let (_, before_us) = submit::<1>(&opened, "");
+    let old = opened.read(|c| erase::old_cases(c, before_us)).expect("reads");
+    suspect::<1>(&opened, "kim");
+    assert_eq!(opened.on_writer(move |writer| writer.forget_old_cases(&old)), Ok(49), "fifty, and one that was joined");
+    let (case, suspects) = opened.case(joined).expect("is there");
+    assert_eq!((case.risk, suspects.len()), (14, 2));
+    assert!(opened.case(others[0]).is_err());
+    opened.case(others[59]).expect("is of the next batch");
+    opened.retain(&Actor::System, before_us, "old").expect("is done");
+    assert!(others.iter().all(|id| opened.case(*id).is_err()));
+    assert_eq!(opened.case(joined).expect("is there").1.len(), 2);
+    drop(opened);
+    // Neither decisions nor keys of windows are left of those that went.
+    let connection = rusqlite::Connection::open(folder.path().join(sql::FILE)).expect("opens");
+    let count = |table: &str| {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).expect("counts")
+    };
+    assert_eq!(["alert", "suspect", "alert_key"].map(count), [1, 2, 1]);
 }

@@ -4,6 +4,7 @@
 //! in between.
 
 use super::acts::actor_json;
+use super::alerts::{self, OldCases};
 use super::{Tx, Writer};
 use crate::act::Actor;
 use crate::keys::hex;
@@ -118,10 +119,9 @@ impl Writer {
         }
     }
 
-    /// Forgets cases whose last decision is of a period before that of a time; false where none was left.
-    pub(crate) fn forget_old_cases(&mut self, before_us: i64) -> Result<bool> {
-        let n = self.transact(|tx| tx.forget_old_cases(period(before_us) * PERIOD_US)).map_err(Error::from)?;
-        Ok(n > 0)
+    /// Forgets a batch of old cases; how many of them were still old.
+    pub(crate) fn forget_old_cases(&mut self, old: &OldCases) -> Result<u64> {
+        self.transact(|tx| tx.forget_old_cases(old)).map_err(Error::from)
     }
 
     /// Takes what was destroyed out of SQLite's log. A reader that is still in there, as of a backup, delays it to when the log
@@ -146,6 +146,11 @@ pub(crate) fn forget_old_pages(database: &Database) -> Attempt<()> {
         "VACUUM subject_key, alert, suspect, alert_key"
     };
     connection.limited(Some(VACUUM_LIMIT), |c| c.batch(sql))
+}
+
+/// Looks for a batch of cases whose last decision is of a period before that of a time.
+pub(crate) fn old_cases(connection: &mut Connection, before_us: i64) -> Attempt<OldCases> {
+    alerts::old_cases(connection, period(before_us) * PERIOD_US)
 }
 
 /// The last erasure by age.
