@@ -15,7 +15,7 @@ const START_US: i64 = 1_795_262_400 * SECOND_US;
 const AGE_US: i64 = 5 * 366 * DAY_US;
 
 /// The clock of each test.
-static NOW: [AtomicI64; 6] = [const { AtomicI64::new(START_US) }; 4];
+static NOW: [AtomicI64; 6] = [const { AtomicI64::new(START_US) }; 6];
 
 fn clock<const N: usize>() -> i64 {
     NOW[N].load(Ordering::SeqCst)

@@ -73,7 +73,7 @@ fn a_batch_that_another_erasure_made_smaller_is_not_the_last() {
     opened.read(|c| search.look(c)).expect("reads");
     let old = search.take().expect("two are a batch");
     opened.erase(&Actor::System, &ids[0].to_string(), "asked").expect("is erased");
-    let retain = |old: Old| opened.on_writer(move |writer| writer.retain(&Actor::System, &old, "old"));
+    let retain = |old: erase::Old| opened.on_writer(move |writer| writer.retain(&Actor::System, &old, "old"));
     assert_eq!(retain(old.clone()), Ok(1));
     // Found by two, it leaves no row the second time.
     let end = opened.ledger_ends().expect("reads");
