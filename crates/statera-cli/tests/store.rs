@@ -24,12 +24,17 @@ fn statera(dir: &Path, input: &str, args: &[&str]) -> (i32, String, String) {
 
 /// A store in `bank` with a decision about each subject.
 fn store(dir: &Path, subjects: &[&str]) {
+    store_at(dir, subjects, now_us);
+}
+
+/// The same by another clock.
+fn store_at(dir: &Path, subjects: &[&str], clock: fn() -> i64) {
     let options = StoreOptions::at(dir.join("bank").to_str().expect("UTF-8"), None).expect("a place");
-    let store = open(&options).expect("opens");
+    let store = open(&StoreOptions { clock, ..options }).expect("opens");
     let (answer, answers) = mpsc::channel();
     for subject in subjects {
         let record = NewRecord {
-            id: Id::new(now_us()),
+            id: Id::new(clock()),
             kind: RecordKind::Decision,
             of: None,
             request: None,
@@ -102,6 +107,25 @@ fn a_store_is_backed_up_checked_erased_and_restored() {
     assert!(!dir.join("bnak").exists() && !dir.join("empty").exists());
     let other = run(&["restore", "copy", "--keys", "copy", "--store", "third"]);
     check(other, 2, &[], &["master.key is missing"]);
+}
+
+#[test]
+fn a_clock_that_may_be_wrong_erases_nothing_without_a_word() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    // September 2020: for the clock of today that is long ago.
+    store_at(dir, &["kim"], || 1_600_000_000_000_000);
+    let retain = ["ledger", "retain", "--older-than", "5y", "--store", "bank"];
+    let told =
+        ["more than 35 days after the ledger's last row (2020-09-13", "say so by --clock-is-right or --by PERSON"];
+    for _ in 0..2 {
+        check(statera(dir, "", &retain), 2, &[], &told);
+    }
+    let right = statera(dir, "", &[&retain[..], &["--clock-is-right"]].concat());
+    check(right, 0, &["0 keys from before 2015-"], &[]);
+    // That was a row of today.
+    let again = statera(dir, "", &retain);
+    check(again, 2, &[], &["at most 60 days further than the last time", "--clock-is-right"]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ use crate::ledger::{AuditRow, LedgerRecord};
 use crate::people::{ApiKey, NewSession, Person, Session};
 use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
+use crate::retention::LastRetain;
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -396,6 +397,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `Request` for a time that has not passed; as the trait says, after batches that are done.
     fn retain(&self, actor: &Actor, before_us: i64, why: &str) -> Result<u64>;
+
+    /// The last [`Store::retain`]; none of a store where there was none yet, or that does not say.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn last_retain(&self) -> Result<Option<LastRetain>> {
+        Ok(None)
+    }
 
     /// A copy of everything but the secret keys (database as an SQLite file, bundles, checkpoints) in a new folder, taken
     /// while running; [`restore`] makes a store of it, and [`ledger::verify`] reads it as it is. Bundles that the object store

@@ -1,12 +1,54 @@
-//! Retention by age: how a policy states it, and the time before which it erases.
+//! Retention by age: how a policy states it, and the time before which it erases, which a wrong clock must not move.
 
 use crate::Store;
+use crate::vault::PERIOD_US;
 use statera_core::{Error, Result};
 
 /// Microseconds of a day.
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 /// Years that an age can have.
 const YEARS_MAX: i64 = 1000;
+/// By how much a clock may be ahead of the ledger's last row. A server that erases by age writes a row each day, so that more is
+/// a clock that jumped, or a store that nobody used.
+const AHEAD_US: i64 = 35 * DAY_US;
+/// By how much an erasure goes further than the one before it, without a person: two periods.
+const STEP_US: i64 = 2 * PERIOD_US;
+/// Time after which it may go further again; less than a day, so that one that is done daily always may.
+const STEP_EVERY_US: i64 = 20 * 3600 * 1_000_000;
+
+/// What one process of a store does at a time, as [`Store::claim`] calls it.
+pub const CLAIM: &str = "erase what is old";
+
+/// The last erasure by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRetain {
+    /// What was recorded before is gone, microseconds since 1970 UTC.
+    pub before_us: i64,
+    /// When it was done by the clock, which may not be the time of its row.
+    pub at_us: i64,
+}
+
+/// How far an erasure by age may go that no person stands for. Times are microseconds since 1970 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// As far as its age says.
+    Whole {
+        /// What was recorded before is too old.
+        before_us: i64,
+    },
+    /// Less far today: it would go more than 60 days further than the last one, or a second time within a day.
+    Part {
+        /// What may be erased today.
+        before_us: i64,
+        /// What is too old by its age.
+        wanted_us: i64,
+    },
+    /// Nowhere: the clock is more than 35 days ahead of the ledger's last row, and a row that was written now would have its time.
+    Nowhere {
+        /// The time of the last row.
+        latest_us: i64,
+    },
+}
 
 /// An age in microseconds, written as `5y`, `18m` (months) or `400d`. Years have 366 days and months 31, so that nothing is
 /// erased too early.
@@ -49,6 +91,30 @@ pub fn latest_us(store: &dyn Store) -> Result<i64> {
 /// A store that does not answer.
 pub fn before_us(store: &dyn Store, age_us: i64, now_us: i64) -> Result<i64> {
     Ok(latest_us(store)?.min(now_us).saturating_sub(age_us))
+}
+
+/// How far an erasure by age may go now. A wrong clock destroys what can never be had back: one that jumped ahead erases nothing and
+/// writes nothing, and where other rows have its time already, little is gone before somebody sees it.
+///
+/// # Errors
+/// A store that does not answer.
+pub fn reach(store: &dyn Store, age_us: i64, now_us: i64) -> Result<Reach> {
+    let latest_us = latest_us(store)?;
+    if latest_us > 0 && now_us.saturating_sub(latest_us) > AHEAD_US {
+        return Ok(Reach::Nowhere { latest_us });
+    }
+    let wanted_us = latest_us.min(now_us).saturating_sub(age_us);
+    // One over an empty ledger, which counts from 1970, says nothing of those after it.
+    let Some(last) = store.last_retain()?.filter(|last| last.before_us > 0) else {
+        return Ok(Reach::Whole { before_us: wanted_us });
+    };
+    let is_soon = (last.at_us..last.at_us.saturating_add(STEP_EVERY_US)).contains(&now_us);
+    let limit_us = last.before_us.saturating_add(if is_soon { 0 } else { STEP_US });
+    // Within the period of the limit it is the same keys.
+    if wanted_us < limit_us.saturating_add(PERIOD_US) {
+        return Ok(Reach::Whole { before_us: wanted_us });
+    }
+    Ok(Reach::Part { before_us: limit_us, wanted_us })
 }
 
 #[cfg(test)]

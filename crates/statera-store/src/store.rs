@@ -9,6 +9,7 @@ use crate::ledger::{AuditRow, LedgerRecord};
 use crate::people::{ApiKey, NewSession, Person, Session, Sessions};
 use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
+use crate::retention::LastRetain;
 use crate::sql::migrate::{MIGRATIONS, has_tables, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
 use crate::sql::{self, Attempt, Connection, Database, Use, Value};
@@ -34,8 +35,8 @@ use zeroize::Zeroizing;
 
 /// How long another process may take to make or change the tables.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(30);
-/// Between two batches of what is erased by age, at most.
-const RETAIN_PAUSE: Duration = Duration::from_millis(100);
+/// Between two batches of what is erased by age, at most: as long as a batch took, unless that was very long.
+const RETAIN_PAUSE: Duration = Duration::from_secs(5);
 /// How long the database may take to answer for readiness.
 const READY_LIMIT: Duration = Duration::from_secs(1);
 
@@ -202,6 +203,11 @@ impl OpenStore {
     fn read<T>(&self, read: impl FnMut(&mut Connection) -> Attempt<T>) -> Result<T> {
         self.readers.with(read).map_err(Error::from)
     }
+}
+
+/// Leaves decisions as long again as a batch took.
+fn pause_after(started: Instant) {
+    thread::sleep(started.elapsed().min(RETAIN_PAUSE));
 }
 
 impl Store for OpenStore {
@@ -376,17 +382,26 @@ impl Store for OpenStore {
                     break;
                 }
             }
-            // As long again belongs to decisions.
-            thread::sleep(started.elapsed().min(RETAIN_PAUSE));
+            pause_after(started);
         }
         let mut has_forgotten = n_keys > 0;
-        while self.on_writer(move |writer| writer.forget_old_cases(before_us))? {
-            has_forgotten = true;
+        loop {
+            let started = Instant::now();
+            let old = self.read(|c| erase::old_cases(c, before_us))?;
+            if old.is_empty() {
+                break;
+            }
+            has_forgotten |= self.on_writer(move |writer| writer.forget_old_cases(&old))? > 0;
+            pause_after(started);
         }
         if has_forgotten {
             self.forget_old_pages();
         }
         Ok(n_keys)
+    }
+
+    fn last_retain(&self) -> Result<Option<LastRetain>> {
+        self.read(erase::last_retain)
     }
 
     fn backup(&self, to: &Path) -> Result<BackedUp> {
@@ -443,3 +458,6 @@ impl Drop for OpenStore {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

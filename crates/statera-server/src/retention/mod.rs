@@ -4,6 +4,9 @@
 //! A thread of its own does it, a batch at a time, so that no answer waits for it. Of several servers of a store one does it at a
 //! time, by a claim that goes with the process; another that comes later finds nothing more, since a key is destroyed once. What is too
 //! old is counted from the clock or from the ledger's last row, whichever is earlier. Every batch is a row of the ledger.
+//!
+//! A clock that is ahead must erase nothing. Where it is far ahead of the ledger's last row, not even the row is written that says
+//! that nothing was old: it would have the clock's time, and be the last row of the next look.
 
 mod settings;
 #[cfg(test)]
@@ -15,7 +18,7 @@ use crate::who::{Clock, SECOND_US};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use statera_core::{ErrorKind, Result};
 use statera_store::act::Actor;
-use statera_store::retention::before_us;
+use statera_store::retention::{CLAIM, Reach, reach};
 use statera_store::{AWAY, Store};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -30,8 +33,6 @@ const END: Duration = Duration::from_secs(1);
 /// Microseconds after which what failed, or what another server did, is tried again.
 const AGAIN_US: i64 = 600 * SECOND_US;
 const DAY_US: i64 = 86_400 * SECOND_US;
-/// What one server of a store does at a time.
-const CLAIM: &str = "erase what is old";
 
 /// What became of a look that was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,18 +41,31 @@ enum Outcome {
     Done,
     /// The store did not answer, or not to the end.
     Failed,
-    /// Another server is doing it.
+    /// Another server, or the command, is doing it.
+    Elsewhere,
+    /// The clock is too far ahead of the ledger's last row.
+    Clock,
+}
+
+/// What an erasure came to.
+enum Erased {
+    /// Keys that were destroyed, and how far it could go.
+    Keys(u64, Reach),
+    /// The clock is too far ahead of the ledger's last row, which is of this time, microseconds since 1970 UTC.
+    Ahead(i64),
+    /// Another process has the right to.
     Elsewhere,
 }
 
 impl Outcome {
-    const ALL: [Outcome; 3] = [Outcome::Done, Outcome::Failed, Outcome::Elsewhere];
+    const ALL: [Outcome; 4] = [Outcome::Done, Outcome::Failed, Outcome::Elsewhere, Outcome::Clock];
 
     fn name(self) -> &'static str {
         match self {
             Outcome::Done => "done",
             Outcome::Failed => "failed",
             Outcome::Elsewhere => "elsewhere",
+            Outcome::Clock => "clock",
         }
     }
 }
@@ -144,15 +158,24 @@ impl Inner {
             return;
         }
         let outcome = match self.erase(age_us, now_us) {
-            Ok(Some((keys, before_us))) => {
+            Ok(Erased::Keys(keys, reach)) => {
                 self.tally.keys.fetch_add(keys, Ordering::Relaxed);
                 self.tally.done_us.store(now_us, Ordering::Relaxed);
-                let (before, older_than) = (statera_data::iso(before_us), self.settings.older_than.as_str());
-                tracing::info!(keys, before, older_than, "what is older than the policy keeps was erased");
+                self.tell(keys, reach);
                 Outcome::Done
             }
-            Ok(None) => {
-                tracing::debug!("another server erases what is old");
+            Ok(Erased::Ahead(latest_us)) => {
+                let (clock, last_row) = (statera_data::iso(now_us), statera_data::iso(latest_us));
+                tracing::warn!(
+                    clock,
+                    last_row,
+                    "this machine's clock is more than 35 days ahead of the ledger's last row, and nothing is erased by age; set it \
+                     right if it is wrong; if the store was idle, it goes on after the next decision, or by `statera ledger retain`"
+                );
+                Outcome::Clock
+            }
+            Ok(Erased::Elsewhere) => {
+                tracing::debug!("another process erases what is old");
                 Outcome::Elsewhere
             }
             Err(e) => {
@@ -167,17 +190,42 @@ impl Inner {
         };
     }
 
-    /// Keys that were destroyed, and before which time; none where another server has the right to.
-    fn erase(&self, age_us: i64, now_us: i64) -> Result<Option<(u64, i64)>> {
+    fn tell(&self, keys: u64, reach: Reach) {
+        let older_than = self.settings.older_than.as_str();
+        match reach {
+            Reach::Whole { before_us } => {
+                let before = statera_data::iso(before_us);
+                tracing::info!(keys, before, older_than, "what is older than the policy keeps was erased");
+            }
+            Reach::Part { before_us, wanted_us } => {
+                let (before, wanted) = (statera_data::iso(before_us), statera_data::iso(wanted_us));
+                tracing::warn!(
+                    keys,
+                    before,
+                    wanted,
+                    older_than,
+                    "only a part of what is older than the policy keeps was erased: it goes further by 60 days a day, so that a wrong \
+                     clock erases little; `statera ledger retain --by PERSON` erases all of it at once"
+                );
+            }
+            Reach::Nowhere { .. } => {}
+        }
+    }
+
+    fn erase(&self, age_us: i64, now_us: i64) -> Result<Erased> {
         let _claim = match self.store.claim(CLAIM) {
             Ok(claim) => claim,
-            Err(e) if e.kind() == ErrorKind::Busy && !e.to_string().contains(AWAY) => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::Busy && !e.to_string().contains(AWAY) => return Ok(Erased::Elsewhere),
             Err(e) => return Err(e),
         };
-        let before_us = before_us(&*self.store, age_us, now_us)?;
+        let reach = reach(&*self.store, age_us, now_us)?;
+        let before_us = match reach {
+            Reach::Whole { before_us } | Reach::Part { before_us, .. } => before_us,
+            Reach::Nowhere { latest_us } => return Ok(Erased::Ahead(latest_us)),
+        };
         let why = format!("retention.older_than = {}", self.settings.older_than);
         let n_keys = self.store.retain(&Actor::System, before_us, &why)?;
-        Ok(Some((n_keys, before_us)))
+        Ok(Erased::Keys(n_keys, reach))
     }
 }
 

@@ -4,11 +4,25 @@ use super::Tx;
 use crate::alert::{AlertChange, KEYS_OF_ONE, RISK_MAX, RISKS, SUSPECTS_MAX, Step, Suspicion};
 use crate::record::{Id, NewRecord};
 use crate::sql::migrate::{READS_STEPS, need_program};
-use crate::sql::{Attempt, Value};
+use crate::sql::{Attempt, Connection, Value};
 use statera_core::Error;
 
-/// Cases that one transaction forgets at most: decisions wait for it.
-pub(crate) const BATCH: i64 = 1_000;
+/// Cases that one transaction forgets at most, each with up to thousands of decisions: others wait for it.
+const BATCH: i64 = 50;
+
+/// A batch of cases that are old enough: their last decision is of a time before one.
+#[derive(Debug, Clone)]
+pub(crate) struct OldCases {
+    before_us: i64,
+    ids: Vec<Vec<u8>>,
+}
+
+impl OldCases {
+    /// True where there is none any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
 
 impl Tx<'_> {
     /// Does what a record does to alerts; gives why not, where it cannot be done and the record must not be written.
@@ -127,19 +141,40 @@ impl Tx<'_> {
         self.sum_up(&alert)
     }
 
-    /// Forgets a batch of cases whose last decision is older than a time; how many there were.
-    pub(super) fn forget_old_cases(&mut self, before_us: i64) -> Attempt<u64> {
-        // No case is older than its last decision: the index by the first bounds the search.
-        let sql = "SELECT id FROM alert WHERE opened_us < $1 AND last_us < $1 ORDER BY opened_us LIMIT $2";
-        let old = self.connection.fetch(sql, vec![before_us.into(), BATCH.into()])?;
-        for row in &old {
-            let id = row.bytes::<16>(0)?;
-            self.hold(&id)?;
-            for (table, column) in [("suspect", "of_alert"), ("alert_key", "of_alert"), ("alert", "id")] {
-                let sql = format!("DELETE FROM {table} WHERE {column} = $1");
-                self.connection.execute(&sql, vec![Value::from(&id)])?;
-            }
+    /// Forgets cases that were found to be old, but for those that a decision joined meanwhile; how many there were.
+    pub(super) fn forget_old_cases(&mut self, old: &OldCases) -> Attempt<u64> {
+        if old.ids.is_empty() {
+            return Ok(0);
         }
-        Ok(old.len() as u64)
+        let ids = |ids: &[Vec<u8>]| ids.iter().map(|id| Value::from(id.clone())).collect::<Vec<_>>();
+        // Held, as by `hold`: whoever adds a decision from here on opens a new case.
+        let sql = format!(
+            "UPDATE alert SET steps = steps WHERE id IN ({}) AND last_us < ${} RETURNING id",
+            numbered(old.ids.len()),
+            old.ids.len() + 1
+        );
+        let values = ids(&old.ids).into_iter().chain([old.before_us.into()]).collect();
+        let held = self.connection.fetch(&sql, values)?.iter().map(|r| r.blob(0)).collect::<Attempt<Vec<_>>>()?;
+        if held.is_empty() {
+            return Ok(0);
+        }
+        for (table, column) in [("suspect", "of_alert"), ("alert_key", "of_alert"), ("alert", "id")] {
+            let sql = format!("DELETE FROM {table} WHERE {column} IN ({})", numbered(held.len()));
+            self.connection.execute(&sql, ids(&held))?;
+        }
+        Ok(held.len() as u64)
     }
+}
+
+/// Looks for a batch of cases whose last decision is of a time before one, on a connection that reads.
+pub(crate) fn old_cases(connection: &mut Connection, before_us: i64) -> Attempt<OldCases> {
+    // No case is older than its last decision: the index by the first bounds the search.
+    let sql = "SELECT id FROM alert WHERE opened_us < $1 AND last_us < $1 ORDER BY opened_us LIMIT $2";
+    let found = connection.fetch(sql, vec![before_us.into(), BATCH.into()])?;
+    Ok(OldCases { before_us, ids: found.iter().map(|r| r.blob(0)).collect::<Attempt<_>>()? })
+}
+
+/// «$1, $2, …».
+fn numbered(n: usize) -> String {
+    (1..=n).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ")
 }

@@ -4,24 +4,28 @@
 //! in between.
 
 use super::acts::actor_json;
+use super::alerts::{self, OldCases};
 use super::{Tx, Writer};
 use crate::act::Actor;
 use crate::keys::hex;
 use crate::ledger::body::{self, Erased, Retained};
+use crate::retention::LastRetain;
 use crate::rules::check_note;
-use crate::sql::migrate::{meta_int, set_meta};
+use crate::sql::migrate::{meta, meta_int, set_meta};
 use crate::sql::{Attempt, Connection, Database, Use, Value};
 use crate::vault::{PERIOD_US, period};
-use statera_core::{Error, Result};
+use statera_core::{Error, ErrorKind, Result};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Keys that one transaction destroys at most: decisions wait for it. Of an erasure by age, the row with fewer is the last.
-pub(crate) const BATCH: usize = 1000;
+/// Keys that one transaction destroys at most: decisions wait for it.
+const BATCH: usize = 1000;
 /// Keys that are looked at with one statement, so that none of them takes long however many there are.
 const WINDOW: usize = 10_000;
 /// Keys that one statement destroys at most.
 const STATEMENT: usize = 100;
+/// The table `meta` has by this name the last erasure by age: the period before which keys are gone, and the time by the clock.
+const LAST: &str = "retained";
 /// How long PostgreSQL may take to vacuum; beyond it, its own vacuum does it later.
 const VACUUM_LIMIT: Duration = Duration::from_secs(600);
 
@@ -33,9 +37,10 @@ pub(crate) struct Old {
 }
 
 impl Old {
-    /// True where no more are looked for.
+    /// True where nothing is left: the row of none says so to whoever checks the ledger. One with few says nothing, since what was
+    /// found may have been erased by name before it was destroyed.
     pub(crate) fn is_last(&self) -> bool {
-        self.ids.len() < BATCH
+        self.ids.is_empty()
     }
 }
 
@@ -89,7 +94,8 @@ impl Search {
         row.map(|r| r.blob(0)).transpose()
     }
 
-    /// What was found, once it is a batch or the last one, which may be empty: that the policy was carried out is worth a row.
+    /// What was found, once it is a batch or all that was left; at the end one of none: that the policy was carried out is worth a
+    /// row.
     pub(crate) fn take(&mut self) -> Option<Old> {
         if self.found.len() < self.batch && !self.is_over {
             return None;
@@ -106,13 +112,16 @@ impl Writer {
 
     /// Destroys a batch of old keys; keys that it destroyed.
     pub(crate) fn retain(&mut self, actor: &Actor, old: &Old, why: &str) -> Result<u64> {
-        self.transact(|tx| tx.retain(actor, old, why)).map_err(Error::from)
+        let now_us = (self.clock)();
+        match self.transact(|tx| tx.retain(actor, old, why, now_us)).map_err(Error::from) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(0),
+            done => done,
+        }
     }
 
-    /// Forgets cases whose last decision is of a period before that of a time; false where none was left.
-    pub(crate) fn forget_old_cases(&mut self, before_us: i64) -> Result<bool> {
-        let n = self.transact(|tx| tx.forget_old_cases(period(before_us) * PERIOD_US)).map_err(Error::from)?;
-        Ok(n > 0)
+    /// Forgets a batch of old cases; how many of them were still old.
+    pub(crate) fn forget_old_cases(&mut self, old: &OldCases) -> Result<u64> {
+        self.transact(|tx| tx.forget_old_cases(old)).map_err(Error::from)
     }
 
     /// Takes what was destroyed out of SQLite's log. A reader that is still in there, as of a backup, delays it to when the log
@@ -137,6 +146,22 @@ pub(crate) fn forget_old_pages(database: &Database) -> Attempt<()> {
         "VACUUM subject_key, alert, suspect, alert_key"
     };
     connection.limited(Some(VACUUM_LIMIT), |c| c.batch(sql))
+}
+
+/// Looks for a batch of cases whose last decision is of a period before that of a time.
+pub(crate) fn old_cases(connection: &mut Connection, before_us: i64) -> Attempt<OldCases> {
+    alerts::old_cases(connection, period(before_us) * PERIOD_US)
+}
+
+/// The last erasure by age.
+pub(crate) fn last_retain(connection: &mut Connection) -> Attempt<Option<LastRetain>> {
+    let Some(text) = meta(connection, LAST)? else { return Ok(None) };
+    let read = |(period, at_us): (&str, &str)| {
+        let before_us = period.parse::<i64>().ok()?.checked_mul(PERIOD_US)?;
+        Some(LastRetain { before_us, at_us: at_us.parse().ok()? })
+    };
+    let wrong = || Error::damaged(format!("the store's table meta: {LAST} is {text:?}; allowed are two numbers"));
+    Ok(Some(text.split_once(' ').and_then(read).ok_or_else(wrong)?))
 }
 
 impl Tx<'_> {
@@ -198,8 +223,8 @@ impl Tx<'_> {
         self.connection.fetch(sql, vec![Value::from(subject)])?.iter().map(|r| r.bytes(0)).collect()
     }
 
-    /// Destroys a batch of old keys.
-    fn retain(&mut self, actor: &Actor, old: &Old, why: &str) -> Attempt<u64> {
+    /// Destroys a batch of old keys; refused, and no row, where each of them was destroyed meanwhile: the row of none is the last.
+    fn retain(&mut self, actor: &Actor, old: &Old, why: &str, now_us: i64) -> Attempt<u64> {
         check_note("the reason", why)?;
         let turn = self.take_turn()?;
         let mut n = 0;
@@ -216,7 +241,10 @@ impl Tx<'_> {
         }
         if n > 0 {
             self.count_erasure()?;
+        } else if !old.is_last() {
+            return Err(Error::not_found("what was old was erased meanwhile").into());
         }
+        set_meta(self.connection, LAST, &format!("{} {now_us}", old.before_period))?;
         // Also where nothing was old enough: the policy was carried out.
         let retained = Retained { before_period: old.before_period, keys: n, why: why.into() };
         self.append(actor_json(actor)?, body::of_retain(turn, &retained)?);
@@ -231,12 +259,20 @@ impl Tx<'_> {
 }
 
 #[cfg(test)]
+impl Search {
+    /// The same in batches of so many.
+    pub(crate) fn by(self, batch: usize) -> Search {
+        Search { batch, ..self }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::sql::migrate::{MIGRATIONS, migrate};
 
     /// Every second key is of period 1 and the others of period 9; every third was destroyed before. Whatever the sizes, each old
-    /// one is found once and no other, in batches of which only the last is not full.
+    /// one is found once and no other, in batches of which the last is empty, and at most the one before it is not full.
     #[test]
     fn old_keys_are_found_once_whatever_the_sizes() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -261,13 +297,13 @@ mod tests {
                 search.look(&mut c).expect("reads");
                 let Some(old) = search.take() else { continue };
                 assert_eq!(old.before_period, 5);
-                let is_last = old.ids.len() < batch;
+                let is_last = old.is_last();
                 batches.push(old.ids);
                 if is_last {
                     break;
                 }
             }
-            assert_eq!(batches.len(), 13 / batch + 1, "{window}, {batch}");
+            assert_eq!(batches.len(), 13usize.div_ceil(batch) + 1, "{window}, {batch}");
             assert!(batches[..13 / batch].iter().all(|ids| ids.len() == batch), "{window}, {batch}");
             assert_eq!(batches.concat(), expected, "{window}, {batch}");
         }

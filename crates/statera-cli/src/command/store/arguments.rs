@@ -114,9 +114,14 @@ pub struct Retain {
     /// Why; it stands in the ledger
     #[arg(long, value_name = "TEXT", default_value = "retention")]
     pub why: String,
-    /// Who does it, by their name in the store; without it the system, as of a policy that a timer carries out
+    /// Who does it, by their name in the store; without it the system, as of a policy that a timer carries out, which is refused
+    /// where the clock may be wrong
     #[arg(long, value_name = "PERSON")]
     pub by: Option<String>,
+    /// Also where the clock is more than 35 days ahead of the ledger's last row, or where it goes more than 60 days further than
+    /// the last time, without anybody's name
+    #[arg(long)]
+    pub clock_is_right: bool,
 }
 
 #[derive(Args)]

@@ -6,7 +6,8 @@ use crate::console::{Console, counted};
 use serde_json::json;
 use statera_core::{Error, ErrorKind};
 use statera_store::act::Actor;
-use statera_store::{Store, now_us, open_existing, retention};
+use statera_store::retention::{self, Reach};
+use statera_store::{Store, now_us, open_existing};
 use std::io::BufRead;
 
 pub fn run(args: &Ledger, console: &Console) -> anyhow::Result<()> {
@@ -56,13 +57,42 @@ fn erase(args: &Erase, console: &Console) -> anyhow::Result<()> {
 fn retain(args: &Retain, console: &Console) -> anyhow::Result<()> {
     let age_us = retention::age_us(&args.older_than).map_err(|e| e.at(format!("--older-than {}", args.older_than)))?;
     let store = open_existing(&options(&args.place)?)?;
-    let before_us = retention::before_us(&*store, age_us, now_us())?;
-    let n = store.retain(&actor(&*store, args.by.as_deref())?, before_us, &args.why)?;
+    let actor = actor(&*store, args.by.as_deref())?;
+    // A server's own erasure by age is not done beside it.
+    let _claim = store.claim(retention::CLAIM)?;
+    let now_us = now_us();
+    let before_us = if args.by.is_some() || args.clock_is_right {
+        retention::before_us(&*store, age_us, now_us)?
+    } else {
+        unless_in_doubt(retention::reach(&*store, age_us, now_us)?, now_us)?
+    };
+    let n = store.retain(&actor, before_us, &args.why)?;
     if console.json {
         return console.print_json(&json!({ "before": time(before_us), "keys": n }));
     }
     console.line(format!("{} from before {} destroyed.", counted(n as usize, "key", "keys"), time(before_us)));
     Ok(())
+}
+
+/// The time before which everything is erased; an error where a wrong clock may be why there is so much.
+fn unless_in_doubt(reach: Reach, now_us: i64) -> anyhow::Result<i64> {
+    let told = match reach {
+        Reach::Whole { before_us } => return Ok(before_us),
+        Reach::Part { before_us, wanted_us } => format!(
+            "everything from before {} would be erased, and what is sure for today is {}: it goes at most 60 days further than the last \
+             time, and once a day",
+            time(wanted_us),
+            time(before_us)
+        ),
+        Reach::Nowhere { latest_us } => format!(
+            "the clock says {}, more than 35 days after the ledger's last row ({})",
+            time(now_us),
+            time(latest_us)
+        ),
+    };
+    let allowed =
+        "a clock that is ahead would erase what is not old; if it is right, say so by --clock-is-right or --by PERSON";
+    Err(Error::request(format!("{told}; {allowed}")).into())
 }
 
 /// Who does it: a person whom the store knows and has not shut out, or the system.

@@ -18,7 +18,6 @@ use crate::ledger::derived::{self, Deed};
 use crate::sql::migrate::{has_tables, meta_int, refuse_newer};
 use crate::sql::{self, Attempt, Connection, Database, Use};
 use crate::state;
-use crate::writer::erase::BATCH;
 use crate::{keys, ledger};
 use statera_core::{Error, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -307,8 +306,8 @@ impl Check {
         if retained.keys > 0 {
             self.retained.push((retained.before_period, at_us));
         }
-        // After a full batch there may be more: the program was stopped there, or is still at it.
-        if retained.keys < BATCH as u64 {
+        // After a batch there may be more: the program was stopped there, or is still at it. Its last row is one of none.
+        if retained.keys == 0 {
             self.all_gone = self.all_gone.max(Some(retained.before_period));
         }
     }
