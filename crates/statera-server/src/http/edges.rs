@@ -6,7 +6,7 @@
 //! transaction is to see are to be there before it, in whatever order they come.
 
 use crate::app::Shared;
-use crate::http::decisions::{blocking, disk_has_room, json_of, lost, now_us, request_name, submit_taken, whole};
+use crate::http::decisions::{blocking, disk_has_room, json_of, lost, now_us, request_name, submit_named, whole};
 use crate::http::failure::Failure;
 use crate::http::json;
 use crate::live::{EdgeTable, LiveColumns};
@@ -156,7 +156,8 @@ fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Fa
     let asked: Body<'_> = json::read(body)?;
     let request = request_name(who, asked.request_id.as_deref(), "edges", body)?;
     // Before all else: what was acknowledged stays so, also where another champion would refuse it by now. And a name that was given to
-    // another body would be refused when the state has the edges already, and be built again without them.
+    // another body, or is at this moment, would be refused when the state has the edges already, and be built again without them.
+    let name = request.as_ref().map(|request| app.names.hold(request)).transpose()?;
     if let Some(before) = request.as_ref().map(|request| app.store.request(request)).transpose()?.flatten() {
         return Ok(Handed::Before(Box::new(before)));
     }
@@ -200,7 +201,7 @@ fn hand(app: &Shared, who: &Who, body: &Bytes) -> std::result::Result<Handed, Fa
     let answer = Box::new(Answer { id, facts: Facts { table: None, ..facts }, ignored_columns: part.ignored_columns });
     let parts = vec![Part { subject, plain }];
     let record = NewRecord { id, kind, of: None, request, actor, facts: recorded, parts, alert: None };
-    Ok(Handed::New { answer, told: submit_taken(app, record, Some(ticket))? })
+    Ok(Handed::New { answer, told: submit_named(app, record, Some(ticket), name)? })
 }
 
 /// The columns of a model with a state that takes edges.
