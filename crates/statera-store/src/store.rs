@@ -11,7 +11,7 @@ use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
 use crate::sql::migrate::{MIGRATIONS, has_tables, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
-use crate::sql::{self, Attempt, Connection, Database, Use, Value};
+use crate::sql::{self, Attempt, Connection, Database, Failure, Use, Value};
 use crate::tender::{self, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
@@ -20,8 +20,8 @@ use crate::writer::queue::{Queue, Room};
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
 use crate::{
-    AWAY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup, cases,
-    check, claim, read, state,
+    AWAY, BUSY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup,
+    cases, check, claim, read, state,
 };
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -416,10 +416,20 @@ impl Store for OpenStore {
         if self.signals.trouble().is_some() {
             return Some("a checkpoint of the ledger cannot be written");
         }
-        let answers = self.readers.within(READY_LIMIT, |c| {
-            c.limited(Some(READY_LIMIT), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
+        // Who knows it already need not wait for an answer that does not come.
+        if self.queue.is_away() {
+            return Some(AWAY);
+        }
+        let end = Instant::now() + READY_LIMIT;
+        let answers = self.readers.until(end, |c| {
+            let left = end.saturating_duration_since(Instant::now());
+            c.limited(Some(left), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
         });
-        if matches!(answers, Ok(Some(_))) && !self.queue.is_away() { None } else { Some(AWAY) }
+        match answers {
+            Ok(Some(_)) if !self.queue.is_away() => None,
+            Err(Failure::Again(_)) => Some(BUSY),
+            _ => Some(AWAY),
+        }
     }
 
     fn close(&self) {

@@ -153,6 +153,11 @@ impl Database {
 
     /// A connection.
     pub(crate) fn connect(&self, purpose: Use) -> Attempt<Connection> {
+        self.connect_within(purpose, CONNECT_LIMIT)
+    }
+
+    /// The same, for which PostgreSQL has another time.
+    pub(crate) fn connect_within(&self, purpose: Use, limit: Duration) -> Attempt<Connection> {
         let handle = self.runtime.as_ref().map(|r| r.handle().clone());
         match &self.place {
             Place::Sqlite(path) => {
@@ -169,7 +174,7 @@ impl Database {
             Place::Postgres(options) => {
                 let options = options.as_ref().clone().disable_statement_logging();
                 let connecting = async move { PgConnection::connect_with(&options).await };
-                let connection = wait(connecting, handle.as_ref(), Some(CONNECT_LIMIT));
+                let connection = wait(connecting, handle.as_ref(), Some(limit));
                 let connection = connection.ok_or_else(|| Failure::Away(format!("{}: no answer", self.label())))?;
                 let connection = connection.map_err(|e| failure::postgres(&e).at(&self.label()))?;
                 let driver = Driver::Postgres(connection);
