@@ -12,7 +12,7 @@ use crate::registry::Registry;
 use crate::sql::migrate::{MIGRATIONS, has_tables, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
 use crate::sql::{self, Attempt, Connection, Database, Failure, Use, Value};
-use crate::tender::{self, Signals, Tender, refuse_cut};
+use crate::tender::{self, RESTART_PAGES, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
 use crate::writer::erase::{self, Search};
@@ -55,6 +55,11 @@ pub(crate) struct OpenStore {
 
 /// Opens a store, and makes or migrates it where needed.
 pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
+    open_with(options, RESTART_PAGES)
+}
+
+/// The same, whose log begins anew beyond so many pages.
+pub(crate) fn open_with(options: &StoreOptions, restart_pages: i64) -> Result<OpenStore> {
     let folder = &options.folder;
     keys::make_folder(folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
     let database = Arc::new(Database::at(&options.address)?.filled_by(options.full.clone()));
@@ -76,7 +81,7 @@ pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
         signals.written(1, 0);
     }
     let (clock, every) = (options.clock, Duration::from_secs(seconds.max(1)));
-    let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, clock };
+    let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, restart_pages, clock };
     let writer = Writer::new(database.clone(), connection, chain, vault.clone(), clock, queue.clone(), signals.clone());
     let failed = |e: std::io::Error| Error::io(format!("the store's threads: {e}"));
     let threads = Mutex::new(vec![writer::start(writer).map_err(failed)?, tender::start(tender).map_err(failed)?]);

@@ -102,7 +102,7 @@ fn transactions_may_say_anything() {
     let (two, three) = (row(2, 61, "C2", "C1", "950"), row(3, 62, "C1", "S2", "20.5"));
     let bodies = [
         format!(r#"{{"model":"cards","subject":"kim","row":{one}}}"#),
-        format!(r#"{{"model":"cards","explain":"all","rows":[{{"subject":"lee","row":{two}}},{{"row":{three}}}]}}"#),
+        format!(r#"{{"model":"cards","rows":[{{"subject":"lee","row":{two}}},{{"row":{three}}}]}}"#),
     ];
     attack_state("transactions", POST, &bodies);
 }
