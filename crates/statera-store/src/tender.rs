@@ -351,6 +351,7 @@ mod tests {
         assert!(kept.iter().all(|id| store.record(*id).is_ok()), "others read what is new");
         reader.execute_batch("COMMIT").unwrap();
         assert_eq!(n_records(), kept.len() as i64);
+        drop(reader);
         write_until_anew(&store, &log, &mut kept);
         write_until_anew(&store, &log, &mut kept);
         drop(store);
