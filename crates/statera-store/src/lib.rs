@@ -73,18 +73,37 @@ pub struct StoreOptions {
 
 /// Refuses what was meant as something else than the folder of that name.
 fn check_address(address: &str) -> Result<()> {
-    let told = |what: &str| {
+    let told = |shown: &str, what: &str| {
         let allowed = "a folder, or postgres://USER@HOST/DATABASE";
-        Err(Error::request(format!("the store «{address}» {what}; allowed is {allowed}")))
+        Err(Error::request(format!("the store «{shown}» {what}; allowed is {allowed}")))
     };
     let (path, is_postgres) = (Path::new(address), sql::is_postgres(address));
-    let is_like = ["postgres:", "postgresql:"].iter().any(|scheme| address.starts_with(scheme));
+    // As slips of the pen and of drivers that other programs use are, also in capitals.
+    let lower = address.to_ascii_lowercase();
+    let is_like = ["postgres:", "postgresql:"].iter().any(|scheme| lower.starts_with(scheme));
     match address {
-        _ if address.trim().is_empty() => told("has no name"),
-        _ if !is_postgres && (is_like || address.contains("://")) => told("is no address of PostgreSQL"),
-        _ if !is_postgres && path.is_file() => told("is a file"),
+        _ if address.trim().is_empty() => told(address, "has no name"),
+        _ if !is_postgres && (is_like || address.contains("://")) => {
+            told(&without_secrets(address), "is no address of PostgreSQL")
+        }
+        _ if !is_postgres && path.is_file() => told(address, "is a file"),
         _ => Ok(()),
     }
+}
+
+/// An address as it may be told: without who signs in and the password, up to the last @, and without parameters, which may be
+/// another.
+fn without_secrets(address: &str) -> String {
+    let scheme = match (address.find("://"), address.find(':')) {
+        (Some(at), _) => &address[..at + "://".len()],
+        (None, Some(at)) => &address[..=at],
+        (None, None) => "",
+    };
+    // An @ before the first colon is in the secret of an address without a scheme.
+    let (scheme, rest) = if scheme.contains('@') { ("", address) } else { (scheme, &address[scheme.len()..]) };
+    let (hidden, place) = rest.rsplit_once('@').map_or(("", rest), |(_, place)| ("…@", place));
+    let (place, parameters) = place.split_once('?').map_or((place, ""), |(place, _)| (place, "?…"));
+    format!("{scheme}{hidden}{place}{parameters}")
 }
 
 impl StoreOptions {
@@ -126,6 +145,8 @@ pub fn now_us() -> i64 {
 
 /// How what is told of a database that is away begins, before a colon and the reason.
 pub const AWAY: &str = "the database does not answer";
+/// The same of one that has too much to do.
+pub const BUSY: &str = "the database is busy";
 /// How it ends where the change was not made.
 pub const NOT_WRITTEN: &str = "; nothing was written";
 /// How it ends where nobody knows whether it was.
@@ -460,6 +481,20 @@ mod tests {
         check("postgresql:bank", "is no address of PostgreSQL");
         check("sqlite://store", "is no address of PostgreSQL");
         check("http://db/bank", "is no address of PostgreSQL");
+        for (address, shown) in [
+            ("postgresql+psycopg://bank:secret@db/bank", "postgresql+psycopg://…@db/bank"),
+            ("postgres:/bank:secret@db", "postgres:…@db"),
+            ("postgres:bank:se@cret@db:5432/bank", "postgres:…@db:5432/bank"),
+            ("POSTGRES://bank:secret@db/bank", "POSTGRES://…@db/bank"),
+            ("http://bank:secret://secret@db/bank?password=secret", "http://…@db/bank?…"),
+            ("http://db/bank?user=bank&password=secret", "http://db/bank?…"),
+            ("http://db/bank?password=secret@", "http://…@"),
+            ("bank:secret@://db/bank", "…@://db/bank"),
+        ] {
+            let told = StoreOptions::at(address, None).expect_err("refused").to_string();
+            assert_eq!(told, format!("the store «{shown}» is no address of PostgreSQL; {allowed}"));
+            assert!(!told.contains("cret"), "{told}");
+        }
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("store.sqlite");
         std::fs::write(&file, "").expect("written");

@@ -12,8 +12,8 @@ use crate::registry::Registry;
 use crate::retention::LastRetain;
 use crate::sql::migrate::{MIGRATIONS, has_tables, meta, meta_int, migrate};
 use crate::sql::readers::Readers;
-use crate::sql::{self, Attempt, Connection, Database, Use, Value};
-use crate::tender::{self, Signals, Tender, refuse_cut};
+use crate::sql::{self, Attempt, Connection, Database, Failure, Use, Value};
+use crate::tender::{self, RESTART_PAGES, Signals, Tender, refuse_cut};
 use crate::vault::Vault;
 use crate::writer::chain::Lock;
 use crate::writer::erase::{self, Search};
@@ -21,8 +21,8 @@ use crate::writer::queue::{Queue, Room};
 use crate::writer::sessions::Which;
 use crate::writer::{self, Writer};
 use crate::{
-    AWAY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup, cases,
-    check, claim, read, state,
+    AWAY, BUSY, BackedUp, Claim, CommitTimer, GroupListener, NOT_WRITTEN, SharedBundles, Store, StoreOptions, backup,
+    cases, check, claim, read, state,
 };
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
@@ -56,6 +56,11 @@ pub(crate) struct OpenStore {
 
 /// Opens a store, and makes or migrates it where needed.
 pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
+    open_with(options, RESTART_PAGES)
+}
+
+/// The same, whose log begins anew beyond so many pages.
+pub(crate) fn open_with(options: &StoreOptions, restart_pages: i64) -> Result<OpenStore> {
     let folder = &options.folder;
     keys::make_folder(folder).map_err(|e| Error::io(format!("{}: {e}", folder.display())))?;
     let database = Arc::new(Database::at(&options.address)?.filled_by(options.full.clone()));
@@ -77,7 +82,7 @@ pub(crate) fn open(options: &StoreOptions) -> Result<OpenStore> {
         signals.written(1, 0);
     }
     let (clock, every) = (options.clock, Duration::from_secs(seconds.max(1)));
-    let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, clock };
+    let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, restart_pages, clock };
     let writer = Writer::new(database.clone(), connection, chain, vault.clone(), clock, queue.clone(), signals.clone());
     let failed = |e: std::io::Error| Error::io(format!("the store's threads: {e}"));
     let threads = Mutex::new(vec![writer::start(writer).map_err(failed)?, tender::start(tender).map_err(failed)?]);
@@ -431,10 +436,20 @@ impl Store for OpenStore {
         if self.signals.trouble().is_some() {
             return Some("a checkpoint of the ledger cannot be written");
         }
-        let answers = self.readers.within(READY_LIMIT, |c| {
-            c.limited(Some(READY_LIMIT), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
+        // Who knows it already need not wait for an answer that does not come.
+        if self.queue.is_away() {
+            return Some(AWAY);
+        }
+        let end = Instant::now() + READY_LIMIT;
+        let answers = self.readers.until(end, |c| {
+            let left = end.saturating_duration_since(Instant::now());
+            c.limited(Some(left), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
         });
-        if matches!(answers, Ok(Some(_))) && !self.queue.is_away() { None } else { Some(AWAY) }
+        match answers {
+            Ok(Some(_)) if !self.queue.is_away() => None,
+            Err(Failure::Again(_)) => Some(BUSY),
+            _ => Some(AWAY),
+        }
     }
 
     fn close(&self) {

@@ -21,7 +21,7 @@ const COPY_EVERY: Duration = Duration::from_millis(100);
 /// for the disk then.
 const COPIES: usize = 8;
 /// Pages of the log beyond which it begins anew: 16 MB.
-const RESTART_PAGES: i64 = 4_096;
+pub(crate) const RESTART_PAGES: i64 = 4_096;
 /// Between attempts, while the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -131,6 +131,8 @@ pub(crate) struct Tender {
     pub(crate) signals: Arc<Signals>,
     /// How long rows may wait for a checkpoint.
     pub(crate) every: Duration,
+    /// Pages of SQLite's log beyond which it begins anew.
+    pub(crate) restart_pages: i64,
     pub(crate) clock: fn() -> i64,
 }
 
@@ -227,7 +229,7 @@ impl Tender {
             let Ok(Some(row)) = connection.first("PRAGMA wal_checkpoint(PASSIVE)", Vec::new()) else { return };
             // Of when it began: what was committed since shows in the next.
             let n_pages = row.int(1).unwrap_or(0);
-            if n_pages <= RESTART_PAGES {
+            if n_pages <= self.restart_pages {
                 return;
             }
             if before.replace(n_pages).is_some_and(|before| n_pages <= before) {
@@ -269,4 +271,93 @@ pub(crate) fn refuse_cut(connection: &mut Connection, notary: &Notary, label: &s
         }
     }
     Ok(has_more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::act::Actor;
+    use crate::ledger::verify;
+    use crate::record::{Id, NewRecord, Part, RecordKind};
+    use crate::{Store, StoreOptions, now_us, sql, store};
+    use std::fs;
+    use std::path::Path;
+    use std::sync::mpsc;
+
+    /// How long anything may take before a test fails.
+    const LIMIT: Duration = Duration::from_secs(60);
+    /// Pages of a log that is long here: those of one or two records.
+    const FEW_PAGES: i64 = 20;
+
+    /// Writes a record of 60 kB, and waits until it is there.
+    fn write(store: &dyn Store) -> Id {
+        let record = NewRecord {
+            id: Id::new(now_us()),
+            kind: RecordKind::Decision,
+            of: None,
+            request: None,
+            actor: Actor::Key("paymentpath".into()),
+            facts: "{\"model\": \"credit\", \"version\": 1}".into(),
+            parts: vec![Part { subject: String::new(), plain: vec![b'x'; 60_000] }],
+            alert: None,
+        };
+        let (id, (tell, told)) = (record.id, mpsc::channel());
+        store.submit(record, Box::new(move |done| drop(tell.send(done.map(drop))))).unwrap();
+        told.recv_timeout(LIMIT).unwrap().unwrap();
+        id
+    }
+
+    /// What a log has otherwise each time that it begins anew.
+    fn salts(log: &Path) -> Vec<u8> {
+        fs::read(log).unwrap()[16..24].to_vec()
+    }
+
+    /// Writes until the log begins anew.
+    fn write_until_anew(store: &dyn Store, log: &Path, kept: &mut Vec<Id>) {
+        let (before, end) = (salts(log), Instant::now() + LIMIT);
+        while salts(log) == before {
+            assert!(Instant::now() < end, "the log only grows: {} bytes", fs::metadata(log).unwrap().len());
+            kept.push(write(store));
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn a_long_log_begins_anew_once_nobody_reads_in_it_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = folder.path().join("bank").display().to_string();
+        let file = folder.path().join("bank").join(sql::FILE);
+        let log = sql::log_of(&file);
+        let options = StoreOptions::at(&address, None).unwrap();
+        let store = store::open_with(&options, FEW_PAGES).unwrap();
+        let mut kept = vec![write(&store)];
+        for _ in 0..3 {
+            write_until_anew(&store, &log, &mut kept);
+        }
+        // A reader that stays, as of a backup, sees what it saw, and what it reads in is not written over.
+        let reader = rusqlite::Connection::open(&file).unwrap();
+        let n_records = || reader.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, i64>(0)).unwrap();
+        reader.execute_batch("BEGIN").unwrap();
+        assert_eq!(n_records(), kept.len() as i64);
+        let n_seen = kept.len() as i64;
+        // Where all had been copied, it reads in the file alone, and this may be the first of a new log.
+        kept.push(write(&store));
+        let before = salts(&log);
+        for _ in 0..20 {
+            kept.push(write(&store));
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!((salts(&log), n_records()), (before, n_seen));
+        assert!(kept.iter().all(|id| store.record(*id).is_ok()), "others read what is new");
+        reader.execute_batch("COMMIT").unwrap();
+        assert_eq!(n_records(), kept.len() as i64);
+        drop(reader);
+        write_until_anew(&store, &log, &mut kept);
+        write_until_anew(&store, &log, &mut kept);
+        drop(store);
+        let store = store::open(&options).unwrap();
+        assert!(kept.iter().all(|id| store.record(*id).is_ok()), "an acknowledged one is lost");
+        drop(store);
+        assert_eq!(verify(&address, None, None).unwrap().findings, []);
+    }
 }

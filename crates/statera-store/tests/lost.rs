@@ -180,6 +180,42 @@ fn a_log_in_whose_place_another_lies_is_not_written_over() {
 }
 
 #[test]
+fn a_log_that_is_gone_is_begun_anew_by_one_of_two_and_opened_by_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = place(folder.path(), "bank");
+    let log = place.folder.join("store.sqlite-wal");
+    let stores = [place.open(), place.open()];
+    let mut kept = Vec::new();
+    let mut write = |store: &dyn Store| {
+        let record = decision("kim", "1");
+        kept.push(record.id);
+        submit(store, record);
+    };
+    for round in 0..4 {
+        let (one, other) = (&*stores[round % 2], &*stores[(round + 1) % 2]);
+        write(one);
+        write(other);
+        fs::remove_file(&log).expect("is removed");
+        // Nobody has asked the other, which knows nothing of it yet.
+        assert!(!one.is_ready(), "round {round}");
+        wait_until_ready(one);
+        write(one);
+        assert!(fs::metadata(&log).is_ok_and(|meta| meta.len() > 0), "round {round}: it writes into a new one");
+        wait_until_ready(other);
+        write(other);
+        write(one);
+    }
+    for store in &stores {
+        assert!(kept.iter().all(|id| store.record(*id).is_ok()), "an acknowledged one is lost");
+    }
+    drop(stores);
+    let store = place.open();
+    assert!(kept.iter().all(|id| store.record(*id).is_ok()), "an acknowledged one is lost");
+    drop(store);
+    assert_eq!(verify(&place.address, None, None).expect("is checked").findings, []);
+}
+
+#[test]
 fn a_file_that_is_missing_at_the_start_is_not_made_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = place(folder.path(), "bank");

@@ -9,9 +9,8 @@ use facts::{Place, decision, submit};
 use server::Server;
 use statera_core::{ErrorKind, Result};
 use statera_store::act::Act;
-use statera_store::alert::{AlertChange, Step, Suspicion};
 use statera_store::ledger::verify;
-use statera_store::record::{NewRecord, RecordKind, Recorded};
+use statera_store::record::Recorded;
 use statera_store::{StoreOptions, copy_keys, open, restore};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -114,23 +113,6 @@ fn the_last_checkpoint_is_signed_although_its_session_has_ended() {
     store.close();
     let text = std::fs::read_to_string(&file).expect("reads");
     assert!(text.lines().count() == 2 && text.contains("\"seq\":3"), "{text}");
-}
-
-#[test]
-fn the_program_before_may_come_back_until_somebody_takes_a_case() {
-    let Some(server) = Server::start() else { return };
-    let folder = tempfile::tempdir().expect("a folder");
-    let place = Place { address: server.base(), folder: folder.path().into() };
-    let store = place.open();
-    let suspicion = Suspicion { model: "credit".into(), card: "kim".into(), risk: 5, keys: vec![] };
-    let suspect = NewRecord { alert: Some(AlertChange::Suspect(suspicion)), ..decision("kim", "{}") };
-    submit(&*store, suspect.clone());
-    let min_program = || server.sql("SELECT value FROM meta WHERE name = 'min_program'").trim().to_string();
-    assert_eq!(min_program(), "1", "nothing is there that the program before could not read");
-    let step = AlertChange::Step(Step { number: 1, assigned: Some("ann".into()), closed: None });
-    let of = Some(suspect.id);
-    submit(&*store, NewRecord { kind: RecordKind::Alert, of, alert: Some(step), ..decision("kim", "{}") });
-    assert_eq!(min_program(), "2");
 }
 
 #[test]

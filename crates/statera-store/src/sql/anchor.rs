@@ -5,7 +5,7 @@ use super::failure::{Attempt, Failure};
 use std::path::{Path, PathBuf};
 
 /// A file as it was when it was opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Anchor {
     path: PathBuf,
     identity: Option<(u64, u64)>,
@@ -14,6 +14,10 @@ pub(super) struct Anchor {
 impl Anchor {
     pub(super) fn of(path: &Path) -> Anchor {
         Anchor { path: path.into(), identity: identity(path) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// True where there was a file.

@@ -1,6 +1,6 @@
 //! What can become of a statement, in the terms the writer acts on.
 
-use crate::AWAY;
+use crate::{AWAY, BUSY};
 use statera_core::Error;
 
 /// Why a statement or a transaction did not succeed.
@@ -45,7 +45,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::Away(why) => Error::busy(format!("{AWAY}: {why}")),
             Failure::Unique(what) => Error::conflict(format!("it exists already: {what}")),
-            Failure::Again(why) => Error::busy(format!("the database is busy: {why}")),
+            Failure::Again(why) => Error::busy(format!("{BUSY}: {why}")),
             Failure::Full(e) | Failure::Refused(e) => e,
         }
     }

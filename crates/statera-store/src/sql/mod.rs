@@ -5,10 +5,13 @@
 
 mod anchor;
 pub(crate) mod failure;
+mod index;
 pub(crate) mod migrate;
 pub(crate) mod readers;
 pub(crate) mod sqlite;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod value;
 pub(crate) mod wait;
 
@@ -16,6 +19,7 @@ pub(crate) use failure::{Attempt, Failure};
 pub(crate) use value::{Row, Value};
 
 use anchor::Anchor;
+use index::{Index, index_of};
 use sqlite::{PAGE_BYTES, Sqlite};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection as _, Executor};
@@ -36,6 +40,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const INSERT_ROWS: usize = 64;
 /// Prepared statements of a writing connection: those, for each table that records fill, and some more.
 const STATEMENTS: usize = 6 * INSERT_ROWS + 100;
+/// What to do about a log that nobody who has the database open writes. Whatever lies beside the file is removed by the last process
+/// that ends in order, once it has copied its own rows.
+const ANOTHER_LOG: &str = "another log lies in its place, which is not this database's; keep a copy of the folder, then stop the \
+                           servers, which save what they hold; remove nothing while one runs";
 /// Name of the database's file in the store's folder.
 pub(crate) const FILE: &str = "store.sqlite";
 
@@ -48,6 +56,7 @@ pub(crate) struct Database {
     anchor: OnceLock<Anchor>,
     /// SQLite's log as the store's writer has it open.
     log: Mutex<Option<Anchor>>,
+    index: Arc<Index>,
     /// For tests: while true, SQLite refuses room.
     full: Arc<AtomicBool>,
 }
@@ -96,7 +105,8 @@ impl Database {
     }
 
     fn new(place: Place, runtime: Option<Runtime>) -> Database {
-        Database { place, runtime, anchor: OnceLock::new(), log: Mutex::default(), full: Arc::default() }
+        let (anchor, log, index) = (OnceLock::new(), Mutex::default(), Arc::default());
+        Database { place, runtime, anchor, log, index, full: Arc::default() }
     }
 
     /// The same, whose disk passes for full while `full` says so.
@@ -143,6 +153,11 @@ impl Database {
 
     /// A connection.
     pub(crate) fn connect(&self, purpose: Use) -> Attempt<Connection> {
+        self.connect_within(purpose, CONNECT_LIMIT)
+    }
+
+    /// The same, for which PostgreSQL has another time.
+    pub(crate) fn connect_within(&self, purpose: Use, limit: Duration) -> Attempt<Connection> {
         let handle = self.runtime.as_ref().map(|r| r.handle().clone());
         match &self.place {
             Place::Sqlite(path) => {
@@ -151,19 +166,23 @@ impl Database {
                 let is_writer = matches!(purpose, Use::Write | Use::Create);
                 let anchor = is_writer.then(|| self.anchor.get_or_init(|| Anchor::of(path)).clone());
                 let log = is_writer.then(|| Anchor::of(&log_of(path))).filter(Anchor::exists);
+                let index = is_writer.then(|| (Anchor::of(&index_of(path)), self.index.clone()));
                 let (driver, full) = (Driver::Sqlite(connection), self.full.clone());
-                Ok(Connection { driver, anchor, log, full, runtime: None, limit: None, is_broken: false })
+                let (runtime, limit, is_growing, is_broken) = (None, None, false, false);
+                Ok(Connection { driver, anchor, log, index, full, is_growing, runtime, limit, is_broken })
             }
             Place::Postgres(options) => {
                 let options = options.as_ref().clone().disable_statement_logging();
                 let connecting = async move { PgConnection::connect_with(&options).await };
-                let connection = wait(connecting, handle.as_ref(), Some(CONNECT_LIMIT));
+                let connection = wait(connecting, handle.as_ref(), Some(limit));
                 let connection = connection.ok_or_else(|| Failure::Away(format!("{}: no answer", self.label())))?;
                 let connection = connection.map_err(|e| failure::postgres(&e).at(&self.label()))?;
                 let driver = Driver::Postgres(connection);
                 let (limit, full) = (Some(ANSWER_LIMIT), Arc::default());
-                let (anchor, log) = (None, None);
-                let mut connection = Connection { driver, anchor, log, full, runtime: handle, limit, is_broken: false };
+                let (anchor, log, index, runtime) = (None, None, None, handle);
+                let (is_growing, is_broken) = (false, false);
+                let mut connection =
+                    Connection { driver, anchor, log, index, full, is_growing, runtime, limit, is_broken };
                 if matches!(purpose, Use::Write | Use::Create) {
                     connection.refuse_lazy_commits()?;
                 }
@@ -200,7 +219,10 @@ pub(crate) struct Connection {
     /// Of one that writes to SQLite: its file and its log.
     anchor: Option<Anchor>,
     log: Option<Anchor>,
+    index: Option<(Anchor, Arc<Index>)>,
     full: Arc<AtomicBool>,
+    /// The transaction under way inserts something.
+    is_growing: bool,
     runtime: Option<Handle>,
     /// For a statement.
     limit: Option<Duration>,
@@ -233,6 +255,7 @@ impl Connection {
     /// Runs a statement; rows that it changed.
     pub(crate) fn execute(&mut self, sql: &str, values: Vec<Value>) -> Attempt<u64> {
         self.check()?;
+        self.is_growing |= sql.starts_with("INSERT");
         let done = match &mut self.driver {
             Driver::Sqlite(c) => Some(c.execute(sql, &values)),
             Driver::Postgres(c) => {
@@ -303,6 +326,7 @@ impl Connection {
         self.noticed(Some(in_place))?;
         let sql = if self.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.execute(sql, Vec::new())?;
+        self.is_growing = false;
         // Only now, when no other process writes: one that found it first may have begun a new log.
         match self.log.as_ref().filter(|log| !log.is_in_place()).map(Anchor::lost) {
             None => Ok(()),
@@ -314,7 +338,8 @@ impl Connection {
     }
 
     pub(crate) fn commit(&mut self) -> Attempt<()> {
-        if self.full.load(Ordering::Relaxed) {
+        // What changes nothing needs no room on a full disk, either.
+        if self.is_growing && self.full.load(Ordering::Relaxed) {
             self.overfill()?;
         }
         self.execute("COMMIT", Vec::new()).map(drop)
@@ -343,7 +368,11 @@ impl Connection {
         }
         self.anchor.as_ref().map_or(Ok(()), Anchor::check)?;
         if log.has_another() {
-            return Err(Failure::Away(format!("{}; another log lies in its place; remove that", log.label())));
+            // Of several processes the first has saved what the log held, and writes into the new one.
+            return match &self.index {
+                Some((anchor, index)) if index.is_of(log.path(), anchor) => Ok(()),
+                _ => Err(Failure::Away(format!("{}; {ANOTHER_LOG}", log.label()))),
+            };
         }
         // There may be none.
         let _ = c.batch("ROLLBACK");
@@ -356,6 +385,11 @@ impl Connection {
 
     /// Undoes a transaction; a connection that cannot even do that is broken.
     pub(crate) fn rollback(&mut self) {
+        if let Driver::Sqlite(c) = &self.driver
+            && c.is_autocommit()
+        {
+            return;
+        }
         if self.execute("ROLLBACK", Vec::new()).is_err() {
             self.is_broken = true;
         }

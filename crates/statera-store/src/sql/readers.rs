@@ -1,6 +1,6 @@
 //! A few connections that read, shared by all callers; each waits a bounded time for its turn.
 
-use super::{Attempt, Connection, Database, Failure, Use};
+use super::{Attempt, CONNECT_LIMIT, Connection, Database, Failure, Use};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,16 +28,25 @@ impl Readers {
 
     /// Lets `read` use a connection. One that broke is replaced, and `read` runs once more.
     pub(crate) fn with<T>(&self, read: impl FnMut(&mut Connection) -> Attempt<T>) -> Attempt<T> {
-        self.within(TURN_LIMIT, read)
+        self.by(Instant::now() + TURN_LIMIT, None, read)
     }
 
-    /// The same with another limit for the turn.
-    pub(crate) fn within<T>(&self, limit: Duration, mut read: impl FnMut(&mut Connection) -> Attempt<T>) -> Attempt<T> {
-        let (mut connection, is_fresh) = self.take(limit)?;
+    /// The same where waiting for the turn and connecting end at a time; `read` itself has to.
+    pub(crate) fn until<T>(&self, end: Instant, read: impl FnMut(&mut Connection) -> Attempt<T>) -> Attempt<T> {
+        self.by(end, Some(end), read)
+    }
+
+    fn by<T>(
+        &self,
+        turn: Instant,
+        end: Option<Instant>,
+        mut read: impl FnMut(&mut Connection) -> Attempt<T>,
+    ) -> Attempt<T> {
+        let (mut connection, is_fresh) = self.take(turn, end)?;
         let mut done = read(&mut connection);
         if !is_fresh && matches!(done, Err(Failure::Away(_))) {
             drop(connection);
-            connection = match self.database.connect(Use::Read) {
+            connection = match self.connect(end) {
                 Ok(connection) => connection,
                 Err(e) => {
                     self.close();
@@ -55,9 +64,13 @@ impl Readers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn connect(&self, end: Option<Instant>) -> Attempt<Connection> {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        self.database.connect_within(Use::Read, left.unwrap_or(CONNECT_LIMIT))
+    }
+
     /// A connection, and whether it was made for this.
-    fn take(&self, limit: Duration) -> Attempt<(Connection, bool)> {
-        let end = Instant::now() + limit;
+    fn take(&self, turn: Instant, end: Option<Instant>) -> Attempt<(Connection, bool)> {
         let mut state = self.lock();
         loop {
             if let Some(connection) = state.idle.pop() {
@@ -66,7 +79,7 @@ impl Readers {
             if state.n_open < N_MAX {
                 state.n_open += 1;
                 drop(state);
-                return match self.database.connect(Use::Read) {
+                return match self.connect(end) {
                     Ok(connection) => Ok((connection, true)),
                     Err(e) => {
                         self.close();
@@ -74,7 +87,7 @@ impl Readers {
                     }
                 };
             }
-            let left = end.saturating_duration_since(Instant::now());
+            let left = turn.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Failure::Again("all reading connections are in use".into()));
             }
@@ -93,5 +106,57 @@ impl Readers {
     fn close(&self) {
         self.lock().n_open -= 1;
         self.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn until(readers: &Readers, limit: Duration) -> Attempt<i64> {
+        readers.until(Instant::now() + limit, |c| match c.first("SELECT 7", Vec::new())? {
+            Some(row) => row.int(0),
+            None => Ok(0),
+        })
+    }
+
+    /// Does something while so many are in use.
+    fn while_in_use(readers: &Readers, n: usize, work: &mut dyn FnMut()) {
+        if n == 0 {
+            work();
+            return;
+        }
+        let done = readers.with(|_| {
+            while_in_use(readers, n - 1, work);
+            Ok(())
+        });
+        done.unwrap();
+    }
+
+    #[test]
+    fn who_finds_all_in_use_is_told_that_and_not_that_the_database_is_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Arc::new(Database::file(&folder.path().join("store.sqlite")));
+        drop(database.connect(Use::Create).unwrap());
+        let readers = Readers::new(database);
+        let limit = Duration::from_millis(50);
+        while_in_use(&readers, N_MAX, &mut || {
+            assert!(matches!(until(&readers, limit), Err(Failure::Again(_))));
+        });
+        assert!(matches!(until(&readers, Duration::from_secs(5)), Ok(7)), "now there is one");
+    }
+
+    #[test]
+    fn who_has_little_time_does_not_wait_for_a_server_that_is_silent() {
+        // The system takes the connection, and nobody says a word.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("postgres://bank@{}/bank?sslmode=disable", silent.local_addr().unwrap());
+        let readers = Readers::new(Arc::new(Database::at(&address).unwrap()));
+        let started = Instant::now();
+        for _ in 0..N_MAX + 1 {
+            assert!(matches!(until(&readers, Duration::from_millis(100)), Err(Failure::Away(_))));
+        }
+        assert!(started.elapsed() < CONNECT_LIMIT, "{:?}", started.elapsed());
     }
 }

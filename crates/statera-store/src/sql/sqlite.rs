@@ -81,6 +81,11 @@ impl Sqlite {
         self.0.execute_batch(sql).map_err(|e| failure::sqlite(&e))
     }
 
+    /// True outside transactions: after some failures, as of a full disk, SQLite has undone them itself.
+    pub(crate) fn is_autocommit(&self) -> bool {
+        self.0.is_autocommit()
+    }
+
     /// All rows of a query.
     pub(crate) fn fetch(&self, sql: &str, values: &[Value]) -> Attempt<Vec<Row>> {
         let run = || {

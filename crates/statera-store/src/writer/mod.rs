@@ -32,6 +32,9 @@ const REPEATS_UNIQUE: u32 = 2;
 const ROW_BYTES: usize = 300;
 /// Between attempts to come back to a database.
 const RECONNECT: Duration = Duration::from_millis(200);
+/// Bytes that are asked of a full disk before the store is ready again: twice what was refused last, between these. What is small
+/// may well find room where nothing else does.
+const ROOM_BYTES: std::ops::RangeInclusive<u64> = (128 << 10)..=(8 << 20);
 /// How long a commit may stay in doubt before those who wait are told so.
 const DOUBT_LIMIT: Duration = Duration::from_secs(600);
 
@@ -45,6 +48,8 @@ pub(crate) struct Writer {
     clock: fn() -> i64,
     queue: Arc<Queue>,
     signals: Arc<Signals>,
+    /// Bytes of the last transaction that the disk had no room for.
+    n_refused_bytes: u64,
     /// Groups that look for requests that were recorded before: names come again where a client repeats what it sent.
     n_looking: u32,
 }
@@ -100,6 +105,22 @@ impl Tx<'_> {
         self.head = Head { seq, hash, at_us: self.at_us };
     }
 
+    /// Takes so many bytes on the disk, and gives them back: what is deleted is overwritten, so that both are in the log.
+    fn take_room(&mut self, n_bytes: u64) -> Attempt<()> {
+        let (sql, n) = if self.connection.is_sqlite() {
+            ("INSERT INTO meta (name, value) VALUES ('room', zeroblob($1))", n_bytes)
+        } else {
+            // What repeats itself would be compressed.
+            let sql = "INSERT INTO meta (name, value) \
+                       SELECT 'room', string_agg(random()::text, '') FROM generate_series(1::bigint, $1::bigint)";
+            (sql, n_bytes / 16)
+        };
+        self.connection.execute(sql, vec![(n as i64).into()])?;
+        self.connection.execute("DELETE FROM meta WHERE name = 'room'", Vec::new())?;
+        self.n_bytes += n_bytes;
+        Ok(())
+    }
+
     /// The number of the next part, and of those after it.
     pub(crate) fn take_parts(&mut self, n: usize) -> i64 {
         let first = self.next_part;
@@ -137,7 +158,9 @@ impl Writer {
     ) -> Writer {
         let seals = Seals::new(vault);
         database.watch_log(&connection);
-        Writer { database, connection: Some(connection), lock, chain, seals, clock, queue, signals, n_looking: 0 }
+        let connection = Some(connection);
+        let (n_refused_bytes, n_looking) = (0, 0);
+        Writer { database, connection, lock, chain, seals, clock, queue, signals, n_refused_bytes, n_looking }
     }
 
     fn run(&mut self) {
@@ -149,7 +172,7 @@ impl Writer {
             let is_last = taken.is_last;
             if self.connect().is_ok() {
                 if self.signals.is_full() {
-                    self.try_writing();
+                    self.ask_for_room();
                 }
                 self.work(taken);
             } else {
@@ -171,11 +194,22 @@ impl Writer {
         self.restart_log();
     }
 
-    /// Writes something that changes nothing: nobody may ask a server that is not ready, and so find that the disk has room
-    /// again, or that the log is gone.
+    /// Begins to write, and finds that the log is gone: nobody may ask a server that is not ready, so that it must look itself.
     pub(crate) fn try_writing(&mut self) {
-        let sql = "UPDATE meta SET value = value WHERE name = 'turn'";
-        let _ = self.attempt(|tx| tx.connection.execute(sql, Vec::new()));
+        let _ = self.attempt(|_| Ok(()));
+    }
+
+    /// Finds by itself that a full disk has room again, and only so: what changes nothing is committed without a byte, and what is
+    /// small into the last of a page or of the log, both also where the next decision is refused.
+    fn ask_for_room(&mut self) {
+        let n_bytes = self.n_refused_bytes.saturating_mul(2).clamp(*ROOM_BYTES.start(), *ROOM_BYTES.end());
+        let n_refused_bytes = self.n_refused_bytes;
+        let has_room = self.attempt(|tx| tx.take_room(n_bytes)).is_ok();
+        if has_room {
+            self.signals.set_full(false);
+        }
+        // What is asked for must not be what twice as much is asked for next.
+        self.n_refused_bytes = if has_room { 0 } else { n_refused_bytes };
     }
 
     /// Does something in a transaction, repeated where another was in the way.
@@ -195,10 +229,8 @@ impl Writer {
     /// Does something in a transaction, once.
     pub(crate) fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Attempt<T>) -> Attempt<T> {
         let done = self.attempted(work);
-        match &done {
-            Ok(_) => self.signals.set_full(false),
-            Err(Failure::Full(_)) => self.signals.set_full(true),
-            Err(_) => {}
+        if let Err(Failure::Full(_)) = &done {
+            self.signals.set_full(true);
         }
         done
     }
@@ -220,15 +252,12 @@ impl Writer {
         let done = work(&mut tx).and_then(|value| {
             let rows = std::mem::take(&mut tx.audit);
             tx.connection.insert(&AUDIT, rows)?;
-            Ok((value, tx.head, tx.next_part, tx.n_bytes))
+            Ok((value, tx.head, tx.next_part))
         });
-        let (value, head, next_part, n_bytes) = match done {
+        let n_bytes = tx.n_bytes;
+        let (value, head, next_part) = match done {
             Ok(done) => done,
-            Err(e) => {
-                connection.rollback();
-                self.seals.cache.clear();
-                return Err(e);
-            }
+            Err(e) => return Err(self.undone(e, n_bytes)),
         };
         let n_rows = head.seq - self.chain.head.seq;
         let started = Instant::now();
@@ -238,15 +267,23 @@ impl Writer {
             Ok(()) => {}
             // The disk or the server failed while it committed: whether it did is found out.
             Err(Failure::Away(why)) => self.settle(head, &why)?,
-            Err(e) => {
-                connection.rollback();
-                self.seals.cache.clear();
-                return Err(e);
-            }
+            Err(e) => return Err(self.undone(e, n_bytes)),
         }
         (self.chain.head, self.chain.next_part) = (head, next_part);
         self.signals.written(n_rows, n_bytes);
         Ok(value)
+    }
+
+    /// Undoes a transaction that failed, of so many bytes.
+    fn undone(&mut self, failure: Failure, n_bytes: u64) -> Failure {
+        if let Some(connection) = &mut self.connection {
+            connection.rollback();
+        }
+        self.seals.cache.clear();
+        if let Failure::Full(_) = &failure {
+            self.n_refused_bytes = self.n_refused_bytes.max(n_bytes);
+        }
+        failure
     }
 
     /// Whether a commit arrived whose answer was lost.
