@@ -177,6 +177,8 @@ const ROWS: &[Row] = &[
     }),
     ("lstm", Columns::Sequence, || sequence_network(Reader::Lstm)),
     ("gru", Columns::Sequence, || sequence_network(Reader::Gru)),
+    // What `statera train` ends with in five folds: an average of fits that differ by their seeds.
+    ("gru, five seeds", Columns::Sequence, || (0..5).flat_map(|_| sequence_network(Reader::Gru)).collect()),
     ("cnn", Columns::Sequence, || sequence_network(Reader::Cnn)),
     ("attention", Columns::Sequence, || sequence_network(Reader::Attention)),
     ("plain", Columns::Declared, || treated(Imbalance::default())),
