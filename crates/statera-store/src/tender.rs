@@ -190,6 +190,10 @@ impl Tender {
     }
 
     fn sleep(&self, last: Instant) {
+        // Whatever this thread waited for since it looked may have taken what it was woken with.
+        if self.signals.is_over.load(Ordering::Acquire) {
+            return;
+        }
         let n_rows = self.signals.n_rows.load(Ordering::Relaxed);
         if n_rows == 0 {
             // Rows that come begin a new interval.

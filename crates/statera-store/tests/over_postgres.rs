@@ -140,3 +140,24 @@ fn a_backup_of_postgres_is_restored_into_postgres() {
     let into_used = StoreOptions { folder: folder.path().join("third"), ..new.options() };
     facts::check_failure(restore(&to, &keys, &into_used), ErrorKind::Request, "holds a store already");
 }
+
+/// A store is closed at any moment of a checkpoint, and waits for nobody.
+#[test]
+fn a_store_is_closed_while_a_checkpoint_is_signed() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (tell, told) = mpsc::channel();
+    let place = Place { address: server.base(), folder: folder.path().into() };
+    std::thread::spawn(move || {
+        for i in 0..40 {
+            let store = open(&StoreOptions { checkpoint_every: (1, 3600), ..place.options() }).expect("opens");
+            submit(&*store, decision("kim", "1"));
+            std::thread::sleep(Duration::from_micros(100 * i));
+            store.close();
+            tell.send(i).expect("is read");
+        }
+    });
+    for i in 0..40 {
+        assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(i), "a store does not end");
+    }
+}

@@ -2,18 +2,44 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Wakes the thread that waits.
-struct Unpark(Thread);
+/// Wakes the thread that waits. Not by `Thread::unpark`: that has one token for all who wake a thread, and what another meant with it,
+/// as that the store is being closed, would be taken here and never seen.
+#[derive(Default)]
+struct Signal {
+    is_woken: Mutex<bool>,
+    woken: Condvar,
+}
 
-impl Wake for Unpark {
+impl Signal {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        // The state is whole at every moment.
+        self.is_woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is woken; false where that did not come in time.
+    fn wait(&self, end: Option<Instant>) -> bool {
+        let mut is_woken = self.lock();
+        while !*is_woken {
+            is_woken = match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                None => self.woken.wait(is_woken).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return false,
+                Some(left) => self.woken.wait_timeout(is_woken, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+        *is_woken = false;
+        true
+    }
+}
+
+impl Wake for Signal {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        *self.lock() = true;
+        self.woken.notify_one();
     }
 }
 
@@ -21,17 +47,46 @@ impl Wake for Unpark {
 pub(crate) fn wait<F: Future>(future: F, runtime: Option<&Handle>, limit: Option<Duration>) -> Option<F::Output> {
     let _entered = runtime.map(Handle::enter);
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let signal = Arc::new(Signal::default());
+    let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
     let end = limit.map(|limit| Instant::now() + limit);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        match end.map(|end| end.saturating_duration_since(Instant::now())) {
-            None => thread::park(),
-            Some(Duration::ZERO) => return None,
-            Some(left) => thread::park_timeout(left),
+        if !signal.wait(end) {
+            return None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, poll_fn};
+    use std::thread;
+
+    #[test]
+    fn what_others_tell_the_thread_is_not_taken() {
+        let mut n_polls = 0;
+        thread::current().unpark();
+        let waited = poll_fn(|context| {
+            n_polls += 1;
+            let waker = context.waker().clone();
+            thread::spawn(move || waker.wake());
+            if n_polls < 3 { Poll::Pending } else { Poll::Ready(7) }
+        });
+        assert_eq!(wait(waited, None, Some(Duration::from_secs(60))), Some(7));
+        let started = Instant::now();
+        thread::park_timeout(Duration::from_secs(60));
+        assert!(started.elapsed() < Duration::from_secs(30), "the token was taken");
+    }
+
+    #[test]
+    fn what_does_not_come_is_waited_for_so_long() {
+        let started = Instant::now();
+        assert_eq!(wait(pending::<()>(), None, Some(Duration::from_millis(50))), None);
+        assert!(started.elapsed() >= Duration::from_millis(50));
     }
 }
