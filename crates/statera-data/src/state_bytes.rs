@@ -119,8 +119,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn words(&mut self, n: usize) -> Result<Vec<u32>> {
-        let bytes = self.take(n * 4)?;
-        Ok(bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        Ok(words_of(self.take(n * 4)?))
     }
 
     /// A number of items, of at least so many bytes each: no more than what is left has room for.
@@ -139,6 +138,11 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// The words of so many bytes.
+pub(crate) fn words_of(bytes: &[u8]) -> Vec<u32> {
+    bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
 /// Why bytes do not come: what decrypts them tells by its kind of error that they are not those that were written.

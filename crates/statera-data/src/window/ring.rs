@@ -9,7 +9,7 @@ use super::tile::TilePlan;
 
 /// Binary logarithm of the records of a block.
 const BLOCK_BITS: u32 = 2;
-const BLOCK: u32 = 1 << BLOCK_BITS;
+pub(super) const BLOCK: u32 = 1 << BLOCK_BITS;
 /// Most blocks: addresses of records are 32 bits, and the last is [`NONE`].
 pub(super) const MAX_BLOCKS: u32 = (NONE >> BLOCK_BITS) - 1;
 /// In a record: a number that is missing, and one that needs more than 32 bits and is kept elsewhere.
@@ -54,12 +54,21 @@ impl Group {
         if address & (BLOCK - 1) < BLOCK - 1 {
             return address + 1;
         }
-        let block = self.blocks.get(address >> BLOCK_BITS);
-        match block[block.len() - 1] {
-            0 => NONE,
-            // Numbers of blocks are kept one higher, so that 0 is none.
-            next => (next - 1) << BLOCK_BITS,
-        }
+        self.next_block(Group::block_of(address)).map_or(NONE, |block| block << BLOCK_BITS)
+    }
+
+    /// The block of an address.
+    #[inline]
+    pub(super) fn block_of(address: u32) -> u32 {
+        address >> BLOCK_BITS
+    }
+
+    /// The block after a block.
+    #[inline]
+    pub(super) fn next_block(&self, block: u32) -> Option<u32> {
+        let words = self.blocks.get(block);
+        // Numbers of blocks are kept one higher, so that 0 is none.
+        words[words.len() - 1].checked_sub(1)
     }
 
     /// The time of an event of a key whose last event is of `last`.

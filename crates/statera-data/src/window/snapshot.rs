@@ -4,19 +4,27 @@ use super::definition::Definition;
 use super::group::Group;
 use super::index::Index;
 use super::plan::{FIRST, GroupPlan, KEY, LAST, LAST_TIME, N, Track};
+use super::ring::BLOCK;
 use super::slab::{NONE, Slab, i64_at, u128_at};
 use super::state::{Limits, State};
 use super::tile::TilePlan;
 use super::waiting::Waiting;
-use crate::state_bytes::{Kind, Reader, Writer, damaged};
+use crate::state_bytes::{Kind, Reader, Writer, damaged, words_of};
 use rayon::prelude::*;
 use statera_core::Result;
 use std::collections::{BTreeMap, HashMap};
+use std::hint::black_box;
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Format 1 is of states whose keys keep every event, 2 of those with tiles.
 const KIND: Kind = Kind { magic: b"STWINDOW", format: 2, of: "windows" };
+
+/// Bytes of the pages that are read at once.
+const READ_BYTES: usize = 4 << 20;
+/// Slots that are checked together.
+const BATCH: u32 = 64;
 
 impl State {
     /// Writes the state; a state that is restored from it goes on to the same bits.
@@ -111,8 +119,12 @@ fn format_of(definition: &Definition) -> u32 {
 fn is_sound(group: &Group, waiting: Option<&Waiting>) -> bool {
     let plan = &group.definition.groups[group.at];
     let n_addresses = Group::n_addresses(&group.blocks);
-    let slots = (0..group.slots.n_used()).into_par_iter().with_min_len(1024);
-    let n_live = slots.map_init(Vec::new, |ring, slot| live_slot(group, slot, ring, waiting));
+    let n_used = group.slots.n_used();
+    let batches = (0..n_used.div_ceil(BATCH)).into_par_iter().map(|i| i * BATCH..n_used.min((i + 1) * BATCH));
+    let n_live = batches.map_init(Vec::new, |ring, slots| {
+        bring(group, slots.clone());
+        slots.map(|slot| live_slot(group, slot, ring, waiting)).try_fold(0, |n, is| Some(n + is?))
+    });
     let n_live = n_live.try_reduce(|| 0, |a, b| Some(a + b));
     let value = |(slot, track, i, _): &super::group::Value| {
         *slot < group.slots.n_used()
@@ -125,6 +137,25 @@ fn is_sound(group: &Group, waiting: Option<&Waiting>) -> bool {
         && group.pending.keys().all(|(slot, _, address)| is_place(*slot, *address))
 }
 
+/// Has the CPU bring the rings of a few slots into its cache. Where a block lies is known only once the one before it is there, and
+/// blocks lie anywhere: of many rings in turns many are on their way at once.
+fn bring(group: &Group, slots: Range<u32>) {
+    let (n_blocks, n_addresses) = (group.blocks.n_used(), Group::n_addresses(&group.blocks));
+    let ring = |slot| (Group::block_of(group.slots.get(slot)[FIRST]), group.slots.get(slot)[N].min(n_addresses));
+    let mut rings: Vec<(u32, u32)> = slots.map(ring).collect();
+    while !rings.is_empty() {
+        rings.retain_mut(|(block, n)| {
+            if *n == 0 || *block >= n_blocks {
+                return false;
+            }
+            // The first event may be in the middle of its block, and a block lie in two lines of the cache.
+            black_box(group.blocks.get(*block)[0]);
+            (*block, *n) = (group.next_block(*block).unwrap_or(NONE), n.saturating_sub(BLOCK));
+            true
+        });
+    }
+}
+
 /// 1 of a slot in use, 0 of a free one, `None` of one whose ring is not whole; `ring` is for the addresses of its records and how many
 /// events the ring has with each.
 fn live_slot(group: &Group, slot: u32, ring: &mut Vec<(u32, u64)>, waiting: Option<&Waiting>) -> Option<u32> {
@@ -133,6 +164,10 @@ fn live_slot(group: &Group, slot: u32, ring: &mut Vec<(u32, u64)>, waiting: Opti
     let words = group.slots.get(slot);
     if words[N] == 0 {
         return Some(0);
+    }
+    // A ring that says to be longer than there is room for is not walked.
+    if words[N] > n_addresses {
+        return None;
     }
     ring.clear();
     let (mut address, mut n_events) = (words[FIRST], 0);
@@ -229,9 +264,13 @@ impl Reader<'_> {
     fn slab(&mut self, n_words: usize) -> Result<Slab> {
         let head = self.words(4)?;
         let head = [head[0], head[1], head[2], head[3]];
-        let page_words = Slab::new(n_words).page_words();
-        let page = |_| self.words(page_words).map(Vec::into_boxed_slice);
-        let pages = (0..Slab::n_pages(head[1])).map(page).collect::<Result<Vec<_>>>()?;
+        let n_bytes = Slab::new(n_words).page_words() * 4;
+        let (n_pages, mut pages) = (Slab::n_pages(head[1]), Vec::new());
+        while pages.len() < n_pages {
+            let bytes = self.take((n_pages - pages.len()).min((READ_BYTES / n_bytes).max(1)) * n_bytes)?;
+            // The system hands out memory slowly enough that two threads ask for it in half the time.
+            pages.par_extend(bytes.par_chunks_exact(n_bytes).map(|page| words_of(page).into_boxed_slice()));
+        }
         Slab::of(n_words, head, pages).ok_or_else(|| damaged("has a list of free places that does not fit"))
     }
 
