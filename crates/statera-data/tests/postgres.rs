@@ -10,6 +10,7 @@ use statera_core::Result;
 use statera_data::sink::{Sink, SinkOptions};
 use statera_data::source::{ReadOptions, postgres};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 mod server;
 
@@ -271,14 +272,22 @@ fn writes_each_row_once(server: &Server) {
 }
 
 /// The server notices the end of a session a moment after it.
-fn open_when_free(address: &str) -> Box<dyn Sink> {
-    for _ in 0..10_000 {
-        match open(address, "run 1") {
-            Ok(sink) => return sink,
-            Err(e) => assert!(e.to_string().contains("another process is writing table «"), "{e}"),
+#[track_caller]
+fn when_free(open: impl Fn() -> Result<Box<dyn Sink>>) -> Result<Box<dyn Sink>> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        match open() {
+            Err(e) if e.to_string().contains("another process is writing table «") => {
+                assert!(Instant::now() < end, "the lock is never given back");
+            }
+            other => return other,
         }
+        std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("the lock is never given back");
+}
+
+fn open_when_free(address: &str) -> Box<dyn Sink> {
+    when_free(|| open(address, "run 1")).expect("opens")
 }
 
 fn write_when_free(address: &str, all: &RecordBatch, n_batches: usize) -> u64 {
@@ -313,12 +322,7 @@ fn refuses_other_runs_and_tables(server: &Server) {
     check_error(open(&address, "run 1"), &["another process is writing table «others»"]);
     drop(sink);
     drop(open_when_free(&address));
-    let refused = loop {
-        match open(&address, "run 2") {
-            Err(e) if e.to_string().contains("another process") => {}
-            other => break other,
-        }
-    };
+    let refused = when_free(|| open(&address, "run 2"));
     check_error(
         refused,
         &["table «public.others» holds 100 rows of an unfinished run of another input or bundle; finish that run"],
@@ -342,12 +346,8 @@ fn refuses_other_runs_and_tables(server: &Server) {
 
 /// `address` holds 100 rows of the finished «run 1».
 fn adds_only_where_asked(server: &Server, address: &str) {
-    let open_with = |options: SinkOptions| loop {
-        match statera_data::sink::open(address, &sample(0).schema(), &options) {
-            Err(e) if e.to_string().contains("another process") => {}
-            other => break other,
-        }
-    };
+    let open_with =
+        |options: SinkOptions| when_free(|| statera_data::sink::open(address, &sample(0).schema(), &options));
     let refused =
         ["table «public.others» holds rows already; empty it, name another table, or add to it with --append"];
     check_error(open_with(options("run 2")), &refused);

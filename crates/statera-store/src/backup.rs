@@ -12,7 +12,7 @@ use crate::sql::migrate::{
     MIGRATIONS, PROGRAM, has_table, has_tables, meta, meta_int, migrate, refuse_newer, set_meta,
 };
 use crate::sql::table::{TABLES, Table};
-use crate::sql::{self, Attempt, Connection, Database, Use, Value};
+use crate::sql::{self, Attempt, BULK_LIMIT, Connection, Database, Use, Value};
 use crate::vault::Vault;
 use statera_core::{Error, ErrorKind, Result};
 use std::fs::{self, File};
@@ -107,7 +107,7 @@ fn copy_database(database: &Database, file: &Path) -> Result<()> {
     }
     let mut to = Database::file(file).connect(Use::Create)?;
     migrate(&mut to, MIGRATIONS.len())?;
-    from.limited(None, |from| from.snapshot(|from| copy_tables(from, &mut to)))?;
+    from.limited(BULK_LIMIT, |from| from.snapshot(|from| copy_tables(from, &mut to)))?;
     // One file, without a log beside it.
     to.fetch("PRAGMA journal_mode = DELETE", Vec::new())?;
     Ok(())
@@ -268,7 +268,7 @@ pub fn restore(from: &Path, keys: &Path, options: &StoreOptions) -> Result<Resto
             )));
         }
         migrate(&mut to, MIGRATIONS.len())?;
-        to.limited(None, |to| source.snapshot(|source| copy_tables(source, to)))?;
+        to.limited(BULK_LIMIT, |to| source.snapshot(|source| copy_tables(source, to)))?;
     } else {
         let place = |e: io::Error| Error::io(format!("{}: {e}", file.display()));
         let copy = partial.0.join(sql::FILE);

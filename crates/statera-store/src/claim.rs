@@ -1,9 +1,9 @@
 //! The exclusive right to do something that only one process may do at a time: it goes with the process.
 
 use crate::keys;
+use crate::locked::Locked;
 use crate::sql::{Attempt, Connection, Database, Failure, Use};
 use statera_core::{Error, Result};
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// A claim that is held until it is dropped.
 pub struct Claim {
-    _file: Option<File>,
+    _file: Option<Locked>,
     /// The session that holds the lock of a database which other machines reach, too.
     session: Option<Mutex<Connection>>,
 }
@@ -31,7 +31,16 @@ impl Claim {
     pub fn holds(&self) -> bool {
         let Some(session) = &self.session else { return true };
         let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
-        session.limited(Some(LIMIT), |c| c.first("SELECT 1::bigint", Vec::new())).is_ok()
+        session.limited(LIMIT, |c| c.first("SELECT 1::bigint", Vec::new())).is_ok()
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Whoever takes it next finds it free, also at once.
+        if let Some(session) = &mut self.session {
+            session.get_mut().unwrap_or_else(PoisonError::into_inner).unlock();
+        }
     }
 }
 
@@ -42,14 +51,8 @@ impl Claim {
 pub(crate) fn claim(database: &Database, folder: &Path, what: &str) -> Result<Claim> {
     let digest = blake3::hash(what.as_bytes());
     let path = folder.join(format!("claim-{}.lock", keys::hex(&digest.as_bytes()[..8])));
-    let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
     let taken = || Error::busy(format!("another process of this store has the right to {what}; only one may"));
-    let file = File::options().create(true).append(true).open(&path).map_err(place)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => return Err(taken()),
-        Err(std::fs::TryLockError::Error(e)) => return Err(place(e)),
-    }
+    let file = Locked::take(&path)?.ok_or_else(taken)?;
     let session = if database.is_sqlite() { None } else { Some(lock_session(database, &digest)?.ok_or_else(taken)?) };
     Ok(Claim { _file: Some(file), session: session.map(Mutex::new) })
 }

@@ -18,6 +18,7 @@ mod check;
 mod claim;
 mod keys;
 pub mod ledger;
+mod locked;
 pub mod people;
 mod read;
 pub mod record;

@@ -6,6 +6,7 @@ use crate::bundles::Bundles;
 use crate::keys::{self, MASTER};
 use crate::ledger::checkpoint::{FILE as CHECKPOINTS, Notary};
 use crate::ledger::{AuditRow, LedgerRecord};
+use crate::locked::Locked;
 use crate::people::{ApiKey, NewSession, Person, Session, Sessions};
 use crate::record::{Done, Id, NewRecord, RecordHead, RequestName, StoredRecord};
 use crate::registry::Registry;
@@ -26,7 +27,6 @@ use crate::{
 };
 use statera_core::{Error, Result};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -85,7 +85,13 @@ pub(crate) fn open_with(options: &StoreOptions, restart_pages: i64) -> Result<Op
     let tender = Tender { database: database.clone(), notary, signals: signals.clone(), every, restart_pages, clock };
     let writer = Writer::new(database.clone(), connection, chain, vault.clone(), clock, queue.clone(), signals.clone());
     let failed = |e: std::io::Error| Error::io(format!("the store's threads: {e}"));
-    let threads = Mutex::new(vec![writer::start(writer).map_err(failed)?, tender::start(tender).map_err(failed)?]);
+    // The tender first, so that the writer has it to wake from its first row on.
+    let tender = tender::start(tender).map_err(failed)?;
+    let writer = writer::start(writer).map_err(|e| {
+        signals.finish();
+        failed(e)
+    })?;
+    let threads = Mutex::new(vec![writer, tender]);
     let readers = Readers::new(database.clone());
     let bundles = Bundles::of(folder, options.objects.clone());
     Ok(OpenStore { folder: folder.clone(), bundles, database, readers, queue, signals, vault, clock, threads })
@@ -129,19 +135,14 @@ pub(crate) fn refuse_absent(options: &StoreOptions) -> Result<()> {
 }
 
 /// SQLite's migrations do not wait for each other by themselves.
-fn lock_migration(folder: &Path) -> Result<File> {
+fn lock_migration(folder: &Path) -> Result<Locked> {
     let path = folder.join("migration.lock");
-    let place = |e: std::io::Error| Error::io(format!("{}: {e}", path.display()));
-    let file = File::options().create(true).append(true).open(&path).map_err(place)?;
     let end = Instant::now() + MIGRATION_LIMIT;
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(fs::TryLockError::Error(e)) => return Err(place(e)),
-            Err(fs::TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(Error::busy(format!("{}: another process is changing the tables", path.display())));
-            }
+        match Locked::take(&path)? {
+            Some(locked) => return Ok(locked),
+            None if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
+            None => return Err(Error::busy(format!("{}: another process is changing the tables", path.display()))),
         }
     }
 }
@@ -443,7 +444,7 @@ impl Store for OpenStore {
         let end = Instant::now() + READY_LIMIT;
         let answers = self.readers.until(end, |c| {
             let left = end.saturating_duration_since(Instant::now());
-            c.limited(Some(left), |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
+            c.limited(left, |c| c.first("SELECT value FROM meta WHERE name = 'turn'", Vec::new()))
         });
         match answers {
             Ok(Some(_)) if !self.queue.is_away() => None,

@@ -136,9 +136,13 @@ pub(crate) struct Tender {
     pub(crate) clock: fn() -> i64,
 }
 
-/// The tender's thread.
+/// The tender's thread. From here on it is woken by whoever has its signals; by itself it would be known only once it runs, and
+/// who meant to end it before that would wake nobody.
 pub(crate) fn start(tender: Tender) -> std::io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("store-tender".into()).spawn(move || tender.run())
+    let signals = tender.signals.clone();
+    let started = thread::Builder::new().name("store-tender".into()).spawn(move || tender.run())?;
+    let _ = signals.tender.set(started.thread().clone());
+    Ok(started)
 }
 
 /// Has the system prefer every other thread of the process: where cores are few, copying the log would take whole slices of
@@ -151,7 +155,6 @@ fn step_back() {
 
 impl Tender {
     fn run(&self) {
-        let _ = self.signals.tender.set(thread::current());
         step_back();
         let mut connection: Option<Connection> = None;
         let (mut last, mut copied) = (Instant::now(), Instant::now());

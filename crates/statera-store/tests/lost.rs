@@ -3,7 +3,7 @@
 
 mod facts;
 
-use facts::{Place, check_failure, decision, submit, submit_all};
+use facts::{ANSWER, Place, all_told, check_failure, decision, submit, submit_all};
 use statera_core::ErrorKind;
 use statera_store::ledger::verify;
 use statera_store::record::Recorded;
@@ -53,7 +53,7 @@ fn a_file_that_was_moved_takes_nothing_until_it_is_back() {
         });
         drop(tell);
         // All are told before the file is back.
-        for done in told {
+        for done in all_told(&told) {
             check_failure(done, ErrorKind::Busy, "the database does not answer");
         }
         let end = Instant::now() + Duration::from_secs(30);
@@ -117,7 +117,7 @@ fn a_log_that_was_removed_or_moved_is_saved_and_begun_anew() {
             let record = decision("kim", "2");
             let id = record.id;
             let done = move |done: statera_core::Result<Recorded>| drop(tell.send(done.map(drop)));
-            match store.submit(record, Box::new(done)).and_then(|()| told.recv().expect("an answer")) {
+            match store.submit(record, Box::new(done)).and_then(|()| told.recv_timeout(ANSWER).expect("an answer")) {
                 // The writer had found it already, and begun a new log.
                 Ok(()) => kept.push(id),
                 Err(e) => {

@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Objects by digest; what is kept of a folder is its manifest.
 #[derive(Debug, Default)]
@@ -140,6 +141,16 @@ fn what_is_asked_for_here_is_not_brought() {
     assert_eq!(second.bundle(&digest), second.bundle_here(&digest));
 }
 
+/// Waits until something holds, for as long as a slow machine may take.
+#[track_caller]
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: it does not within a minute");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_store_is_closed_while_somebody_waits_for_a_bundle() {
     let (folder, objects) = (tempfile::tempdir().expect("a folder"), Arc::new(Objects::default()));
@@ -148,9 +159,7 @@ fn a_store_is_closed_while_somebody_waits_for_a_bundle() {
     let gate = objects.gate.lock().expect("is free");
     let owner = store.clone();
     let waiting = std::thread::spawn(move || owner.bundle(&"0a".repeat(32)));
-    while objects.n_asked() == 0 {
-        std::thread::yield_now();
-    }
+    until("somebody asks for the bundle", || objects.n_asked() > 0);
     submit(&*store, decision("kim", "1"));
     let check = || verify(&one.address, None, None).expect("is checked");
     assert_eq!(check().n_checkpoints, 0);

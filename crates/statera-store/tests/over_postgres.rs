@@ -4,14 +4,17 @@
 mod server;
 
 mod facts;
+mod relay;
 
 use facts::{Place, decision, submit};
+use relay::Relay;
 use server::Server;
 use statera_core::{ErrorKind, Result};
 use statera_store::act::Act;
 use statera_store::ledger::verify;
 use statera_store::record::Recorded;
-use statera_store::{StoreOptions, copy_keys, open, restore};
+use statera_store::{Store, StoreOptions, copy_keys, open, restore};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -70,8 +73,8 @@ fn broken_connections_lose_and_double_nothing() {
         assert!(Instant::now() < end, "the store does not come back");
         std::thread::sleep(Duration::from_millis(20));
     }
-    submit(&*store, decision("kim", "2"));
-    for (id, is_recorded) in answers.iter() {
+    submit_at_last(&*store);
+    for (id, is_recorded) in facts::all_told(&answers) {
         assert_eq!(store.record(id).is_ok(), is_recorded, "{id}");
         if is_recorded { n_recorded += 1 } else { n_refused += 1 }
     }
@@ -89,6 +92,32 @@ fn broken_connections_lose_and_double_nothing() {
     assert_eq!(verified.expect("is checked").findings, []);
 }
 
+/// Submits one until it is recorded: the writer finds that its session is over when it writes, which is then refused.
+#[track_caller]
+fn submit_at_last(store: &dyn Store) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (tell, told) = mpsc::channel();
+        let done = Box::new(move |done: Result<Recorded>| drop(tell.send(done.map(drop))));
+        let submitted = store.submit(decision("kim", "3"), done);
+        match submitted.and_then(|()| told.recv_timeout(facts::ANSWER).expect("an answer")) {
+            Ok(()) => return,
+            Err(e) => assert!(e.kind() == ErrorKind::Busy && Instant::now() < end, "{e}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until a checkpoint names a row.
+#[track_caller]
+fn wait_until_signed(file: &Path, seq: u64) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !std::fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("\"seq\":{seq}"))) {
+        assert!(Instant::now() < end, "nothing is signed");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn the_last_checkpoint_is_signed_although_its_session_has_ended() {
     let Some(server) = Server::start() else { return };
@@ -98,18 +127,9 @@ fn the_last_checkpoint_is_signed_although_its_session_has_ended() {
     submit(&*store, decision("kim", "1"));
     submit(&*store, decision("kim", "2"));
     let file = folder.path().join("checkpoints.jsonl");
-    let end = Instant::now() + Duration::from_secs(30);
-    while !std::fs::read_to_string(&file).is_ok_and(|text| text.contains("\"seq\":2")) {
-        assert!(Instant::now() < end, "nothing is signed");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_signed(&file, 2);
     server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'statera'");
-    // The writer finds that its session is over, too.
-    let mut taken = facts::submit_all(&*store, vec![decision("kim", "3")]).remove(0);
-    if taken.is_err() {
-        taken = facts::submit_all(&*store, vec![decision("kim", "3")]).remove(0);
-    }
-    assert!(taken.is_ok(), "{taken:?}");
+    submit_at_last(&*store);
     store.close();
     let text = std::fs::read_to_string(&file).expect("reads");
     assert!(text.lines().count() == 2 && text.contains("\"seq\":3"), "{text}");
@@ -160,4 +180,50 @@ fn a_store_is_closed_while_a_checkpoint_is_signed() {
     for i in 0..40 {
         assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(i), "a store does not end");
     }
+}
+
+/// A place of the server, seen through something that stands between.
+fn through(relay: &Relay, folder: &Path) -> Place {
+    let address = format!("postgres://bank:se%25cret@127.0.0.1:{}/postgres?sslmode=disable", relay.port);
+    Place { address, folder: folder.into() }
+}
+
+#[test]
+fn what_was_given_back_is_free_although_the_server_takes_the_sessions_for_open() {
+    let Some(server) = Server::start() else { return };
+    let (folder, relay) = (tempfile::tempdir().expect("a folder"), Relay::to(server.port));
+    let place = through(&relay, folder.path());
+    for round in 0..3 {
+        let store = place.open();
+        submit(&*store, decision("kim", "1"));
+        assert_eq!(store.chains().expect("reads"), ["writer-1"], "round {round}");
+        for _ in 0..2 {
+            let claim = store.claim("do it").expect("nobody has it");
+            facts::check_failure(store.claim("do it").map(drop), ErrorKind::Busy, "has the right to do it");
+            assert!(claim.holds());
+        }
+    }
+    // One that outlives its store is lost in silence.
+    let store = place.open();
+    let claim = store.claim("do it").expect("nobody has it");
+    drop(store);
+    drop(claim);
+}
+
+#[test]
+fn who_closes_does_not_wait_for_a_server_that_says_nothing() {
+    let Some(server) = Server::start() else { return };
+    let (folder, relay) = (tempfile::tempdir().expect("a folder"), Relay::to(server.port));
+    let place = through(&relay, folder.path());
+    let store = open(&StoreOptions { checkpoint_every: (1, 3600), ..place.options() }).expect("opens");
+    submit(&*store, decision("kim", "1"));
+    // Else the last checkpoint would be waited for, which nobody could sign later.
+    wait_until_signed(&folder.path().join("checkpoints.jsonl"), 1);
+    let claim = store.claim("do it").expect("nobody has it");
+    relay.be_silent();
+    let started = Instant::now();
+    drop(claim);
+    store.close();
+    // A second each; ten seconds is what any other statement is waited for.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }

@@ -5,7 +5,9 @@
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A server with a folder of its own, stopped when dropped, also by a panic.
@@ -17,6 +19,10 @@ pub struct Server {
 
 /// Ports that are tried: another program may take one between the look and the start.
 const TRIES: usize = 8;
+/// How long another program may keep the port of a server that is to start again where it was.
+const PORT_LIMIT: Duration = Duration::from_secs(60);
+/// How long a program of the server may take: longer than `pg_ctl` waits by itself, which says more of why.
+const RUN_LIMIT: Duration = Duration::from_secs(330);
 
 impl Server {
     /// Starts a server; `None`, with the reason on standard error, where the machine has no server program.
@@ -89,7 +95,12 @@ impl Server {
 
     /// Starts it again after [`Server::crash`], where it was.
     pub fn start_again(&self) {
-        self.start_on_port().expect("starts again");
+        // Meanwhile another test may have been given the port.
+        let end = Instant::now() + PORT_LIMIT;
+        while let Err(why) = self.start_on_port() {
+            assert!(Instant::now() < end, "the server does not start again: {why}");
+            sleep(Duration::from_millis(200));
+        }
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
@@ -106,11 +117,14 @@ impl Server {
         let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
         // Into a file: a pipe would stay open as long as the server lives.
         let error = file.try_clone().map_err(|e| e.to_string())?;
-        let status = command.args(arguments).current_dir("/").stdin(Stdio::null()).stdout(file).stderr(error).status();
+        command.args(arguments).current_dir("/").env("PGCONNECT_TIMEOUT", "30");
+        let started = command.stdin(Stdio::null()).stdout(file).stderr(error).spawn();
+        let status = started.map_err(|e| e.to_string()).and_then(ended);
+        let told = std::fs::read_to_string(&log).unwrap_or_default();
         match status {
-            Ok(status) if status.success() => Ok(std::fs::read_to_string(&log).unwrap_or_default()),
-            Ok(_) => Err(std::fs::read_to_string(&log).unwrap_or_default()),
-            Err(e) => Err(e.to_string()),
+            Ok(status) if status.success() => Ok(told),
+            Ok(_) => Err(told),
+            Err(e) => Err(format!("{e} {told}")),
         }
     }
 
@@ -150,6 +164,22 @@ impl Drop for Server {
     fn drop(&mut self) {
         let data = self.folder.path().join("data").display().to_string();
         let _ = self.run("pg_ctl", &["-D", &data, "-m", "immediate", "stop"]);
+    }
+}
+
+/// Waits for the end of a program; one that does not end is killed.
+fn ended(mut program: Child) -> Result<ExitStatus, String> {
+    let (end, mut pause) = (Instant::now() + RUN_LIMIT, Duration::from_millis(1));
+    loop {
+        match program.try_wait().map_err(|e| e.to_string())? {
+            Some(status) => return Ok(status),
+            None if Instant::now() < end => sleep(pause),
+            None => {
+                let _ = program.kill().and_then(|()| program.wait());
+                return Err(format!("no end within {} s;", RUN_LIMIT.as_secs()));
+            }
+        }
+        pause = (pause * 2).min(Duration::from_millis(16));
     }
 }
 

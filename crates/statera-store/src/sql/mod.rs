@@ -36,6 +36,10 @@ use wait::wait;
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long it may take to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take where much is read or written at once, as by a backup.
+pub(crate) const BULK_LIMIT: Duration = Duration::from_secs(3600);
+/// How long whoever closes a session waits until its locks are given back.
+const UNLOCK_LIMIT: Duration = Duration::from_secs(1);
 /// Rows of one inserting statement of SQLite; a statement for each number up to this is kept prepared.
 const INSERT_ROWS: usize = 64;
 /// Prepared statements of a writing connection: those, for each table that records fill, and some more.
@@ -168,7 +172,7 @@ impl Database {
                 let log = is_writer.then(|| Anchor::of(&log_of(path))).filter(Anchor::exists);
                 let index = is_writer.then(|| (Anchor::of(&index_of(path)), self.index.clone()));
                 let (driver, full) = (Driver::Sqlite(connection), self.full.clone());
-                let (runtime, limit, is_growing, is_broken) = (None, None, false, false);
+                let (runtime, limit, is_growing, is_broken) = (None, ANSWER_LIMIT, false, false);
                 Ok(Connection { driver, anchor, log, index, full, is_growing, runtime, limit, is_broken })
             }
             Place::Postgres(options) => {
@@ -178,7 +182,7 @@ impl Database {
                 let connection = connection.ok_or_else(|| Failure::Away(format!("{}: no answer", self.label())))?;
                 let connection = connection.map_err(|e| failure::postgres(&e).at(&self.label()))?;
                 let driver = Driver::Postgres(connection);
-                let (limit, full) = (Some(ANSWER_LIMIT), Arc::default());
+                let (limit, full) = (ANSWER_LIMIT, Arc::default());
                 let (anchor, log, index, runtime) = (None, None, None, handle);
                 let (is_growing, is_broken) = (false, false);
                 let mut connection =
@@ -224,8 +228,8 @@ pub(crate) struct Connection {
     /// The transaction under way inserts something.
     is_growing: bool,
     runtime: Option<Handle>,
-    /// For a statement.
-    limit: Option<Duration>,
+    /// For a statement of PostgreSQL.
+    limit: Duration,
     is_broken: bool,
 }
 
@@ -244,8 +248,8 @@ impl Connection {
         matches!(self.driver, Driver::Sqlite(_))
     }
 
-    /// The same connection with another limit for PostgreSQL's statements, as of backups; `None`: none.
-    pub(crate) fn limited<T>(&mut self, limit: Option<Duration>, work: impl FnOnce(&mut Connection) -> T) -> T {
+    /// The same connection with another limit for PostgreSQL's statements, as of backups.
+    pub(crate) fn limited<T>(&mut self, limit: Duration, work: impl FnOnce(&mut Connection) -> T) -> T {
         let usual = std::mem::replace(&mut self.limit, limit);
         let done = work(self);
         self.limit = usual;
@@ -258,10 +262,12 @@ impl Connection {
         self.is_growing |= sql.starts_with("INSERT");
         let done = match &mut self.driver {
             Driver::Sqlite(c) => Some(c.execute(sql, &values)),
-            Driver::Postgres(c) => {
-                wait(sqlx::query_with(sql, value::postgres(values)?).execute(c), self.runtime.as_ref(), self.limit)
-                    .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::postgres(&e)))
-            }
+            Driver::Postgres(c) => wait(
+                sqlx::query_with(sql, value::postgres(values)?).execute(c),
+                self.runtime.as_ref(),
+                Some(self.limit),
+            )
+            .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::postgres(&e))),
         };
         self.noticed(done)
     }
@@ -271,7 +277,7 @@ impl Connection {
         self.check()?;
         let done = match &mut self.driver {
             Driver::Sqlite(c) => Some(c.batch(sql)),
-            Driver::Postgres(c) => wait(c.execute(sqlx::raw_sql(sql)), self.runtime.as_ref(), self.limit)
+            Driver::Postgres(c) => wait(c.execute(sqlx::raw_sql(sql)), self.runtime.as_ref(), Some(self.limit))
                 .map(|done| done.map(drop).map_err(|e| failure::postgres(&e))),
         };
         self.noticed(done)
@@ -282,12 +288,12 @@ impl Connection {
         self.check()?;
         let done = match &mut self.driver {
             Driver::Sqlite(c) => Some(c.fetch(sql, &values)),
-            Driver::Postgres(c) => {
-                wait(sqlx::query_with(sql, value::postgres(values)?).fetch_all(c), self.runtime.as_ref(), self.limit)
-                    .map(|rows| {
-                        rows.map(|r| r.into_iter().map(Row::Postgres).collect()).map_err(|e| failure::postgres(&e))
-                    })
-            }
+            Driver::Postgres(c) => wait(
+                sqlx::query_with(sql, value::postgres(values)?).fetch_all(c),
+                self.runtime.as_ref(),
+                Some(self.limit),
+            )
+            .map(|rows| rows.map(|r| r.into_iter().map(Row::Postgres).collect()).map_err(|e| failure::postgres(&e))),
         };
         self.noticed(done)
     }
@@ -305,8 +311,9 @@ impl Connection {
         }
         if let Driver::Postgres(c) = &mut self.driver {
             let sql = table.insert_postgres();
-            let done = wait(sqlx::query_with(&sql, table.arrays(rows)?).execute(c), self.runtime.as_ref(), self.limit)
-                .map(|done| done.map(drop).map_err(|e| failure::postgres(&e)));
+            let done =
+                wait(sqlx::query_with(&sql, table.arrays(rows)?).execute(c), self.runtime.as_ref(), Some(self.limit))
+                    .map(|done| done.map(drop).map_err(|e| failure::postgres(&e)));
             return self.noticed(done);
         }
         let width = table.columns.len();
@@ -424,13 +431,23 @@ impl Connection {
         Ok(())
     }
 
+    /// Gives back what locks the session has, before the connection is closed: the server finds only a moment later that it is. A
+    /// connection that broke is left as it is, since its session may still be at work, and a server that says nothing is not
+    /// waited for.
+    pub(crate) fn unlock(&mut self) {
+        if !self.is_sqlite() {
+            let _ = self.limited(UNLOCK_LIMIT, |c| c.batch("SELECT pg_advisory_unlock_all()"));
+        }
+    }
+
     fn check(&self) -> Attempt<()> {
         if self.is_broken { Err(Failure::Away("the connection broke".into())) } else { Ok(()) }
     }
 
     /// A statement whose answer is not known leaves a connection that cannot be used.
     fn noticed<T>(&mut self, done: Option<Attempt<T>>) -> Attempt<T> {
-        let done = done.unwrap_or_else(|| Err(Failure::Away("no answer in time".into())));
+        let done =
+            done.unwrap_or_else(|| Err(Failure::Away(format!("no answer within {} s", self.limit.as_secs_f64()))));
         self.is_broken |= matches!(done, Err(Failure::Away(_)));
         done
     }

@@ -1,6 +1,7 @@
 //! A few connections that read, shared by all callers; each waits a bounded time for its turn.
 
 use super::{Attempt, CONNECT_LIMIT, Connection, Database, Failure, Use};
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,23 @@ pub(crate) struct Readers {
 struct State {
     idle: Vec<Connection>,
     n_open: usize,
+}
+
+/// The place of a connection that is open, which another may take once this is dropped, also by a panic.
+struct Place<'r>(&'r Readers);
+
+impl Place<'_> {
+    /// The connection stays open.
+    fn keep(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.lock().n_open -= 1;
+        self.0.freed.notify_one();
+    }
 }
 
 impl Readers {
@@ -42,20 +60,19 @@ impl Readers {
         end: Option<Instant>,
         mut read: impl FnMut(&mut Connection) -> Attempt<T>,
     ) -> Attempt<T> {
-        let (mut connection, is_fresh) = self.take(turn, end)?;
+        let (place, idle) = self.take(turn)?;
+        let is_fresh = idle.is_none();
+        let mut connection = idle.map_or_else(|| self.connect(end), Ok)?;
         let mut done = read(&mut connection);
         if !is_fresh && matches!(done, Err(Failure::Away(_))) {
             drop(connection);
-            connection = match self.connect(end) {
-                Ok(connection) => connection,
-                Err(e) => {
-                    self.close();
-                    return Err(e);
-                }
-            };
+            connection = self.connect(end)?;
             done = read(&mut connection);
         }
-        self.give(connection);
+        // After a panic it would not come here: the connection may be within a transaction, and goes with its place.
+        if !connection.is_broken() {
+            self.give(connection, place);
+        }
         done
     }
 
@@ -69,23 +86,16 @@ impl Readers {
         self.database.connect_within(Use::Read, left.unwrap_or(CONNECT_LIMIT))
     }
 
-    /// A connection, and whether it was made for this.
-    fn take(&self, turn: Instant, end: Option<Instant>) -> Attempt<(Connection, bool)> {
+    /// A place, and the connection that has it, if there is one.
+    fn take(&self, turn: Instant) -> Attempt<(Place<'_>, Option<Connection>)> {
         let mut state = self.lock();
         loop {
             if let Some(connection) = state.idle.pop() {
-                return Ok((connection, false));
+                return Ok((Place(self), Some(connection)));
             }
             if state.n_open < N_MAX {
                 state.n_open += 1;
-                drop(state);
-                return match self.connect(end) {
-                    Ok(connection) => Ok((connection, true)),
-                    Err(e) => {
-                        self.close();
-                        Err(e)
-                    }
-                };
+                return Ok((Place(self), None));
             }
             let left = turn.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -95,16 +105,9 @@ impl Readers {
         }
     }
 
-    fn give(&self, connection: Connection) {
-        if connection.is_broken() {
-            return self.close();
-        }
+    fn give(&self, connection: Connection, place: Place<'_>) {
+        place.keep();
         self.lock().idle.push(connection);
-        self.freed.notify_one();
-    }
-
-    fn close(&self) {
-        self.lock().n_open -= 1;
         self.freed.notify_one();
     }
 }
@@ -113,6 +116,7 @@ impl Readers {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn until(readers: &Readers, limit: Duration) -> Attempt<i64> {
         readers.until(Instant::now() + limit, |c| match c.first("SELECT 7", Vec::new())? {
@@ -145,6 +149,24 @@ mod tests {
             assert!(matches!(until(&readers, limit), Err(Failure::Again(_))));
         });
         assert!(matches!(until(&readers, Duration::from_secs(5)), Ok(7)), "now there is one");
+    }
+
+    #[test]
+    fn a_read_that_panics_leaves_its_place_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Arc::new(Database::file(&folder.path().join("store.sqlite")));
+        drop(database.connect(Use::Create).unwrap());
+        let readers = Readers::new(database);
+        for round in 0..=N_MAX {
+            let read = || {
+                readers.with(|c| c.snapshot(|_| -> Attempt<()> { panic!("round {round}: the reader's own failure") }))
+            };
+            assert!(catch_unwind(AssertUnwindSafe(read)).is_err());
+            // And none is within the transaction of another.
+            assert!(readers.with(|c| c.snapshot(|_| Ok(()))).is_ok(), "round {round}");
+        }
+        let state = readers.lock();
+        assert_eq!((state.n_open, state.idle.len()), (1, 1));
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! Connections to SQLite's file whose disk is full, or whose log is another.
+//! Connections to SQLite's file whose disk is full, or whose log is another; and to a PostgreSQL that says nothing.
+
+#[path = "../../../statera-data/tests/server/mod.rs"]
+mod server;
 
 use super::*;
 use std::fs;
@@ -78,4 +81,15 @@ fn a_log_that_another_process_began_anew_is_told_from_one_that_nobody_writes() {
     write(&mut two, "d").unwrap();
     write(&mut one, "e").unwrap();
     assert_eq!((n_rows(&mut one), n_rows(&mut two)), (5, 5));
+}
+
+#[test]
+fn what_postgres_does_not_answer_is_waited_for_so_long() {
+    let Some(server) = server::Server::start() else { return };
+    let database = Database::at(&server.base()).unwrap();
+    let mut connection = database.connect(Use::Read).unwrap();
+    let read = |c: &mut Connection| c.snapshot(|c| c.first("SELECT pg_sleep(300)", Vec::new()).map(drop));
+    let Err(Failure::Away(why)) = connection.limited(Duration::from_millis(200), read) else { panic!("is waited for") };
+    assert_eq!(why, "no answer within 0.2 s");
+    assert!(connection.is_broken());
 }

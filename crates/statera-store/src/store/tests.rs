@@ -49,7 +49,7 @@ fn submit_with<const N: usize>(store: &OpenStore, subject: &str, alert: Option<A
     };
     let (answer, answers) = mpsc::channel();
     store.submit(record, Box::new(move |done| answer.send(done).expect("is read"))).expect("is taken");
-    match answers.recv().expect("an answer") {
+    match answers.recv_timeout(Duration::from_secs(60)).expect("an answer") {
         Ok(Recorded::New { at_us }) => (id, at_us),
         other => panic!("not recorded: {other:?}"),
     }

@@ -2,9 +2,9 @@
 //! one that was killed is continued by the next.
 
 use crate::ledger::{CHAINS_MAX, Head, of_place, place};
-use crate::sql::{Attempt, Connection, Failure};
+use crate::locked::Locked;
+use crate::sql::{Attempt, Connection};
 use statera_core::Error;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,7 @@ const END_LIMIT: Duration = Duration::from_secs(2);
 /// The exclusive right to write a chain.
 pub(crate) enum Lock {
     /// A locked file in the folder.
-    File {
-        folder: PathBuf,
-        /// Held for as long as it is open.
-        _file: File,
-    },
+    File { folder: PathBuf, _file: Locked },
     /// An advisory lock of the session with that process number.
     Session { pid: i64 },
 }
@@ -80,13 +76,7 @@ impl Lock {
 
 fn lock_file(folder: &Path, id: i64) -> Attempt<Option<Lock>> {
     let path = folder.join(format!("writer-{id}.lock"));
-    let place = |e: std::io::Error| Failure::from(Error::io(format!("{}: {e}", path.display())));
-    let file = File::options().create(true).append(true).open(&path).map_err(place)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(Lock::File { folder: folder.into(), _file: file })),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        Err(std::fs::TryLockError::Error(e)) => Err(place(e)),
-    }
+    Ok(Locked::take(&path)?.map(|file| Lock::File { folder: folder.into(), _file: file }))
 }
 
 fn lock_session(connection: &mut Connection, id: i64) -> Attempt<Option<Lock>> {

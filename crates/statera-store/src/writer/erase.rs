@@ -145,7 +145,7 @@ pub(crate) fn forget_old_pages(database: &Database) -> Attempt<()> {
     } else {
         "VACUUM subject_key, alert, suspect, alert_key"
     };
-    connection.limited(Some(VACUUM_LIMIT), |c| c.batch(sql))
+    connection.limited(VACUUM_LIMIT, |c| c.batch(sql))
 }
 
 /// Looks for a batch of cases whose last decision is of a period before that of a time.

@@ -146,6 +146,15 @@ impl Drop for Last {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever opens the store next continues its chain, also at once.
+        if let Some(connection) = &mut self.connection {
+            connection.unlock();
+        }
+    }
+}
+
 impl Writer {
     pub(crate) fn new(
         database: Arc<Database>,

@@ -15,13 +15,14 @@ use statera_store::record::{Id, NewRecord, Part, RecordKind, Recorded, RequestNa
 use statera_store::{Store, StoreOptions, open};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// 2026-11-21 12:00 UTC.
 const START_US: i64 = 1_795_262_400_000_000;
 /// How long an answer may take before a test fails.
-const ANSWER: Duration = Duration::from_secs(20);
+pub const ANSWER: Duration = Duration::from_secs(60);
 /// Microseconds of a day.
 pub const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -109,6 +110,19 @@ pub fn submit_all(store: &dyn Store, records: Vec<NewRecord>) -> Vec<Result<Reco
         all[i] = Some(recorded);
     }
     all.into_iter().flatten().collect()
+}
+
+/// All that is told until nobody is left who could tell more.
+#[track_caller]
+pub fn all_told<T>(told: &Receiver<T>) -> Vec<T> {
+    let mut all = Vec::new();
+    loop {
+        match told.recv_timeout(ANSWER) {
+            Ok(one) => all.push(one),
+            Err(RecvTimeoutError::Disconnected) => return all,
+            Err(RecvTimeoutError::Timeout) => panic!("{} were told, and nothing for {ANSWER:?}", all.len()),
+        }
+    }
 }
 
 /// Submits one and waits; the time in the ledger.

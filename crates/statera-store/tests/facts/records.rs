@@ -171,7 +171,7 @@ fn closes(place: &Place) {
         store.submit(record, done).expect("is taken");
     }
     drop((store, answer));
-    assert_eq!(answers.iter().filter(|ok| *ok).count(), 300);
+    assert_eq!(all_told(&answers).into_iter().filter(|ok| *ok).count(), 300);
     let store = place.open();
     for record in records {
         store.record(record.id).expect("is there");

@@ -16,7 +16,7 @@ use crate::ledger::body::Erased;
 use crate::ledger::checkpoint::{self, Checkpoint};
 use crate::ledger::derived::{self, Deed};
 use crate::sql::migrate::{has_tables, meta_int, refuse_newer};
-use crate::sql::{self, Attempt, Connection, Database, Use};
+use crate::sql::{self, Attempt, BULK_LIMIT, Connection, Database, Use};
 use crate::state;
 use crate::{keys, ledger};
 use statera_core::{Error, Result};
@@ -111,7 +111,7 @@ pub fn verify(copy: &str, checkpoints: Option<&Path>, public_key: Option<&Path>)
     }
     refuse_newer(&mut connection)?;
     let mut check = Check { verified, heads, ..Check::default() };
-    connection.limited(None, |c| c.snapshot(|c| check.everything(c))).map_err(|e| Error::from(e).at(label))?;
+    connection.limited(BULK_LIMIT, |c| c.snapshot(|c| check.everything(c))).map_err(|e| Error::from(e).at(label))?;
     Ok(check.verified)
 }
 
