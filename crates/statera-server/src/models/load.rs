@@ -10,7 +10,7 @@ use statera_store::registry::{Model, Registry};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// A bundle in memory that may answer.
@@ -49,7 +49,7 @@ impl Drop for Counted {
     }
 }
 
-/// Most times that one look loads what became missing while it loaded.
+/// Most times that one look loads, or has brought, what became missing meanwhile.
 const MAX_ROUNDS: usize = 8;
 
 /// A version by model, number and digest.
@@ -79,19 +79,53 @@ impl Inner {
         }
     }
 
-    /// Loads what the registry in force names and memory lacks; it may wait for an object store.
+    /// Loads what the registry in force names and memory lacks. What the store has here is in force on return, whoever loaded it; what
+    /// has to be brought from an object store is waited for only if nobody brings it already.
     pub(super) fn load_missing(&self) {
-        // Whoever loads already takes what is missing now, too.
-        let Ok(mut tried) = self.loading.try_lock() else { return };
         for _ in 0..MAX_ROUNDS {
-            let missing = self.missing(*tried);
-            if missing.is_empty() {
-                break;
+            if self.load_here().is_empty() {
+                return;
             }
-            self.load_all(missing);
+            // Whoever brings bundles looks once more when that is done, and finds these, too.
+            let _bringing = match self.bringing.try_lock() {
+                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::Poisoned(bringing)) => bringing.into_inner(),
+                Ok(bringing) => bringing,
+            };
+            // One after the other, on this thread: the pool is for what computes, not for what waits. Each is in force before the
+            // next one is waited for.
+            for wanted in self.load_here() {
+                let place = self.store.bundle(&wanted.2);
+                let mut tried = lock(&self.loading);
+                // Somebody else may have found it here since it came.
+                if self.missing(*tried).contains(&wanted) {
+                    self.load_from(vec![(wanted, place)]);
+                }
+                *tried = Instant::now();
+            }
+        }
+    }
+
+    /// Loads what the registry in force names, memory lacks and the store has here, or waits for who is loading that; it waits for no
+    /// object store. Gives what has to be brought.
+    pub(super) fn load_here(&self) -> Vec<Wanted> {
+        let mut tried = lock(&self.loading);
+        for _ in 0..MAX_ROUNDS {
+            let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+            for wanted in self.missing(*tried) {
+                match self.store.bundle_here(&wanted.2) {
+                    Err(e) if e.kind() == ErrorKind::NotFound => elsewhere.push(wanted),
+                    place => here.push((wanted, place)),
+                }
+            }
+            if here.is_empty() {
+                return elsewhere;
+            }
+            self.load_from(here);
             // From the end: what failed after longer than the pause is not tried again at once.
             *tried = Instant::now();
         }
+        Vec::new()
     }
 
     /// Reads the registry if its revision is another, and puts in force what is in memory.
@@ -117,41 +151,6 @@ impl Inner {
             missing.retain(|w| !live.failures.iter().any(|f| (&f.model, f.version, &f.digest) == (&w.0, w.1, &w.2)));
         }
         missing
-    }
-
-    /// Loads what the registry in force names, memory lacks and the store has here, and waits for no object store. True if
-    /// something has to be brought: by [`Inner::load_missing`].
-    pub(super) fn load_here(&self) -> bool {
-        // Whoever loads already brings what is not here, too.
-        let Ok(mut tried) = self.loading.try_lock() else { return false };
-        let missing = self.missing(*tried);
-        let elsewhere = self.load_those_here(missing);
-        *tried = Instant::now();
-        !elsewhere.is_empty()
-    }
-
-    fn load_all(&self, missing: Vec<Wanted>) {
-        // Brought one after the other, on this thread: the pool is for what computes, not for what waits. Each is in force
-        // before the next one is waited for.
-        for wanted in self.load_those_here(missing) {
-            let place = self.store.bundle(&wanted.2);
-            self.load_from(vec![(wanted, place)]);
-        }
-    }
-
-    /// Loads those that the store has here; gives the others.
-    fn load_those_here(&self, missing: Vec<Wanted>) -> Vec<Wanted> {
-        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
-        for wanted in missing {
-            match self.store.bundle_here(&wanted.2) {
-                Err(e) if e.kind() == ErrorKind::NotFound => elsewhere.push(wanted),
-                place => here.push((wanted, place)),
-            }
-        }
-        if !here.is_empty() {
-            self.load_from(here);
-        }
-        elsewhere
     }
 
     /// Loads bundles from where they lie and puts them in force; what fails is told.

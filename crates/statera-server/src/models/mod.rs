@@ -181,8 +181,10 @@ struct Inner {
     live: RwLock<Arc<Live>>,
     /// As it was last read; held while it is read and put in force.
     registry: Mutex<Registry>,
-    /// Held while bundles are loaded; when failures were last tried.
+    /// Held while bundles are loaded that the store has here; when failures were last tried.
     loading: Mutex<Instant>,
+    /// Held by the one who brings bundles from the object store.
+    bringing: Mutex<()>,
     archive: Mutex<VecDeque<Arc<Loaded>>>,
     n_loaded: Arc<AtomicUsize>,
 }
@@ -202,13 +204,14 @@ impl Models {
             live: RwLock::default(),
             registry: Mutex::default(),
             loading: Mutex::new(Instant::now()),
+            bringing: Mutex::default(),
             archive: Mutex::default(),
             n_loaded: Arc::default(),
         });
         inner.follow_or_tell();
         let (wake, woken) = sync_channel(1);
         let (begin, begun) = sync_channel(1);
-        if inner.load_here() {
+        if !inner.load_here().is_empty() {
             let _ = begin.try_send(());
         }
         let watched = inner.clone();
@@ -236,8 +239,9 @@ impl Models {
         let _ = self.wake.try_send(());
     }
 
-    /// Reads the registry if it changed and puts it in force; returns when it is. To be called after an act on a thread that
-    /// may block: an emergency stop is then in force before its answer leaves.
+    /// Reads the registry if it changed and puts it in force; returns when it is, with every bundle that the store has here. One that
+    /// somebody else is bringing from an object store may come later. To be called after an act on a thread that may block: an
+    /// emergency stop is then in force before its answer leaves.
     ///
     /// # Errors
     /// A store that does not answer; what is in force stays.

@@ -204,3 +204,44 @@ fn what_is_here_answers_while_the_rest_is_long_in_coming() {
     until("it is brought without a further look at the registry", || models.status().is_ready());
     assert!(models.route("far", "k").is_ok());
 }
+
+/// Whoever approves a version is answered once it answers, whatever another thread waits for.
+#[test]
+fn what_is_here_is_in_force_at_once_while_another_is_brought() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(MemoryStore::default());
+    let mut here = HashSet::new();
+    for (model, family, is_here) in
+        [("credit", "boosting", true), ("credit", "logistic", true), ("far", "scorecard", false)]
+    {
+        let (digest, path) = bundle(folder.path(), family);
+        store.add(model, &digest, &path);
+        if is_here {
+            here.insert(digest);
+        }
+    }
+    *store.here.lock().expect("is free") = Some(here.into_iter().collect());
+    store.route("credit", |route| route.champion = Some(1));
+    // Nobody else looks meanwhile.
+    let settings = ModelsSettings { poll_ms: 60_000, ..ModelsSettings::default() };
+    let models = Models::open(settings, store.clone()).expect("models");
+    let until = Instant::now() + Duration::from_secs(60);
+    let n_asked = || store.n_asked.load(Ordering::SeqCst);
+    let (gate, before) = (store.gate.lock().expect("is free"), n_asked());
+    store.route("far", |route| route.champion = Some(1));
+    std::thread::scope(|scope| {
+        let bringing = scope.spawn(|| models.refresh());
+        while n_asked() == before && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert!(n_asked() > before && models.route("far", "k").is_err(), "it is being brought");
+        for version in [2, 1] {
+            store.route("credit", |route| route.champion = Some(version));
+            models.refresh().expect("the store answers");
+            assert_eq!(models.route("credit", "k").expect("answers").model.version, version);
+        }
+        drop(gate);
+        bringing.join().expect("ends").expect("the store answers");
+    });
+    assert!(models.route("far", "k").is_ok() && models.status().is_ready());
+}
