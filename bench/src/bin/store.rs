@@ -100,13 +100,13 @@ fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
             alert: None,
         });
         while let Some(next) = record.take() {
-            let (n_done, waiter, failure) = (n_done.clone(), std::thread::current(), failure.clone());
+            let (n_done, waiter, first) = (n_done.clone(), std::thread::current(), failure.clone());
             let is_waited_for = i.checked_div(arguments.n_group).map_or(0, |n| (n + 1) * arguments.n_group);
             let done = Box::new(move |done: statera_core::Result<_>| {
                 // Noted before it is counted: who has counted all of them finds it. A panic here would be the writer's, and
                 // nothing would be counted.
                 if let Err(e) = done {
-                    let _ = failure.set(e);
+                    let _ = first.set(e);
                 }
                 if n_done.fetch_add(1, Ordering::Release) + 1 == is_waited_for {
                     waiter.unpark();
