@@ -8,13 +8,14 @@
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use anyhow::{Context, Result, bail};
+use statera_core::{Error, ErrorKind};
 use statera_store::act::Actor;
 use statera_store::record::{Id, NewRecord, Part, RecordKind, RequestName};
 use statera_store::{Store, StoreOptions, now_us, open};
 use std::hint::black_box;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Rounds of which every one is shown.
@@ -80,6 +81,7 @@ fn main() -> Result<()> {
 /// Submits as fast as the queue takes, and waits for the last.
 fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
     let n_done = Arc::new(AtomicU64::new(0));
+    let failure: Arc<OnceLock<Error>> = Arc::default();
     // Payloads of a decision: JSON of 1 KB.
     let plain: Vec<u8> = (0..arguments.n_bytes).map(|i| b"{\"income\": 1234.5, \"a\": "[i % 24]).collect();
     for i in 0..arguments.n_records {
@@ -98,19 +100,30 @@ fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
             alert: None,
         });
         while let Some(next) = record.take() {
-            let (n_done, waiter) = (n_done.clone(), std::thread::current());
+            let (n_done, waiter, first) = (n_done.clone(), std::thread::current(), failure.clone());
             let is_waited_for = i.checked_div(arguments.n_group).map_or(0, |n| (n + 1) * arguments.n_group);
             let done = Box::new(move |done: statera_core::Result<_>| {
-                assert!(done.is_ok(), "{done:?}");
+                // Noted before it is counted: who has counted all of them finds it. A panic here would be the writer's, and
+                // nothing would be counted.
+                if let Err(e) = done {
+                    let _ = first.set(e);
+                }
                 if n_done.fetch_add(1, Ordering::Release) + 1 == is_waited_for {
                     waiter.unpark();
                 }
             });
             // A record is kept for the case that the queue is full.
             let again = next.clone();
-            if store.submit(next, done).is_err() {
-                record = Some(again);
-                std::thread::sleep(Duration::from_micros(500));
+            match store.submit(next, done) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::Busy => {
+                    record = Some(again);
+                    std::thread::sleep(Duration::from_micros(500));
+                }
+                Err(e) => return Err(e).context("a record was not taken"),
+            }
+            if let Some(e) = failure.get() {
+                bail!("a record was not written: {e}");
             }
         }
         if arguments.n_group > 0 && (i + 1) % arguments.n_group == 0 {
@@ -122,7 +135,10 @@ fn submit(store: &dyn Store, arguments: &Arguments) -> Result<()> {
     while n_done.load(Ordering::Acquire) < arguments.n_records {
         std::thread::sleep(Duration::from_micros(200));
     }
-    Ok(())
+    match failure.get() {
+        None => Ok(()),
+        Some(e) => bail!("a record was not written: {e}"),
+    }
 }
 
 /// A name that nobody had, in no order, as clients make them.

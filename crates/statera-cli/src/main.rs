@@ -13,8 +13,9 @@ use clap::Parser;
 use statera_core::{ErrorKind, Progress, Run};
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// The system's allocator keeps what a sign-in's hash or an upload took, thread by thread, and costs a server about a
 /// seventh of a request; this one gives it back and is built from source with the C compiler that SQLite needs anyway.
@@ -23,6 +24,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit code of an interrupted command, as shells have it.
 const INTERRUPTED: u8 = 130;
+/// How long an end waits until it is told.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let report = std::panic::take_hook();
@@ -59,15 +62,16 @@ fn start(cli: &args::Cli, console: &console::Console) -> anyhow::Result<()> {
         if flag.swap(true, Ordering::Relaxed) {
             leaving.leave();
         }
-        // Elsewhere nobody presses anything, and a server's log is there, a line of JSON for each event.
-        if std::io::stderr().is_terminal() {
-            eprintln!("\nstopping; press Ctrl-C again to stop at once");
-        }
         let leaving = leaving.clone();
         std::thread::spawn(move || {
             std::thread::sleep(grace);
             leaving.leave();
         });
+        // Elsewhere nobody presses anything, and a server's log is there, a line of JSON for each event. A terminal may stand still:
+        // what bounds the end has begun.
+        if std::io::stderr().is_terminal() {
+            eprintln!("\nstopping; press Ctrl-C again to stop at once");
+        }
     })?;
     command::run(&cli.command, console, &run)
 }
@@ -82,13 +86,22 @@ struct Leaving {
 impl Leaving {
     fn leave(&self) -> ! {
         let left = statera::file::remove_unfinished();
-        self.progress.finish();
         let left = match left.kept {
             _ if left.has_published => "what has its final name is complete".into(),
             Some(kept) => statera::checkpoint::after_interruption(&kept),
             None => self.message.to_string(),
         };
-        eprintln!("error: interrupted; {left}");
+        let progress = self.progress.clone();
+        let (told, telling) = mpsc::channel();
+        // Whatever reads standard error may stand still, and whoever writes to it has its lock, or the bar's, for as long.
+        let tell = move || {
+            progress.finish();
+            eprintln!("error: interrupted; {left}");
+            let _ = told.send(());
+        };
+        if std::thread::Builder::new().spawn(tell).is_ok() {
+            let _ = telling.recv_timeout(LAST_WORDS);
+        }
         std::process::exit(i32::from(INTERRUPTED));
     }
 }

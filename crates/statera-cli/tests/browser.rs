@@ -1,6 +1,9 @@
 //! Reports as a real browser shows and prints them: nothing is wider than the screen, nothing is asked of another host,
 //! and no glyph is missing on paper. Skipped where Debian's Chromium is not installed.
 
+mod common;
+
+use common::{done, output};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,22 +34,17 @@ fn browse(program: &Path, dir: &Path, args: &[String]) -> Output {
         "--allow-file-access-from-files",
     ];
     let profile = format!("--user-data-dir={}", dir.join("profile").display());
-    let output = Command::new(program).args(quiet).arg(profile).args(args).output().expect("Chromium starts");
+    let output = output(Command::new(program).args(quiet).arg(profile).args(args));
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
 
-fn statera(dir: &Path, args: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// A bundle of the sample bank with protected groups and a policy, and its report in each language.
 fn reports(dir: &Path) {
-    statera(dir, &["sample", "bank", "--rows=3000"]);
-    statera(dir, &["train", "bank/project.toml", "--models=scorecard,boosting", "--out=m.statera"]);
+    done(dir, &["sample", "bank", "--rows=3000"]);
+    done(dir, &["train", "bank/project.toml", "--models=scorecard,boosting", "--out=m.statera"]);
     for language in LANGUAGES {
-        statera(dir, &["report", "m.statera", &format!("--lang={language}"), &format!("--out={language}.html")]);
+        done(dir, &["report", "m.statera", &format!("--lang={language}"), &format!("--out={language}.html")]);
     }
 }
 

@@ -1,12 +1,11 @@
 //! The command line as a newcomer meets it: a whole round, and bad input of every kind with the message it gets.
 
+mod common;
+
+use common::statera;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn statera(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
-}
+use std::process::Command;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -394,7 +393,7 @@ fn a_full_disk_leaves_nothing_half_written() {
     assert!(statera(dir.path(), &TRAIN).status.success());
     let limited = |kib: usize, args: &str| {
         let script = format!("trap '' XFSZ; ulimit -f {kib}; exec {} {args}", env!("CARGO_BIN_EXE_statera"));
-        Command::new("bash").current_dir(dir.path()).args(["-c", &script]).output().expect("bash starts")
+        common::output(Command::new("bash").current_dir(dir.path()).args(["-c", &script]))
     };
     for (args, out) in [
         ("train loans.csv --target bad --id loan --models logistic --out full.statera", "full.statera"),

@@ -6,12 +6,12 @@ mod common;
 #[path = "common/serving.rs"]
 mod serving;
 
-use common::{check, done, statera};
+use common::{PATIENCE, check, done, ending, statera};
 use serde_json::{Value, json};
 use serving::{Client, Server, signal};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A bank of 200 cards: large enough for mules, rings and victims.
@@ -156,11 +156,14 @@ fn by_hand(folder: &Path) {
 fn an_interruption_on_the_live_path_leaves_whole_files_and_no_server() {
     let dir = tempfile::tempdir().unwrap();
     let demo = dir.path().join("demo");
+    // Files: nobody reads what is said before the end, and a pipe holds only so much.
+    let log = |name: &str| fs::File::create(dir.path().join(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_statera"))
         .current_dir(dir.path())
         .args(["demo", "--use-case=fraud", ROWS, "--out=demo"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(log("said"))
+        .stderr(log("told"))
         .spawn()
         .expect("the binary starts");
     let began = Instant::now();
@@ -170,16 +173,16 @@ fn an_interruption_on_the_live_path_leaves_whole_files_and_no_server() {
         std::thread::sleep(Duration::from_millis(5));
     }
     signal("INT", child.id());
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{said}");
+    let status = ending(&mut child, PATIENCE);
+    let said = read("told");
+    assert_eq!(status.code(), Some(130), "{said}");
     assert!(said.contains("interrupted; ") && said.contains("is complete"), "{said}");
     let names = names_in(&demo);
     assert!(names.iter().all(|name| !name.starts_with('.') && name != "server"), "{names:?}");
     for whole in ["fraud.statera", "ruled.statera", "transfers.statera", "rules-backtest.json", "report.html"] {
         assert!(names.iter().any(|name| name == whole), "{whole} is not in {names:?}");
     }
-    let story = String::from_utf8(output.stdout).unwrap();
+    let story = read("said");
     for word in ["A desk that looks at up to 4 cards a day has ", "Found with it", "By hand:\n  statera train demo/"] {
         assert!(story.contains(word), "«{word}» is not in:\n{story}");
     }

@@ -2,11 +2,13 @@
 
 #![cfg(unix)]
 
+mod common;
+
+use common::awaited;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 #[path = "../../statera-data/tests/server/mod.rs"]
@@ -18,12 +20,17 @@ const INTERRUPTED: Option<i32> = Some(130);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start(dir: &Path, args: &[&str]) -> Child {
+    start_with(dir, args, Stdio::piped())
+}
+
+/// The same with another standard error.
+fn start_with(dir: &Path, args: &[&str], stderr: Stdio) -> Child {
     Command::new(env!("CARGO_BIN_EXE_statera"))
         .current_dir(dir)
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .expect("the binary starts")
 }
@@ -35,19 +42,8 @@ fn signal(pid: u32, name: &str) {
 
 /// Exit code and standard error of a process that has to end.
 fn ended(child: Child) -> (Option<i32>, String) {
-    let pid = child.id();
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || sender.send(child.wait_with_output()));
-    match receiver.recv_timeout(PATIENCE) {
-        Ok(output) => {
-            let output = output.expect("it can be waited for");
-            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-        }
-        Err(_) => {
-            signal(pid, "-KILL");
-            panic!("still running after {PATIENCE:?}")
-        }
-    }
+    let output = common::ended(child, PATIENCE);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Looks until it is so.
@@ -55,7 +51,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "{what} never happens");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -71,11 +67,15 @@ fn loans(n: usize) -> String {
     csv
 }
 
-/// Far more than a pipe holds: once it is written, the program is reading.
-fn feed(child: &mut Child) -> ChildStdin {
+/// Writes what is far more than a pipe holds: once it is written, the program is reading.
+fn fed(child: &mut Child, text: String) -> ChildStdin {
     let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(loans(300_000).as_bytes()).expect("the program reads");
-    stdin
+    let write = move || stdin.write_all(text.as_bytes()).map(|()| stdin);
+    awaited(child.id(), "reading what is written to it", PATIENCE, write).expect("the program reads")
+}
+
+fn feed(child: &mut Child) -> ChildStdin {
+    fed(child, loans(300_000))
 }
 
 #[test]
@@ -120,6 +120,28 @@ fn one_press_ends_a_command_that_waits_for_standard_input() {
 }
 
 #[test]
+fn a_standard_error_that_nobody_reads_keeps_no_command_up() {
+    for presses in [1, 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        // It writes until the pipe is full, and is there so that it stays full.
+        let filler = Command::new("yes").stdout(writer.try_clone().unwrap()).spawn();
+        let mut filler = filler.expect("yes starts");
+        let mut child = start_with(dir.path(), &["profile", "-", "--out=page.html"], writer.into());
+        let open = feed(&mut child);
+        for _ in 0..presses {
+            signal(child.id(), "-INT");
+        }
+        let (code, _) = ended(child);
+        let _ = filler.kill();
+        let _ = filler.wait();
+        assert_eq!(code, INTERRUPTED, "{presses}");
+        assert!(names_in(dir.path()).is_empty(), "{presses}: {:?}", names_in(dir.path()));
+        drop((open, reader));
+    }
+}
+
+#[test]
 fn one_press_ends_a_query_that_does_not_answer() {
     let Some(server) = server::Server::start() else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -139,21 +161,20 @@ fn one_press_ends_a_query_that_does_not_answer() {
 /// The hidden name that a file has while it is written is taken by a pipe, so that writing stalls until somebody reads.
 fn stalled_writing(dir: &Path) -> (Child, File) {
     let mut child = start(dir, &["profile", "-", "--out=page.html"]);
-    let mut stdin = child.stdin.take().expect("a pipe");
     let columns: Vec<String> = (0..120).map(|c| format!("column_{c}")).collect();
     let mut csv = columns.join(",") + "\n";
     for row in 0..600 {
         let cells: Vec<String> = (0..120).map(|c| format!("{}.25", (row * 7919 + c * 31) % 1000)).collect();
         csv += &(cells.join(",") + "\n");
     }
-    // More than a pipe holds: once it is written, the program is reading, and has looked at the place of the page.
-    stdin.write_all(csv.as_bytes()).expect("the program reads");
+    // Once it is written, the program has looked at the place of the page.
+    let stdin = fed(&mut child, csv);
     let pipe = dir.join(".page.html.partial");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
     drop(stdin);
     // Opening waits for the other side; a page is more than the pipe holds.
-    let reader = File::open(&pipe).unwrap();
-    (child, reader)
+    let reader = awaited(child.id(), "writing the page", PATIENCE, || File::open(pipe));
+    (child, reader.unwrap())
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! `statera mask` through the binary: a table is masked, joined and unmasked, and every refusal leaves nothing behind.
 
+mod common;
+
+use common::statera;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn statera(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

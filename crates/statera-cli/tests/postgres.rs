@@ -2,16 +2,14 @@
 
 #![cfg(unix)]
 
+mod common;
+
+use common::statera;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 #[path = "../../statera-data/tests/server/mod.rs"]
 mod server;
-
-fn statera(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
-}
 
 /// Everything a command has said.
 fn said(output: &Output) -> String {

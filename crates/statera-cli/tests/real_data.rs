@@ -1,15 +1,14 @@
 //! Train, evaluate and score on real, public data through the binary. They lie outside the repository: in the folder
 //! that `STATERA_DATA` names, or in `../shared/data`; where they are absent a line says so.
 
+mod common;
+
+use common::statera;
 use flate2::read::MultiGzDecoder;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-fn statera(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
-}
+use std::process::Output;
 
 fn data(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("STATERA_DATA")

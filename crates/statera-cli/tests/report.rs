@@ -1,13 +1,11 @@
 //! Reports and documents from the command line.
 
+mod common;
+
+use common::statera;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn statera(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_statera")).current_dir(dir).args(args).output().expect("the binary starts")
-}
 
 fn done(dir: &Path, args: &[&str]) -> String {
     let output = statera(dir, args);

@@ -2,14 +2,17 @@
 
 mod common;
 
-use common::{check, done};
+use common::{check, done, ending, first_line};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// No answer, and no end, takes longer.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A server that runs, and what it said when it had started.
 struct Server {
@@ -29,8 +32,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("standard output")).read_line(&mut line).expect("a line");
+        let line = first_line(child.id(), child.stdout.take().expect("standard output"));
         let said = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
         Server { child, said, started_in: start.elapsed() }
     }
@@ -42,6 +44,7 @@ impl Server {
     /// The answer to a GET, with its head.
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.address()).expect("a connection");
+        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
         write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
@@ -53,7 +56,7 @@ impl Server {
         let id = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &id]).status().expect("kill");
         assert!(asked.success());
-        self.child.wait().expect("it ends").code()
+        ending(&mut self.child, LIMIT).code()
     }
 }
 

@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tower::ServiceExt;
 use zeroize::Zeroizing;
@@ -417,6 +418,16 @@ impl Server {
         let (status, answer) = self.json(&program(), "POST", "/api/v1/decisions", &body);
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
+    }
+}
+
+/// Waits until something holds, for as long as a slow machine may take.
+#[track_caller]
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+use super::common::{done, ending, first_line};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Of everybody whom [`Server::furnish`] makes.
 pub const PASSWORD: &str = "a long passphrase of the tests 7";
-/// No answer, and no start, takes longer.
-const LIMIT: Duration = Duration::from_secs(60);
+/// No answer, no start and no end takes longer.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// `statera serve` on a port of its own.
 pub struct Server {
@@ -35,8 +36,7 @@ impl Server {
             .stderr(std::fs::File::options().append(true).create(true).open(dir.join("server.log")).unwrap())
             .spawn()
             .expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let line = first_line(process.id(), process.stdout.take().unwrap());
         let log = || std::fs::read_to_string(dir.join("server.log")).unwrap_or_default();
         let told: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: «{line}» {}", log()));
         let place = told["url"].as_str().unwrap().trim_start_matches("http://").to_string();
@@ -67,7 +67,7 @@ impl Server {
     /// SIGTERM: in order.
     pub fn stop(mut self) {
         signal("TERM", self.process.id());
-        assert!(self.process.wait().unwrap().success());
+        assert!(ending(&mut self.process, LIMIT).success());
     }
 
     /// An admin, a maker, a checker, a model under its name promoted from a bundle (.zip), and a key in the file `load.key`.
@@ -98,6 +98,14 @@ impl Server {
         std::fs::write(dir.join("load.key"), &key).unwrap();
         self.wait_for("/health/ready");
         key
+    }
+}
+
+impl Drop for Server {
+    /// A test that fails leaves no server behind.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -215,6 +223,6 @@ pub fn bundle(dir: &Path) -> PathBuf {
     std::fs::write(dir.join("reasons.toml"), reasons).unwrap();
     let train = ["train", "loans.csv", "--target=bad", "--id=loan", "--models=logistic", "--folds=3", "--quiet"];
     let files = ["--policy=policy.toml", "--reasons=reasons.toml", "--out=bundle.zip"];
-    super::done(dir, &[&train[..], &files[..]].concat());
+    done(dir, &[&train[..], &files[..]].concat());
     dir.join("bundle.zip")
 }

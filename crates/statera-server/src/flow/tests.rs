@@ -92,12 +92,18 @@ fn large_bodies_take_more_of_the_room_and_one_always_fits() {
 fn a_refusal_costs_microseconds() {
     let flow = Flow::new(&FlowSettings { rate_per_second: 1, burst_ms: 0, burst_min: 1, ..small() });
     let permit = at_once(&flow, ask(Class::Everyday, Duration::ZERO));
-    let start = Instant::now();
-    for _ in 0..100_000 {
-        assert!(at_once(&flow, ask(Class::Everyday, Duration::ZERO)).is_err());
-    }
-    // Measured: .1 µs. The bound is wide, because other work may run beside the tests.
-    let each = start.elapsed() / 100_000;
-    assert!(each < Duration::from_micros(20), "{each:?}");
+    let mut n_refused = 0;
+    let round = |_| {
+        let start = Instant::now();
+        for _ in 0..1_000 {
+            n_refused += usize::from(at_once(&flow, ask(Class::Everyday, Duration::ZERO)).is_err());
+        }
+        start.elapsed() / 1_000
+    };
+    // Measured: .1 µs. The bound is wide and of the best of many short rounds, because other work may run beside the tests.
+    let each = (0..100).map(round).min();
+    assert!(each < Some(Duration::from_micros(20)), "{each:?}");
+    // One a second is let in.
+    assert!(n_refused > 90_000, "{n_refused}");
     drop(permit);
 }

@@ -173,6 +173,15 @@ fn a_key_over_its_target_is_told_when_to_come_back_and_its_body_is_not_read() {
     assert_eq!(asked("another").0, 200, "others are not held up");
 }
 
+/// Waits until something holds, for as long as a slow machine may take.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "not within a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// A body that counts who asks for it.
 struct Counted(Arc<AtomicUsize>);
 
@@ -199,19 +208,18 @@ fn a_full_server_refuses_within_its_wait_and_still_lets_urgent_requests_in() {
     let router = router(app.clone());
     run(async {
         let slow = |who: &str| {
-            let (router, request) = (router.clone(), request("GET", "/test/slow/2000", &[("x-who", who)], ""));
+            let (router, request) = (router.clone(), request("GET", "/test/slow/8000", &[("x-who", who)], ""));
             tokio::spawn(async move { answer(&router, request).await.0 })
         };
         let everyday: Vec<_> = (0..3).map(|_| slow("a")).collect();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(app.flow.load().in_flight, [0, 3, 0]);
+        until("the slow ones are in flight", || app.flow.load().in_flight == [0, 3, 0]).await;
         let start = Instant::now();
         let (status, headers, told) = answer(&router, request("GET", "/test/number/1", &[("x-who", "b")], "")).await;
         assert_eq!(status, 503, "{told}");
         assert!(headers.contains_key(header::RETRY_AFTER));
         let waited = start.elapsed();
         // Long before a place becomes free; how late a timer is, is the machine's affair.
-        assert!((20..1_500).contains(&waited.as_millis()), "{waited:?}");
+        assert!((20..6_000).contains(&waited.as_millis()), "{waited:?}");
         let (status, ..) = answer(&router, request("GET", "/test/number/1", &[("x-who", "urgent")], "")).await;
         assert_eq!(status, 200);
         // Who has time waits longer.
@@ -241,9 +249,11 @@ fn who_goes_away_leaves_the_queue_and_the_flight() {
                 tokio::spawn(async move { answer(&router, request).await.0 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let load = app.flow.load();
-        assert_eq!((load.in_flight[1], load.waiting[1]), (2, 3));
+        until("two are in flight and three wait", || {
+            let load = app.flow.load();
+            (load.in_flight[1], load.waiting[1]) == (2, 3)
+        })
+        .await;
         for task in &tasks {
             task.abort();
         }

@@ -24,6 +24,8 @@ mod settings;
 mod snapshot;
 mod state;
 #[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
@@ -42,7 +44,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,9 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a snapshot waits for what was on its way when it was written.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// The same once the server stops, for all snapshots together: while the database is away nothing settles, and the store, whose end
+/// would settle it, is closed only after this.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// The states of all models with windows.
 pub struct Lives {
@@ -68,8 +73,10 @@ struct Inner {
     all: RwLock<BTreeMap<String, Arc<Live>>>,
     /// Held while states are rebuilt and kept.
     tending: Mutex<()>,
-    /// From now on nothing is rebuilt.
+    /// From now on nothing is rebuilt or claimed.
     is_stopping: AtomicBool,
+    /// Until when snapshots wait once the server stops.
+    settles_until: OnceLock<Instant>,
 }
 
 impl Lives {
@@ -85,7 +92,8 @@ impl Lives {
     ) -> Result<Lives> {
         settings.check()?;
         let (all, tending, is_stopping) = (RwLock::default(), Mutex::default(), AtomicBool::new(false));
-        let inner = Arc::new(Inner { settings, store, models, folder, all, tending, is_stopping });
+        let settles_until = OnceLock::new();
+        let inner = Arc::new(Inner { settings, store, models, folder, all, tending, is_stopping, settles_until });
         let mut lives = Lives { inner, stops: Vec::new(), threads: Vec::new() };
         lives.start("transactions", |inner| inner.tend(false))?;
         lives.start("claims", Inner::check_claims)?;
@@ -121,8 +129,9 @@ impl Lives {
 }
 
 impl Drop for Lives {
-    /// What is new is kept; what is being rebuilt is left.
+    /// What is new is kept, unless it does not settle within [`STOP_LIMIT`]; what is being rebuilt is left.
     fn drop(&mut self) {
+        let _ = self.inner.settles_until.set(Instant::now() + STOP_LIMIT);
         self.inner.is_stopping.store(true, Ordering::Relaxed);
         self.stops.clear();
         let own = std::thread::current().id();
@@ -211,6 +220,10 @@ impl Inner {
     fn check_claims(&self) {
         let all: Vec<Arc<Live>> = self.all.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         for live in all {
+            // Each look may wait for a database that is away.
+            if self.is_stopping.load(Ordering::Relaxed) {
+                return;
+            }
             live.check_claim();
         }
     }
@@ -219,6 +232,9 @@ impl Inner {
     fn has_claim(&self, live: &Live) -> Result<bool> {
         if live.check_claim() {
             return Ok(true);
+        }
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Ok(false);
         }
         let mut claim = live.claim.lock().unwrap_or_else(PoisonError::into_inner);
         match self.store.claim(&format!("count transactions of «{}»", live.name)) {
@@ -256,6 +272,8 @@ impl Inner {
         };
         let end = Instant::now() + SETTLE_LIMIT;
         let is_settled = loop {
+            // The end may come while this waits.
+            let end = self.settles_until.get().map_or(end, |until| end.min(*until));
             match live.is_settled(&still) {
                 Some(is_settled) => break is_settled,
                 None if Instant::now() >= end => break false,

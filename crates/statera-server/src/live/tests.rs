@@ -5,7 +5,7 @@ use super::testing::{POST, Scene, bundles, json_of, path_of, row, windows_of};
 use super::*;
 use crate::app::{App, Shared};
 use crate::settings::Settings;
-use crate::testing::{MemoryStore, answer_of, other_program, program, viewer};
+use crate::testing::{MemoryStore, answer_of, other_program, program, until, viewer};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use statera::bundle::Bundle;
@@ -397,9 +397,7 @@ fn what_could_not_be_recorded_was_not_counted() {
             json_of(answer_of(&app, &program(), "POST", POST, &body))
         })
     };
-    while store.n_held() == 0 {
-        std::thread::yield_now();
-    }
+    until("its record is kept back", || store.n_held() > 0 || asked.is_finished());
     // Meanwhile the same transaction is on its way, and is not taken twice.
     let (status, told) = send(10);
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{told}");

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const ACCESS: &str = "statera-tests";
 pub const SECRET: &str = "never-to-be-printed/+==";
@@ -16,6 +16,8 @@ pub const BUCKET: &str = "models";
 /// Minutes that a signature's time may be from now, as S3 has it.
 const SKEW_MINUTES: i64 = 15;
 const HEAD_BYTES_MAX: usize = 64 << 10;
+/// How long it waits for its port, where another test has it.
+const PORT_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the next request gets in place of its answer.
 #[derive(Debug, Clone, Copy)]
@@ -90,11 +92,21 @@ impl Double {
     /// Goes away. Its port stays its own: nobody listens there, and no other program is given it.
     pub fn leave(&mut self) {
         self.end();
-        let held = tokio::net::TcpSocket::new_v4().expect("a socket");
-        // Connections of before linger on the port.
-        held.set_reuseaddr(true).expect("is set");
-        held.bind(self.address).expect("the port that was free a moment ago");
-        self.held = Some(held);
+        let held = || {
+            let held = tokio::net::TcpSocket::new_v4()?;
+            // Connections of before linger on the port.
+            held.set_reuseaddr(true)?;
+            held.bind(self.address).map(|()| held)
+        };
+        // Between its end and this another test may have been given the port, for as long as that test takes.
+        let end = Instant::now() + PORT_LIMIT;
+        self.held = Some(loop {
+            match held() {
+                Ok(held) => break held,
+                Err(e) => assert!(Instant::now() < end, "{} was free a moment ago: {e}", self.address),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        });
     }
 
     fn end(&mut self) {

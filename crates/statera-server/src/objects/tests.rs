@@ -5,7 +5,7 @@ use super::double::{ACCESS, BUCKET, Double, SECRET, Trouble};
 use super::*;
 use crate::app::{App, Shared};
 use crate::settings::Settings;
-use crate::testing::bundle;
+use crate::testing::{bundle, until};
 use statera_store::act::{Act, Actor};
 use statera_store::registry::Change;
 use statera_store::{Store, StoreOptions};
@@ -353,16 +353,6 @@ fn furnish(store: &dyn Store, digest: &str) {
     let change = Change::Champion { version: 1 };
     let proposal = act("max", Act::Propose { model: "credit".into(), change, note: "go".into() }).proposal;
     act("carol", Act::Approve { proposal: proposal.expect("a proposal"), note: "seen".into() });
-}
-
-/// Waits until something holds, for as long as a slow machine may take.
-#[track_caller]
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]

@@ -109,18 +109,21 @@ async fn forged_keys_are_refused_and_never_reach_the_store() {
     }
 }
 
-/// Verifying is on the way of every decision: a bound far above what it takes, so that only another order of magnitude fails.
+/// Verifying is on the way of every decision: a bound far above what it takes in the best of many short rounds, so that only another
+/// order of magnitude fails.
 #[tokio::test]
 async fn a_key_that_is_cached_costs_microseconds() {
     let scene = scene().with_people();
     let token = scene.key(&[Role::Scorer]);
     assert!(scene.door.key(&token).await.unwrap().is_some());
-    let n = 100_000;
-    let start = std::time::Instant::now();
-    for _ in 0..n {
-        assert!(scene.door.key(&token).await.unwrap().is_some());
+    let (n, mut each_ns) = (1_000, u128::MAX);
+    for _ in 0..100 {
+        let start = std::time::Instant::now();
+        for _ in 0..n {
+            assert!(scene.door.key(&token).await.unwrap().is_some());
+        }
+        each_ns = each_ns.min(start.elapsed().as_nanos() / n);
     }
-    let each_ns = start.elapsed().as_nanos() / n;
     println!("a cached key: {each_ns} ns");
     assert!(each_ns < 20_000, "{each_ns} ns");
 }

@@ -175,20 +175,21 @@ fn file(dir: &tempfile::TempDir, name: &str, text: &str) -> String {
 
 #[test]
 fn an_open_loop_counts_the_wait_that_a_closed_one_leaves_out() {
-    // One request in the midst stops the server for 300 ms; at 200 a second sixty others were due meanwhile.
-    let handler: Handler = |number, _| Reply { stall_ms: if number == 40 { 300 } else { 0 }, ..Reply::ok("") };
-    let open = load(Served::start(handler, None).address, "/", &["--rate=200", "--seconds=1", "-c1"]).unwrap();
-    assert_eq!((open.n_good, open.n_requests, open.problems.len()), (200, 200, 0));
+    // One request in the midst stops the server for a second; at 50 a second fifty others were due meanwhile.
+    let handler: Handler = |number, _| Reply { stall_ms: if number == 10 { 1_000 } else { 0 }, ..Reply::ok("") };
+    let open = load(Served::start(handler, None).address, "/", &["--rate=50", "--seconds=2", "-c1"]).unwrap();
+    assert_eq!((open.n_good, open.n_requests, open.problems.len()), (100, 100, 0));
     let (due, sent) = (open.latency.unwrap(), open.service.unwrap());
-    // The waits are 300, 295, 290 … ms: a tenth of all requests wait for more than 150 ms.
-    assert!(due.p90_ms > 100.0 && due.max_ms > 290.0, "{due:?}");
-    assert!(sent.p90_ms < 100.0 && sent.max_ms > 290.0, "{sent:?}");
+    // The waits are 1,000, 980, 960 … ms: a tenth of all requests wait for more than 800 ms. Of those that were sent, nine tenths
+    // wait for as long as the machine takes, which is busy with other tests.
+    assert!(due.p90_ms > 700.0 && due.max_ms > 950.0, "{due:?}");
+    assert!(sent.p90_ms < 500.0 && sent.max_ms > 950.0, "{sent:?}");
     // How many others are late by a millisecond is up to the machine.
     assert!(open.share_late > 0.2, "{}", open.share_late);
-    let closed = load(Served::start(handler, None).address, "/", &["--closed", "--requests=200", "-c1"]).unwrap();
+    let closed = load(Served::start(handler, None).address, "/", &["--closed", "--requests=100", "-c1"]).unwrap();
     let (due, sent) = (closed.latency.unwrap(), closed.service.unwrap());
-    assert!(due.p90_ms < 100.0 && sent.p90_ms < 100.0 && due.max_ms > 290.0, "{due:?}");
-    assert_eq!((closed.n_good, closed.rate), (200, None));
+    assert!(due.p90_ms < 500.0 && sent.p90_ms < 500.0 && due.max_ms > 950.0, "{due:?}");
+    assert_eq!((closed.n_good, closed.rate), (100, None));
 }
 
 #[test]

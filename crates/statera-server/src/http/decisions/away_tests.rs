@@ -114,8 +114,8 @@ async fn ask_on(client: Client, number: usize, stop: Arc<AtomicBool>, n_acknowle
         if answer.status == 200 {
             n_acknowledged.fetch_add(1, Ordering::Relaxed);
         } else {
-            // As a client does that is told to come back later.
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            // As a client does that is told to come back later; however long the database is away, few names are used up by it.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         answers.insert(name, answer);
     }

@@ -1,4 +1,4 @@
-use crate::testing::{APPROVED, DECLINED, Server, checker, other_program, program, viewer};
+use crate::testing::{APPROVED, DECLINED, Server, checker, other_program, program, until, viewer};
 use crate::who::Who;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -227,9 +227,7 @@ fn nothing_is_answered_before_it_is_on_disk() {
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| server.json(&program(), "POST", POST, &body));
         // The answer needs the record, and the record needs the release: whoever answered before would have none.
-        while store.n_held() == 0 {
-            std::thread::yield_now();
-        }
+        until("its record is kept back", || store.n_held() > 0 || asked.is_finished());
         assert!(!asked.is_finished() && store.n_records() == 0);
         store.release();
         let (status, answer) = asked.join().expect("no panic");
@@ -485,9 +483,7 @@ fn a_shadow_scores_copies_and_never_answers() {
         assert_eq!(server.decide(DECLINED)["version"], json!(1));
     }
     let counts = || server.app.models.tallies()[0].2;
-    while counts().scored < 5 {
-        std::thread::yield_now();
-    }
+    until("the shadow has scored five rows", || counts().scored >= 5);
     let (_, of, counts) = server.app.models.tallies().remove(0);
     assert_eq!((of, counts.scored, counts.failed, counts.dropped), (version, 5, 0, 0));
     assert!(counts.mean_difference > 0.0);
