@@ -121,9 +121,10 @@ impl App {
             settings,
         });
         let changed = Arc::downgrade(&app);
-        app.doorkeeper.when_registry_changes(move || {
+        app.doorkeeper.when_registry_changes(move |names_another| {
             let Some(app) = changed.upgrade() else { return };
-            if let Err(e) = app.models.refresh() {
+            let done = if names_another { app.models.refresh() } else { app.models.follow() };
+            if let Err(e) = done {
                 tracing::warn!(error = %e, "a change of the registry is not in force yet");
             }
         });

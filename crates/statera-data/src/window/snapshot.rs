@@ -120,6 +120,11 @@ fn is_sound(group: &Group, waiting: Option<&Waiting>) -> bool {
     let plan = &group.definition.groups[group.at];
     let n_addresses = Group::n_addresses(&group.blocks);
     let n_used = group.slots.n_used();
+    // No record is in two rings: rings that say to be longer than there is room for are not walked.
+    let n_records: u64 = (0..n_used).into_par_iter().map(|slot| u64::from(group.slots.get(slot)[N])).sum();
+    if n_records > u64::from(n_addresses) {
+        return false;
+    }
     let batches = (0..n_used.div_ceil(BATCH)).into_par_iter().map(|i| i * BATCH..n_used.min((i + 1) * BATCH));
     let n_live = batches.map_init(Vec::new, |ring, slots| {
         bring(group, slots.clone());
@@ -140,8 +145,8 @@ fn is_sound(group: &Group, waiting: Option<&Waiting>) -> bool {
 /// Has the CPU bring the rings of a few slots into its cache. Where a block lies is known only once the one before it is there, and
 /// blocks lie anywhere: of many rings in turns many are on their way at once.
 fn bring(group: &Group, slots: Range<u32>) {
-    let (n_blocks, n_addresses) = (group.blocks.n_used(), Group::n_addresses(&group.blocks));
-    let ring = |slot| (Group::block_of(group.slots.get(slot)[FIRST]), group.slots.get(slot)[N].min(n_addresses));
+    let n_blocks = group.blocks.n_used();
+    let ring = |slot| (Group::block_of(group.slots.get(slot)[FIRST]), group.slots.get(slot)[N]);
     let mut rings: Vec<(u32, u32)> = slots.map(ring).collect();
     while !rings.is_empty() {
         rings.retain_mut(|(block, n)| {
@@ -164,10 +169,6 @@ fn live_slot(group: &Group, slot: u32, ring: &mut Vec<(u32, u64)>, waiting: Opti
     let words = group.slots.get(slot);
     if words[N] == 0 {
         return Some(0);
-    }
-    // A ring that says to be longer than there is room for is not walked.
-    if words[N] > n_addresses {
-        return None;
     }
     ring.clear();
     let (mut address, mut n_events) = (words[FIRST], 0);

@@ -89,7 +89,8 @@ async fn a_version_answers_once_another_person_has_approved_it() {
     // An emergency needs one person, and tells at once what answers.
     let told = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counting = told.clone();
-    scene.door.when_registry_changes(move || {
+    scene.door.when_registry_changes(move |names_another| {
+        assert!(!names_another, "a stop waits for no bundle");
         counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     });
     let stop = "/api/v1/models/cards/stop";

@@ -129,7 +129,7 @@ impl Lives {
 }
 
 impl Drop for Lives {
-    /// What is new is kept, unless it does not settle within [`STOP_LIMIT`]; what is being rebuilt is left.
+    /// What is new is kept, unless it does not settle within [`STOP_LIMIT`] or the database is away; what is being rebuilt is left.
     fn drop(&mut self) {
         let _ = self.inner.settles_until.set(Instant::now() + STOP_LIMIT);
         self.inner.is_stopping.store(true, Ordering::Relaxed);
@@ -140,6 +140,14 @@ impl Drop for Lives {
         }
         for thread in self.threads.drain(..) {
             let _ = thread.join();
+        }
+        // A database that is away would be waited for once for each of the models.
+        if let Some(why) = self.inner.store.unready() {
+            tracing::warn!(
+                why,
+                "the states are not kept at the end: the next start replays what was recorded since they were"
+            );
+            return;
         }
         self.inner.tend(true);
     }
@@ -282,6 +290,13 @@ impl Inner {
         };
         if !is_settled {
             draft.discard();
+            if self.settles_until.get().is_some() {
+                let model = &live.name;
+                tracing::warn!(
+                    model,
+                    "the state is not kept at the end: a record was still on its way; the next start replays more"
+                );
+            }
             return Ok(());
         }
         draft.keep()?;

@@ -36,7 +36,8 @@ fn a_record_that_is_on_its_way_does_not_keep_the_server_up() {
     let (ticket, inner) = (taken(&lives), lives.inner.clone());
     // One snapshot waits already when the end comes, and the end writes one of its own.
     let waiting = std::thread::spawn(move || inner.tend(true));
-    until("a snapshot waits", || lives.inner.tending.try_lock().is_err());
+    let partial = snapshot::path(folder.path(), "cards").with_extension("state.partial");
+    until("a snapshot waits", || partial.exists());
     let started = Instant::now();
     drop(lives);
     waiting.join().expect("no panic");
@@ -49,9 +50,10 @@ fn a_record_that_is_on_its_way_does_not_keep_the_server_up() {
 fn a_record_that_comes_in_time_is_in_the_last_snapshot() {
     let (folder, lives) = lives();
     let (ticket, inner) = (taken(&lives), lives.inner.clone());
+    // However long this machine stands still.
+    inner.settles_until.set(Instant::now() + SETTLE_LIMIT * 2).expect("the end has not come");
     let recording = std::thread::spawn(move || {
-        until("the end has come", || inner.settles_until.get().is_some());
-        std::thread::sleep(STOP_LIMIT / 10);
+        until("the end has come", || inner.is_stopping.load(Ordering::Relaxed));
         ticket.recorded();
     });
     drop(lives);

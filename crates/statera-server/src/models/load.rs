@@ -55,6 +55,15 @@ const MAX_ROUNDS: usize = 8;
 /// A version by model, number and digest.
 type Wanted = (String, u32, String);
 
+/// When versions that are not in memory were last tried in vain.
+#[derive(Default)]
+pub(super) struct Tries {
+    /// Those that the store had here.
+    loaded: BTreeMap<Wanted, Instant>,
+    /// Those that had to be brought: what could not be had may lie here a moment later.
+    brought: BTreeMap<Wanted, Instant>,
+}
+
 impl Inner {
     pub(super) fn live(&self) -> Arc<Live> {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -62,14 +71,6 @@ impl Inner {
 
     fn swap(&self, live: Live) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
-    }
-
-    /// Puts the registry in force if it changed, then loads what is missing.
-    pub(super) fn refresh(&self) -> Result<()> {
-        // What needs no loading is in force at once: a stop waits for no bundle.
-        self.follow()?;
-        self.load_missing();
-        Ok(())
     }
 
     /// Puts the registry in force if it changed, for the thread that looks: what fails is logged.
@@ -96,40 +97,48 @@ impl Inner {
             // next one is waited for.
             for wanted in self.load_here() {
                 let place = self.store.bundle(&wanted.2);
-                let mut tried = lock(&self.loading);
+                let mut tries = lock(&self.loading);
                 // Somebody else may have found it here since it came.
-                if self.missing(*tried).contains(&wanted) {
-                    self.load_from(vec![(wanted, place)]);
+                if self.missing().contains(&wanted) {
+                    let Tries { loaded, brought } = &mut *tries;
+                    let tried = if place.is_ok() { loaded } else { brought };
+                    self.load_from(vec![(wanted, place)], tried);
                 }
-                *tried = Instant::now();
             }
         }
     }
 
     /// Loads what the registry in force names, memory lacks and the store has here, or waits for who is loading that; it waits for no
-    /// object store. Gives what has to be brought.
+    /// object store. Gives what has to be brought. What failed is left for a while.
     pub(super) fn load_here(&self) -> Vec<Wanted> {
-        let mut tried = lock(&self.loading);
+        let mut tries = lock(&self.loading);
+        let pause = Duration::from_secs(self.settings.retry_s);
+        let is_due = |tried: Option<&Instant>| tried.is_none_or(|tried| tried.elapsed() >= pause);
+        let mut elsewhere = Vec::new();
         for _ in 0..MAX_ROUNDS {
-            let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
-            for wanted in self.missing(*tried) {
+            let missing = self.missing();
+            tries.loaded.retain(|wanted, _| missing.contains(wanted));
+            tries.brought.retain(|wanted, _| missing.contains(wanted));
+            let mut here = Vec::new();
+            elsewhere.clear();
+            for wanted in missing {
                 match self.store.bundle_here(&wanted.2) {
                     Err(e) if e.kind() == ErrorKind::NotFound => elsewhere.push(wanted),
                     place => here.push((wanted, place)),
                 }
             }
+            here.retain(|(wanted, _)| is_due(tries.loaded.get(wanted)));
+            elsewhere.retain(|wanted| is_due(tries.brought.get(wanted)));
             if here.is_empty() {
-                return elsewhere;
+                break;
             }
-            self.load_from(here);
-            // From the end: what failed after longer than the pause is not tried again at once.
-            *tried = Instant::now();
+            self.load_from(here, &mut tries.loaded);
         }
-        Vec::new()
+        elsewhere
     }
 
     /// Reads the registry if its revision is another, and puts in force what is in memory.
-    fn follow(&self) -> Result<()> {
+    pub(super) fn follow(&self) -> Result<()> {
         let mut registry = lock(&self.registry);
         let revision = self.store.registry_revision()?;
         let before = self.live();
@@ -141,20 +150,16 @@ impl Inner {
         Ok(())
     }
 
-    /// Versions of the registry that are not in memory; those that failed only after a while.
-    fn missing(&self, tried: Instant) -> Vec<Wanted> {
-        let live = self.live();
-        let loaded = loaded(&live);
+    /// Versions of the registry that are not in memory.
+    fn missing(&self) -> Vec<Wanted> {
         let mut missing = wanted(&lock(&self.registry));
+        let loaded = loaded(&self.live());
         missing.retain(|w| !loaded.contains_key(w));
-        if tried.elapsed() < Duration::from_secs(self.settings.retry_s) {
-            missing.retain(|w| !live.failures.iter().any(|f| (&f.model, f.version, &f.digest) == (&w.0, w.1, &w.2)));
-        }
         missing
     }
 
-    /// Loads bundles from where they lie and puts them in force; what fails is told.
-    fn load_from(&self, places: Vec<(Wanted, Result<PathBuf>)>) {
+    /// Loads bundles from where they lie and puts them in force; what fails is told, and noted in `tried`.
+    fn load_from(&self, places: Vec<(Wanted, Result<PathBuf>)>, tried: &mut BTreeMap<Wanted, Instant>) {
         let load = |(wanted, place): (Wanted, Result<PathBuf>)| {
             let loaded = place.and_then(|place| self.load(&wanted.0, wanted.1, &wanted.2, &place));
             (wanted, loaded)
@@ -171,6 +176,8 @@ impl Inner {
                     loaded.insert(wanted, model);
                 }
                 Err(e) => {
+                    // From the end: what failed after longer than the pause is not tried again at once.
+                    tried.insert(wanted.clone(), Instant::now());
                     let (model, version, digest) = wanted;
                     tracing::error!(model, version, digest, error = %e, "a bundle is refused; what answered before answers on");
                     failures.push(LoadFailure { model, version, digest, error: e.to_string() });

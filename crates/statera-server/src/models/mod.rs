@@ -12,6 +12,8 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
+use load::Tries;
+
 pub use load::Loaded;
 pub use rules::Rules;
 pub use shadow::{Tally, TallyCounts};
@@ -24,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How models are loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -181,8 +183,8 @@ struct Inner {
     live: RwLock<Arc<Live>>,
     /// As it was last read; held while it is read and put in force.
     registry: Mutex<Registry>,
-    /// Held while bundles are loaded that the store has here; when failures were last tried.
-    loading: Mutex<Instant>,
+    /// Held while bundles are loaded that the store has here.
+    loading: Mutex<Tries>,
     /// Held by the one who brings bundles from the object store.
     bringing: Mutex<()>,
     archive: Mutex<VecDeque<Arc<Loaded>>>,
@@ -203,7 +205,7 @@ impl Models {
             store,
             live: RwLock::default(),
             registry: Mutex::default(),
-            loading: Mutex::new(Instant::now()),
+            loading: Mutex::default(),
             bringing: Mutex::default(),
             archive: Mutex::default(),
             n_loaded: Arc::default(),
@@ -240,13 +242,25 @@ impl Models {
     }
 
     /// Reads the registry if it changed and puts it in force; returns when it is, with every bundle that the store has here. One that
-    /// somebody else is bringing from an object store may come later. To be called after an act on a thread that may block: an
-    /// emergency stop is then in force before its answer leaves.
+    /// somebody else is bringing from an object store may come later. To be called after an act on a thread that may block.
     ///
     /// # Errors
     /// A store that does not answer; what is in force stays.
     pub fn refresh(&self) -> Result<()> {
-        self.inner.refresh()
+        self.follow()?;
+        self.inner.load_missing();
+        Ok(())
+    }
+
+    /// The same with the bundles that are in memory, for acts that bring no other: an emergency stop is in force before its answer
+    /// leaves, which waits for no bundle that somebody loads. What is missing is loaded without waiting for it.
+    ///
+    /// # Errors
+    /// As [`Models::refresh`].
+    pub fn follow(&self) -> Result<()> {
+        let followed = self.inner.follow();
+        self.wake();
+        followed
     }
 
     /// What answers a request about `model`; `key` (a subject or a request's name) always falls into the same share of a

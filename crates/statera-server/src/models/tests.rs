@@ -3,10 +3,11 @@ use crate::settings::Settings;
 use crate::testing::{APPROVED, MemoryStore, Server, bundle, program, until};
 use axum::http::StatusCode;
 use serde_json::json;
-use statera_store::registry::Challenger;
+use statera_store::registry::{Challenger, Model, Version};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 fn server() -> Server {
     Server::new(Default::default())
@@ -244,4 +245,49 @@ fn what_is_here_is_in_force_at_once_while_another_is_brought() {
         bringing.join().expect("ends").expect("the store answers");
     });
     assert!(models.route("far", "k").is_ok() && models.status().is_ready());
+}
+
+/// Versions that had to be brought while the object store was away come, all of them with the next attempt, although one that is here
+/// is refused each time; and at once where somebody put them here meanwhile.
+#[test]
+fn what_could_not_be_brought_comes_whatever_else_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(MemoryStore::default());
+    let (_, path) = bundle(folder.path(), "logistic");
+    let wrong = "0".repeat(64);
+    store.add("bad", &wrong, &path);
+    let families = [("a", "boosting"), ("b", "scorecard"), ("c", "logistic")];
+    let bundles = families.map(|(model, family)| {
+        let (digest, path) = bundle(folder.path(), family);
+        // In the registry only: who asks for it is told that it is nowhere.
+        store.change(|registry| {
+            let (note, by) = (String::new(), "test".to_string());
+            let version = Version { number: 1, digest: digest.clone(), note, by, at_us: 0 };
+            let new = Model { tier: 1, versions: vec![version], route: Route::default() };
+            registry.models.insert(model.into(), new);
+        });
+        (digest, path)
+    });
+    for model in ["bad", "a", "b", "c"] {
+        store.route(model, |route| route.champion = Some(1));
+    }
+    *store.here.lock().expect("is free") = Some([wrong].into());
+    let answers = |models: &Models| ["bad", "a", "b", "c"].map(|model| models.route(model, "k").is_ok());
+    // Nobody else looks meanwhile.
+    let settings = ModelsSettings { poll_ms: 60_000, retry_s: 1, ..ModelsSettings::default() };
+    let models = Models::open(settings, store.clone()).expect("models");
+    until("all were asked for", || models.status().failures.len() == 4);
+    assert_eq!(answers(&models), [false; 4]);
+    // Put here by somebody: it waits for no pause.
+    let [a, b, c] = &bundles;
+    let put = |(digest, path): &(String, PathBuf)| store.put_bundle(digest, path).expect("is put");
+    put(c);
+    store.here.lock().expect("is free").as_mut().expect("some").insert(c.0.clone());
+    models.refresh().expect("the store answers");
+    assert!(models.route("c", "k").is_ok());
+    put(a);
+    put(b);
+    std::thread::sleep(Duration::from_millis(1_100));
+    models.refresh().expect("the store answers");
+    assert_eq!((answers(&models), models.status().failures.len()), ([false, true, true, true], 1));
 }

@@ -169,7 +169,7 @@ pub struct Inner {
     pub(crate) checks: Arc<Semaphore>,
     /// Where bundles lie until they are checked.
     pub(crate) upload_folder: PathBuf,
-    registry_changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    registry_changed: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
 }
 
 impl std::ops::Deref for Doorkeeper {
@@ -219,7 +219,7 @@ impl Doorkeeper {
 
     /// Calls `f` after every change of the registry that is made through this process, so that what answers changes at once
     /// instead of at the next look. Only the first call counts.
-    pub fn when_registry_changes(&self, f: impl Fn() + Send + Sync + 'static) {
+    pub fn when_registry_changes(&self, f: impl Fn(bool) + Send + Sync + 'static) {
         let _ = self.0.registry_changed.set(Box::new(f));
     }
 
@@ -250,6 +250,8 @@ impl Doorkeeper {
             Act::AddKey { key } => Some(key.prefix.clone()),
             _ => None,
         };
+        // Another version may answer, whose bundle is in memory only after this.
+        let names_another = matches!(act, Act::Approve { .. } | Act::Rollback { .. });
         let of_registry = matches!(
             act,
             Act::AddModel { .. }
@@ -269,10 +271,11 @@ impl Doorkeeper {
         if of_registry {
             let door = self.clone();
             let change = move || {
-                door.0.registry_changed.get().into_iter().for_each(|changed| changed());
+                door.0.registry_changed.get().into_iter().for_each(|changed| changed(names_another));
                 Ok(())
             };
-            // A stop is in force before its answer leaves; a bundle that is loaded for it waits on a thread that may.
+            // A stop is in force before its answer leaves, and waits for no bundle; where another has to be loaded, this thread may
+            // wait.
             waiting(change).await?;
         }
         acted

@@ -9,9 +9,11 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use statera_core::{Error, Result};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Name of the file in the store's folder.
 pub const FILE: &str = "checkpoints.jsonl";
@@ -19,6 +21,8 @@ pub const FILE: &str = "checkpoints.jsonl";
 const DOMAIN: &[u8] = b"statera checkpoint v1\n";
 /// Bytes of a line at most: some hundred for each of the chains.
 const LINE_MAX: u64 = 2 << 20;
+/// How long the other processes of a folder are waited for.
+const TURN_LIMIT: Duration = Duration::from_secs(10);
 
 /// The heads of all chains at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,8 +98,7 @@ impl Notary {
         let place = |e: std::io::Error| Error::io(format!("{}: {e}", self.file.display()));
         let is_new = !self.file.exists();
         let mut file = File::options().create(true).append(true).read(true).open(&self.file).map_err(place)?;
-        // Processes that share the folder take turns.
-        file.lock().map_err(place)?;
+        self.take_turn(&file)?;
         let (last, is_cut) = last_line(&mut file).map_err(place)?;
         let before = last.map(|line| hex(blake3::hash(line.as_bytes()).as_bytes()));
         let checkpoint = serde_json::to_string(&Checkpoint { at_us, heads, before })
@@ -109,6 +112,23 @@ impl Notary {
         let line = format!("{{\"checkpoint\":{checkpoint},\"signature\":\"{signature}\"}}\n");
         file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(place)?;
         if is_new { keys::sync_folder(&self.file).map_err(place) } else { Ok(()) }
+    }
+
+    /// Processes that share the folder take turns; one that stands still with its turn is not waited for for ever.
+    fn take_turn(&self, file: &File) -> Result<()> {
+        let end = Instant::now() + TURN_LIMIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(e)) => return Err(Error::io(format!("{}: {e}", self.file.display()))),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
+                Err(TryLockError::WouldBlock) => {
+                    let limit = TURN_LIMIT.as_secs();
+                    let told = format!("{}: another process has been writing it for {limit} s", self.file.display());
+                    return Err(Error::busy(told));
+                }
+            }
+        }
     }
 
     /// The last checkpoint of the file, if there is one; its signature is checked.

@@ -178,7 +178,7 @@ impl Database {
             Place::Postgres(options) => {
                 let options = options.as_ref().clone().disable_statement_logging();
                 let connecting = async move { PgConnection::connect_with(&options).await };
-                let connection = wait(connecting, handle.as_ref(), Some(limit));
+                let connection = wait(connecting, handle.as_ref(), limit);
                 let connection = connection.ok_or_else(|| Failure::Away(format!("{}: no answer", self.label())))?;
                 let connection = connection.map_err(|e| failure::postgres(&e).at(&self.label()))?;
                 let driver = Driver::Postgres(connection);
@@ -262,12 +262,10 @@ impl Connection {
         self.is_growing |= sql.starts_with("INSERT");
         let done = match &mut self.driver {
             Driver::Sqlite(c) => Some(c.execute(sql, &values)),
-            Driver::Postgres(c) => wait(
-                sqlx::query_with(sql, value::postgres(values)?).execute(c),
-                self.runtime.as_ref(),
-                Some(self.limit),
-            )
-            .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::postgres(&e))),
+            Driver::Postgres(c) => {
+                wait(sqlx::query_with(sql, value::postgres(values)?).execute(c), self.runtime.as_ref(), self.limit)
+                    .map(|done| done.map(|d| d.rows_affected()).map_err(|e| failure::postgres(&e)))
+            }
         };
         self.noticed(done)
     }
@@ -277,7 +275,7 @@ impl Connection {
         self.check()?;
         let done = match &mut self.driver {
             Driver::Sqlite(c) => Some(c.batch(sql)),
-            Driver::Postgres(c) => wait(c.execute(sqlx::raw_sql(sql)), self.runtime.as_ref(), Some(self.limit))
+            Driver::Postgres(c) => wait(c.execute(sqlx::raw_sql(sql)), self.runtime.as_ref(), self.limit)
                 .map(|done| done.map(drop).map_err(|e| failure::postgres(&e))),
         };
         self.noticed(done)
@@ -288,12 +286,12 @@ impl Connection {
         self.check()?;
         let done = match &mut self.driver {
             Driver::Sqlite(c) => Some(c.fetch(sql, &values)),
-            Driver::Postgres(c) => wait(
-                sqlx::query_with(sql, value::postgres(values)?).fetch_all(c),
-                self.runtime.as_ref(),
-                Some(self.limit),
-            )
-            .map(|rows| rows.map(|r| r.into_iter().map(Row::Postgres).collect()).map_err(|e| failure::postgres(&e))),
+            Driver::Postgres(c) => {
+                wait(sqlx::query_with(sql, value::postgres(values)?).fetch_all(c), self.runtime.as_ref(), self.limit)
+                    .map(|rows| {
+                        rows.map(|r| r.into_iter().map(Row::Postgres).collect()).map_err(|e| failure::postgres(&e))
+                    })
+            }
         };
         self.noticed(done)
     }
@@ -311,9 +309,8 @@ impl Connection {
         }
         if let Driver::Postgres(c) = &mut self.driver {
             let sql = table.insert_postgres();
-            let done =
-                wait(sqlx::query_with(&sql, table.arrays(rows)?).execute(c), self.runtime.as_ref(), Some(self.limit))
-                    .map(|done| done.map(drop).map_err(|e| failure::postgres(&e)));
+            let done = wait(sqlx::query_with(&sql, table.arrays(rows)?).execute(c), self.runtime.as_ref(), self.limit)
+                .map(|done| done.map(drop).map_err(|e| failure::postgres(&e)));
             return self.noticed(done);
         }
         let width = table.columns.len();
@@ -415,8 +412,9 @@ impl Connection {
     pub(crate) fn migrate(&mut self, migrator: &sqlx::migrate::Migrator) -> Attempt<()> {
         let done = match &mut self.driver {
             Driver::Sqlite(c) => c.migrate(migrator).map_err(Error::from).map_err(|e| e.to_string()),
-            Driver::Postgres(c) => wait(migrator.run_direct(c), self.runtime.as_ref(), None)
-                .ok_or_else(|| Failure::Away("no answer".into()))?
+            // All of them together; a large table takes its time.
+            Driver::Postgres(c) => wait(migrator.run_direct(c), self.runtime.as_ref(), BULK_LIMIT)
+                .ok_or_else(|| Failure::Away(format!("no answer within {} s", BULK_LIMIT.as_secs())))?
                 .map_err(|e| e.to_string()),
         };
         done.map_err(|e| Error::io(format!("the store's tables cannot be made or brought up to date: {e}")).into())

@@ -21,18 +21,17 @@ impl Signal {
         self.is_woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it is woken; false where that did not come in time.
-    fn wait(&self, end: Option<Instant>) -> bool {
+    /// Waits until it is woken, or until a time.
+    fn wait(&self, end: Instant) {
         let mut is_woken = self.lock();
         while !*is_woken {
-            is_woken = match end.map(|end| end.saturating_duration_since(Instant::now())) {
-                None => self.woken.wait(is_woken).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return false,
-                Some(left) => self.woken.wait_timeout(is_woken, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            is_woken = self.woken.wait_timeout(is_woken, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         *is_woken = false;
-        true
     }
 }
 
@@ -44,20 +43,22 @@ impl Wake for Signal {
 }
 
 /// What the future gives; `None` if it did not within `limit`. The runtime is the one whose reactor drives the future.
-pub(crate) fn wait<F: Future>(future: F, runtime: Option<&Handle>, limit: Option<Duration>) -> Option<F::Output> {
+pub(crate) fn wait<F: Future>(future: F, runtime: Option<&Handle>, limit: Duration) -> Option<F::Output> {
     let _entered = runtime.map(Handle::enter);
     let mut future = pin!(future);
     let signal = Arc::new(Signal::default());
     let waker = Waker::from(signal.clone());
     let mut context = Context::from_waker(&waker);
-    let end = limit.map(|limit| Instant::now() + limit);
+    let end = Instant::now() + limit;
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        if !signal.wait(end) {
+        // Also where it is woken again and again.
+        if Instant::now() >= end {
             return None;
         }
+        signal.wait(end);
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
             thread::spawn(move || waker.wake());
             if n_polls < 3 { Poll::Pending } else { Poll::Ready(7) }
         });
-        assert_eq!(wait(waited, None, Some(Duration::from_secs(60))), Some(7));
+        assert_eq!(wait(waited, None, Duration::from_secs(60)), Some(7));
         let started = Instant::now();
         thread::park_timeout(Duration::from_secs(60));
         assert!(started.elapsed() < Duration::from_secs(30), "the token was taken");
@@ -86,7 +87,13 @@ mod tests {
     #[test]
     fn what_does_not_come_is_waited_for_so_long() {
         let started = Instant::now();
-        assert_eq!(wait(pending::<()>(), None, Some(Duration::from_millis(50))), None);
-        assert!(started.elapsed() >= Duration::from_millis(50));
+        let limit = Duration::from_millis(50);
+        assert_eq!(wait(pending::<()>(), None, limit), None);
+        assert!(started.elapsed() >= limit);
+        let woken_for_ever = poll_fn(|context| {
+            context.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        assert_eq!(wait(woken_for_ever, None, limit), None);
     }
 }

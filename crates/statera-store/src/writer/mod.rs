@@ -150,6 +150,10 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // Whoever opens the store next continues its chain, also at once.
         if let Some(connection) = &mut self.connection {
+            // Never with a transaction open, as a panic leaves it: whoever continues the chain would wait for its rows.
+            if std::thread::panicking() {
+                connection.rollback();
+            }
             connection.unlock();
         }
     }
