@@ -129,7 +129,7 @@ impl Lives {
 }
 
 impl Drop for Lives {
-    /// What is new is kept, unless it does not settle within [`STOP_LIMIT`] or the database is away; what is being rebuilt is left.
+    /// What is new is kept, unless it does not settle within a second or the database is away; what is being rebuilt is left.
     fn drop(&mut self) {
         let _ = self.inner.settles_until.set(Instant::now() + STOP_LIMIT);
         self.inner.is_stopping.store(true, Ordering::Relaxed);

@@ -247,7 +247,7 @@ impl Models {
     /// # Errors
     /// A store that does not answer; what is in force stays.
     pub fn refresh(&self) -> Result<()> {
-        self.follow()?;
+        self.inner.follow()?;
         self.inner.load_missing();
         Ok(())
     }

@@ -253,9 +253,6 @@ fn what_is_here_is_in_force_at_once_while_another_is_brought() {
 fn what_could_not_be_brought_comes_whatever_else_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Arc::new(MemoryStore::default());
-    let (_, path) = bundle(folder.path(), "logistic");
-    let wrong = "0".repeat(64);
-    store.add("bad", &wrong, &path);
     let families = [("a", "boosting"), ("b", "scorecard"), ("c", "logistic")];
     let bundles = families.map(|(model, family)| {
         let (digest, path) = bundle(folder.path(), family);
@@ -268,6 +265,9 @@ fn what_could_not_be_brought_comes_whatever_else_is_refused() {
         });
         (digest, path)
     });
+    // The digest of another bundle than the one that lies there.
+    let wrong = "0".repeat(64);
+    store.add("bad", &wrong, &bundles[0].1);
     for model in ["bad", "a", "b", "c"] {
         store.route(model, |route| route.champion = Some(1));
     }
@@ -289,5 +289,6 @@ fn what_could_not_be_brought_comes_whatever_else_is_refused() {
     put(b);
     std::thread::sleep(Duration::from_millis(1_100));
     models.refresh().expect("the store answers");
-    assert_eq!((answers(&models), models.status().failures.len()), ([false, true, true, true], 1));
+    let failures = models.status().failures;
+    assert_eq!((answers(&models), failures.len()), ([false, true, true, true], 1), "{failures:?}");
 }
